@@ -1,0 +1,8 @@
+//! Target systems behind one contract: [`connector::Connector`] says what a connector is, [`registry`] which there are.
+
+pub mod connector;
+pub mod error;
+pub mod registry;
+pub mod settings;
+
+pub use leasehold_model as model;

@@ -1,0 +1,42 @@
+//! What the ledger records: one kind a line, so that an auditor can count them.
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! event_kinds {
+    ($($(#[$meta:meta])* $variant:ident = $text:literal),+ $(,)?) => {
+        /// The kind of a ledger entry.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum EventKind { $($(#[$meta])* #[serde(rename = $text)] $variant,)+ }
+
+        impl EventKind {
+            /// Every kind.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The name written into entries.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+        }
+    };
+}
+
+event_kinds! {
+    /// The log began.
+    LedgerCreated = "ledger.created",
+    /// A system was enumerated, completely or in part.
+    EpochEnded = "epoch.ended",
+    /// A policy revision became the live one.
+    PolicyApplied = "policy.applied",
+    /// Access that was there was given a reason that ends.
+    BaselineAdopted = "baseline.adopted",
+    /// A person said whose account this is.
+    CorrelationOverridden = "correlation.overridden",
+    /// A plan was made.
+    PlanCreated = "plan.created",
+    /// Somebody overrode a guard by name.
+    GuardOverridden = "guard.overridden",
+    /// An action changed its state.
+    ActionTransition = "action.transition",
+    /// A target was read after an action.
+    ReadBack = "action.read_back",
+}

@@ -1,0 +1,143 @@
+//! Who access is for: people and non-humans, with lifecycle state, attributes and an owner.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::id::IdentityKey;
+
+/// What sort of identity this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum IdentityKind {
+    /// A human being.
+    #[default]
+    Person,
+    /// A service account that a program logs in with.
+    Service,
+    /// A workload identity: a deployment, function, job.
+    Workload,
+    /// An AI agent.
+    Agent,
+}
+
+impl IdentityKind {
+    /// The name used in files, policies and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Person => "person",
+            Self::Service => "service",
+            Self::Workload => "workload",
+            Self::Agent => "agent",
+        }
+    }
+
+    /// Reads the name used in files; `None` where it is not one of the four.
+    pub fn parse(text: &str) -> Option<Self> {
+        Some(match text.trim().to_ascii_lowercase().as_str() {
+            "person" | "human" | "" => Self::Person,
+            "service" => Self::Service,
+            "workload" => Self::Workload,
+            "agent" => Self::Agent,
+            _ => return None,
+        })
+    }
+}
+
+/// Where an identity stands in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum LifecycleState {
+    /// Known, but its first day is still to come.
+    PreHire,
+    /// At work.
+    #[default]
+    Active,
+    /// Away for a time, still employed.
+    OnLeave,
+    /// Held back by a person's decision.
+    Suspended,
+    /// Still at work; a last day is known.
+    Leaving,
+    /// Gone.
+    Left,
+    /// Came back after having left.
+    Returned,
+}
+
+impl LifecycleState {
+    /// The name used in files, policies and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PreHire => "pre_hire",
+            Self::Active => "active",
+            Self::OnLeave => "on_leave",
+            Self::Suspended => "suspended",
+            Self::Leaving => "leaving",
+            Self::Left => "left",
+            Self::Returned => "returned",
+        }
+    }
+
+    /// Reads a status as feeds spell it; `None` where it is not known.
+    pub fn parse(text: &str) -> Option<Self> {
+        Some(match text.trim().to_ascii_lowercase().replace([' ', '-'], "_").as_str() {
+            "pre_hire" | "prehire" | "pending" => Self::PreHire,
+            "active" | "" => Self::Active,
+            "on_leave" | "leave" => Self::OnLeave,
+            "suspended" => Self::Suspended,
+            "leaving" => Self::Leaving,
+            "left" | "terminated" | "inactive" => Self::Left,
+            "returned" => Self::Returned,
+            _ => return None,
+        })
+    }
+}
+
+/// A person or non-human, as its authoritative source describes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Its primary key in the authoritative source.
+    pub key: IdentityKey,
+    /// Person or non-human.
+    pub kind: IdentityKind,
+    /// As the source states it; [`Identity::may_hold_access`] also looks at the dates.
+    pub state: LifecycleState,
+    /// The first instant at which access may be held.
+    pub start: Option<Timestamp>,
+    /// The instant at which access ends.
+    pub end: Option<Timestamp>,
+    /// The identity that this one reports to.
+    pub manager: Option<IdentityKey>,
+    /// For a non-human: who answers for it.
+    pub owner: Option<IdentityKey>,
+    /// Everything else the source says, by our attribute names (`email`, `department`, `title`, …).
+    pub attributes: BTreeMap<String, String>,
+}
+
+impl Identity {
+    /// Whether this identity may hold any access at `now`: neither gone, held back nor still to come.
+    pub fn may_hold_access(&self, now: Timestamp) -> bool {
+        let by_state =
+            !matches!(self.state, LifecycleState::Left | LifecycleState::Suspended | LifecycleState::PreHire);
+        by_state && self.end.is_none_or(|end| now < end) && self.start.is_none_or(|start| start <= now)
+    }
+
+    /// Whether this identity's access has ended for good at `now`: a leaver, as against one still to come.
+    pub fn has_left(&self, now: Timestamp) -> bool {
+        self.state == LifecycleState::Left || self.end.is_some_and(|end| end <= now)
+    }
+
+    /// An attribute by name; the key, kind, state, manager and owner are attributes too.
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        match name {
+            "key" => Some(self.key.as_str()),
+            "kind" => Some(self.kind.as_str()),
+            "state" | "status" => Some(self.state.as_str()),
+            "manager" => self.manager.as_ref().map(IdentityKey::as_str),
+            "owner" => self.owner.as_ref().map(IdentityKey::as_str),
+            _ => self.attributes.get(name).map(String::as_str),
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! The nouns that every other crate shares. Nothing here does I/O, reads a clock or decides anything.
+
+pub mod account;
+pub mod action;
+pub mod capability;
+pub mod clock;
+pub mod decision;
+pub mod entitlement;
+pub mod event;
+pub mod fact;
+pub mod id;
+pub mod identity;
+pub mod plan;
+pub mod reason;
+pub mod request;
+pub mod secret;
+
+pub use jiff::Timestamp;

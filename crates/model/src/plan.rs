@@ -1,0 +1,190 @@
+//! An immutable list of actions that would close drift, with what it leaves alone and why.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::id::{AccountKey, ActionId, EntitlementName, EpochId, IdentityKey, PlanHash, SystemName};
+
+/// What an action does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verb {
+    /// Give an entitlement to an account.
+    Grant,
+    /// Stop an account's log-ins.
+    DisableAccount,
+    /// Take a direct grant away.
+    Revoke,
+    /// End every live session of an account.
+    EndSessions,
+}
+
+impl Verb {
+    /// Every verb, in the order in which a plan lists them.
+    pub const ALL: [Self; 4] = [Self::Grant, Self::DisableAccount, Self::Revoke, Self::EndSessions];
+
+    /// The name used in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Grant => "grant",
+            Self::DisableAccount => "disable_account",
+            Self::Revoke => "revoke",
+            Self::EndSessions => "end_sessions",
+        }
+    }
+
+    /// Whether doing this takes access away. Such actions are retried until a person stops them (law 11).
+    pub fn takes_away(self) -> bool {
+        !matches!(self, Self::Grant)
+    }
+}
+
+impl fmt::Display for Verb {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// One action of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanItem {
+    /// Stable name, derived from what is done to whom and from which state.
+    pub id: ActionId,
+    /// What to do.
+    pub verb: Verb,
+    /// Where.
+    pub system: SystemName,
+    /// What people call the account.
+    pub account: String,
+    /// The account's native key.
+    pub account_key: AccountKey,
+    /// Whose account it is, where known.
+    pub identity: Option<IdentityKey>,
+    /// With what; `None` for verbs on the account itself.
+    pub entitlement: Option<EntitlementName>,
+    /// The system's own key of the entitlement.
+    pub entitlement_native: Option<String>,
+    /// Why.
+    pub because: Vec<String>,
+    /// What else this account loses by it, effectively.
+    pub also_loses: Vec<EntitlementName>,
+    /// The effective entitlements that must be read back as gone, besides the direct grant itself. Another item of
+    /// the same plan may be needed for that: the read-back of an effective entitlement waits for those.
+    pub must_end: Vec<EntitlementName>,
+    /// Actions that must be verified before this one is sent: what somebody keeps is granted before its old path ends.
+    pub after: Vec<ActionId>,
+}
+
+/// Drift that the plan does nothing about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct LeftAlone {
+    /// Where.
+    pub system: SystemName,
+    /// What people call the account.
+    pub account: Option<String>,
+    /// What it is about.
+    pub entitlement: Option<EntitlementName>,
+    /// Why nothing is done.
+    pub why: String,
+}
+
+/// The sort of guard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GuardKind {
+    /// Too large a share of a system's grants would end.
+    BlastRadius,
+    /// Nobody would be left to administer the system.
+    LastAdministrator,
+    /// Too many identities of a feed left at once.
+    MassLeave,
+}
+
+impl GuardKind {
+    /// The name used on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BlastRadius => "blast_radius",
+            Self::LastAdministrator => "last_administrator",
+            Self::MassLeave => "mass_leave",
+        }
+    }
+}
+
+/// A guard that holds items of the plan back until a person overrides it by name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Guard {
+    /// The name to override it by: `blast_radius:directory`.
+    pub name: String,
+    /// Which sort.
+    pub kind: GuardKind,
+    /// The system that it protects.
+    pub system: SystemName,
+    /// What it found.
+    pub message: String,
+    /// What a person can do.
+    pub way_on: String,
+    /// The items that wait.
+    pub holds: Vec<ActionId>,
+}
+
+/// What a plan was computed from. A plan is refused when this has moved (law 7).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct StateFingerprint {
+    /// For each system, the last epoch that changed a fact of it.
+    pub systems: BTreeMap<SystemName, EpochId>,
+    /// The digest of the live policy.
+    pub policy: String,
+    /// The digest of baselines and other claims that are not policy files.
+    pub claims: String,
+}
+
+impl Default for EpochId {
+    fn default() -> Self {
+        Self(0)
+    }
+}
+
+/// An immutable plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// SHA-256 over everything below.
+    pub hash: PlanHash,
+    /// What it was computed from.
+    pub state: StateFingerprint,
+    /// What would be done.
+    pub items: Vec<PlanItem>,
+    /// What would not be done, and why.
+    pub left_alone: Vec<LeftAlone>,
+    /// What holds items back.
+    pub guards: Vec<Guard>,
+}
+
+impl Plan {
+    /// Seals a plan: computes its hash over its content.
+    pub fn seal(
+        state: StateFingerprint,
+        items: Vec<PlanItem>,
+        left_alone: Vec<LeftAlone>,
+        guards: Vec<Guard>,
+    ) -> Self {
+        let mut plan = Self { hash: PlanHash(String::new()), state, items, left_alone, guards };
+        plan.hash = plan.content_hash();
+        plan
+    }
+
+    /// The hash of the content; differs from [`Plan::hash`] where somebody edited the plan's file.
+    pub fn content_hash(&self) -> PlanHash {
+        let content = (&self.state, &self.items, &self.left_alone, &self.guards);
+        let bytes = serde_json::to_vec(&content).unwrap_or_default();
+        PlanHash(hex::encode(Sha256::digest(bytes)))
+    }
+
+    /// The guard that holds this item back, if one does.
+    pub fn guard_of(&self, item: &ActionId) -> Option<&Guard> {
+        self.guards.iter().find(|guard| guard.holds.contains(item))
+    }
+}

@@ -1,0 +1,116 @@
+//! What is asked of a connector, one object at a time, and what it may answer.
+
+use serde::{Deserialize, Serialize};
+
+use crate::account::Session;
+use crate::id::{AccountKey, ActionId, EntitlementName};
+use crate::plan::Verb;
+
+/// The account that a request is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountTarget {
+    /// Its stable native key.
+    pub key: AccountKey,
+    /// Its login.
+    pub login: String,
+}
+
+/// The entitlement that a request is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntitlementTarget {
+    /// Its name in the system.
+    pub name: EntitlementName,
+    /// The system's own key for it, as the last enumeration saw it.
+    pub native: Option<String>,
+}
+
+/// One change to make in one system. Making it twice must be harmless.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActionRequest {
+    /// Stable over retries, for targets that offer idempotency keys.
+    pub id: ActionId,
+    /// What to do.
+    pub verb: Verb,
+    /// To whom.
+    pub account: AccountTarget,
+    /// With what; `None` for verbs on the account itself.
+    pub entitlement: Option<EntitlementTarget>,
+}
+
+/// What a connector says of a change that it was asked to make. None of these means "done": only a read-back does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "outcome")]
+pub enum Outcome {
+    /// The target accepted the change.
+    Acknowledged {
+        /// What the target said, for people.
+        detail: String,
+    },
+    /// Nothing had to be changed.
+    AlreadySo,
+    /// Not now: rate limited, busy or unreachable.
+    Retry {
+        /// The target's own wish, in milliseconds, where it named one.
+        after_ms: Option<u64>,
+        /// What happened.
+        why: String,
+    },
+    /// The target will not do this, however often it is asked.
+    Refused {
+        /// Why, and what a person can do.
+        why: String,
+    },
+}
+
+/// What to read now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "read")]
+pub enum ReadTarget {
+    /// Does the account hold the entitlement, directly and on any path?
+    Grant {
+        /// The holder.
+        account: AccountTarget,
+        /// What is held.
+        entitlement: EntitlementTarget,
+    },
+    /// Does the account exist, and can it log in?
+    Account {
+        /// Which.
+        account: AccountTarget,
+    },
+    /// Which live sessions does the account have?
+    Sessions {
+        /// Whose.
+        account: AccountTarget,
+    },
+}
+
+/// What was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "observed")]
+pub enum ReadBack {
+    /// Of a grant. An account or entitlement that does not exist holds nothing: both are absent.
+    Grant {
+        /// The account holds it directly.
+        direct: bool,
+        /// The account holds it on any path, by the target's own reckoning; `None` where the target cannot say.
+        effective: Option<bool>,
+    },
+    /// Of an account.
+    Account {
+        /// It exists.
+        exists: bool,
+        /// A new log-in can succeed as far as the account's switches say.
+        enabled: bool,
+    },
+    /// Of sessions.
+    Sessions {
+        /// Every live session that the target can list.
+        live: Vec<Session>,
+    },
+    /// This connector cannot read that.
+    Unsupported {
+        /// Why.
+        why: String,
+    },
+}
