@@ -218,7 +218,7 @@ fn read_secret_file(path: &Path) -> std::io::Result<String> {
 pub fn did_you_mean(unknown: &str, known: &[&str]) -> String {
     let nearest = known.iter().map(|word| (edit_distance(unknown, word), *word)).min();
     match nearest {
-        Some((distance, word)) if distance <= 1 + unknown.chars().count() / 4 => {
+        Some((distance, word)) if distance <= 2.max(unknown.chars().count() / 3) && distance < word.len() => {
             format!("; did you mean `{word}`?")
         }
         Some(_) => format!("; known are {}", known.join(", ")),

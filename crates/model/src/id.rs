@@ -205,7 +205,7 @@ impl<'de> Deserialize<'de> for EntitlementName {
 }
 
 /// One enumeration of a system, numbered in the order in which enumerations began, over all systems.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EpochId(pub i64);
 

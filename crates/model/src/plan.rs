@@ -142,12 +142,6 @@ pub struct StateFingerprint {
     pub claims: String,
 }
 
-impl Default for EpochId {
-    fn default() -> Self {
-        Self(0)
-    }
-}
-
 /// An immutable plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
