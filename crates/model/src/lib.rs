@@ -14,5 +14,6 @@ pub mod plan;
 pub mod reason;
 pub mod request;
 pub mod secret;
+pub mod snapshot;
 
 pub use jiff::Timestamp;

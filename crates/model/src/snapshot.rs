@@ -1,0 +1,144 @@
+//! Everything observed, as it stood at one instant: what the store hands to `decide`.
+//!
+//! Rows refer to each other by position, so that a hundred million grants stay twelve bytes each.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::account::Account;
+use crate::entitlement::Entitlement;
+use crate::fact::Completeness;
+use crate::id::{EpochId, IdentityKey, SystemName};
+use crate::identity::Identity;
+
+/// One ended enumeration, in short.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EpochSummary {
+    /// Its number.
+    pub id: EpochId,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// Whether absence counted.
+    pub completeness: Completeness,
+    /// How many facts were read.
+    pub facts: u64,
+    /// How many pieces of input could not be used.
+    pub problems: u64,
+}
+
+/// A system as far as it has been read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SystemState {
+    /// Its name.
+    pub name: SystemName,
+    /// The last epoch that changed a fact of it.
+    pub generation: EpochId,
+    /// The latest enumeration at this instant, complete or not; `None` where it was never read.
+    pub latest: Option<EpochSummary>,
+    /// The latest complete enumeration.
+    pub latest_complete: Option<EpochSummary>,
+}
+
+/// An account with its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotAccount {
+    /// Position in [`Snapshot::systems`].
+    pub system: u32,
+    /// As observed.
+    pub account: Account,
+    /// The epoch in which it was first seen.
+    pub since: EpochId,
+}
+
+/// An entitlement with its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotEntitlement {
+    /// Position in [`Snapshot::systems`].
+    pub system: u32,
+    /// As observed.
+    pub entitlement: Entitlement,
+}
+
+/// A direct grant, by positions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SnapshotGrant {
+    /// Position in [`Snapshot::accounts`].
+    pub account: u32,
+    /// Position in [`Snapshot::entitlements`].
+    pub entitlement: u32,
+    /// The epoch in which it was first seen, counted from the store's first.
+    pub since: u32,
+}
+
+/// The target's own validity of a grant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Validity {
+    /// Not before.
+    pub from: Option<Timestamp>,
+    /// Not after.
+    pub until: Option<Timestamp>,
+}
+
+/// A direct grant that was there and ended without an action of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VanishedGrant {
+    /// Position in [`Snapshot::accounts`].
+    pub account: u32,
+    /// Position in [`Snapshot::entitlements`].
+    pub entitlement: u32,
+    /// The epoch that no longer saw it.
+    pub until: EpochId,
+}
+
+/// Everything observed, at one instant.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// Every system that was ever read.
+    pub systems: Vec<SystemState>,
+    /// From the authoritative sources, with the position of the system that told.
+    pub identities: Vec<(u32, Identity)>,
+    /// Accounts of every system.
+    pub accounts: Vec<SnapshotAccount>,
+    /// Entitlements of every system.
+    pub entitlements: Vec<SnapshotEntitlement>,
+    /// Direct grants, sorted by account and entitlement, each pair once.
+    pub grants: Vec<SnapshotGrant>,
+    /// The target's own validity, for the grants (by position) that have one.
+    pub validity: HashMap<u32, Validity>,
+    /// Holding the first means holding the second (positions of entitlements).
+    pub containments: Vec<(u32, u32)>,
+    /// Owners of accounts (by position), as the systems say.
+    pub account_owners: BTreeMap<u32, IdentityKey>,
+    /// Owners of entitlements (by position), as the systems say.
+    pub entitlement_owners: BTreeMap<u32, IdentityKey>,
+    /// Direct grants that ended without us and are not held now.
+    pub vanished: Vec<VanishedGrant>,
+    /// Containments that ended without us and are not there now.
+    pub vanished_containments: Vec<(u32, u32)>,
+    /// When each epoch ended.
+    pub epoch_ended_at: BTreeMap<EpochId, Timestamp>,
+}
+
+impl Snapshot {
+    /// The system at a position.
+    pub fn system(&self, position: u32) -> &SystemName {
+        &self.systems[position as usize].name
+    }
+
+    /// The position of a system.
+    pub fn system_position(&self, name: &SystemName) -> Option<u32> {
+        self.systems
+            .iter()
+            .position(|system| &system.name == name)
+            .and_then(|position| u32::try_from(position).ok())
+    }
+
+    /// When an epoch ended, where it has.
+    pub fn ended_at(&self, epoch: EpochId) -> Option<Timestamp> {
+        self.epoch_ended_at.get(&epoch).copied()
+    }
+}
