@@ -99,8 +99,6 @@ pub enum GuardKind {
     BlastRadius,
     /// Nobody would be left to administer the system.
     LastAdministrator,
-    /// Too many identities of a feed left at once.
-    MassLeave,
 }
 
 impl GuardKind {
@@ -109,7 +107,6 @@ impl GuardKind {
         match self {
             Self::BlastRadius => "blast_radius",
             Self::LastAdministrator => "last_administrator",
-            Self::MassLeave => "mass_leave",
         }
     }
 }

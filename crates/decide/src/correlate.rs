@@ -1,0 +1,244 @@
+//! Whose account is this? Ordered rules per system; one match decides, several are a question to a person.
+
+use std::collections::HashMap;
+
+use leasehold_model::account::Account;
+use leasehold_model::identity::Identity;
+
+/// Why a rule's text was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not a correlation rule: {why}; write for example `mail = email`, `login = email.local` or `login ~ \"adm-{{}}\" = email.local`")]
+pub struct RuleError {
+    text: String,
+    why: &'static str,
+}
+
+/// What is done to a value before it is compared. Every comparison ignores case and surrounding blanks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Transform {
+    Whole,
+    /// The part before the `@`.
+    Local,
+    /// The part after the `@`.
+    Domain,
+    /// A mail address without its `+tag`.
+    Mail,
+    /// Digits only, without leading zeros: employee numbers.
+    Number,
+}
+
+impl Transform {
+    fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "local" => Self::Local,
+            "domain" => Self::Domain,
+            "mail" => Self::Mail,
+            "number" => Self::Number,
+            _ => return None,
+        })
+    }
+
+    fn apply(self, value: &str) -> Option<String> {
+        let value = value.trim().to_lowercase();
+        let value = match self {
+            Self::Whole => value,
+            Self::Local => value.split_once('@').map_or(value.clone(), |(local, _)| local.to_owned()),
+            Self::Domain => value.split_once('@')?.1.to_owned(),
+            Self::Mail => {
+                let (local, domain) = value.split_once('@')?;
+                format!("{}@{domain}", local.split('+').next().unwrap_or(local))
+            }
+            Self::Number => {
+                let digits: String = value.chars().filter(char::is_ascii_digit).collect();
+                digits.trim_start_matches('0').to_owned()
+            }
+        };
+        (!value.is_empty()).then_some(value)
+    }
+}
+
+/// One side of a rule: an attribute and what is done to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Operand {
+    attribute: String,
+    transform: Transform,
+    /// What surrounds the part that is compared: `adm-{}` has the prefix `adm-`.
+    around: Option<(String, String)>,
+}
+
+impl Operand {
+    fn parse(text: &str) -> Option<Self> {
+        let (text, around) = match text.split_once('~') {
+            None => (text.trim(), None),
+            Some((text, pattern)) => {
+                let pattern = pattern.trim().strip_prefix('"')?.strip_suffix('"')?;
+                let (before, after) = pattern.split_once("{}")?;
+                (text.trim(), Some((before.to_lowercase(), after.to_lowercase())))
+            }
+        };
+        let (attribute, transform) = match text.rsplit_once('.') {
+            None => (text, Transform::Whole),
+            Some((attribute, transform)) => (attribute, Transform::parse(transform)?),
+        };
+        let well_formed = !attribute.is_empty() && attribute.chars().all(|c| c.is_alphanumeric() || "_-".contains(c));
+        well_formed.then(|| Self { attribute: attribute.to_owned(), transform, around })
+    }
+
+    fn value(&self, raw: Option<&str>) -> Option<String> {
+        let value = raw?;
+        let Some((before, after)) = &self.around else { return self.transform.apply(value) };
+        let value = value.trim().to_lowercase();
+        let inner = value.strip_prefix(before.as_str())?.strip_suffix(after.as_str())?;
+        self.transform.apply(inner)
+    }
+}
+
+/// `account attribute = identity attribute`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CorrelationRule {
+    text: String,
+    account: Operand,
+    identity: Operand,
+}
+
+impl CorrelationRule {
+    /// Reads a rule.
+    ///
+    /// # Errors
+    /// Where it does not have the form `attribute[.transform] [~ "pattern{}"] = attribute[.transform]`.
+    pub fn parse(text: &str) -> Result<Self, RuleError> {
+        let refused = |why| RuleError { text: text.to_owned(), why };
+        let (account, identity) = text.rsplit_once('=').ok_or_else(|| refused("it has no `=`"))?;
+        let account = Operand::parse(account).ok_or_else(|| refused("the side of the account is not understood"))?;
+        let identity = Operand::parse(identity).ok_or_else(|| refused("the side of the identity is not understood"))?;
+        Ok(Self { text: text.to_owned(), account, identity })
+    }
+
+    /// As people wrote it.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+/// Whose an account is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Correlation {
+    /// This identity's (by position), and by which rule.
+    To {
+        /// Position in the list of identities.
+        identity: u32,
+        /// The rule, or `policy` where a person said so.
+        by: String,
+    },
+    /// Several identities match; nobody is guessed.
+    Ambiguous {
+        /// Their positions.
+        candidates: Vec<u32>,
+        /// The rule that matched them.
+        by: String,
+    },
+    /// Nobody's.
+    Orphan,
+}
+
+/// The rules of one system, ready to match its accounts in constant time each.
+pub struct Correlator<'rules> {
+    rules: Vec<(&'rules CorrelationRule, HashMap<String, Vec<u32>>)>,
+}
+
+impl<'rules> Correlator<'rules> {
+    /// Indexes the identities under each rule's right side.
+    pub fn new(rules: &'rules [CorrelationRule], identities: &[Identity]) -> Self {
+        let indexed = rules.iter().map(|rule| {
+            let mut index: HashMap<String, Vec<u32>> = HashMap::new();
+            for (position, identity) in (0u32..).zip(identities) {
+                if let Some(value) = rule.identity.value(identity.attribute(&rule.identity.attribute)) {
+                    index.entry(value).or_default().push(position);
+                }
+            }
+            (rule, index)
+        });
+        Self { rules: indexed.collect() }
+    }
+
+    /// The first rule with a match decides.
+    pub fn correlate(&self, account: &Account) -> Correlation {
+        for (rule, index) in &self.rules {
+            let raw = match rule.account.attribute.as_str() {
+                "login" => Some(account.login.as_str()),
+                "key" => Some(account.key.as_str()),
+                name => account.attributes.get(name).map(String::as_str),
+            };
+            let matching = rule.account.value(raw).and_then(|value| index.get(&value));
+            match matching.map(Vec::as_slice) {
+                None | Some([]) => {}
+                Some([identity]) => return Correlation::To { identity: *identity, by: rule.text.clone() },
+                Some(several) => {
+                    return Correlation::Ambiguous { candidates: several.to_vec(), by: rule.text.clone() };
+                }
+            }
+        }
+        Correlation::Orphan
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use leasehold_model::id::IdentityKey;
+    use leasehold_model::identity::{IdentityKind, LifecycleState};
+
+    fn person(key: &str, number: &str) -> Identity {
+        Identity {
+            key: IdentityKey::from(key),
+            kind: IdentityKind::Person,
+            state: LifecycleState::Active,
+            start: None,
+            end: None,
+            manager: None,
+            owner: None,
+            attributes: [("email", key), ("employee_number", number)].map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+        }
+    }
+
+    fn outcome(rules: &[&str], account: &Account) -> String {
+        let identities =
+            [person("dana@example.com", "0017"), person("lee@example.com", "18"), person("lee@other.example", "19")];
+        let rules: Vec<_> = rules.iter().map(|rule| CorrelationRule::parse(rule).unwrap()).collect();
+        match Correlator::new(&rules, &identities).correlate(account) {
+            Correlation::To { identity, by } => format!("{} by {by}", identities[identity as usize].key),
+            Correlation::Ambiguous { candidates, .. } => format!("{} candidates", candidates.len()),
+            Correlation::Orphan => "orphan".to_owned(),
+        }
+    }
+
+    #[test]
+    fn rules_are_tried_in_order_and_nobody_is_guessed() {
+        let account = |login: &str, attributes: &[(&str, &str)]| Account {
+            attributes: attributes.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+            ..Account::new(login, login)
+        };
+        let all = ["mail.mail = email", "employeeNumber.number = employee_number.number", "login = email.local"];
+        let cases = [
+            (account("x", &[("mail", "Dana+db@Example.com")]), "dana@example.com by mail.mail = email"),
+            (account("x", &[("employeeNumber", "17")]), "dana@example.com by employeeNumber.number = employee_number.number"),
+            (account("DANA", &[]), "dana@example.com by login = email.local"),
+            (account("lee", &[]), "2 candidates"),
+            (account("lee", &[("employeeNumber", "E-18")]), "lee@example.com by employeeNumber.number = employee_number.number"),
+            (account("nobody", &[("mail", "")]), "orphan"),
+        ];
+        for (account, expected) in cases {
+            assert_eq!(outcome(&all, &account), expected, "{account:?}");
+        }
+        let pattern = ["login ~ \"adm-{}\" = email.local"];
+        assert_eq!(outcome(&pattern, &account("adm-dana", &[])), format!("dana@example.com by {}", pattern[0]));
+        assert_eq!(outcome(&pattern, &account("dana", &[])), "orphan");
+    }
+
+    #[test]
+    fn malformed_rules_say_what_is_wrong() {
+        for text in ["mail", "= email", "mail = ", "mail = email.shout", "login ~ adm = email"] {
+            assert!(CorrelationRule::parse(text).is_err(), "{text}");
+        }
+    }
+}

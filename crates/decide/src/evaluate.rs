@@ -1,0 +1,461 @@
+//! Observations and claims, brought together: whose each account is, what each identity may hold, and the dense graph
+//! in which every further question is asked.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::Timestamp;
+use leasehold_model::decision::Because;
+use leasehold_model::id::{EntitlementAddress, EntitlementName, IdentityKey, SystemName};
+use leasehold_model::identity::{Identity, IdentityKind, LifecycleState};
+use leasehold_model::reason::{Baseline, Reason, ReasonKind};
+use leasehold_model::snapshot::Snapshot;
+use roaring::RoaringBitmap;
+
+use crate::correlate::{Correlation, CorrelationRule, Correlator};
+use crate::engine::graph::{Graph, GraphBuilder, Validity};
+use crate::engine::justification::{Justification, JustificationBuilder};
+use crate::engine::{
+    self, AccountIndex, EngineError, EntitlementIndex, IdentityIndex, NEVER, RoleIndex, Seconds, SystemIndex,
+};
+use crate::path::Carriers;
+use crate::policy::predicate::Attributes;
+use crate::policy::{AccountAddress, Policy};
+
+/// What a system's connector can do, as far as planning needs it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Abilities {
+    /// Give an entitlement to an account.
+    pub grant: bool,
+    /// Take an entitlement from an account.
+    pub revoke: bool,
+    /// Stop an account's log-ins.
+    pub disable_account: bool,
+    /// End live sessions.
+    pub end_sessions: bool,
+}
+
+/// What the configuration says of a system, as far as deciding needs it.
+#[derive(Debug, Clone, Default)]
+pub struct SystemSettings {
+    /// Whose an account is, in order.
+    pub correlate: Vec<CorrelationRule>,
+    /// The login that our own connector uses; never touched.
+    pub connector_login: Option<String>,
+    /// What the connector can do.
+    pub can: Abilities,
+    /// Differences are reported and nothing is proposed.
+    pub report_only: bool,
+}
+
+/// Everything that a decision rests on.
+#[derive(Clone, Copy)]
+pub struct Inputs<'inputs> {
+    /// What was observed.
+    pub snapshot: &'inputs Snapshot,
+    /// What access is for.
+    pub policy: &'inputs Policy,
+    /// Adopted baselines.
+    pub baselines: &'inputs [Baseline],
+    /// Settings by system.
+    pub systems: &'inputs BTreeMap<SystemName, SystemSettings>,
+    /// The instant that decisions are for.
+    pub now: Timestamp,
+}
+
+/// Observations and claims, brought together.
+pub struct Evaluation<'inputs> {
+    /// What it rests on.
+    pub inputs: Inputs<'inputs>,
+    /// Identities from feeds, then declared in policy, then implied by owned non-human accounts.
+    pub identities: Vec<Identity>,
+    /// Whose each account of the snapshot is.
+    pub correlation: Vec<Correlation>,
+    /// The dense graph. Entitlements have the snapshot's positions, then those that only the policy names.
+    pub graph: Graph,
+    /// The dense claims. Explicit reasons carry their position in [`Policy::explicit`].
+    pub justification: Justification,
+    /// Which entitlements carry which.
+    pub carriers: Carriers,
+    /// The graph's index of each account of the snapshot.
+    account_index: Vec<AccountIndex>,
+    /// The snapshot's position of each account of the graph.
+    account_position: Vec<u32>,
+    identity_by_key: HashMap<IdentityKey, u32>,
+    entitlements: HashMap<(u32, EntitlementName), EntitlementIndex>,
+    /// Entitlements that only the policy names, from the snapshot's count on.
+    unobserved: Vec<EntitlementAddress>,
+    /// Reasons written for one identity, by identity.
+    explicit_of: HashMap<u32, Vec<usize>>,
+}
+
+/// Whole seconds since the epoch, as the engine counts.
+pub fn seconds(at: Timestamp) -> Seconds {
+    u32::try_from(at.as_second().max(0)).unwrap_or(NEVER - 1)
+}
+
+/// The engine's seconds as an instant; `None` for [`NEVER`].
+pub fn instant(at: Seconds) -> Option<Timestamp> {
+    (at != NEVER).then(|| Timestamp::from_second(i64::from(at)).ok()).flatten()
+}
+
+impl<'inputs> Evaluation<'inputs> {
+    /// Brings everything together.
+    ///
+    /// # Errors
+    /// Only where the snapshot contradicts itself, which the store prevents.
+    pub fn new(inputs: Inputs<'inputs>) -> Result<Self, EngineError> {
+        let Inputs { snapshot, policy, now, .. } = inputs;
+        let mut identities: Vec<Identity> = snapshot.identities.iter().map(|(_, identity)| identity.clone()).collect();
+        identities.extend(policy.identities.iter().map(|declared| Identity {
+            key: declared.key.clone(),
+            kind: declared.kind,
+            state: LifecycleState::Active,
+            start: None,
+            end: None,
+            manager: None,
+            owner: Some(declared.owner.value.clone()),
+            attributes: declared.attributes.clone(),
+        }));
+        let mut correlation = correlate(&inputs, &identities);
+        imply_owned_accounts(snapshot, &mut identities, &mut correlation);
+        let identity_by_key: HashMap<IdentityKey, u32> =
+            (0u32..).zip(&identities).map(|(position, identity)| (identity.key.clone(), position)).collect();
+
+        let mut entitlements: HashMap<(u32, EntitlementName), EntitlementIndex> = HashMap::new();
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        // Systems that only the policy names have nothing; they need no place in the graph.
+        let mut builder = GraphBuilder::new(count(snapshot.systems.len()), count(identities.len()));
+        builder.reserve_grants(snapshot.grants.len());
+        for entitlement in &snapshot.entitlements {
+            let index = builder.add_entitlement(SystemIndex(entitlement.system))?;
+            entitlements.insert((entitlement.system, entitlement.entitlement.name.clone()), index);
+        }
+        let mut unobserved = Vec::new();
+        for address in named_by(policy) {
+            let Some(system) = snapshot.system_position(&address.system) else { continue };
+            let key = (system, address.entitlement.clone());
+            if !entitlements.contains_key(&key) {
+                entitlements.insert(key, builder.add_entitlement(SystemIndex(system))?);
+                unobserved.push(address.clone());
+            }
+        }
+        let mut handles = Vec::with_capacity(snapshot.accounts.len());
+        for (account, correlation) in snapshot.accounts.iter().zip(&correlation) {
+            let identity = match correlation {
+                Correlation::To { identity, .. } => Some(IdentityIndex(*identity)),
+                Correlation::Ambiguous { .. } | Correlation::Orphan => None,
+            };
+            handles.push(builder.add_account(SystemIndex(account.system), identity)?);
+        }
+        for (position, grant) in (0u32..).zip(&snapshot.grants) {
+            let (account, entitlement) = (handles[grant.account as usize], EntitlementIndex(grant.entitlement));
+            match snapshot.validity.get(&position) {
+                None => builder.add_grant(account, entitlement)?,
+                Some(validity) => {
+                    let from = validity.from.map_or(0, seconds);
+                    let until = validity.until.map_or(NEVER, seconds);
+                    builder.add_grant_within(account, entitlement, Validity { from, until })?;
+                }
+            }
+        }
+        for (parent, child) in &snapshot.containments {
+            builder.add_containment(EntitlementIndex(*parent), EntitlementIndex(*child))?;
+        }
+        let built = builder.finish()?;
+        let mut account_position = vec![0; built.accounts.len()];
+        for (position, index) in (0u32..).zip(&built.accounts) {
+            account_position[index.index()] = position;
+        }
+        let mut evaluation = Self {
+            inputs,
+            identities,
+            correlation,
+            justification: JustificationBuilder::new().finish(&built.graph)?,
+            graph: built.graph,
+            carriers: Carriers::new(&snapshot.containments),
+            account_index: built.accounts,
+            account_position,
+            identity_by_key,
+            entitlements,
+            unobserved,
+            explicit_of: HashMap::new(),
+        };
+        for (position, explicit) in policy.explicit.iter().enumerate() {
+            if let Some(identity) = evaluation.identity_by_key.get(&explicit.identity.value) {
+                evaluation.explicit_of.entry(*identity).or_default().push(position);
+            }
+        }
+        evaluation.justification = evaluation.justify(now)?;
+        Ok(evaluation)
+    }
+
+    fn justify(&self, now: Timestamp) -> Result<Justification, EngineError> {
+        let policy = self.inputs.policy;
+        let mut builder = JustificationBuilder::new();
+        let mut attributes = Attributes::new(&self.identities);
+        let mut roles: HashMap<&str, RoleIndex> = HashMap::new();
+        for role in &policy.roles {
+            let index = builder.add_role(role.grants.iter().filter_map(|grant| self.entitlement(&grant.value)));
+            roles.insert(&role.name, index);
+            if let Some(members) = &role.members {
+                builder.assign_members(&members.value.members(&mut attributes), index, NEVER);
+            }
+        }
+        for (position, explicit) in (0u32..).zip(&policy.explicit) {
+            let Some(identity) = self.identity_by_key.get(&explicit.identity.value).copied().map(IdentityIndex) else {
+                continue;
+            };
+            let end = seconds(self.explicit_end(position as usize));
+            if let Some(role) = explicit.role.as_ref().and_then(|role| roles.get(role.value.as_str())) {
+                builder.assign(identity, *role, end);
+            }
+            for grant in &explicit.grants {
+                if let Some(entitlement) = self.entitlement(&grant.value) {
+                    builder.add_explicit(identity, entitlement, end, position);
+                }
+            }
+        }
+        for (source, baseline) in (0u32..).zip(self.inputs.baselines) {
+            let Some(system) = self.inputs.snapshot.system_position(&baseline.system) else { continue };
+            let end = seconds(self.baseline_end(baseline));
+            let handle = builder.add_baseline_of_system(SystemIndex(system), end, source);
+            for grant in self.inputs.snapshot.grants.iter().filter(|grant| i64::from(grant.since) > baseline.epoch.0) {
+                if self.inputs.snapshot.accounts[grant.account as usize].system == system {
+                    let account = self.account_index[grant.account as usize];
+                    builder.except(handle, account, EntitlementIndex(grant.entitlement));
+                }
+            }
+        }
+        let live = (0u32..).zip(&self.identities).filter(|(_, identity)| identity.may_hold_access(now));
+        builder.live_members(&live.map(|(position, _)| position).collect::<RoaringBitmap>());
+        builder.finish(&self.graph)
+    }
+
+    /// When an assignment or exception ends: on its own date, or earlier with its owner (law 4).
+    pub fn explicit_end(&self, position: usize) -> Timestamp {
+        let explicit = &self.inputs.policy.explicit[position];
+        self.owner_end(&explicit.owner.value).map_or(explicit.until, |end| end.min(explicit.until))
+    }
+
+    /// When a baseline ends: on its own date, or earlier with its owner.
+    pub fn baseline_end(&self, baseline: &Baseline) -> Timestamp {
+        self.owner_end(&IdentityKey(baseline.owner.clone())).map_or(baseline.until, |end| end.min(baseline.until))
+    }
+
+    /// When an owner's word stops counting; `None` while it counts, or where the owner is not an identity that we know.
+    fn owner_end(&self, owner: &IdentityKey) -> Option<Timestamp> {
+        let owner = &self.identities[*self.identity_by_key.get(owner)? as usize];
+        let gone = owner.has_left(self.inputs.now);
+        gone.then(|| owner.end.unwrap_or(self.inputs.now).min(self.inputs.now))
+    }
+
+    /// "Now" in the engine's seconds.
+    pub fn now(&self) -> Seconds {
+        seconds(self.inputs.now)
+    }
+
+    /// The index of an entitlement, observed or named by the policy.
+    pub fn entitlement(&self, address: &EntitlementAddress) -> Option<EntitlementIndex> {
+        let system = self.inputs.snapshot.system_position(&address.system)?;
+        self.entitlements.get(&(system, address.entitlement.clone())).copied()
+    }
+
+    /// The name of an entitlement.
+    pub fn entitlement_name(&self, index: EntitlementIndex) -> &EntitlementName {
+        let observed = &self.inputs.snapshot.entitlements;
+        match observed.get(index.index()) {
+            Some(entitlement) => &entitlement.entitlement.name,
+            None => &self.unobserved[index.index() - observed.len()].entitlement,
+        }
+    }
+
+    /// The observed entitlement; `None` where only the policy names it.
+    pub fn observed_entitlement(
+        &self,
+        index: EntitlementIndex,
+    ) -> Option<&'inputs leasehold_model::entitlement::Entitlement> {
+        self.inputs.snapshot.entitlements.get(index.index()).map(|entitlement| &entitlement.entitlement)
+    }
+
+    /// The system of an entitlement.
+    pub fn system_of(&self, index: EntitlementIndex) -> &'inputs SystemName {
+        self.inputs.snapshot.system(self.graph.system_of_entitlement(index).0)
+    }
+
+    /// An account of the graph, as observed.
+    pub fn account(&self, index: AccountIndex) -> &'inputs leasehold_model::snapshot::SnapshotAccount {
+        &self.inputs.snapshot.accounts[self.account_position[index.index()] as usize]
+    }
+
+    /// The snapshot's position of an account of the graph.
+    pub fn position_of(&self, index: AccountIndex) -> u32 {
+        self.account_position[index.index()]
+    }
+
+    /// The graph's index of an account of the snapshot.
+    pub fn index_of(&self, position: u32) -> AccountIndex {
+        self.account_index[position as usize]
+    }
+
+    /// An identity by key.
+    pub fn identity(&self, key: &IdentityKey) -> Option<IdentityIndex> {
+        self.identity_by_key.get(key).copied().map(IdentityIndex)
+    }
+
+    /// Whether an owner is an identity that may hold access; `None` where it is no identity that we know.
+    pub fn owner_is_live(&self, owner: &IdentityKey) -> Option<bool> {
+        let position = *self.identity_by_key.get(owner)?;
+        Some(self.identities[position as usize].may_hold_access(self.inputs.now))
+    }
+
+    /// When a direct grant was first seen.
+    pub fn granted_since(&self, account: AccountIndex, entitlement: EntitlementIndex) -> Option<Timestamp> {
+        let key = (self.position_of(account), entitlement.0);
+        let grants = &self.inputs.snapshot.grants;
+        let at = grants.binary_search_by_key(&key, |grant| (grant.account, grant.entitlement)).ok()?;
+        self.inputs.snapshot.ended_at(leasehold_model::id::EpochId(i64::from(grants[at].since)))
+    }
+
+    /// A live reason of the engine, in the policy's words.
+    pub fn because(&self, because: &engine::access::Because, entitlement: EntitlementIndex) -> Because {
+        let (named, reason) = match *because {
+            engine::access::Because::Role { role, end } => {
+                let role = &self.inputs.policy.roles[role.index()];
+                let named = role.grants.iter().filter_map(|grant| self.entitlement(&grant.value));
+                let carrier = self.carrier_among(named, entitlement);
+                let (kind, name) = (ReasonKind::Role, role.name.clone());
+                (carrier, Reason { kind, name, owner: Some(role.owner.value.clone()), until: instant(end) })
+            }
+            engine::access::Because::Explicit { source, entitlement: named, .. } => {
+                (Some(named), self.explicit_reason(source as usize))
+            }
+            engine::access::Because::Baseline { source, .. } => (Some(entitlement), self.baseline_reason(source as usize)),
+        };
+        match named {
+            Some(carrier) if carrier != entitlement => {
+                Because::CarriedBy { entitlement: self.entitlement_name(carrier).clone(), reason }
+            }
+            _ => Because::Reason { reason },
+        }
+    }
+
+    /// The entitlement itself where it is named, else the first named one that carries it.
+    fn carrier_among(
+        &self,
+        named: impl Iterator<Item = EntitlementIndex>,
+        entitlement: EntitlementIndex,
+    ) -> Option<EntitlementIndex> {
+        let carriers = self.graph.containment().reached_from(entitlement.0);
+        named.filter(|name| *name == entitlement || carriers.contains(&name.0)).min_by_key(|name| *name != entitlement)
+    }
+
+    /// An assignment or exception as a reason.
+    pub fn explicit_reason(&self, position: usize) -> Reason {
+        let explicit = &self.inputs.policy.explicit[position];
+        Reason {
+            kind: if explicit.exception { ReasonKind::Exception } else { ReasonKind::Role },
+            name: explicit.name.clone(),
+            owner: Some(explicit.owner.value.clone()),
+            until: Some(self.explicit_end(position)),
+        }
+    }
+
+    /// A baseline as a reason.
+    pub fn baseline_reason(&self, position: usize) -> Reason {
+        let baseline = &self.inputs.baselines[position];
+        Reason {
+            kind: ReasonKind::Baseline,
+            name: baseline.system.to_string(),
+            owner: Some(IdentityKey(baseline.owner.clone())),
+            until: Some(self.baseline_end(baseline)),
+        }
+    }
+
+    /// The reasons that once covered this grant and have ended.
+    pub fn ended_reasons(&self, identity: IdentityIndex, entitlement: EntitlementIndex) -> Vec<Because> {
+        let (policy, now) = (self.inputs.policy, self.inputs.now);
+        let mut ended = Vec::new();
+        for position in self.explicit_of.get(&identity.0).into_iter().flatten().copied() {
+            let explicit = &policy.explicit[position];
+            if self.explicit_end(position) > now {
+                continue;
+            }
+            let role = explicit.role.as_ref().and_then(|name| policy.roles.iter().find(|role| role.name == name.value));
+            let grants = role.map_or(&explicit.grants, |role| &role.grants);
+            let named = grants.iter().filter_map(|grant| self.entitlement(&grant.value));
+            if self.carrier_among(named, entitlement).is_some() {
+                ended.push(Because::ReasonEnded { reason: self.explicit_reason(position) });
+            }
+        }
+        for (position, baseline) in self.inputs.baselines.iter().enumerate() {
+            if &baseline.system == self.system_of(entitlement) && self.baseline_end(baseline) <= now {
+                ended.push(Because::ReasonEnded { reason: self.baseline_reason(position) });
+            }
+        }
+        ended
+    }
+}
+
+/// Every entitlement that the policy names.
+fn named_by(policy: &Policy) -> impl Iterator<Item = &EntitlementAddress> {
+    let roles = policy.roles.iter().flat_map(|role| &role.grants);
+    let explicit = policy.explicit.iter().flat_map(|explicit| &explicit.grants);
+    let sod = policy.sod.iter().flat_map(|set| set.sides.iter().flatten());
+    roles.chain(explicit).chain(sod).map(|placed| &placed.value)
+}
+
+/// What the policy says outright comes first, then each system's rules in order.
+fn correlate(inputs: &Inputs<'_>, identities: &[Identity]) -> Vec<Correlation> {
+    let by_key: HashMap<&IdentityKey, u32> =
+        (0u32..).zip(identities).map(|(position, identity)| (&identity.key, position)).collect();
+    let mut said: HashMap<&AccountAddress, &IdentityKey> = inputs.policy.correlations.iter().collect();
+    for declared in &inputs.policy.identities {
+        said.extend(declared.accounts.iter().map(|account| (account, &declared.key)));
+    }
+    let correlators: Vec<Option<Correlator<'_>>> = inputs
+        .snapshot
+        .systems
+        .iter()
+        .map(|system| inputs.systems.get(&system.name).map(|settings| Correlator::new(&settings.correlate, identities)))
+        .collect();
+    let each = inputs.snapshot.accounts.iter().map(|account| {
+        let system = inputs.snapshot.system(account.system);
+        if !said.is_empty() {
+            for login in [&account.account.login, &account.account.key.0] {
+                let address = AccountAddress { system: system.clone(), login: login.clone() };
+                if let Some(identity) = said.get(&address).and_then(|key| by_key.get(key)) {
+                    return Correlation::To { identity: *identity, by: "policy".to_owned() };
+                }
+            }
+        }
+        correlators[account.system as usize]
+            .as_ref()
+            .map_or(Correlation::Orphan, |correlator| correlator.correlate(&account.account))
+    });
+    each.collect()
+}
+
+/// An account that its system calls non-human, and that no rule gives to anybody, is an identity of its own: it has an
+/// owner, or its lack of one is what must be shown.
+fn imply_owned_accounts(snapshot: &Snapshot, identities: &mut Vec<Identity>, correlation: &mut [Correlation]) {
+    for (position, account) in (0u32..).zip(&snapshot.accounts) {
+        let kind = account.account.kind.filter(|kind| *kind != IdentityKind::Person);
+        let owner = snapshot.account_owners.get(&position);
+        let slot = &mut correlation[position as usize];
+        if *slot != Correlation::Orphan || (kind.is_none() && owner.is_none()) {
+            continue;
+        }
+        let identity = u32::try_from(identities.len()).unwrap_or(u32::MAX);
+        identities.push(Identity {
+            key: IdentityKey(format!("{}:{}", snapshot.system(account.system), account.account.login)),
+            kind: kind.unwrap_or(IdentityKind::Service),
+            state: LifecycleState::Active,
+            start: None,
+            end: None,
+            manager: None,
+            owner: owner.cloned(),
+            attributes: account.account.attributes.clone(),
+        });
+        *slot = Correlation::To { identity, by: "owned non-human account".to_owned() };
+    }
+}

@@ -1,0 +1,185 @@
+//! Answers for people: what an identity holds and why, and who holds an entitlement, by which paths.
+
+use leasehold_model::decision::{Because, Decision};
+use leasehold_model::id::{EntitlementName, IdentityKey, SystemName};
+
+use crate::engine::access::{self, Listing};
+use crate::engine::{AccountIndex, EntitlementIndex, IdentityIndex};
+use crate::evaluate::Evaluation;
+use crate::path::Paths;
+
+/// One thing that an identity effectively holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explained {
+    /// Where.
+    pub system: SystemName,
+    /// By which account.
+    pub login: String,
+    /// What.
+    pub entitlement: EntitlementName,
+    /// Granted to the account itself, not only carried.
+    pub direct: bool,
+    /// May it be held?
+    pub decision: Decision,
+    /// Why.
+    pub because: Vec<Because>,
+    /// Every way by which it is held, from the direct grant on.
+    pub paths: Vec<Vec<EntitlementName>>,
+    /// There are more ways than are listed.
+    pub more_paths: bool,
+}
+
+/// One account that effectively holds an entitlement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WhoHolds {
+    /// Whose account it is, where known.
+    pub identity: Option<IdentityKey>,
+    /// The account.
+    pub login: String,
+    /// Every way by which it is held, from the direct grant on.
+    pub paths: Vec<Vec<EntitlementName>>,
+    /// There are more ways than are listed.
+    pub more_paths: bool,
+}
+
+/// Everything that an identity effectively holds, by system, account and entitlement.
+pub fn explain(evaluation: &Evaluation<'_>, identity: IdentityIndex) -> Vec<Explained> {
+    let mut listing = Listing::default();
+    access::list(&evaluation.graph, &evaluation.justification, identity, evaluation.now(), &mut listing);
+    let mut explained: Vec<Explained> = listing
+        .rows()
+        .iter()
+        .map(|row| {
+            let reasons = listing.because(row);
+            let because: Vec<Because> =
+                reasons.iter().map(|because| evaluation.because(because, row.entitlement)).collect();
+            let (decision, because) = match row.justified {
+                true => (Decision::Justified, because),
+                false => not_justified(evaluation, identity, row.account, row.entitlement),
+            };
+            describe(evaluation, row.account, row.entitlement, row.direct, decision, because)
+        })
+        .collect();
+    explained.sort_by(|left, right| {
+        (&left.system, &left.login, &left.entitlement).cmp(&(&right.system, &right.login, &right.entitlement))
+    });
+    explained
+}
+
+/// Everything that an account of nobody effectively holds: undecided, because it is not known whose it is.
+pub fn explain_account(evaluation: &Evaluation<'_>, account: AccountIndex) -> Vec<Explained> {
+    if let Some(identity) = evaluation.graph.identity_of(account) {
+        let login = &evaluation.account(account).account.login;
+        let system = evaluation.inputs.snapshot.system(evaluation.account(account).system);
+        let mut all = explain(evaluation, identity);
+        all.retain(|row| &row.login == login && &row.system == system);
+        return all;
+    }
+    let mut held: Vec<EntitlementIndex> = Vec::new();
+    for grant in evaluation.graph.grants_of(account) {
+        held.push(grant);
+        held.extend(evaluation.graph.containment().reaches(grant.0).iter().copied().map(EntitlementIndex));
+    }
+    held.sort_unstable();
+    held.dedup();
+    let because = vec![Because::NoIdentity];
+    let row = |entitlement: EntitlementIndex| {
+        let direct = evaluation.graph.validity_of(account, entitlement).is_some();
+        describe(evaluation, account, entitlement, direct, Decision::Undecided, because.clone())
+    };
+    held.into_iter().map(row).collect()
+}
+
+/// Who effectively holds an entitlement, by login.
+pub fn who(evaluation: &Evaluation<'_>, entitlement: EntitlementIndex) -> Vec<WhoHolds> {
+    let mut accounts: Vec<AccountIndex> =
+        access::who(&evaluation.graph, entitlement, evaluation.now()).iter().map(|holder| holder.account).collect();
+    accounts.dedup();
+    let mut holders: Vec<WhoHolds> = accounts
+        .into_iter()
+        .map(|account| {
+            let (paths, more_paths) = names(evaluation, paths(evaluation, account, entitlement));
+            let identity = evaluation.graph.identity_of(account);
+            WhoHolds {
+                identity: identity.map(|identity| evaluation.identities[identity.index()].key.clone()),
+                login: evaluation.account(account).account.login.clone(),
+                paths,
+                more_paths,
+            }
+        })
+        .collect();
+    holders.sort_by(|left, right| left.login.cmp(&right.login));
+    holders
+}
+
+/// Every way by which an account holds an entitlement now.
+pub fn paths(evaluation: &Evaluation<'_>, account: AccountIndex, entitlement: EntitlementIndex) -> Paths {
+    let leads_there = evaluation.graph.containment().reached_from(entitlement.0);
+    let now = evaluation.now();
+    let sources = evaluation.graph.grants_of(account).filter(|grant| {
+        let leads = *grant == entitlement || leads_there.contains(&grant.0);
+        leads && evaluation.graph.validity_of(account, *grant).is_some_and(|validity| validity.contains(now))
+    });
+    evaluation.carriers.paths(sources, entitlement, leads_there)
+}
+
+fn names(evaluation: &Evaluation<'_>, paths: Paths) -> (Vec<Vec<EntitlementName>>, bool) {
+    let named = paths.paths.iter().map(|path| path.iter().map(|step| evaluation.entitlement_name(*step).clone()).collect());
+    (named.collect(), paths.more)
+}
+
+fn describe(
+    evaluation: &Evaluation<'_>,
+    account: AccountIndex,
+    entitlement: EntitlementIndex,
+    direct: bool,
+    decision: Decision,
+    because: Vec<Because>,
+) -> Explained {
+    let (paths, more_paths) = names(evaluation, paths(evaluation, account, entitlement));
+    Explained {
+        system: evaluation.system_of(entitlement).clone(),
+        login: evaluation.account(account).account.login.clone(),
+        entitlement: evaluation.entitlement_name(entitlement).clone(),
+        direct,
+        decision,
+        because,
+        paths,
+        more_paths,
+    }
+}
+
+/// The engine found no reason for the entitlement itself. It may still be carried by a direct grant that a baseline
+/// covers, or be held by everybody by the system's nature.
+fn not_justified(
+    evaluation: &Evaluation<'_>,
+    identity: IdentityIndex,
+    account: AccountIndex,
+    entitlement: EntitlementIndex,
+) -> (Decision, Vec<Because>) {
+    if evaluation.observed_entitlement(entitlement).is_some_and(|entitlement| entitlement.inherent) {
+        let text = "every account of this system holds it by the system's nature".to_owned();
+        return (Decision::Justified, vec![Because::Fact { text }]);
+    }
+    let who = &evaluation.identities[identity.index()];
+    if !who.may_hold_access(evaluation.inputs.now) {
+        let state = if who.has_left(evaluation.inputs.now) { "left" } else { who.state.as_str() };
+        let because = Because::IdentityNotLive { identity: who.key.clone(), state: state.to_owned(), since: who.end };
+        return (Decision::Unjustified, vec![because]);
+    }
+    let carriers = evaluation.graph.containment().reached_from(entitlement.0);
+    for grant in evaluation.graph.grants_of(account).filter(|grant| carriers.contains(&grant.0)) {
+        let held = access::check(&evaluation.graph, &evaluation.justification, identity, grant, evaluation.now());
+        if held.justified {
+            let carried = held.because.iter().map(|because| match evaluation.because(because, grant) {
+                Because::Reason { reason } => {
+                    Because::CarriedBy { entitlement: evaluation.entitlement_name(grant).clone(), reason }
+                }
+                other => other,
+            });
+            return (Decision::Justified, carried.collect());
+        }
+    }
+    let ended = evaluation.ended_reasons(identity, entitlement);
+    (Decision::Unjustified, if ended.is_empty() { vec![Because::NoReason] } else { ended })
+}

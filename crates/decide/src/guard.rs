@@ -1,0 +1,113 @@
+//! Guards: what a plan may not do without a person who overrides it by name (law 7).
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use leasehold_model::id::{AccountKey, SystemName};
+use leasehold_model::plan::{Guard, GuardKind, PlanItem, Verb};
+
+use crate::engine::{EntitlementIndex, access};
+use crate::evaluate::Evaluation;
+
+/// A plan that would end more than this share of a system's grants waits …
+pub const SHARE_MAX: f64 = 0.2;
+/// … where that is at least this many.
+pub const COUNT_MIN: u64 = 20;
+
+/// The guards that hold items of a plan back.
+pub fn guards(evaluation: &Evaluation<'_>, items: &[PlanItem]) -> Vec<Guard> {
+    let mut by_system: BTreeMap<&SystemName, Vec<&PlanItem>> = BTreeMap::new();
+    for item in items.iter().filter(|item| item.verb.takes_away()) {
+        by_system.entry(&item.system).or_default().push(item);
+    }
+    let mut guards = Vec::new();
+    for (system, items) in by_system {
+        guards.extend(blast_radius(evaluation, system, &items));
+        guards.extend(last_administrator(evaluation, system, &items));
+    }
+    guards
+}
+
+fn blast_radius(evaluation: &Evaluation<'_>, system: &SystemName, items: &[&PlanItem]) -> Option<Guard> {
+    let snapshot = evaluation.inputs.snapshot;
+    let settings = evaluation.inputs.policy.guards.get(system);
+    let share_max = settings.and_then(|settings| settings.share_max).unwrap_or(SHARE_MAX);
+    let count_min = settings.and_then(|settings| settings.count_min).unwrap_or(COUNT_MIN);
+    let position = snapshot.system_position(system)?;
+    let of_system = |account: u32| snapshot.accounts[account as usize].system == position;
+    let grants = snapshot.grants.iter().filter(|grant| of_system(grant.account)).count();
+    let accounts = snapshot.accounts.iter().filter(|account| account.system == position).count();
+    let count = |verb: Verb| items.iter().filter(|item| item.verb == verb).count();
+    let exceeds = |ended: usize, all: usize| ended as u64 >= count_min && ended as f64 > share_max * all as f64;
+    let (revoked, disabled) = (count(Verb::Revoke), count(Verb::DisableAccount));
+    let what = match (exceeds(revoked, grants), exceeds(disabled, accounts)) {
+        (false, false) => return None,
+        (true, false) => format!("{revoked} of {grants} grants would end"),
+        (false, true) => format!("{disabled} of {accounts} accounts would be disabled"),
+        (true, true) => {
+            format!("{revoked} of {grants} grants would end and {disabled} of {accounts} accounts would be disabled")
+        }
+    };
+    Some(Guard {
+        name: format!("{}:{system}", GuardKind::BlastRadius.as_str()),
+        kind: GuardKind::BlastRadius,
+        system: system.clone(),
+        message: format!("{what} in {system}; more than {:.0} % waits for a person", share_max * 100.0),
+        way_on: format!(
+            "give what is there a reason that ends: `leasehold baseline adopt {system} --until DATE`; or, if all of \
+             this is meant: `leasehold apply --override {}:{system}`",
+            GuardKind::BlastRadius.as_str()
+        ),
+        holds: items.iter().map(|item| item.id.clone()).collect(),
+    })
+}
+
+/// Somebody must be left who can administer the system: an enabled account that effectively holds what the policy, or
+/// the system itself, calls administrative.
+fn last_administrator(evaluation: &Evaluation<'_>, system: &SystemName, items: &[&PlanItem]) -> Vec<Guard> {
+    let Some(position) = evaluation.inputs.snapshot.system_position(system) else { return Vec::new() };
+    let mut administrative: BTreeSet<EntitlementIndex> = BTreeSet::new();
+    if let Some(settings) = evaluation.inputs.policy.guards.get(system) {
+        administrative.extend(settings.administrators.iter().filter_map(|address| evaluation.entitlement(&address.value)));
+    }
+    for (index, entitlement) in (0u32..).zip(&evaluation.inputs.snapshot.entitlements) {
+        if entitlement.system == position && entitlement.entitlement.privileged {
+            administrative.insert(EntitlementIndex(index));
+        }
+    }
+    let disabled: HashSet<&AccountKey> =
+        items.iter().filter(|item| item.verb == Verb::DisableAccount).map(|item| &item.account_key).collect();
+    let mut guards = Vec::new();
+    for entitlement in administrative {
+        let name = evaluation.entitlement_name(entitlement);
+        let losing: HashSet<&AccountKey> = items
+            .iter()
+            .filter(|item| item.verb == Verb::Revoke && item.must_end.contains(name))
+            .map(|item| &item.account_key)
+            .collect();
+        let mut holders: HashSet<&AccountKey> = HashSet::new();
+        for holder in access::who(&evaluation.graph, entitlement, evaluation.now()) {
+            let account = &evaluation.account(holder.account).account;
+            if account.enabled {
+                holders.insert(&account.key);
+            }
+        }
+        let left = holders.iter().filter(|key| !disabled.contains(*key) && !losing.contains(*key)).count();
+        if holders.is_empty() || left > 0 {
+            continue;
+        }
+        let held: Vec<_> = items.iter().filter(|item| holders.contains(&item.account_key)).map(|item| item.id.clone()).collect();
+        guards.push(Guard {
+            name: format!("{}:{system}:{name}", GuardKind::LastAdministrator.as_str()),
+            kind: GuardKind::LastAdministrator,
+            system: system.clone(),
+            message: format!("nobody with an enabled account would be left to hold {name} in {system}"),
+            way_on: format!(
+                "give somebody a reason to hold {name} first, protect an account in the policy, or override: \
+                 `leasehold apply --override '{}:{system}:{name}'`",
+                GuardKind::LastAdministrator.as_str()
+            ),
+            holds: held,
+        });
+    }
+    guards
+}

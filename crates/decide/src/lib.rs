@@ -1,0 +1,11 @@
+//! Pure reasoning over facts and claims: no I/O and no clock, "now" is always an argument.
+
+pub mod correlate;
+pub mod engine;
+pub mod evaluate;
+pub mod explain;
+pub mod guard;
+pub mod path;
+pub mod plan;
+pub mod policy;
+pub mod rules;

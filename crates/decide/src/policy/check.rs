@@ -1,0 +1,139 @@
+//! What can be said of a policy only beside what was observed: unknown systems, entitlements, identities, attributes.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use leasehold_model::id::{EntitlementAddress, IdentityKey, SystemName};
+use leasehold_model::snapshot::Snapshot;
+
+use super::diagnostic::Diagnostic;
+use super::{Placed, Policy};
+
+/// Checks a policy against the configured systems and the observed state.
+///
+/// An entitlement of a system that was read completely must be there; of one that was not yet, it is a warning. An
+/// owner must be a known identity, since no reason outlives its owner (law 4).
+pub fn check(policy: &Policy, systems: &[SystemName], snapshot: &Snapshot) -> Vec<Diagnostic> {
+    let observed = Observed::new(systems, snapshot);
+    let mut diagnostics = Vec::new();
+    for role in &policy.roles {
+        observed.addresses(&role.grants, &mut diagnostics);
+        observed.identity(&role.owner, policy, "owner", &mut diagnostics);
+        if let Some(members) = &role.members {
+            for attribute in members.value.attributes() {
+                if !observed.attributes.is_empty() && !observed.attributes.contains(attribute) {
+                    let message = format!("no identity has an attribute `{attribute}`, so nobody can match on it");
+                    let known: Vec<&str> = observed.attributes.iter().copied().collect();
+                    let help = format!("attributes that were read: {}", known.join(", "));
+                    diagnostics.push(Diagnostic::warning(&members.file, members.span.clone(), message, help));
+                }
+            }
+        }
+    }
+    for explicit in &policy.explicit {
+        observed.addresses(&explicit.grants, &mut diagnostics);
+        observed.identity(&explicit.owner, policy, "owner", &mut diagnostics);
+        observed.identity(&explicit.identity, policy, "identity", &mut diagnostics);
+    }
+    for set in &policy.sod {
+        for side in &set.sides {
+            observed.addresses(side, &mut diagnostics);
+        }
+    }
+    for (address, owner) in &policy.owners {
+        observed.addresses(std::slice::from_ref(address), &mut diagnostics);
+        observed.identity(owner, policy, "owner", &mut diagnostics);
+    }
+    for settings in policy.guards.values() {
+        observed.addresses(&settings.administrators, &mut diagnostics);
+    }
+    for declared in &policy.identities {
+        observed.identity(&declared.owner, policy, "owner", &mut diagnostics);
+    }
+    diagnostics
+}
+
+struct Observed<'snapshot> {
+    systems: &'snapshot [SystemName],
+    entitlements: HashMap<&'snapshot SystemName, HashSet<String>>,
+    read_completely: HashSet<&'snapshot SystemName>,
+    identities: HashSet<&'snapshot IdentityKey>,
+    attributes: BTreeSet<&'snapshot str>,
+}
+
+impl<'snapshot> Observed<'snapshot> {
+    fn new(systems: &'snapshot [SystemName], snapshot: &'snapshot Snapshot) -> Self {
+        let mut entitlements: HashMap<&SystemName, HashSet<String>> = HashMap::new();
+        for entitlement in &snapshot.entitlements {
+            let names = entitlements.entry(snapshot.system(entitlement.system)).or_default();
+            names.insert(entitlement.entitlement.name.to_string());
+        }
+        let complete = snapshot.systems.iter().filter(|system| system.latest_complete.is_some());
+        let mut attributes: BTreeSet<&str> = BTreeSet::new();
+        for (_, identity) in &snapshot.identities {
+            attributes.extend(identity.attributes.keys().map(String::as_str));
+        }
+        if !attributes.is_empty() {
+            attributes.extend(["key", "kind", "state", "status", "manager", "owner"]);
+        }
+        Self {
+            systems,
+            entitlements,
+            read_completely: complete.map(|system| &system.name).collect(),
+            identities: snapshot.identities.iter().map(|(_, identity)| &identity.key).collect(),
+            attributes,
+        }
+    }
+
+    fn addresses(&self, addresses: &[Placed<EntitlementAddress>], diagnostics: &mut Vec<Diagnostic>) {
+        for placed in addresses {
+            let (file, span, address) = (&placed.file, placed.span.clone(), &placed.value);
+            if !self.systems.contains(&address.system) {
+                let known: Vec<&str> = self.systems.iter().map(SystemName::as_str).collect();
+                let message = format!("there is no system `{}`", address.system);
+                let help = format!("systems in leasehold.toml: {}", known.join(", "));
+                diagnostics.push(Diagnostic::error(file, span, message, help));
+                continue;
+            }
+            let name = address.entitlement.to_string();
+            let names = self.entitlements.get(&address.system);
+            if names.is_some_and(|names| names.contains(&name)) {
+                continue;
+            }
+            if self.read_completely.contains(&address.system) {
+                let message = format!("system `{}` has no entitlement `{name}`", address.system);
+                diagnostics.push(Diagnostic::error(file, span, message, nearest(&name, names)));
+            } else {
+                let message = format!("system `{}` was not yet read, so `{name}` cannot be checked", address.system);
+                let help = format!("run `leasehold sync {}` and check again", address.system);
+                diagnostics.push(Diagnostic::warning(file, span, message, help));
+            }
+        }
+    }
+
+    fn identity(&self, who: &Placed<IdentityKey>, policy: &Policy, what: &str, diagnostics: &mut Vec<Diagnostic>) {
+        let known = self.identities.is_empty()
+            || self.identities.contains(&who.value)
+            || policy.identities.iter().any(|declared| declared.key == who.value);
+        if !known {
+            let message = format!("{what} `{}` is not an identity that was read", who.value);
+            let help = "identities are named by their key in the authoritative system".to_owned();
+            diagnostics.push(Diagnostic::warning(&who.file, who.span.clone(), message, help));
+        }
+    }
+}
+
+/// The known name that shares the most leading or trailing text with the unknown one.
+fn nearest(unknown: &str, names: Option<&HashSet<String>>) -> String {
+    let folded = unknown.to_lowercase();
+    let likeness = |name: &str| {
+        let name = name.to_lowercase();
+        let start = name.chars().zip(folded.chars()).take_while(|(a, b)| a == b).count();
+        let end = name.chars().rev().zip(folded.chars().rev()).take_while(|(a, b)| a == b).count();
+        start + end
+    };
+    let best = names.into_iter().flatten().map(|name| (likeness(name), name)).max();
+    match best {
+        Some((likeness, name)) if likeness >= 3 => format!("did you mean `{name}`?"),
+        _ => "`leasehold who` and `leasehold sync` show what the system has".to_owned(),
+    }
+}

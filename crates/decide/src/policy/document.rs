@@ -1,0 +1,212 @@
+//! The policy as people write it: one TOML document a thing, every value with its place in its file.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+/// One policy file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Document {
+    /// Bundles of entitlements for a job task.
+    #[serde(default)]
+    pub role: BTreeMap<Spanned<String>, RoleDocument>,
+    /// Roles or entitlements given to one identity until a date.
+    #[serde(default)]
+    pub assignment: BTreeMap<Spanned<String>, AssignmentDocument>,
+    /// Entitlements that one identity may hold outside of its roles until a date.
+    #[serde(default)]
+    pub exception: BTreeMap<Spanned<String>, ExceptionDocument>,
+    /// Combinations that one identity may not hold.
+    #[serde(default)]
+    pub sod: BTreeMap<Spanned<String>, SodDocument>,
+    /// Who answers for entitlements and accounts.
+    #[serde(default)]
+    pub owner: BTreeMap<Spanned<String>, OwnerDocument>,
+    /// Bounds on what a plan may do to a system, by the system's name.
+    #[serde(default)]
+    pub guard: BTreeMap<Spanned<String>, GuardDocument>,
+    /// Accounts that no plan touches.
+    #[serde(default)]
+    pub protect: BTreeMap<Spanned<String>, ProtectDocument>,
+    /// Emergency accounts that no plan touches.
+    #[serde(default)]
+    pub break_glass: BTreeMap<Spanned<String>, BreakGlassDocument>,
+    /// Non-humans that no feed lists, by their key.
+    #[serde(default)]
+    pub identity: BTreeMap<Spanned<String>, IdentityDocument>,
+    /// Whose an account is, where the rules cannot say, by `system:login`.
+    #[serde(default)]
+    pub correlate: BTreeMap<Spanned<String>, CorrelateDocument>,
+    /// When unused accounts and old credentials become drift.
+    #[serde(default)]
+    pub limits: Option<LimitsDocument>,
+}
+
+/// `[role.NAME]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoleDocument {
+    /// For people.
+    pub title: Option<String>,
+    /// The job task that the role exists for.
+    pub task: Option<String>,
+    /// Who answers for it.
+    pub owner: Spanned<String>,
+    /// Who holds it by rule: a Cedar expression over `principal`.
+    pub members: Option<Spanned<String>>,
+    /// Entitlement addresses.
+    pub grants: Vec<Spanned<String>>,
+}
+
+/// `[assignment.NAME]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AssignmentDocument {
+    /// To whom.
+    pub identity: Spanned<String>,
+    /// Which role …
+    pub role: Option<Spanned<String>>,
+    /// … or which entitlements.
+    #[serde(default)]
+    pub grants: Vec<Spanned<String>>,
+    /// When it ends.
+    pub until: Spanned<When>,
+    /// Who answers for it.
+    pub owner: Spanned<String>,
+    /// What it is for.
+    pub why: String,
+}
+
+/// `[exception.NAME]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExceptionDocument {
+    /// For whom.
+    pub identity: Spanned<String>,
+    /// Which entitlements.
+    pub grants: Vec<Spanned<String>>,
+    /// When it ends.
+    pub until: Spanned<When>,
+    /// Who answers for it.
+    pub owner: Spanned<String>,
+    /// What it is for.
+    pub why: String,
+}
+
+/// `[sod.NAME]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SodDocument {
+    /// For people.
+    pub title: Option<String>,
+    /// `low`, `medium`, `high` or `critical`.
+    pub severity: Spanned<String>,
+    /// Sides; nobody may hold something of two of them.
+    pub conflict: Vec<Vec<Spanned<String>>>,
+}
+
+/// `[owner.NAME]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OwnerDocument {
+    /// Entitlement addresses.
+    pub of: Vec<Spanned<String>>,
+    /// Who answers for them.
+    pub owner: Spanned<String>,
+}
+
+/// `[guard.SYSTEM]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GuardDocument {
+    /// A plan that would end more than this share of the system's grants (0 to 1) waits …
+    pub share_max: Option<Spanned<f64>>,
+    /// … where that is at least this many grants.
+    pub count_min: Option<u64>,
+    /// Entitlements that somebody must be left to hold.
+    #[serde(default)]
+    pub administrators: Vec<Spanned<String>>,
+}
+
+/// `[protect.NAME]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProtectDocument {
+    /// `system:login` of each.
+    pub accounts: Vec<Spanned<String>>,
+    /// What for.
+    pub why: String,
+}
+
+/// `[break_glass.NAME]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BreakGlassDocument {
+    /// `system:login` of each.
+    pub accounts: Vec<Spanned<String>>,
+    /// Who answers for them.
+    pub owner: Spanned<String>,
+    /// When the arrangement ends.
+    pub until: Spanned<When>,
+}
+
+/// `[identity.KEY]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdentityDocument {
+    /// `service`, `workload` or `agent`.
+    pub kind: Spanned<String>,
+    /// Who answers for it.
+    pub owner: Spanned<String>,
+    /// Its accounts, as `system:login`.
+    #[serde(default)]
+    pub accounts: Vec<Spanned<String>>,
+    /// Further attributes for predicates.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// `[correlate."system:login"]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CorrelateDocument {
+    /// Whose it is.
+    pub identity: Spanned<String>,
+}
+
+/// `[limits]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitsDocument {
+    /// `90d`: an account unused for longer is dormant.
+    pub dormant_after: Option<Spanned<String>>,
+    /// `365d`: a credential unchanged for longer is stale.
+    pub credential_age_max: Option<Spanned<String>>,
+}
+
+/// A date, or an instant, as a TOML value or a text.
+#[derive(Debug, Clone)]
+pub struct When(pub String);
+
+impl<'de> Deserialize<'de> for When {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Form {
+            Native(toml::value::Datetime),
+            Text(String),
+        }
+        Ok(match Form::deserialize(deserializer)? {
+            Form::Native(datetime) => Self(datetime.to_string()),
+            Form::Text(text) => Self(text),
+        })
+    }
+}
+
+/// The bytes of a spanned value.
+pub fn span_of<T>(spanned: &Spanned<T>) -> Range<usize> {
+    spanned.span()
+}

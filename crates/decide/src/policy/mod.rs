@@ -1,0 +1,171 @@
+//! The policy: what access is for. Read from files, checked with places, compiled before it is used.
+
+pub mod check;
+pub mod diagnostic;
+pub mod document;
+pub mod predicate;
+pub mod read;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use jiff::{SignedDuration, Timestamp};
+use leasehold_model::id::{EntitlementAddress, IdentityKey, SystemName};
+use leasehold_model::identity::IdentityKind;
+use sha2::{Digest, Sha256};
+
+use predicate::Predicate;
+
+/// A value and where it was written.
+#[derive(Debug, Clone)]
+pub struct Placed<T> {
+    /// The value.
+    pub value: T,
+    /// The file, relative to the policy folder.
+    pub file: std::sync::Arc<str>,
+    /// Bytes of that file.
+    pub span: Range<usize>,
+}
+
+/// A bundle of entitlements for a job task.
+#[derive(Debug, Clone)]
+pub struct Role {
+    /// Its name.
+    pub name: String,
+    /// For people.
+    pub title: String,
+    /// The job task that it exists for.
+    pub task: Option<String>,
+    /// Who answers for it.
+    pub owner: Placed<IdentityKey>,
+    /// Who holds it by rule.
+    pub members: Option<Placed<Predicate>>,
+    /// What it gives.
+    pub grants: Vec<Placed<EntitlementAddress>>,
+}
+
+/// A role or entitlements for one identity until a date: an assignment or an exception.
+#[derive(Debug, Clone)]
+pub struct Explicit {
+    /// Its name.
+    pub name: String,
+    /// To whom.
+    pub identity: Placed<IdentityKey>,
+    /// The role, for an assignment of one.
+    pub role: Option<Placed<String>>,
+    /// The entitlements.
+    pub grants: Vec<Placed<EntitlementAddress>>,
+    /// When it ends.
+    pub until: Timestamp,
+    /// Who answers for it.
+    pub owner: Placed<IdentityKey>,
+    /// What it is for.
+    pub why: String,
+    /// Written as an exception.
+    pub exception: bool,
+}
+
+/// Sides of which nobody may hold something of two.
+#[derive(Debug, Clone)]
+pub struct SodSet {
+    /// Its name.
+    pub name: String,
+    /// How bad a violation is.
+    pub severity: String,
+    /// The sides.
+    pub sides: Vec<Vec<Placed<EntitlementAddress>>>,
+}
+
+/// Bounds on what a plan may do to a system.
+#[derive(Debug, Clone, Default)]
+pub struct GuardSettings {
+    /// The largest share of a system's grants that a plan may end, 0 to 1.
+    pub share_max: Option<f64>,
+    /// The least count at which the share matters.
+    pub count_min: Option<u64>,
+    /// Entitlements that somebody must be left to hold.
+    pub administrators: Vec<Placed<EntitlementAddress>>,
+}
+
+/// An account named in the policy, as `system:login`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccountAddress {
+    /// The system.
+    pub system: SystemName,
+    /// Login or key.
+    pub login: String,
+}
+
+/// An account that no plan touches.
+#[derive(Debug, Clone)]
+pub struct Protected {
+    /// The rule's name.
+    pub name: String,
+    /// Which account.
+    pub account: AccountAddress,
+    /// What for.
+    pub why: String,
+    /// For a break-glass account: who answers, and until when.
+    pub break_glass: Option<(IdentityKey, Timestamp)>,
+}
+
+/// A non-human that no feed lists.
+#[derive(Debug, Clone)]
+pub struct DeclaredIdentity {
+    /// Its key.
+    pub key: IdentityKey,
+    /// Which sort.
+    pub kind: IdentityKind,
+    /// Who answers for it.
+    pub owner: Placed<IdentityKey>,
+    /// Its accounts.
+    pub accounts: Vec<AccountAddress>,
+    /// Further attributes.
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// When unused accounts and old credentials become drift.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Limits {
+    /// Unused for longer than this is dormant; `None`: not looked at.
+    pub dormant_after: Option<SignedDuration>,
+    /// A credential unchanged for longer than this is stale; `None`: not looked at.
+    pub credential_age_max: Option<SignedDuration>,
+}
+
+/// The whole policy.
+#[derive(Debug, Clone, Default)]
+pub struct Policy {
+    /// Roles by name.
+    pub roles: Vec<Role>,
+    /// Assignments and exceptions.
+    pub explicit: Vec<Explicit>,
+    /// Separation of duties.
+    pub sod: Vec<SodSet>,
+    /// Owners of entitlements.
+    pub owners: Vec<(Placed<EntitlementAddress>, Placed<IdentityKey>)>,
+    /// Guards by system.
+    pub guards: BTreeMap<SystemName, GuardSettings>,
+    /// Accounts that no plan touches.
+    pub protected: Vec<Protected>,
+    /// Non-humans that no feed lists.
+    pub identities: Vec<DeclaredIdentity>,
+    /// Whose an account is, where the rules cannot say.
+    pub correlations: BTreeMap<AccountAddress, IdentityKey>,
+    /// Limits on age and disuse.
+    pub limits: Limits,
+    /// SHA-256 over the files, in hex; empty for the empty policy.
+    pub digest: String,
+}
+
+/// SHA-256 over names and texts, in the order of the names.
+pub fn digest(files: &BTreeMap<String, String>) -> String {
+    let mut hasher = Sha256::new();
+    for (name, text) in files {
+        for part in [name, text] {
+            hasher.update((part.len() as u64).to_be_bytes());
+            hasher.update(part.as_bytes());
+        }
+    }
+    hex::encode(hasher.finalize())
+}

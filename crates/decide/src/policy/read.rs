@@ -1,0 +1,364 @@
+//! From files to a [`Policy`]: every mistake is reported with its place, not only the first.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp, civil, tz::TimeZone};
+use leasehold_model::id::{EntitlementAddress, IdentityKey, SystemName};
+use leasehold_model::identity::IdentityKind;
+use toml::Spanned;
+
+use super::diagnostic::Diagnostic;
+use super::document::{Document, When};
+use super::predicate::Predicate;
+use super::{
+    AccountAddress, DeclaredIdentity, Explicit, GuardSettings, Placed, Policy, Protected, Role, SodSet, digest,
+};
+
+/// Reads policy files (relative name to text).
+///
+/// # Errors
+/// Every mistake that was found. The policy is usable only where there is none.
+pub fn read(files: &BTreeMap<String, String>) -> Result<Policy, Vec<Diagnostic>> {
+    let mut reader = Reader::default();
+    for (file, text) in files {
+        reader.file(file, text);
+    }
+    reader.cross_references();
+    if reader.diagnostics.is_empty() {
+        reader.policy.digest = digest(files);
+        Ok(reader.policy)
+    } else {
+        Err(reader.diagnostics)
+    }
+}
+
+#[derive(Default)]
+struct Reader {
+    policy: Policy,
+    diagnostics: Vec<Diagnostic>,
+    /// `kind.name` and the file that has it, so that a second one can be named with the first.
+    seen: BTreeMap<String, String>,
+}
+
+/// The file at hand.
+struct Place<'text> {
+    file: Arc<str>,
+    text: &'text str,
+}
+
+impl Place<'_> {
+    fn placed<T>(&self, value: T, span: Range<usize>) -> Placed<T> {
+        Placed { value, file: self.file.clone(), span }
+    }
+}
+
+impl Reader {
+    fn error(&mut self, place: &Place<'_>, span: Range<usize>, message: impl Into<String>, help: impl Into<String>) {
+        self.diagnostics.push(Diagnostic::error(&place.file, span, message, help));
+    }
+
+    fn file(&mut self, file: &str, text: &str) {
+        let place = Place { file: file.into(), text };
+        let document = match toml::from_str::<Document>(text) {
+            Ok(document) => document,
+            Err(error) => {
+                let span = error.span().unwrap_or(0..text.len().min(1));
+                self.error(&place, span, error.message().trim().replace('\n', " "), "");
+                return;
+            }
+        };
+        self.roles(&place, document.role);
+        for (name, entry) in document.assignment {
+            self.explicit(&place, "assignment", &name, |reader| {
+                let role = entry.role.as_ref().map(|role| place.placed(role.get_ref().clone(), role.span()));
+                if role.is_some() != entry.grants.is_empty() {
+                    let help = "give `role = \"NAME\"` or `grants = [\"system:kind/name\"]`, one of the two";
+                    reader.error(&place, name.span(), format!("assignment `{}` is unclear", name.get_ref()), help);
+                }
+                (entry.identity, role, entry.grants, entry.until, entry.owner, entry.why, false)
+            });
+        }
+        for (name, entry) in document.exception {
+            self.explicit(&place, "exception", &name, |_| {
+                (entry.identity, None, entry.grants, entry.until, entry.owner, entry.why, true)
+            });
+        }
+        for (name, entry) in document.sod {
+            if !self.first_of_its_name(&place, "sod", &name) {
+                continue;
+            }
+            if !["low", "medium", "high", "critical"].contains(&entry.severity.get_ref().as_str()) {
+                let help = "write one of low, medium, high, critical";
+                self.error(&place, entry.severity.span(), "not a severity", help);
+            }
+            if entry.conflict.len() < 2 || entry.conflict.iter().any(Vec::is_empty) {
+                let help = "write for example `conflict = [[\"a:role/x\"], [\"a:role/y\"]]`";
+                self.error(&place, name.span(), "a conflict has at least two sides, none of them empty", help);
+            }
+            let sides = entry.conflict.iter().map(|side| self.addresses(&place, side)).collect();
+            self.policy.sod.push(SodSet { name: name.into_inner(), severity: entry.severity.into_inner(), sides });
+        }
+        for (name, entry) in document.owner {
+            if !self.first_of_its_name(&place, "owner", &name) {
+                continue;
+            }
+            let owner = place.placed(IdentityKey(entry.owner.get_ref().clone()), entry.owner.span());
+            for address in self.addresses(&place, &entry.of) {
+                self.policy.owners.push((address, owner.clone()));
+            }
+        }
+        for (name, entry) in document.guard {
+            if !self.first_of_its_name(&place, "guard", &name) {
+                continue;
+            }
+            let Some(system) = self.system(&place, &name) else { continue };
+            if let Some(share) = entry.share_max.as_ref().filter(|share| !(0.0..=1.0).contains(share.get_ref())) {
+                self.error(&place, share.span(), "a share lies between 0 and 1", "write 0.2 for 20 %");
+            }
+            let administrators = self.addresses(&place, &entry.administrators);
+            let share_max = entry.share_max.map(Spanned::into_inner);
+            self.policy
+                .guards
+                .insert(system, GuardSettings { share_max, count_min: entry.count_min, administrators });
+        }
+        for (name, entry) in document.protect {
+            if self.first_of_its_name(&place, "protect", &name) {
+                self.protected(&place, name.get_ref(), &entry.accounts, &entry.why, None);
+            }
+        }
+        for (name, entry) in document.break_glass {
+            if !self.first_of_its_name(&place, "break_glass", &name) {
+                continue;
+            }
+            let Some(until) = self.when(&place, &entry.until) else { continue };
+            let owner = IdentityKey(entry.owner.into_inner());
+            self.protected(&place, name.get_ref(), &entry.accounts, "break-glass account", Some((owner, until)));
+        }
+        for (name, entry) in document.identity {
+            if !self.first_of_its_name(&place, "identity", &name) {
+                continue;
+            }
+            let kind = IdentityKind::parse(entry.kind.get_ref()).filter(|kind| *kind != IdentityKind::Person);
+            let Some(kind) = kind else {
+                let help = "write service, workload or agent; people come from an authoritative system";
+                self.error(&place, entry.kind.span(), "not a kind of non-human", help);
+                continue;
+            };
+            let accounts = entry.accounts.iter().filter_map(|account| self.account(&place, account)).collect();
+            self.policy.identities.push(DeclaredIdentity {
+                key: IdentityKey(name.into_inner()),
+                kind,
+                owner: place.placed(IdentityKey(entry.owner.get_ref().clone()), entry.owner.span()),
+                accounts,
+                attributes: entry.attributes,
+            });
+        }
+        for (name, entry) in document.correlate {
+            if !self.first_of_its_name(&place, "correlate", &name) {
+                continue;
+            }
+            if let Some(account) = self.account(&place, &name) {
+                self.policy.correlations.insert(account, IdentityKey(entry.identity.into_inner()));
+            }
+        }
+        if let Some(limits) = document.limits {
+            if let Some(first) = self.seen.insert("limits".to_owned(), file.to_owned()) {
+                self.error(&place, 0..0, format!("limits are already set in {first}"), "keep one `[limits]` table");
+            }
+            self.policy.limits.dormant_after = limits.dormant_after.and_then(|text| self.duration(&place, &text));
+            self.policy.limits.credential_age_max =
+                limits.credential_age_max.and_then(|text| self.duration(&place, &text));
+        }
+    }
+
+    fn roles(&mut self, place: &Place<'_>, roles: BTreeMap<Spanned<String>, super::document::RoleDocument>) {
+        for (name, entry) in roles {
+            if !self.first_of_its_name(place, "role", &name) {
+                continue;
+            }
+            let members = entry.members.as_ref().and_then(|members| {
+                match Predicate::parse(members.get_ref()) {
+                    Ok(predicate) => Some(place.placed(predicate, members.span())),
+                    Err(error) => {
+                        let span = locate(place.text, &members.span(), members.get_ref(), error.span);
+                        self.error(place, span, error.message, error.help);
+                        None
+                    }
+                }
+            });
+            let grants = self.addresses(place, &entry.grants);
+            self.policy.roles.push(Role {
+                title: entry.title.unwrap_or_else(|| name.get_ref().clone()),
+                name: name.into_inner(),
+                task: entry.task,
+                owner: place.placed(IdentityKey(entry.owner.get_ref().clone()), entry.owner.span()),
+                members,
+                grants,
+            });
+        }
+    }
+
+    #[allow(clippy::type_complexity)] // The parts of one document, handed over at one place.
+    fn explicit(
+        &mut self,
+        place: &Place<'_>,
+        kind: &str,
+        name: &Spanned<String>,
+        parts: impl FnOnce(
+            &mut Self,
+        ) -> (
+            Spanned<String>,
+            Option<Placed<String>>,
+            Vec<Spanned<String>>,
+            Spanned<When>,
+            Spanned<String>,
+            String,
+            bool,
+        ),
+    ) {
+        if !self.first_of_its_name(place, kind, name) {
+            return;
+        }
+        let (identity, role, grants, until, owner, why, exception) = parts(self);
+        let grants = self.addresses(place, &grants);
+        let Some(until) = self.when(place, &until) else { return };
+        self.policy.explicit.push(Explicit {
+            name: name.get_ref().clone(),
+            identity: place.placed(IdentityKey(identity.get_ref().clone()), identity.span()),
+            role,
+            grants,
+            until,
+            owner: place.placed(IdentityKey(owner.get_ref().clone()), owner.span()),
+            why,
+            exception,
+        });
+    }
+
+    fn protected(
+        &mut self,
+        place: &Place<'_>,
+        name: &str,
+        accounts: &[Spanned<String>],
+        why: &str,
+        break_glass: Option<(IdentityKey, Timestamp)>,
+    ) {
+        for account in accounts {
+            if let Some(account) = self.account(place, account) {
+                self.policy.protected.push(Protected {
+                    name: name.to_owned(),
+                    account,
+                    why: why.to_owned(),
+                    break_glass: break_glass.clone(),
+                });
+            }
+        }
+    }
+
+    fn first_of_its_name(&mut self, place: &Place<'_>, kind: &str, name: &Spanned<String>) -> bool {
+        match self.seen.insert(format!("{kind}.{}", name.get_ref()), place.file.to_string()) {
+            None => true,
+            Some(first) => {
+                let message = format!("{kind} `{}` is already written in {first}", name.get_ref());
+                self.error(place, name.span(), message, "give one of the two another name, or remove it");
+                false
+            }
+        }
+    }
+
+    fn addresses(&mut self, place: &Place<'_>, texts: &[Spanned<String>]) -> Vec<Placed<EntitlementAddress>> {
+        let mut addresses = Vec::with_capacity(texts.len());
+        for text in texts {
+            match EntitlementAddress::from_str(text.get_ref()) {
+                Ok(address) => addresses.push(place.placed(address, text.span())),
+                Err(error) => self.error(place, text.span(), error.to_string(), ""),
+            }
+        }
+        addresses
+    }
+
+    fn account(&mut self, place: &Place<'_>, text: &Spanned<String>) -> Option<AccountAddress> {
+        let parts = text.get_ref().split_once(':').filter(|(_, login)| !login.is_empty());
+        let account = parts.and_then(|(system, login)| {
+            SystemName::new(system).ok().map(|system| AccountAddress { system, login: login.to_owned() })
+        });
+        if account.is_none() {
+            self.error(place, text.span(), "not an account", "write `system:login`, for example `directory:dana`");
+        }
+        account
+    }
+
+    fn system(&mut self, place: &Place<'_>, name: &Spanned<String>) -> Option<SystemName> {
+        SystemName::new(name.get_ref().as_str())
+            .map_err(|error| self.error(place, name.span(), error.to_string(), ""))
+            .ok()
+    }
+
+    fn when(&mut self, place: &Place<'_>, when: &Spanned<When>) -> Option<Timestamp> {
+        let instant = parse_when(&when.get_ref().0);
+        if instant.is_none() {
+            let help = "write a date (2027-03-31: until the end of that day, UTC) or an instant (2027-03-31T18:00:00Z)";
+            self.error(place, when.span(), format!("`{}` is not a date", when.get_ref().0), help);
+        }
+        instant
+    }
+
+    fn duration(&mut self, place: &Place<'_>, text: &Spanned<String>) -> Option<SignedDuration> {
+        let duration = parse_duration(text.get_ref());
+        if duration.is_none() {
+            self.error(place, text.span(), "not a duration", "write for example 90d, 12h or 30m");
+        }
+        duration
+    }
+
+    /// What can be said only when all files are read.
+    fn cross_references(&mut self) {
+        let roles: Vec<String> = self.policy.roles.iter().map(|role| role.name.clone()).collect();
+        for explicit in &self.policy.explicit {
+            if let Some(role) = explicit.role.as_ref().filter(|role| !roles.contains(&role.value)) {
+                let help = format!("roles are {}", if roles.is_empty() { "none".into() } else { roles.join(", ") });
+                let message = format!("there is no role `{}`", role.value);
+                self.diagnostics.push(Diagnostic::error(&role.file, role.span.clone(), message, help));
+            }
+        }
+    }
+}
+
+/// The end of an expression's mistake in the file. The expression's own offsets hold where the text stands there as
+/// it is; where it is written with escapes, the whole value is pointed at.
+fn locate(text: &str, value: &Range<usize>, expression: &str, inner: Option<Range<usize>>) -> Range<usize> {
+    let raw = text.get(value.clone()).unwrap_or_default();
+    match (raw.find(expression), inner) {
+        (Some(start), Some(inner)) => {
+            let base = value.start + start;
+            base + inner.start.min(expression.len())..base + inner.end.min(expression.len())
+        }
+        _ => value.clone(),
+    }
+}
+
+/// A date means the end of that day in UTC: access written as lasting "until the 31st" lasts through it.
+pub fn parse_when(text: &str) -> Option<Timestamp> {
+    if let Ok(instant) = text.parse::<Timestamp>() {
+        return Some(instant);
+    }
+    let date: civil::Date = text.parse().ok()?;
+    Some(date.tomorrow().ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp())
+}
+
+/// `90d`, `12h`, `30m`, `45s`, `2w`.
+pub fn parse_duration(text: &str) -> Option<SignedDuration> {
+    let (number, unit) = text.trim().split_at_checked(text.trim().len().checked_sub(1)?)?;
+    let seconds_each = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        "w" => 604_800,
+        _ => return None,
+    };
+    let number: i64 = number.trim().parse().ok().filter(|number| *number > 0)?;
+    Some(SignedDuration::from_secs(number.checked_mul(seconds_each)?))
+}
