@@ -1,0 +1,629 @@
+//! Drift kept current change by change: a Z-set for the common case, recompute of one identity for everything else.
+//!
+//! Where an entitlement takes no part in containment and its account is the identity's only one in that system, an observed
+//! change is its own drift change: weight -1 for a grant that appeared, +1 for one that vanished, and no justification is
+//! looked up. Identities touched by anything else are compared before and after, and the difference is applied.
+
+use std::collections::BTreeMap;
+
+use super::bits::BitSet;
+use super::drift::{DriftKind, DriftRow, Scratch, Sink, classify_extra, full};
+use super::graph::{Graph, NO_IDENTITY, Validity};
+use super::justification::{Assignment, Explicit, Justification};
+use super::sod::SodIndex;
+use super::zset::{Effect, Owner, ZSet, key};
+use super::{
+    AccountIndex, EngineError, EntitlementIndex, IdentityIndex, NEVER, RoleIndex, Seconds, known, pair,
+};
+
+/// One change of a fact or a claim. A change that is already so does nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A direct grant was observed, or its validity changed. It is new: no baseline covers it.
+    GrantAdded {
+        /// The account.
+        account: AccountIndex,
+        /// The entitlement.
+        entitlement: EntitlementIndex,
+        /// When it counts as held.
+        validity: Validity,
+    },
+    /// A direct grant is proved gone.
+    GrantRemoved {
+        /// The account.
+        account: AccountIndex,
+        /// The entitlement.
+        entitlement: EntitlementIndex,
+    },
+    /// An explicit reason began.
+    ExplicitAdded {
+        /// Whose.
+        identity: IdentityIndex,
+        /// For what.
+        entitlement: EntitlementIndex,
+        /// Until when.
+        end: Seconds,
+        /// The caller's number for the claim.
+        source: u32,
+    },
+    /// Every explicit reason with this source for this entitlement is withdrawn, as if it had never been.
+    ExplicitRemoved {
+        /// Whose.
+        identity: IdentityIndex,
+        /// For what.
+        entitlement: EntitlementIndex,
+        /// The caller's number for the claim.
+        source: u32,
+    },
+    /// A role was given.
+    AssignmentAdded {
+        /// To whom.
+        identity: IdentityIndex,
+        /// Which.
+        role: RoleIndex,
+        /// Until when.
+        end: Seconds,
+    },
+    /// A role membership with exactly this end is withdrawn, as if it had never been.
+    AssignmentRemoved {
+        /// From whom.
+        identity: IdentityIndex,
+        /// Which.
+        role: RoleIndex,
+        /// The end that it was given with.
+        end: Seconds,
+    },
+    /// A role names other entitlements from now on.
+    RoleEdited {
+        /// Which.
+        role: RoleIndex,
+        /// All that it names now.
+        entitlements: Vec<EntitlementIndex>,
+    },
+    /// The identity's lifecycle began or ceased to allow access.
+    LiveChanged {
+        /// Whose.
+        identity: IdentityIndex,
+        /// Whether it allows access.
+        live: bool,
+    },
+    /// An entitlement is withheld from an identity, or no longer.
+    WithheldChanged {
+        /// From whom.
+        identity: IdentityIndex,
+        /// What.
+        entitlement: EntitlementIndex,
+        /// Whether it is withheld.
+        withheld: bool,
+    },
+}
+
+/// A row of the Z-set that appeared or vanished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Delta {
+    /// Whose.
+    pub identity: IdentityIndex,
+    /// The account that holds too much; `None` for a missing row.
+    pub account: Option<AccountIndex>,
+    /// What.
+    pub entitlement: EntitlementIndex,
+    /// `true`: the drift row is there now; `false`: it is settled.
+    pub appeared: bool,
+}
+
+/// What a batch did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Drift rows that appeared.
+    pub appeared: u64,
+    /// Drift rows that vanished.
+    pub vanished: u64,
+    /// Identities that were compared before and after.
+    pub recomputed: u64,
+}
+
+/// A graph, its justification and the drift between them, all current as of one time that never runs backwards.
+#[derive(Debug)]
+pub struct DriftState {
+    graph: Graph,
+    justification: Justification,
+    now: Seconds,
+    drift: ZSet,
+    scratch: Scratch,
+    sod: Option<SodIndex>,
+    /// Identities whose reasons or grants begin or end at a time that is still to come.
+    ///
+    /// Ends fall on few distinct seconds, so a tree of lists stays small; a wheel would only pay with many more.
+    timeline: BTreeMap<Seconds, Vec<u32>>,
+    /// Systems where a baseline covers grants that nothing else justifies.
+    baselined: BitSet,
+}
+
+impl DriftState {
+    /// Computes drift in full and the times at which it will change by itself.
+    pub fn new(graph: Graph, justification: Justification, now: Seconds) -> Self {
+        let mut rows: Vec<DriftRow> = Vec::new();
+        full(&graph, &justification, now, &mut rows);
+        let mut drift = ZSet::with_capacity(rows.len());
+        for row in &rows {
+            drift.add(row_key(&graph, row), row.account.is_some());
+        }
+        let mut baselined = BitSet::default();
+        for baseline in &justification.baselines {
+            baselined.set(baseline.system as usize);
+        }
+        let timeline = timeline(&graph, &justification, now);
+        let scratch = Scratch::new(&graph);
+        DriftState { graph, justification, now, drift, scratch, sod: None, timeline, baselined }
+    }
+
+    /// Keeps an SoD index current from now on.
+    pub fn attach_sod(&mut self, sod: SodIndex) {
+        self.sod = Some(sod);
+    }
+
+    /// The SoD index, if one is attached.
+    pub fn sod(&self) -> Option<&SodIndex> {
+        self.sod.as_ref()
+    }
+
+    /// The graph.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The claims.
+    pub fn justification(&self) -> &Justification {
+        &self.justification
+    }
+
+    /// The latest time that was reached.
+    pub fn now(&self) -> Seconds {
+        self.now
+    }
+
+    /// Number of drift rows.
+    pub fn row_count(&self) -> usize {
+        self.drift.len()
+    }
+
+    /// Folds the graph's patches into new sparse rows.
+    pub fn compact(&mut self) {
+        self.graph.compact();
+        self.justification.assignments.compact();
+        self.justification.explicit.compact();
+    }
+
+    /// Heap bytes of graph, claims, drift and timeline.
+    pub fn memory_bytes(&self) -> usize {
+        let timeline: usize = self.timeline.values().map(|list| 40 + list.capacity() * 4).sum();
+        self.graph.memory_bytes()
+            + self.justification.memory_bytes()
+            + self.drift.memory_bytes()
+            + timeline
+            + self.sod.as_ref().map_or(0, SodIndex::memory_bytes)
+    }
+
+    /// Every drift row with its kind, in no particular order.
+    pub fn rows(&self, sink: &mut impl Sink) {
+        for (owner, entitlement, extra) in self.drift.rows() {
+            let (identity, account) = match owner {
+                Owner::Account(account) => (self.graph.account_identity[account as usize], Some(account)),
+                Owner::Identity(identity) => (identity, None),
+            };
+            let (account, kind) = match account.filter(|_| extra) {
+                None => (None, DriftKind::Missing),
+                Some(account) => {
+                    let kind = self.kind(identity, account, entitlement);
+                    (Some(AccountIndex(account)), kind)
+                }
+            };
+            sink.row(DriftRow {
+                identity: IdentityIndex(identity),
+                account,
+                entitlement: EntitlementIndex(entitlement),
+                kind,
+            });
+        }
+    }
+
+    fn kind(&self, identity: u32, account: u32, entitlement: u32) -> DriftKind {
+        // A row exists only while no baseline covers it, so the fallback is never what a row shows.
+        classify_extra(&self.graph, &self.justification, self.now, identity, account, entitlement)
+            .unwrap_or(DriftKind::Unjustified)
+    }
+
+    /// Applies a batch in order. Nothing is changed when any index in it is unknown.
+    pub fn apply(&mut self, changes: &[Change]) -> Result<Applied, EngineError> {
+        self.apply_with(changes, |_| {})
+    }
+
+    /// Applies a batch and tells `changed` about every drift row that appeared or vanished. Within one batch a row may do
+    /// both.
+    pub fn apply_with(
+        &mut self,
+        changes: &[Change],
+        mut changed: impl FnMut(Delta),
+    ) -> Result<Applied, EngineError> {
+        for change in changes {
+            self.check(change)?;
+        }
+        let affected = self.affected(changes);
+        let before = self.snapshot(&affected.list);
+        let mut applied = Applied { recomputed: affected.list.len() as u64, ..Applied::default() };
+        for change in changes {
+            self.apply_one(change, &affected.set, &mut applied, &mut changed)?;
+        }
+        self.settle_snapshot(&affected.list, before, &mut applied, &mut changed);
+        self.graph.settle();
+        Ok(applied)
+    }
+
+    /// Moves time forward and applies what begins or ends on the way. A time before [`DriftState::now`] changes nothing: a
+    /// wall clock that steps back must not revive a reason.
+    pub fn advance(&mut self, now: Seconds) -> Applied {
+        self.advance_with(now, |_| {})
+    }
+
+    /// As [`DriftState::advance`], telling `changed` about every row.
+    pub fn advance_with(&mut self, now: Seconds, mut changed: impl FnMut(Delta)) -> Applied {
+        if now <= self.now {
+            return Applied::default();
+        }
+        let mut due: Vec<u32> = Vec::new();
+        while let Some(entry) = self.timeline.first_entry() {
+            if *entry.key() > now {
+                break;
+            }
+            due.extend(entry.remove());
+        }
+        for baseline in &self.justification.baselines {
+            if self.now < baseline.end && baseline.end <= now {
+                let accounts = self.graph.account_system.iter().zip(&self.graph.account_identity);
+                let members = accounts
+                    .filter(|(system, identity)| **system == baseline.system && **identity != NO_IDENTITY);
+                due.extend(members.map(|(_, identity)| *identity));
+            }
+        }
+        due.sort_unstable();
+        due.dedup();
+        let before = self.snapshot(&due);
+        self.now = now;
+        let mut applied = Applied { recomputed: due.len() as u64, ..Applied::default() };
+        self.settle_snapshot(&due, before, &mut applied, &mut changed);
+        if let Some(sod) = &mut self.sod {
+            for identity in due.iter().filter(|identity| self.graph.irregular.get(**identity as usize)) {
+                sod.refresh_identity(&self.graph, IdentityIndex(*identity), now);
+            }
+        }
+        applied
+    }
+
+    fn check(&self, change: &Change) -> Result<(), EngineError> {
+        let identity = |identity: &IdentityIndex| known("identity", identity.0, self.graph.identity_count());
+        let entitlement = |entitlement: &EntitlementIndex| {
+            known("entitlement", entitlement.0, self.graph.entitlement_count())
+        };
+        let role = |role: &RoleIndex| known("role", role.0, self.justification.role_count());
+        match change {
+            Change::GrantAdded { account, entitlement, .. }
+            | Change::GrantRemoved { account, entitlement } => self.graph.check_grant(*account, *entitlement),
+            Change::ExplicitAdded { identity: whose, entitlement: what, .. }
+            | Change::ExplicitRemoved { identity: whose, entitlement: what, .. }
+            | Change::WithheldChanged { identity: whose, entitlement: what, .. } => {
+                identity(whose)?;
+                entitlement(what)
+            }
+            Change::AssignmentAdded { identity: whose, role: which, .. }
+            | Change::AssignmentRemoved { identity: whose, role: which, .. } => {
+                identity(whose)?;
+                role(which)
+            }
+            Change::RoleEdited { role: which, entitlements } => {
+                role(which)?;
+                entitlements.iter().try_for_each(entitlement)
+            }
+            Change::LiveChanged { identity: whose, .. } => identity(whose),
+        }
+    }
+
+    /// The identities that need comparing before and after.
+    fn affected(&self, changes: &[Change]) -> Affected {
+        let mut affected = Affected::default();
+        let mut edited = BitSet::default();
+        for change in changes {
+            match change {
+                Change::GrantAdded { account, entitlement, validity } => {
+                    if *validity != Validity::ALWAYS || !self.is_plain(*account, *entitlement) {
+                        affected.add_owner(&self.graph, *account);
+                    }
+                }
+                Change::GrantRemoved { account, entitlement } => {
+                    if !self.is_plain(*account, *entitlement) {
+                        affected.add_owner(&self.graph, *account);
+                    }
+                }
+                Change::ExplicitAdded { identity, .. }
+                | Change::ExplicitRemoved { identity, .. }
+                | Change::AssignmentAdded { identity, .. }
+                | Change::AssignmentRemoved { identity, .. }
+                | Change::LiveChanged { identity, .. }
+                | Change::WithheldChanged { identity, .. } => affected.add(identity.0),
+                Change::RoleEdited { role, .. } => edited.set(role.index()),
+            }
+        }
+        if !edited.is_unused() {
+            // One sequential scan serves any number of edited roles, which costs less than keeping members by role.
+            // A membership given in this very batch is affected by its own change already.
+            for identity in 0..self.graph.identity_count() as u32 {
+                let assignments = self.justification.assignments.row(identity);
+                if assignments.iter().any(|assignment| edited.get(assignment.role as usize)) {
+                    affected.add(identity);
+                }
+            }
+        }
+        affected
+    }
+
+    /// Whether a grant of this account and entitlement maps one to one onto a drift row.
+    #[inline]
+    fn is_plain(&self, account: AccountIndex, entitlement: EntitlementIndex) -> bool {
+        let identity = self.graph.account_identity[account.index()];
+        self.graph.containment.is_flat(entitlement.0)
+            && !self.baselined.get(self.graph.account_system[account.index()] as usize)
+            && (identity == NO_IDENTITY || !self.graph.irregular.get(identity as usize))
+    }
+
+    fn apply_one(
+        &mut self,
+        change: &Change,
+        affected: &BitSet,
+        applied: &mut Applied,
+        changed: &mut impl FnMut(Delta),
+    ) -> Result<(), EngineError> {
+        match *change {
+            Change::GrantAdded { account, entitlement, validity } => {
+                let is_new = self.graph.validity_of(account, entitlement).is_none();
+                let system = self.graph.account_system[account.index()];
+                if is_new && self.baselined.get(system as usize) {
+                    self.justification.baseline_forgets(system, account.0, entitlement.0);
+                }
+                if self.graph.insert_grant(account, entitlement, validity)? {
+                    self.grant_changed(account, entitlement, true, affected, applied, changed);
+                    for time in [validity.from, validity.until] {
+                        if let Some(identity) = self.graph.identity_of(account) {
+                            self.schedule(time, identity.0);
+                        }
+                    }
+                }
+            }
+            Change::GrantRemoved { account, entitlement } => {
+                if self.graph.remove_grant(account, entitlement)? {
+                    let system = self.graph.account_system[account.index()];
+                    if self.baselined.get(system as usize) {
+                        self.justification.baseline_forgets(system, account.0, entitlement.0);
+                    }
+                    self.grant_changed(account, entitlement, false, affected, applied, changed);
+                }
+            }
+            Change::ExplicitAdded { identity, entitlement, end, source } => {
+                let reason = Explicit { entitlement: entitlement.0, end, source };
+                self.justification.explicit.insert(identity.0, reason);
+                self.schedule(end, identity.0);
+            }
+            Change::ExplicitRemoved { identity, entitlement, source } => {
+                let kept = self.justification.explicit.row(identity.0).iter().copied();
+                let kept =
+                    kept.filter(|reason| reason.entitlement != entitlement.0 || reason.source != source);
+                let kept = kept.collect();
+                self.justification.explicit.replace(identity.0, kept);
+            }
+            Change::AssignmentAdded { identity, role, end } => {
+                self.justification.assignments.insert(identity.0, Assignment { role: role.0, end });
+                self.schedule(end, identity.0);
+            }
+            Change::AssignmentRemoved { identity, role, end } => {
+                self.justification.assignments.remove(identity.0, Assignment { role: role.0, end });
+            }
+            Change::RoleEdited { role, ref entitlements } => {
+                self.justification.set_role(&self.graph, role.0, entitlements);
+            }
+            Change::LiveChanged { identity, live: true } => self.justification.live.set(identity.index()),
+            Change::LiveChanged { identity, live: false } => self.justification.live.clear(identity.index()),
+            Change::WithheldChanged { identity, entitlement, withheld } => {
+                let packed = pair(identity.0, entitlement.0);
+                if withheld {
+                    self.justification.withheld.insert(packed);
+                    self.justification.has_withheld.set(identity.index());
+                } else {
+                    // The bit may outlive the last pair: it only says where to look.
+                    self.justification.withheld.remove(&packed);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn grant_changed(
+        &mut self,
+        account: AccountIndex,
+        entitlement: EntitlementIndex,
+        added: bool,
+        affected: &BitSet,
+        applied: &mut Applied,
+        changed: &mut impl FnMut(Delta),
+    ) {
+        let Some(identity) = self.graph.identity_of(account) else {
+            return;
+        };
+        if let Some(sod) = &mut self.sod {
+            sod.grant_changed(&self.graph, identity, entitlement, self.now);
+        }
+        if affected.get(identity.index()) {
+            return;
+        }
+        let effect = self.drift.add(key(Owner::Account(account.0), entitlement.0), added);
+        // An added grant either is held too much or mends what was missing; a removed one the other way round.
+        let extra = added == (effect == Effect::Appeared);
+        report(effect, identity, extra.then_some(account), entitlement, applied, changed);
+    }
+
+    fn schedule(&mut self, time: Seconds, identity: u32) {
+        if self.now < time && time != NEVER {
+            self.timeline.entry(time).or_default().push(identity);
+        }
+    }
+
+    /// The present rows of each identity, as sorted keys with the weight's sign.
+    fn snapshot(&mut self, identities: &[u32]) -> Snapshot {
+        let mut snapshot = Snapshot { rows: Vec::new(), ends: Vec::with_capacity(identities.len()) };
+        for identity in identities {
+            let start = snapshot.rows.len();
+            let mut sink = KeySink { graph: &self.graph, rows: &mut snapshot.rows };
+            self.scratch.identity(&self.graph, &self.justification, self.now, *identity, &mut sink);
+            snapshot.rows[start..].sort_unstable();
+            snapshot.ends.push(snapshot.rows.len());
+        }
+        snapshot
+    }
+
+    /// Applies the difference between the rows before and now.
+    fn settle_snapshot(
+        &mut self,
+        identities: &[u32],
+        before: Snapshot,
+        applied: &mut Applied,
+        changed: &mut impl FnMut(Delta),
+    ) {
+        let mut start = 0;
+        let mut after = Vec::new();
+        for (identity, end) in identities.iter().zip(before.ends) {
+            after.clear();
+            let mut sink = KeySink { graph: &self.graph, rows: &mut after };
+            self.scratch.identity(&self.graph, &self.justification, self.now, *identity, &mut sink);
+            after.sort_unstable();
+            let old = &before.rows[start..end];
+            start = end;
+            // Both directions of the symmetric difference: a weight that goes is cancelled by its opposite.
+            for row in old.iter().filter(|row| after.binary_search(row).is_err()) {
+                let effect = self.drift.add(row.key, !row.extra);
+                report(effect, IdentityIndex(*identity), row.account(), row.entitlement(), applied, changed);
+            }
+            for row in after.iter().filter(|row| old.binary_search(row).is_err()) {
+                let effect = self.drift.add(row.key, row.extra);
+                report(effect, IdentityIndex(*identity), row.account(), row.entitlement(), applied, changed);
+            }
+        }
+    }
+}
+
+/// Identities to compare before and after, as a set and once each.
+#[derive(Default)]
+struct Affected {
+    set: BitSet,
+    list: Vec<u32>,
+}
+
+impl Affected {
+    fn add(&mut self, identity: u32) {
+        if !self.set.get(identity as usize) {
+            self.set.set(identity as usize);
+            self.list.push(identity);
+        }
+    }
+
+    fn add_owner(&mut self, graph: &Graph, account: AccountIndex) {
+        if let Some(identity) = graph.identity_of(account) {
+            self.add(identity.0);
+        }
+    }
+}
+
+/// A drift row as the table stores it. Ordered by key, then sign.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct KeyRow {
+    key: u64,
+    extra: bool,
+}
+
+impl KeyRow {
+    fn entitlement(self) -> EntitlementIndex {
+        EntitlementIndex((self.key & 0x7FFF_FFFF) as u32)
+    }
+
+    fn account(self) -> Option<AccountIndex> {
+        self.extra.then_some(AccountIndex(((self.key >> 31) & 0x7FFF_FFFF) as u32))
+    }
+}
+
+struct Snapshot {
+    rows: Vec<KeyRow>,
+    ends: Vec<usize>,
+}
+
+struct KeySink<'a> {
+    graph: &'a Graph,
+    rows: &'a mut Vec<KeyRow>,
+}
+
+impl Sink for KeySink<'_> {
+    fn row(&mut self, row: DriftRow) {
+        self.rows.push(KeyRow { key: row_key(self.graph, &row), extra: row.account.is_some() });
+    }
+}
+
+fn report(
+    effect: Effect,
+    identity: IdentityIndex,
+    account: Option<AccountIndex>,
+    entitlement: EntitlementIndex,
+    applied: &mut Applied,
+    changed: &mut impl FnMut(Delta),
+) {
+    let appeared = effect == Effect::Appeared;
+    if appeared {
+        applied.appeared += 1;
+    } else {
+        applied.vanished += 1;
+    }
+    changed(Delta { identity, account, entitlement, appeared });
+}
+
+/// The key of a row: the account that holds too much; for a missing row the identity's only account in that system, or the
+/// identity where there is none or more than one.
+fn row_key(graph: &Graph, row: &DriftRow) -> u64 {
+    if let Some(account) = row.account {
+        return key(Owner::Account(account.0), row.entitlement.0);
+    }
+    let system = graph.entitlement_system[row.entitlement.index()];
+    let mut accounts = graph
+        .account_range(row.identity.0)
+        .filter(|account| graph.account_system[*account as usize] == system);
+    let owner = match (accounts.next(), accounts.next()) {
+        (Some(account), None) => Owner::Account(account),
+        _ => Owner::Identity(row.identity.0),
+    };
+    key(owner, row.entitlement.0)
+}
+
+/// Every time after `now` at which an identity's drift changes by itself; ends of baselines are looked up when they come.
+fn timeline(graph: &Graph, justification: &Justification, now: Seconds) -> BTreeMap<Seconds, Vec<u32>> {
+    let mut timeline: BTreeMap<Seconds, Vec<u32>> = BTreeMap::new();
+    let mut add = |time: Seconds, identity: u32| {
+        if now < time && time != NEVER {
+            timeline.entry(time).or_default().push(identity);
+        }
+    };
+    for identity in 0..graph.identity_count() as u32 {
+        justification.assignments.row(identity).iter().for_each(|assignment| add(assignment.end, identity));
+        justification.explicit.row(identity).iter().for_each(|reason| add(reason.end, identity));
+    }
+    for (packed, validity) in &graph.validity {
+        if let Some(identity) = graph.identity_of(AccountIndex((packed >> 32) as u32)) {
+            add(validity.from, identity.0);
+            add(validity.until, identity.0);
+        }
+    }
+    timeline
+}

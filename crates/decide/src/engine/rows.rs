@@ -1,0 +1,292 @@
+//! Compressed sparse rows with copy-on-write patches: the storage of grants, assignments, explicit reasons and roles.
+
+use super::EngineError;
+use super::bits::{BitSet, PairMap};
+
+/// Where a patched row lives in the arena.
+#[derive(Clone, Copy, Debug)]
+struct Patch {
+    start: u32,
+    len: u32,
+    room: u32,
+}
+
+/// Rows of `T` by dense index. The base never changes between compactions; a changed row is copied into an arena and
+/// found through `patches`, so reading an unchanged row costs one bit test more than plain sparse rows.
+#[derive(Clone, Debug)]
+pub(crate) struct Rows<T> {
+    offsets: Vec<u32>,
+    values: Vec<T>,
+    patched: BitSet,
+    patches: PairMap<u32, Patch>,
+    arena: Vec<T>,
+    arena_unused: usize,
+}
+
+impl<T: Copy + Ord + Default> Rows<T> {
+    /// Groups `(row, value)` pairs by counting sort, each row sorted and without duplicates.
+    ///
+    /// The pairs are walked twice, so no second copy of them is needed beside the result.
+    pub(crate) fn group<I>(
+        row_count: usize,
+        what: &'static str,
+        pairs: impl Fn() -> I,
+    ) -> Result<Self, EngineError>
+    where
+        I: Iterator<Item = (u32, T)>,
+    {
+        let mut offsets = vec![0u32; row_count + 1];
+        let mut total = 0u64;
+        for (row, _) in pairs() {
+            offsets[row as usize] += 1;
+            total += 1;
+        }
+        if total >= u64::from(u32::MAX) {
+            return Err(EngineError::TooMany { what, count: total, limit: u64::from(u32::MAX) - 1 });
+        }
+        // Each slot becomes the end of its row; filling backwards turns it into the start.
+        let mut sum = 0u32;
+        for slot in &mut offsets {
+            sum += *slot;
+            *slot = sum;
+        }
+        let mut values = vec![T::default(); total as usize];
+        for (row, value) in pairs() {
+            let slot = &mut offsets[row as usize];
+            *slot -= 1;
+            values[*slot as usize] = value;
+        }
+        let mut rows = Rows::from_parts(offsets, values);
+        rows.sort_and_dedup();
+        Ok(rows)
+    }
+
+    /// Takes sparse rows that are already sorted and free of duplicates.
+    pub(crate) fn from_parts(offsets: Vec<u32>, values: Vec<T>) -> Self {
+        Rows {
+            offsets,
+            values,
+            patched: BitSet::default(),
+            patches: PairMap::default(),
+            arena: Vec::new(),
+            arena_unused: 0,
+        }
+    }
+
+    fn sort_and_dedup(&mut self) {
+        let mut write = 0usize;
+        let mut start = 0usize;
+        for row in 0..self.len() {
+            let end = self.offsets[row + 1] as usize;
+            self.values[start..end].sort_unstable();
+            let row_start = write;
+            for read in start..end {
+                let value = self.values[read];
+                if write == row_start || self.values[write - 1] != value {
+                    self.values[write] = value;
+                    write += 1;
+                }
+            }
+            start = end;
+            self.offsets[row] = row_start as u32;
+        }
+        if let Some(last) = self.offsets.last_mut() {
+            *last = write as u32;
+        }
+        self.values.truncate(write);
+        self.values.shrink_to_fit();
+    }
+
+    /// Number of rows.
+    pub(crate) fn len(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    /// Number of values over all rows.
+    pub(crate) fn value_count(&self) -> usize {
+        let mut count = self.values.len();
+        for (row, patch) in &self.patches {
+            count += patch.len as usize;
+            count -= (self.offsets[*row as usize + 1] - self.offsets[*row as usize]) as usize;
+        }
+        count
+    }
+
+    /// The values of one row, ascending.
+    #[inline]
+    pub(crate) fn row(&self, row: u32) -> &[T] {
+        if !self.patched.is_unused() && self.patched.get(row as usize) {
+            return self.patched_row(row);
+        }
+        self.base(row)
+    }
+
+    /// The values of one row as of the last compaction.
+    #[inline]
+    pub(crate) fn base(&self, row: u32) -> &[T] {
+        let row = row as usize;
+        &self.values[self.offsets[row] as usize..self.offsets[row + 1] as usize]
+    }
+
+    /// Whether the row differs from its base.
+    #[inline]
+    pub(crate) fn is_patched(&self, row: u32) -> bool {
+        self.patched.get(row as usize)
+    }
+
+    #[cold]
+    fn patched_row(&self, row: u32) -> &[T] {
+        let patch = self.patches[&row];
+        &self.arena[patch.start as usize..(patch.start + patch.len) as usize]
+    }
+
+    /// Adds a value to a row; `false` when it was there already.
+    pub(crate) fn insert(&mut self, row: u32, value: T) -> bool {
+        let Err(position) = self.row(row).binary_search(&value) else {
+            return false;
+        };
+        let patch = self.writable(row, 1);
+        let start = patch.start as usize;
+        self.arena.copy_within(start + position..start + patch.len as usize, start + position + 1);
+        self.arena[start + position] = value;
+        self.patches.insert(row, Patch { len: patch.len + 1, ..patch });
+        true
+    }
+
+    /// Takes a value out of a row; `false` when it was not there.
+    pub(crate) fn remove(&mut self, row: u32, value: T) -> bool {
+        let Ok(position) = self.row(row).binary_search(&value) else {
+            return false;
+        };
+        let patch = self.writable(row, 0);
+        let start = patch.start as usize;
+        self.arena.copy_within(start + position + 1..start + patch.len as usize, start + position);
+        self.patches.insert(row, Patch { len: patch.len - 1, ..patch });
+        true
+    }
+
+    /// Sets a whole row; `values` need not be sorted.
+    pub(crate) fn replace(&mut self, row: u32, mut values: Vec<T>) {
+        values.sort_unstable();
+        values.dedup();
+        let extra = (values.len()).saturating_sub(self.row(row).len());
+        let patch = self.writable(row, extra as u32);
+        let start = patch.start as usize;
+        self.arena[start..start + values.len()].copy_from_slice(&values);
+        self.patches.insert(row, Patch { len: values.len() as u32, ..patch });
+    }
+
+    /// A patch of the row with room for `extra` more values, holding its present values.
+    fn writable(&mut self, row: u32, extra: u32) -> Patch {
+        if self.is_patched(row) {
+            let patch = self.patches[&row];
+            if patch.len + extra <= patch.room {
+                return patch;
+            }
+            if self.arena_unused > 1024 && self.arena_unused * 2 > self.arena.len() {
+                self.pack_arena();
+            }
+            let patch = self.patches[&row];
+            self.arena_unused += patch.room as usize;
+            let start = self.arena.len() as u32;
+            let room = patch.len + extra + 4;
+            self.arena.extend_from_within(patch.start as usize..(patch.start + patch.len) as usize);
+            self.arena.resize(start as usize + room as usize, T::default());
+            let moved = Patch { start, len: patch.len, room };
+            self.patches.insert(row, moved);
+            return moved;
+        }
+        let base = self.offsets[row as usize] as usize..self.offsets[row as usize + 1] as usize;
+        let (start, len) = (self.arena.len() as u32, base.len() as u32);
+        let room = len + extra + 2;
+        self.arena.extend_from_slice(&self.values[base]);
+        self.arena.resize(start as usize + room as usize, T::default());
+        if self.patched.is_unused() {
+            self.patched = BitSet::new(self.len());
+        }
+        self.patched.set(row as usize);
+        let patch = Patch { start, len, room };
+        self.patches.insert(row, patch);
+        patch
+    }
+
+    /// Moves live patches together.
+    fn pack_arena(&mut self) {
+        let mut packed = Vec::with_capacity(self.arena.len() - self.arena_unused + 64);
+        for patch in self.patches.values_mut() {
+            let start = packed.len() as u32;
+            packed.extend_from_slice(&self.arena[patch.start as usize..(patch.start + patch.room) as usize]);
+            patch.start = start;
+        }
+        self.arena = packed;
+        self.arena_unused = 0;
+    }
+
+    /// Folds the patches into a new base.
+    pub(crate) fn compact(&mut self) {
+        if self.patches.is_empty() {
+            return;
+        }
+        let mut values = Vec::with_capacity(self.value_count());
+        let mut offsets = Vec::with_capacity(self.offsets.len());
+        for row in 0..self.len() as u32 {
+            offsets.push(values.len() as u32);
+            values.extend_from_slice(self.row(row));
+        }
+        offsets.push(values.len() as u32);
+        self.offsets = offsets;
+        self.values = values;
+        self.patched.forget();
+        self.patches = PairMap::default();
+        self.arena = Vec::new();
+        self.arena_unused = 0;
+    }
+
+    /// Heap bytes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.offsets.capacity() * 4
+            + (self.values.capacity() + self.arena.capacity()) * size_of::<T>()
+            + self.patched.memory_bytes()
+            + self.patches.capacity() * (4 + size_of::<Patch>() + 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn grouping_sorts_and_drops_duplicates() {
+        let pairs = [(1u32, 5u32), (0, 2), (1, 3), (1, 5), (3, 9)];
+        let rows = Rows::group(4, "grants", || pairs.iter().copied()).unwrap();
+        assert_eq!(rows.row(0), [2]);
+        assert_eq!(rows.row(1), [3, 5]);
+        assert!(rows.row(2).is_empty());
+        assert_eq!(rows.row(3), [9]);
+        assert_eq!(rows.value_count(), 4);
+    }
+
+    #[test]
+    fn patches_equal_a_set_of_sets_before_and_after_compaction() {
+        let mut model: Vec<BTreeSet<u32>> = vec![BTreeSet::new(); 16];
+        let mut rows = Rows::<u32>::group(16, "grants", std::iter::empty).unwrap();
+        let mut state = 7u64;
+        for step in 0..20_000u32 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let (row, value) = ((state >> 33) as u32 % 16, (state >> 40) as u32 % 64);
+            if (state >> 60) & 1 == 0 {
+                assert_eq!(rows.insert(row, value), model[row as usize].insert(value));
+            } else {
+                assert_eq!(rows.remove(row, value), model[row as usize].remove(&value));
+            }
+            if step % 4_999 == 0 {
+                rows.compact();
+            }
+        }
+        for row in 0..16u32 {
+            assert!(rows.row(row).iter().copied().eq(model[row as usize].iter().copied()));
+        }
+        assert_eq!(rows.value_count(), model.iter().map(BTreeSet::len).sum::<usize>());
+    }
+}

@@ -1,0 +1,3 @@
+//! Integration tests of the reasoning crate.
+
+mod engine;
