@@ -4,5 +4,6 @@ pub mod connector;
 pub mod error;
 pub mod registry;
 pub mod settings;
+pub mod simulated;
 
 pub use leasehold_model as model;

@@ -30,6 +30,11 @@ impl Settings {
         &self.system
     }
 
+    /// Where relative paths start.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// An error about one key.
     pub fn error(&self, key: &str, message: impl Into<String>) -> ConnectError {
         ConnectError::Setting {

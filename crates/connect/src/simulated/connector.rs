@@ -1,0 +1,474 @@
+//! The connector to one simulated system: the same verbs as a real one, with the faults of its world.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use leasehold_model::Timestamp;
+use leasehold_model::capability::{Capabilities, Capability};
+use leasehold_model::fact::{Completeness, Fact};
+use leasehold_model::id::{AccountKey, EntitlementName, SystemName};
+use leasehold_model::plan::Verb;
+use leasehold_model::request::{ActionRequest, Outcome, ReadBack, ReadTarget};
+
+use super::company::FEED;
+use super::dice::Dice;
+use super::faults::{FaultKind, Operation};
+use super::state::{SystemState, SystemTraits};
+use super::world::{CrashHook, Inner, Mask, Resurrection, World};
+use crate::connector::{Batch, Connector, Sink, TestReport};
+use crate::error::ConnectError;
+
+const TIMEOUT_MS: u64 = 30_000;
+const CRASHED: &str = "injected crash";
+
+/// Whether this error stands for the death of our own process, so that the story must go on as after a restart.
+pub fn is_injected_crash(error: &ConnectError) -> bool {
+    matches!(error, ConnectError::Target { message, .. } if message == CRASHED)
+}
+
+/// A connector to one system of a [`World`], or to its people feed.
+#[derive(Debug, Clone)]
+pub struct SimulatedConnector {
+    world: Arc<World>,
+    system: SystemName,
+}
+
+/// What a system with these traits can do.
+pub(super) fn capabilities_of(traits: SystemTraits) -> Capabilities {
+    let when = |yes: bool| if yes { Capability::YES } else { Capability::NO };
+    Capabilities {
+        enumerate: Capability::YES,
+        prove_completeness: Capability::YES,
+        read_back: when(traits.read_back),
+        grant: Capability::YES,
+        revoke: Capability::YES,
+        disable_account: Capability::YES,
+        list_sessions: when(traits.sessions),
+        end_sessions: when(traits.sessions),
+        last_use: when(traits.last_use),
+        ..Capabilities::NONE
+    }
+}
+
+impl SimulatedConnector {
+    pub(super) fn new(world: Arc<World>, system: SystemName) -> Self {
+        Self { world, system }
+    }
+
+    fn is_feed(&self) -> bool {
+        self.system.as_str() == FEED
+    }
+
+    fn traits(&self) -> SystemTraits {
+        self.world.lock().state.systems.get(&self.system).map(|system| system.traits).unwrap_or_default()
+    }
+
+    fn failed(&self, operation: &str, message: impl Into<String>) -> ConnectError {
+        let system = self.system.to_string();
+        ConnectError::Target { system, operation: operation.to_owned(), message: message.into() }
+    }
+
+    fn gone(&self) -> ConnectError {
+        self.failed("reading the simulated state", "the state holds no such system; generate it again")
+    }
+
+    fn crash(&self, operation: &str, hook: Option<CrashHook>) -> ConnectError {
+        if let Some(hook) = hook {
+            hook();
+        }
+        self.failed(operation, CRASHED)
+    }
+
+    /// The error by which a call fails as a whole, for the faults that every kind of call shares.
+    fn failure(&self, kind: FaultKind, operation: &str, hook: Option<CrashHook>) -> Option<ConnectError> {
+        Some(match kind {
+            FaultKind::TimeoutBefore | FaultKind::TimeoutAfter => ConnectError::Timeout {
+                system: self.system.to_string(),
+                operation: operation.to_owned(),
+                timeout_ms: TIMEOUT_MS,
+            },
+            FaultKind::Unreachable => ConnectError::Unreachable {
+                system: self.system.to_string(),
+                address: format!("{}.example.com:443", self.system),
+                message: "connection refused; check that the system is up".to_owned(),
+            },
+            FaultKind::CrashBeforeSend | FaultKind::CrashAfterSend => self.crash(operation, hook),
+            FaultKind::BrokenPages => {
+                self.failed(operation, "the target closed the connection between two pages; try again")
+            }
+            _ => return None,
+        })
+    }
+
+    /// All facts as reads show them now, in an order of this call's own: a reader must not rely on any.
+    fn facts(&self, inner: &mut Inner, step: u64) -> Result<Vec<Fact>, ConnectError> {
+        let mut facts: Vec<Fact> = if self.is_feed() {
+            inner.state.people.values().cloned().map(Fact::Identity).collect()
+        } else {
+            let mut shown = inner.state.systems.get(&self.system).ok_or_else(|| self.gone())?.clone();
+            for mask in live_masks(inner, &self.system) {
+                show_old(&mut shown, mask);
+            }
+            if !shown.traits.last_use {
+                shown.accounts.values_mut().for_each(|account| account.last_use = Default::default());
+            }
+            count_read(inner, &self.system, None);
+            shown.facts()
+        };
+        Dice::new(step).shuffle(&mut facts);
+        Ok(facts)
+    }
+}
+
+#[async_trait]
+impl Connector for SimulatedConnector {
+    fn capabilities(&self) -> Capabilities {
+        if self.is_feed() {
+            let yes = Capability::YES;
+            return Capabilities { enumerate: yes, prove_completeness: yes, ..Capabilities::NONE };
+        }
+        capabilities_of(self.traits())
+    }
+
+    async fn test(&self) -> Result<TestReport, ConnectError> {
+        Ok(TestReport {
+            target: format!("simulated company, system {}", self.system),
+            acting_as: (!self.is_feed()).then(|| super::company::ACTING_AS.to_owned()),
+            missing_rights: Vec::new(),
+        })
+    }
+
+    async fn enumerate(&self, sink: &mut dyn Sink) -> Result<Completeness, ConnectError> {
+        const OPERATION: &str = "enumerating";
+        let (mut facts, step, fault, hook) = {
+            let mut inner = self.world.lock();
+            let (step, fault) = self.world.begin(&mut inner, Operation::Enumerate);
+            let facts = self.facts(&mut inner, step)?;
+            self.world.save(&inner, self.system.as_str())?;
+            (facts, step, fault, World::crash_hook(&inner))
+        };
+        let all = facts.len();
+        let mut dice = Dice::new(step);
+        let stops_short = matches!(
+            fault,
+            Some(
+                FaultKind::PartialPages
+                    | FaultKind::BrokenPages
+                    | FaultKind::RateLimited { .. }
+                    | FaultKind::CrashAfterSend
+            )
+        );
+        match fault {
+            // Facts that came before the target failed are kept by whoever reads; that is a case of its own.
+            _ if stops_short => facts.truncate(dice.below(all)),
+            Some(FaultKind::EmptyAnswer | FaultKind::EmptyClaimedComplete) => facts.clear(),
+            Some(FaultKind::DuplicateIds) => duplicate_some(&mut facts, &mut dice),
+            Some(FaultKind::FoldedCase) => fold_some(&mut facts, &mut dice),
+            Some(kind) => {
+                if let Some(error) = self.failure(kind, OPERATION, hook.clone()) {
+                    return Err(error);
+                }
+            }
+            None => {}
+        }
+        let read = facts.len();
+        let mut batch = Batch::new(sink);
+        for (done, fact) in facts.into_iter().enumerate() {
+            batch.push(fact).await?;
+            if done % 1024 == 0 {
+                batch.progress(done as u64, Some(all as u64));
+            }
+        }
+        batch.flush().await?;
+        batch.progress(read as u64, Some(all as u64));
+        match fault {
+            Some(FaultKind::RateLimited { after_ms }) => Ok(Completeness::Partial {
+                why: format!(
+                    "answered 429 after {read} of {all} facts and wants to be left alone for {after_ms} ms"
+                ),
+            }),
+            Some(FaultKind::PartialPages) => Ok(Completeness::Partial {
+                why: format!("the last page never came: {read} of {all} facts were read"),
+            }),
+            Some(FaultKind::EmptyClaimedComplete) => {
+                Ok(Completeness::Complete { evidence: "0 of 0 facts were read".to_owned() })
+            }
+            Some(kind @ (FaultKind::BrokenPages | FaultKind::CrashAfterSend)) => Err(self
+                .failure(kind, OPERATION, hook)
+                .unwrap_or_else(|| self.failed(OPERATION, "the enumeration broke off"))),
+            _ if read == 0 => Ok(Completeness::Partial {
+                why: "answered with nothing; an empty answer is not taken for an empty system".to_owned(),
+            }),
+            _ => Ok(Completeness::Complete {
+                evidence: format!("{read} facts were read and the target counts as many"),
+            }),
+        }
+    }
+
+    async fn read_back(&self, target: &ReadTarget) -> Result<ReadBack, ConnectError> {
+        const OPERATION: &str = "reading back";
+        let mut inner = self.world.lock();
+        let (_, fault) = self.world.begin(&mut inner, Operation::ReadBack);
+        self.world.save(&inner, self.system.as_str())?;
+        if let Some(FaultKind::RateLimited { after_ms }) = fault {
+            let message = format!("answered 429; ask again in {after_ms} ms");
+            return Err(self.failed(OPERATION, message));
+        }
+        if let Some(kind) = fault {
+            let hook = World::crash_hook(&inner);
+            drop(inner);
+            return Err(self
+                .failure(kind, OPERATION, hook)
+                .unwrap_or_else(|| self.failed(OPERATION, "the target did not answer")));
+        }
+        let unsupported = |why: &str| Ok(ReadBack::Unsupported { why: why.to_owned() });
+        if self.is_feed() {
+            return unsupported("the people feed holds no grants or accounts");
+        }
+        let state = inner.state.systems.get(&self.system).ok_or_else(|| self.gone())?;
+        if !state.traits.read_back {
+            return unsupported("this system offers no way to read one object");
+        }
+        let masks = live_masks(&inner, &self.system);
+        let read = match target {
+            ReadTarget::Grant { account, entitlement } => {
+                let direct = shown_grants(state, &masks, &account.key);
+                ReadBack::Grant {
+                    direct: direct.contains(&entitlement.name),
+                    effective: Some(state.closure(direct).contains(&entitlement.name)),
+                }
+            }
+            ReadTarget::Account { account } => {
+                let found = state.accounts.get(&account.key);
+                let masked = masks
+                    .iter()
+                    .find(|mask| mask.account == account.key && mask.entitlement.is_none())
+                    .map(|mask| mask.shown);
+                let enabled = found.is_some_and(|found| masked.unwrap_or(found.enabled));
+                ReadBack::Account { exists: found.is_some(), enabled }
+            }
+            ReadTarget::Sessions { account } if state.traits.sessions => {
+                ReadBack::Sessions { live: state.sessions.get(&account.key).cloned().unwrap_or_default() }
+            }
+            ReadTarget::Sessions { .. } => return unsupported("this system does not list sessions"),
+        };
+        let (ReadTarget::Grant { account, .. }
+        | ReadTarget::Account { account }
+        | ReadTarget::Sessions { account }) = target;
+        count_read(&mut inner, &self.system, Some(&account.key));
+        Ok(read)
+    }
+
+    async fn execute(&self, request: &ActionRequest) -> Result<Outcome, ConnectError> {
+        let operation = format!("executing {} for {}", request.verb, request.account.login);
+        let refused = |why: &str| Ok(Outcome::Refused { why: why.to_owned() });
+        let (fault, hook, done) = {
+            let mut inner = self.world.lock();
+            let (step, fault) = self.world.begin(&mut inner, Operation::Execute);
+            match fault {
+                _ if self.is_feed() => {
+                    return refused("the people feed cannot be changed; change it at its source");
+                }
+                Some(FaultKind::Refused) => {
+                    return refused("the target's own rule forbids this; ask the system's owner");
+                }
+                Some(FaultKind::RateLimited { after_ms }) => {
+                    let why = "answered 429".to_owned();
+                    return Ok(Outcome::Retry { after_ms: Some(after_ms), why });
+                }
+                Some(FaultKind::LyingSuccess) => {
+                    return Ok(Outcome::Acknowledged { detail: "200 OK".to_owned() });
+                }
+                _ => {}
+            }
+            let not_sent = matches!(
+                fault,
+                Some(FaultKind::TimeoutBefore | FaultKind::CrashBeforeSend | FaultKind::Unreachable)
+            );
+            let done = if not_sent { None } else { Some(self.make_so(&mut inner, request, step, fault)?) };
+            self.world.save(&inner, self.system.as_str())?;
+            (fault, World::crash_hook(&inner), done)
+        };
+        if let Some(error) = fault.and_then(|kind| self.failure(kind, &operation, hook)) {
+            return Err(error);
+        }
+        done.ok_or_else(|| self.failed(&operation, "the target did not answer"))
+    }
+}
+
+impl SimulatedConnector {
+    /// Makes the change in the shared state, and arranges for what the fault does to it afterwards.
+    fn make_so(
+        &self,
+        inner: &mut Inner,
+        request: &ActionRequest,
+        step: u64,
+        fault: Option<FaultKind>,
+    ) -> Result<Outcome, ConnectError> {
+        let now = inner.clock.now();
+        let state = inner.state.systems.get_mut(&self.system).ok_or_else(|| self.gone())?;
+        let key = &request.account.key;
+        let entitlement = request.entitlement.as_ref().map(|target| &target.name);
+        let changed = match change(state, request.verb, key, entitlement) {
+            Ok(changed) => changed,
+            Err(why) => return Ok(Outcome::Refused { why }),
+        };
+        if !changed {
+            return Ok(Outcome::AlreadySo);
+        }
+        // Ended sessions neither come back nor linger; the other verbs flip one value that a fault can hide or undo.
+        if request.verb != Verb::EndSessions {
+            let old_value = request.verb.takes_away();
+            let mut mask = |reads_left, until| {
+                inner.masks.push(Mask {
+                    system: self.system.clone(),
+                    account: key.clone(),
+                    entitlement: entitlement.cloned(),
+                    shown: old_value,
+                    reads_left,
+                    until,
+                });
+            };
+            match fault {
+                Some(FaultKind::VisibleAfterReads { reads }) => mask(reads, Timestamp::MAX),
+                Some(FaultKind::VisibleAfterMs { ms }) => {
+                    mask(u32::MAX, now.checked_add(std::time::Duration::from_millis(ms)).unwrap_or(now));
+                }
+                Some(FaultKind::Resurrected { after_steps }) => {
+                    let (system, account) = (self.system.clone(), key.clone());
+                    let entitlement = entitlement.cloned();
+                    let step = step + after_steps;
+                    let undo = Resurrection { step, system, account, entitlement, value: old_value };
+                    self.world.resurrect_later(inner, undo);
+                }
+                _ => {}
+            }
+        }
+        Ok(Outcome::Acknowledged { detail: format!("{} done", request.verb) })
+    }
+}
+
+/// Makes one change; `Ok(false)` where nothing had to be changed, `Err` with why where the system will not.
+fn change(
+    state: &mut SystemState,
+    verb: Verb,
+    account: &AccountKey,
+    entitlement: Option<&EntitlementName>,
+) -> Result<bool, String> {
+    let needed = || entitlement.ok_or_else(|| format!("{verb} needs an entitlement; make a new plan"));
+    match verb {
+        Verb::Grant => {
+            let entitlement = needed()?;
+            if !state.accounts.contains_key(account) {
+                return Err(format!("there is no account {account}; create it first"));
+            }
+            if !state.entitlements.contains_key(entitlement) {
+                return Err(format!("there is no entitlement {entitlement}; sync and plan again"));
+            }
+            Ok(!state.holds_directly(account, entitlement) && state.grant(account, entitlement))
+        }
+        Verb::Revoke => {
+            let entitlement = needed()?;
+            match state.entitlements.get(entitlement) {
+                Some(found) if found.inherent => {
+                    Err(format!("every account holds {entitlement} by the system's nature"))
+                }
+                _ => Ok(state.revoke(account, entitlement)),
+            }
+        }
+        Verb::DisableAccount => Ok(state
+            .accounts
+            .get_mut(account)
+            .is_some_and(|account| std::mem::replace(&mut account.enabled, false))),
+        Verb::EndSessions if !state.traits.sessions => {
+            Err("this system cannot end sessions; they end by themselves".to_owned())
+        }
+        Verb::EndSessions => Ok(state.sessions.remove(account).is_some_and(|live| !live.is_empty())),
+    }
+}
+
+fn live_masks<'a>(inner: &'a Inner, system: &SystemName) -> Vec<&'a Mask> {
+    let now = inner.clock.now();
+    inner
+        .masks
+        .iter()
+        .filter(|mask| mask.system == *system && mask.reads_left > 0 && now < mask.until)
+        .collect()
+}
+
+/// Counts one read of an account, or of all, against the masks that hide something of it.
+fn count_read(inner: &mut Inner, system: &SystemName, account: Option<&AccountKey>) {
+    for mask in &mut inner.masks {
+        if mask.system == *system && account.is_none_or(|account| mask.account == *account) {
+            mask.reads_left = mask.reads_left.saturating_sub(1);
+        }
+    }
+    let now = inner.clock.now();
+    inner.masks.retain(|mask| mask.reads_left > 0 && now < mask.until);
+}
+
+fn shown_grants(state: &SystemState, masks: &[&Mask], account: &AccountKey) -> BTreeSet<EntitlementName> {
+    let mut held: BTreeSet<EntitlementName> =
+        state.grants.get(account).into_iter().flat_map(|held| held.keys().cloned()).collect();
+    for mask in masks.iter().filter(|mask| mask.account == *account) {
+        match &mask.entitlement {
+            Some(entitlement) if mask.shown => {
+                held.insert(entitlement.clone());
+            }
+            Some(entitlement) => {
+                held.remove(entitlement);
+            }
+            None => {}
+        }
+    }
+    held
+}
+
+fn show_old(shown: &mut SystemState, mask: &Mask) {
+    match &mask.entitlement {
+        Some(entitlement) if mask.shown => {
+            shown.grant(&mask.account, entitlement);
+        }
+        Some(entitlement) => {
+            shown.revoke(&mask.account, entitlement);
+        }
+        None => {
+            if let Some(account) = shown.accounts.get_mut(&mask.account) {
+                account.enabled = mask.shown;
+            }
+        }
+    }
+}
+
+/// Repeats some facts word for word, and one account under another login.
+fn duplicate_some(facts: &mut Vec<Fact>, dice: &mut Dice) {
+    let mut repeated: Vec<Fact> = facts.iter().filter(|_| dice.in_a_thousand(100)).cloned().collect();
+    let first = facts.iter().find(|fact| matches!(fact, Fact::Account(_) | Fact::Identity(_))).cloned();
+    match first {
+        Some(Fact::Account(mut account)) => {
+            account.login.push_str(".two");
+            repeated.push(Fact::Account(account));
+        }
+        Some(Fact::Identity(mut identity)) => {
+            identity.attributes.insert("department".to_owned(), "Duplicates".to_owned());
+            repeated.push(Fact::Identity(identity));
+        }
+        _ => {}
+    }
+    facts.append(&mut repeated);
+}
+
+/// Spells the account of some grants in capitals, as a directory does whose member values keep the case in which
+/// somebody typed them.
+fn fold_some(facts: &mut [Fact], dice: &mut Dice) {
+    let mut folded = 0;
+    for fact in facts.iter_mut() {
+        if let Fact::Grant(grant) = fact
+            && (folded == 0 || dice.in_a_thousand(250))
+        {
+            grant.account = AccountKey(grant.account.as_str().to_uppercase());
+            folded += 1;
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! What is true in the simulated systems: plain data, saved as JSON, with effective access reckoned from it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
+use std::path::Path;
+
+use leasehold_model::Timestamp;
+use leasehold_model::account::{Account, Session};
+use leasehold_model::entitlement::{Containment, DirectGrant, Entitlement};
+use leasehold_model::fact::{Fact, OwnerFact};
+use leasehold_model::id::{AccountKey, EntitlementName, IdentityKey, SystemName};
+use leasehold_model::identity::Identity;
+use serde::{Deserialize, Serialize};
+
+/// What a simulated system can do besides holding grants; real ones differ in this, so these do too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SystemTraits {
+    /// One grant or account can be read.
+    pub read_back: bool,
+    /// Live sessions can be listed and ended.
+    pub sessions: bool,
+    /// Last use is known.
+    pub last_use: bool,
+}
+
+impl Default for SystemTraits {
+    fn default() -> Self {
+        Self { read_back: true, sessions: true, last_use: true }
+    }
+}
+
+/// One system: what it holds.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct SystemState {
+    /// What it can do.
+    pub traits: SystemTraits,
+    /// Its accounts.
+    pub accounts: BTreeMap<AccountKey, Account>,
+    /// What can be held.
+    pub entitlements: BTreeMap<EntitlementName, Entitlement>,
+    /// Direct grants by account.
+    pub grants: BTreeMap<AccountKey, BTreeMap<EntitlementName, DirectGrant>>,
+    /// Each entitlement with those that it carries.
+    pub carries: BTreeMap<EntitlementName, BTreeSet<EntitlementName>>,
+    /// Who answers for what, as the system says.
+    pub owners: Vec<OwnerFact>,
+    /// Live sessions by account.
+    pub sessions: BTreeMap<AccountKey, Vec<Session>>,
+}
+
+impl SystemState {
+    /// Gives an entitlement directly; false where it was held already.
+    pub fn grant(&mut self, account: &AccountKey, entitlement: &EntitlementName) -> bool {
+        let grant = DirectGrant {
+            account: account.clone(),
+            entitlement: entitlement.clone(),
+            valid_from: None,
+            valid_until: None,
+            options: None,
+        };
+        self.grants.entry(account.clone()).or_default().insert(entitlement.clone(), grant).is_none()
+    }
+
+    /// Takes a direct grant away; false where it was not held.
+    pub fn revoke(&mut self, account: &AccountKey, entitlement: &EntitlementName) -> bool {
+        let Some(held) = self.grants.get_mut(account) else { return false };
+        let was_held = held.remove(entitlement).is_some();
+        if held.is_empty() {
+            self.grants.remove(account);
+        }
+        was_held
+    }
+
+    /// Whether the account holds the entitlement directly.
+    pub fn holds_directly(&self, account: &AccountKey, entitlement: &EntitlementName) -> bool {
+        self.grants.get(account).is_some_and(|held| held.contains_key(entitlement))
+    }
+
+    /// Everything that is held when `direct` is held, cycles tolerated.
+    pub fn closure(&self, direct: impl IntoIterator<Item = EntitlementName>) -> BTreeSet<EntitlementName> {
+        let mut reached = BTreeSet::new();
+        let mut waiting: Vec<EntitlementName> = direct.into_iter().collect();
+        while let Some(entitlement) = waiting.pop() {
+            if let Some(carried) = self.carries.get(&entitlement) {
+                waiting.extend(carried.iter().filter(|next| !reached.contains(*next)).cloned());
+            }
+            reached.insert(entitlement);
+        }
+        reached
+    }
+
+    /// Everything that the account holds on any path.
+    pub fn effective(&self, account: &AccountKey) -> BTreeSet<EntitlementName> {
+        self.closure(self.grants.get(account).into_iter().flat_map(|held| held.keys().cloned()))
+    }
+
+    /// What the account holds directly and not by the system's nature.
+    pub fn revocable(&self, account: &AccountKey) -> Vec<EntitlementName> {
+        let held = self.grants.get(account).into_iter().flat_map(BTreeMap::keys);
+        held.filter(|name| !self.entitlements.get(*name).is_some_and(|found| found.inherent))
+            .cloned()
+            .collect()
+    }
+
+    /// The whole system as facts.
+    pub fn facts(&self) -> Vec<Fact> {
+        let mut facts: Vec<Fact> = self.accounts.values().cloned().map(Fact::Account).collect();
+        facts.extend(self.entitlements.values().cloned().map(Fact::Entitlement));
+        facts.extend(self.carries.iter().flat_map(|(parent, children)| {
+            children
+                .iter()
+                .map(|child| Fact::Containment(Containment { parent: parent.clone(), child: child.clone() }))
+        }));
+        facts.extend(self.owners.iter().cloned().map(Fact::Owner));
+        facts.extend(self.grants.values().flat_map(BTreeMap::values).cloned().map(Fact::Grant));
+        facts
+    }
+}
+
+/// Everything: the people of the authoritative feed, and the systems.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorldState {
+    /// The day that the company was generated for.
+    pub as_of: Timestamp,
+    /// The feed.
+    pub people: BTreeMap<IdentityKey, Identity>,
+    /// The systems.
+    pub systems: BTreeMap<SystemName, SystemState>,
+}
+
+impl WorldState {
+    /// Reads a saved state; `None` where there is no such file.
+    ///
+    /// # Errors
+    /// Where the file cannot be read or is not a saved state.
+    pub fn load(path: &Path) -> std::io::Result<Option<Self>> {
+        match std::fs::read(path) {
+            Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Saves the state so that a reader, or a crash at any point, finds either the old or the new one whole.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub fn save(&self, path: &Path) -> std::io::Result<()> {
+        let mut draft = path.as_os_str().to_owned();
+        draft.push(format!(".{}.tmp", std::process::id()));
+        let mut file = std::fs::File::create(&draft)?;
+        file.write_all(&serde_json::to_vec(self)?)?;
+        file.sync_all()?;
+        std::fs::rename(&draft, path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn effective_access_follows_every_path_and_survives_a_cycle() {
+        let mut system = SystemState::default();
+        let name = |text: &str| EntitlementName::new("group", text);
+        for (parent, child) in [("a", "b"), ("b", "c"), ("c", "a"), ("x", "c")] {
+            system.carries.entry(name(parent)).or_default().insert(name(child));
+        }
+        let account = AccountKey::from("ada");
+        assert!(system.grant(&account, &name("b")));
+        assert!(!system.grant(&account, &name("b")), "a second grant changes nothing");
+        assert_eq!(system.effective(&account), [name("a"), name("b"), name("c")].into());
+        assert!(system.revoke(&account, &name("b")));
+        assert!(!system.revoke(&account, &name("b")));
+        assert!(system.effective(&account).is_empty());
+    }
+}
