@@ -1,0 +1,18 @@
+//! Development support: real target systems, started on loopback by the test that needs them.
+//!
+//! Each server lives in its own temporary folder and ends with its guard, and also when the test's process dies
+//! without dropping it. A program that is not installed is a panic that names the Debian package: nothing is skipped.
+//! Values are read and changed with the target's own clients (`psql`, `ldapsearch`, …), so that a test never checks
+//! Leasehold's code with itself. Everything here panics on failure: it is test support.
+
+pub mod certificates;
+pub mod openldap;
+pub mod postgres;
+pub mod process;
+pub mod programs;
+pub mod samba;
+
+pub use certificates::{Certificate, CertificateAuthority};
+pub use openldap::OpenLdapServer;
+pub use postgres::PostgresServer;
+pub use samba::SambaServer;
