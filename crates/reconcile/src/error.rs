@@ -1,0 +1,43 @@
+//! What can keep the loop from going on.
+
+use leasehold_model::id::SystemName;
+
+/// A failure of the loop itself. A failing target is not one of these: it ends in an action's state or an epoch's.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] leasehold_store::error::StoreError),
+    /// The ledger failed.
+    #[error(transparent)]
+    Ledger(#[from] leasehold_ledger::error::LedgerError),
+    /// The engine was given facts that contradict each other.
+    #[error("the stored facts contradict each other: {0}; run `leasehold sync` and report this if it stays")]
+    Engine(#[from] leasehold_decide::engine::EngineError),
+    /// The live policy cannot be read by this release.
+    #[error("the live policy cannot be used: {0}; mend the files and run `leasehold policy apply`")]
+    Policy(String),
+    /// A plan's content does not match its hash.
+    #[error("plan {hash} was changed after it was made; run `leasehold plan` again")]
+    PlanEdited {
+        /// The hash it carries.
+        hash: String,
+    },
+    /// The state moved since the plan was made.
+    #[error("plan {hash} was made from another state: {moved}; nothing was changed; run `leasehold plan` again")]
+    StateMoved {
+        /// The plan.
+        hash: String,
+        /// What moved.
+        moved: String,
+    },
+    /// A guard was to be overridden that does not hold this plan.
+    #[error("no guard `{0}` holds this plan back; `leasehold plan` names the guards")]
+    UnknownGuard(String),
+    /// A plan names a system that is not configured any more.
+    #[error("system `{0}` is not in leasehold.toml")]
+    UnknownSystem(SystemName),
+    /// A worker ended without an answer.
+    #[error("a worker stopped unexpectedly: {0}")]
+    Worker(String),
+}

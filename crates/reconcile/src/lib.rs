@@ -1,0 +1,7 @@
+//! What moves. Data flows one way and each stage is one file: observe, decide, plan, enforce, verify, prove.
+
+pub mod error;
+pub mod pace;
+pub mod run;
+pub mod stages;
+pub mod system;

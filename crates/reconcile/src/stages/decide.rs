@@ -1,0 +1,91 @@
+//! Decide: what the store knows, loaded once and handed to the pure part.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use leasehold_decide::evaluate::{Evaluation, Inputs, SystemSettings};
+use leasehold_decide::policy::{self, Policy, diagnostic::Diagnostic};
+use leasehold_model::id::SystemName;
+use leasehold_model::plan::StateFingerprint;
+use leasehold_model::reason::Baseline;
+use leasehold_model::snapshot::Snapshot;
+use leasehold_store::Store;
+use sha2::{Digest, Sha256};
+
+use crate::error::ReconcileError;
+use crate::system::{self, Systems};
+
+/// Facts and claims as they stand, or stood.
+pub struct Loaded {
+    /// What was observed.
+    pub snapshot: Snapshot,
+    /// The live policy; empty where none was applied yet.
+    pub policy: Policy,
+    /// Adopted baselines.
+    pub baselines: Vec<Baseline>,
+    /// Settings by system.
+    pub settings: BTreeMap<SystemName, SystemSettings>,
+    /// The instant that decisions are for.
+    pub now: Timestamp,
+}
+
+impl Loaded {
+    /// Loads the present, or what was known and decided at an earlier instant.
+    ///
+    /// # Errors
+    /// Where the store fails, or the live policy cannot be read by this release.
+    pub async fn load(
+        store: &Store,
+        systems: &Systems,
+        now: Timestamp,
+        at: Option<Timestamp>,
+    ) -> Result<Self, ReconcileError> {
+        let snapshot = store.snapshot(at).await?;
+        let revision = match at {
+            None => store.live_policy().await?,
+            Some(at) => store.policy_revisions().await?.into_iter().filter(|revision| revision.applied_at <= at).max_by_key(|revision| revision.id),
+        };
+        let policy = match revision {
+            None => Policy::default(),
+            Some(revision) => policy::read::read(&revision.files).map_err(|all| ReconcileError::Policy(first(&all)))?,
+        };
+        let mut baselines = store.baselines().await?;
+        if let Some(at) = at {
+            baselines.retain(|baseline| baseline.adopted_at <= at);
+        }
+        Ok(Self { snapshot, policy, baselines, settings: system::settings(systems), now: at.unwrap_or(now) })
+    }
+
+    /// The inputs of a decision.
+    pub fn inputs(&self) -> Inputs<'_> {
+        Inputs {
+            snapshot: &self.snapshot,
+            policy: &self.policy,
+            baselines: &self.baselines,
+            systems: &self.settings,
+            now: self.now,
+        }
+    }
+
+    /// Facts and claims brought together.
+    ///
+    /// # Errors
+    /// Where the facts contradict each other.
+    pub fn evaluate(&self) -> Result<Evaluation<'_>, ReconcileError> {
+        Ok(Evaluation::new(self.inputs())?)
+    }
+
+    /// What a plan made now would be made from.
+    pub fn fingerprint(&self) -> StateFingerprint {
+        let claims = serde_json::to_vec(&self.baselines).unwrap_or_default();
+        StateFingerprint {
+            systems: self.snapshot.systems.iter().map(|system| (system.name.clone(), system.generation)).collect(),
+            policy: self.policy.digest.clone(),
+            claims: hex::encode(Sha256::digest(claims)),
+        }
+    }
+}
+
+fn first(diagnostics: &[Diagnostic]) -> String {
+    diagnostics.first().map_or_else(String::new, |diagnostic| format!("{}: {}", diagnostic.file, diagnostic.message))
+}

@@ -1,0 +1,141 @@
+//! Verify: the read-back that decides whether an action holds. Nothing else makes an action `verified` (law 2).
+
+use leasehold_connect::connector::Connector;
+use leasehold_model::plan::{PlanItem, Verb};
+use leasehold_model::request::{AccountTarget, EntitlementTarget, ReadBack, ReadTarget};
+use leasehold_store::ObservedEffect;
+use serde_json::json;
+
+/// What a read-back says about an action.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// The target shows it, on every path.
+    Holds {
+        /// What was read, for the receipt.
+        seen: serde_json::Value,
+        /// What we now know of the target.
+        effects: Vec<ObservedEffect>,
+    },
+    /// The target shows the opposite.
+    Contradicted {
+        /// What was read, in words.
+        why: String,
+    },
+    /// The connector cannot read this back; nobody knows.
+    Unverifiable {
+        /// Why.
+        why: String,
+    },
+    /// The target could not be asked. That is never the same as "gone" (law 3).
+    Unanswered {
+        /// What happened.
+        why: String,
+    },
+}
+
+/// The account of an item, as connectors are asked about it.
+pub fn account_target(item: &PlanItem) -> AccountTarget {
+    AccountTarget { key: item.account_key.clone(), login: item.account.clone() }
+}
+
+/// The entitlement of an item, as connectors are asked about it.
+pub fn entitlement_target(item: &PlanItem) -> Option<EntitlementTarget> {
+    let name = item.entitlement.clone()?;
+    Some(EntitlementTarget { name, native: item.entitlement_native.clone() })
+}
+
+/// Reads the target now and judges.
+pub async fn verify(connector: &dyn Connector, item: &PlanItem) -> Verdict {
+    match item.verb {
+        Verb::Revoke | Verb::Grant => grant(connector, item).await,
+        Verb::DisableAccount => account(connector, item).await,
+        Verb::EndSessions => sessions(connector, item).await,
+    }
+}
+
+async fn read(connector: &dyn Connector, target: &ReadTarget) -> Result<ReadBack, Verdict> {
+    match connector.read_back(target).await {
+        Ok(ReadBack::Unsupported { why }) => Err(Verdict::Unverifiable { why }),
+        Ok(answer) => Ok(answer),
+        Err(error) => Err(Verdict::Unanswered { why: error.to_string() }),
+    }
+}
+
+fn nonsense(answer: &ReadBack) -> Verdict {
+    Verdict::Unanswered { why: format!("the connector answered another question: {answer:?}") }
+}
+
+async fn grant(connector: &dyn Connector, item: &PlanItem) -> Verdict {
+    let Some(entitlement) = entitlement_target(item) else {
+        return Verdict::Unverifiable { why: "the item names no entitlement".to_owned() };
+    };
+    let account = account_target(item);
+    let target = ReadTarget::Grant { account: account.clone(), entitlement: entitlement.clone() };
+    let (direct, effective) = match read(connector, &target).await {
+        Ok(ReadBack::Grant { direct, effective }) => (direct, effective),
+        Ok(other) => return nonsense(&other),
+        Err(verdict) => return verdict,
+    };
+    let (system, account_key) = (item.system.clone(), item.account_key.clone());
+    if item.verb == Verb::Grant {
+        return if direct || effective == Some(true) {
+            let effects = vec![ObservedEffect::GrantPresent { system, account: account_key, entitlement: entitlement.name }];
+            Verdict::Holds { seen: json!({"direct": direct, "effective": effective}), effects }
+        } else {
+            Verdict::Contradicted { why: format!("{} was read back as not held", entitlement.name) }
+        };
+    }
+    if direct {
+        return Verdict::Contradicted { why: format!("{} was read back as still granted", entitlement.name) };
+    }
+    // Every path: whatever this account was to lose must be gone by the target's own reckoning.
+    let mut paths = vec![json!({"entitlement": entitlement.name, "direct": direct, "effective": effective})];
+    for name in &item.must_end {
+        let effective = if *name == entitlement.name {
+            effective
+        } else {
+            let other = EntitlementTarget { name: name.clone(), native: None };
+            match read(connector, &ReadTarget::Grant { account: account.clone(), entitlement: other }).await {
+                Ok(ReadBack::Grant { direct, effective }) => {
+                    paths.push(json!({"entitlement": name, "direct": direct, "effective": effective}));
+                    if direct { Some(true) } else { effective }
+                }
+                Ok(other) => return nonsense(&other),
+                Err(verdict) => return verdict,
+            }
+        };
+        if effective == Some(true) {
+            return Verdict::Contradicted { why: format!("{name} was read back as still held on another path") };
+        }
+    }
+    let effects = vec![ObservedEffect::GrantAbsent { system, account: account_key, entitlement: entitlement.name }];
+    Verdict::Holds { seen: json!({ "paths": paths }), effects }
+}
+
+async fn account(connector: &dyn Connector, item: &PlanItem) -> Verdict {
+    match read(connector, &ReadTarget::Account { account: account_target(item) }).await {
+        Ok(ReadBack::Account { exists, enabled }) if exists && enabled => {
+            Verdict::Contradicted { why: "the account was read back as still enabled".to_owned() }
+        }
+        Ok(ReadBack::Account { exists, enabled }) => {
+            let effects =
+                vec![ObservedEffect::AccountDisabled { system: item.system.clone(), account: item.account_key.clone() }];
+            Verdict::Holds { seen: json!({"exists": exists, "enabled": enabled}), effects }
+        }
+        Ok(other) => nonsense(&other),
+        Err(verdict) => verdict,
+    }
+}
+
+async fn sessions(connector: &dyn Connector, item: &PlanItem) -> Verdict {
+    match read(connector, &ReadTarget::Sessions { account: account_target(item) }).await {
+        Ok(ReadBack::Sessions { live }) if live.is_empty() => {
+            Verdict::Holds { seen: json!({"live_sessions": 0}), effects: Vec::new() }
+        }
+        Ok(ReadBack::Sessions { live }) => {
+            Verdict::Contradicted { why: format!("{} sessions were read back as still live", live.len()) }
+        }
+        Ok(other) => nonsense(&other),
+        Err(verdict) => verdict,
+    }
+}
