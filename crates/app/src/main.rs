@@ -1,2 +1,42 @@
-//! The one binary.
-fn main() {}
+//! The one binary: reads the command line, runs the command, and turns its end into an exit code.
+
+mod commands;
+mod config;
+mod context;
+mod diagnostic;
+mod output;
+mod progress;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+/// What a command found, as an exit code says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done, and nothing is outstanding.
+    Clean,
+    /// Done, and there is drift, a plan that is not empty, or an action that is not verified.
+    Outstanding,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = commands::Arguments::parse();
+    let filter = tracing_subscriber::EnvFilter::try_from_env("LEASEHOLD_LOG").unwrap_or_else(|_| "warn".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    // One provider for every TLS connection of the process; a second install would be a mistake in this function.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    match commands::run(arguments).await {
+        Ok(Outcome::Clean) => ExitCode::SUCCESS,
+        Ok(Outcome::Outstanding) => ExitCode::from(2),
+        Err(error) => {
+            // A reader that went away (`| head`) is not worth a message.
+            if error.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe) {
+                return ExitCode::SUCCESS;
+            }
+            diagnostic::report(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -349,6 +349,19 @@ impl<'inputs> Evaluation<'inputs> {
         named.filter(|name| *name == entitlement || carriers.contains(&name.0)).min_by_key(|name| *name != entitlement)
     }
 
+    /// Calls back for every entitlement that a live identity may hold by role or explicit reason, carried ones included.
+    pub fn for_each_justified(&self, mut each: impl FnMut(IdentityIndex, EntitlementIndex)) {
+        let now = self.now();
+        for identity in (0u32..).map(IdentityIndex).take(self.identities.len()) {
+            if !self.justification.is_live(identity) {
+                continue;
+            }
+            for entitlement in self.justification.justified_of(&self.graph, identity, now) {
+                each(identity, entitlement);
+            }
+        }
+    }
+
     /// An assignment or exception as a reason.
     pub fn explicit_reason(&self, position: usize) -> Reason {
         let explicit = &self.inputs.policy.explicit[position];

@@ -7,10 +7,10 @@ use leasehold_model::id::SystemName;
 pub enum ReconcileError {
     /// The store failed.
     #[error(transparent)]
-    Store(#[from] leasehold_store::error::StoreError),
+    Store(#[from] leasehold_store::StoreError),
     /// The ledger failed.
     #[error(transparent)]
-    Ledger(#[from] leasehold_ledger::error::LedgerError),
+    Ledger(#[from] leasehold_ledger::Error),
     /// The engine was given facts that contradict each other.
     #[error("the stored facts contradict each other: {0}; run `leasehold sync` and report this if it stays")]
     Engine(#[from] leasehold_decide::engine::EngineError),

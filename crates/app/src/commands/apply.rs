@@ -1,0 +1,181 @@
+//! `leasehold apply`: carries out a plan, reads everything back, and prints the receipts.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::Context as _;
+use leasehold_decide::plan::Scope;
+use leasehold_model::action::ActionState;
+use leasehold_model::plan::Plan;
+use leasehold_reconcile::pace::Patience;
+use leasehold_reconcile::run::Runner;
+use leasehold_reconcile::stages::plan;
+use leasehold_store::ActionRow;
+use serde_json::{Value, json};
+
+use crate::Outcome;
+use crate::context::{Common, Context, actor};
+use crate::output::{self, Tone, toned};
+use crate::progress::Progress;
+
+/// Arguments of `apply`.
+#[derive(Debug, clap::Args)]
+pub struct Apply {
+    /// A plan written by `leasehold plan --out`; without one, what was interrupted is finished and a fresh plan applied
+    plan: Option<PathBuf>,
+    /// Override a guard by its name; the override is logged
+    #[arg(long = "override", value_name = "GUARD")]
+    overrides: Vec<String>,
+    /// How often an action is sent before a person is asked
+    #[arg(long, default_value_t = Patience::default().sends_max, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    tries: u32,
+    /// List every receipt, however many
+    #[arg(long)]
+    all: bool,
+}
+
+impl Apply {
+    /// Applies; may be killed at any point and run again.
+    pub async fn run(self, common: &Common) -> anyhow::Result<Outcome> {
+        let context = Context::open(common).await?;
+        let progress = Progress::new("applying");
+        let runner = runner(&context, progress, Patience { sends_max: self.tries, ..Patience::default() });
+        let by = actor();
+        let mut rows = Vec::new();
+        let mut guards = Vec::new();
+        let result = match &self.plan {
+            Some(path) => {
+                let plan = read_plan(path)?;
+                guards.clone_from(&plan.guards);
+                runner.apply(&plan, &self.overrides, &by).await.map(|applied| rows.extend(applied))
+            }
+            None => {
+                rows.extend(runner.resume().await?);
+                let loaded = context.load(None).await?;
+                super::drift::require_read(&loaded.snapshot)?;
+                let plan = plan::make(&context.store, &loaded, &Scope::default()).await?;
+                guards.clone_from(&plan.guards);
+                runner.apply(&plan, &self.overrides, &by).await.map(|applied| rows.extend(applied))
+            }
+        };
+        // What was done is published even where the rest failed.
+        context.publish().await?;
+        result?;
+        drop(runner);
+        let held = rows.iter().filter(|row| row.state == ActionState::Planned).count();
+        if context.json {
+            let mut document = document(&rows);
+            document["guards"] = json!(guards);
+            output::json(&document)?;
+        } else {
+            show(&rows, self.all)?;
+            for guard in guards.iter().filter(|_| held > 0) {
+                output::line(format!("\n{} {}: {}\n  {}", toned("guard", Tone::Attention), guard.name, guard.message, guard.way_on))?;
+            }
+        }
+        let done = rows.iter().all(|row| matches!(row.state, ActionState::Verified | ActionState::Void));
+        Ok(if done { Outcome::Clean } else { Outcome::Outstanding })
+    }
+}
+
+/// Reads a plan's file.
+fn read_plan(path: &std::path::Path) -> anyhow::Result<Plan> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the plan {}", path.display()))?;
+    serde_json::from_str(&text)
+        .with_context(|| format!("{} is not a plan; write one with `leasehold plan --out {0}`", path.display()))
+}
+
+/// A runner that shows how far it is.
+pub fn runner(context: &Context, progress: Progress, patience: Patience) -> Runner {
+    let finished = AtomicUsize::new(0);
+    let watch = move |item: &leasehold_model::plan::PlanItem, state: ActionState| {
+        if state.is_final() {
+            finished.fetch_add(1, Ordering::Relaxed);
+        }
+        progress.say(format!("{} done, {} {} {state}", finished.load(Ordering::Relaxed), item.system, item.account));
+    };
+    Runner {
+        store: context.store.clone(),
+        systems: context.systems.clone(),
+        pace: context.pace.clone(),
+        patience,
+        watch: Arc::new(watch),
+    }
+}
+
+/// The documented form for programs.
+pub fn document(rows: &[ActionRow]) -> Value {
+    let items: Vec<Value> = rows.iter().map(item).collect();
+    let mut summary = serde_json::Map::new();
+    for state in [ActionState::Verified, ActionState::Stuck, ActionState::Unverifiable, ActionState::Void, ActionState::Planned] {
+        summary.insert(state.as_str().to_owned(), json!(rows.iter().filter(|row| row.state == state).count()));
+    }
+    json!({"items": items, "summary": summary})
+}
+
+fn item(row: &ActionRow) -> Value {
+    json!({
+        "id": row.id,
+        "plan": row.plan,
+        "verb": row.item.verb,
+        "system": row.item.system,
+        "account": row.item.account,
+        "entitlement": row.item.entitlement,
+        "state": row.state,
+        "attempts": row.attempts,
+        "reason": row.reason,
+        "sent_at": row.sent_at,
+        "read_back_at": row.read_back_at,
+        "ledger_index": row.ledger_index,
+    })
+}
+
+/// Prints the receipts: what is not verified first.
+pub fn show(rows: &[ActionRow], all: bool) -> anyhow::Result<()> {
+    if rows.is_empty() {
+        output::line(toned("nothing to do", Tone::Good))?;
+        return Ok(());
+    }
+    let mut sorted: Vec<&ActionRow> = rows.iter().collect();
+    sorted.sort_by_key(|row| row.state == ActionState::Verified);
+    let mut table = output::table(&["state", "", "system", "account", "entitlement", "read back", "ledger"]);
+    let (shown, more) = output::screenful(&sorted, all);
+    for row in shown {
+        let tone = match row.state {
+            ActionState::Verified => Tone::Good,
+            ActionState::Void | ActionState::Planned => Tone::Quiet,
+            ActionState::Unverifiable => Tone::Attention,
+            _ => Tone::Bad,
+        };
+        let state = if row.state == ActionState::Planned { "held" } else { row.state.as_str() };
+        table.add_row([
+            toned(state, tone),
+            row.item.verb.as_str().replace('_', " "),
+            row.item.system.to_string(),
+            row.item.account.clone(),
+            row.item.entitlement.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
+            row.read_back_at.map_or_else(|| row.reason.clone().unwrap_or_default(), |at| at.to_string()),
+            row.ledger_index.map_or_else(|| "-".to_owned(), |index| index.to_string()),
+        ]);
+    }
+    output::line(table)?;
+    if more > 0 {
+        output::line(format!("… and {more} more; `--all` lists them"))?;
+    }
+    output::line(format!("\n{}", tally(rows)))?;
+    if rows.iter().any(|row| row.state == ActionState::Stuck) {
+        output::line("stuck actions wait for a person: `leasehold action list --state stuck`; once the cause is mended, `leasehold sync` and `leasehold apply` try again")?;
+    }
+    Ok(())
+}
+
+/// `12 verified, 1 stuck`.
+pub fn tally(rows: &[ActionRow]) -> String {
+    let words = ActionState::ALL.iter().filter_map(|state| {
+        let number = rows.iter().filter(|row| row.state == *state).count();
+        let word = if *state == ActionState::Planned { "held by a guard" } else { state.as_str() };
+        (number > 0).then(|| format!("{number} {word}"))
+    });
+    words.collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,98 @@
+//! `leasehold baseline`: gives access that was there when a system was first connected a reason that ends.
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use leasehold_model::reason::Baseline;
+use serde_json::json;
+
+use crate::Outcome;
+use crate::context::{Common, Context, actor, parse_at};
+use crate::output;
+
+/// Arguments of `baseline`.
+#[derive(Debug, clap::Args)]
+pub struct BaselineCommand {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// Justify every direct grant that a system has now, until a date
+    Adopt {
+        /// The system
+        system: String,
+        /// When it ends: a date or an instant
+        #[arg(long, value_name = "DATE", value_parser = parse_at)]
+        until: Timestamp,
+        /// Who answers for it: an identity; without one, whoever runs this
+        #[arg(long, value_name = "IDENTITY")]
+        owner: Option<String>,
+    },
+    /// List what was adopted
+    List,
+}
+
+impl BaselineCommand {
+    /// Adopts or lists.
+    pub async fn run(self, common: &Common) -> anyhow::Result<Outcome> {
+        let context = Context::open(common).await?;
+        match self.what {
+            What::Adopt { system, until, owner } => adopt(&context, &system, until, owner).await,
+            What::List => list(&context).await,
+        }
+    }
+}
+
+async fn adopt(context: &Context, system: &str, until: Timestamp, owner: Option<String>) -> anyhow::Result<Outcome> {
+    let name = context.system(system)?.name.clone();
+    let now = context.now();
+    if until <= now {
+        anyhow::bail!("a baseline must end in the future; {until} is past");
+    }
+    let snapshot = context.store.snapshot(None).await?;
+    let read = snapshot.systems.iter().find(|state| state.name == name).and_then(|state| state.latest.as_ref());
+    read.with_context(|| format!("system `{name}` was not read yet; run `leasehold sync {name}` first"))?;
+    // What the latest change of the store has shown is covered; what comes later is not.
+    let epoch = snapshot.epoch_ended_at.keys().next_back().copied().unwrap_or_default();
+    let baseline = Baseline { system: name.clone(), epoch, until, owner: owner.unwrap_or_else(actor), adopted_at: now };
+    context.store.adopt_baseline(&baseline, now).await?;
+    context.publish().await?;
+    let position = snapshot.system_position(&name);
+    let of_system = |grant: &&leasehold_model::snapshot::SnapshotGrant| {
+        Some(snapshot.accounts[grant.account as usize].system) == position
+    };
+    let grants = snapshot.grants.iter().filter(of_system).count();
+    if context.json {
+        output::json(&json!({"items": [baseline], "summary": {"grants": grants}}))?;
+    } else {
+        output::line(format!(
+            "{} of {name} are justified until {until} by a baseline owned by {}; after that they are drift unless a role or an exception covers them",
+            output::count(grants, "direct grant"),
+            baseline.owner
+        ))?;
+    }
+    Ok(Outcome::Clean)
+}
+
+async fn list(context: &Context) -> anyhow::Result<Outcome> {
+    let baselines = context.store.baselines().await?;
+    if context.json {
+        output::json(&json!({"items": baselines, "summary": {"total": baselines.len()}}))?;
+    } else if baselines.is_empty() {
+        output::line("no baseline was adopted")?;
+    } else {
+        let mut table = output::table(&["system", "until", "owner", "adopted", "covers up to"]);
+        for baseline in &baselines {
+            table.add_row([
+                baseline.system.to_string(),
+                baseline.until.to_string(),
+                baseline.owner.clone(),
+                baseline.adopted_at.to_string(),
+                baseline.epoch.to_string(),
+            ]);
+        }
+        output::line(table)?;
+    }
+    Ok(Outcome::Clean)
+}

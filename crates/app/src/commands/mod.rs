@@ -1,0 +1,96 @@
+//! The command line: one file a command, one line each here.
+
+mod action;
+mod apply;
+mod baseline;
+mod completions;
+mod connector;
+mod demo;
+mod drift;
+mod explain;
+mod init;
+mod ledger;
+mod man;
+mod plan;
+mod policy;
+mod sync;
+mod who;
+
+use clap::{Parser, Subcommand};
+
+use crate::Outcome;
+use crate::context::Common;
+
+/// Access is leasehold: it is held for a reason, and when the reason ends it reverts.
+///
+/// Leasehold reads who can reach what, compares it with what somebody can still justify, removes the difference,
+/// and proves that it is gone. Start with `leasehold demo`.
+#[derive(Debug, Parser)]
+#[command(name = "leasehold", version, max_term_width = 110, after_help = EXIT_CODES)]
+pub struct Arguments {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done and nothing outstanding; 1 error; 2 there is drift, a plan is not empty, or an action is not verified.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Build a practice company in a folder of its own and run the whole loop on it
+    Demo(demo::Demo),
+    /// Write leasehold.toml and a policy folder
+    Init(init::Init),
+    /// Read systems now
+    Sync(sync::Sync),
+    /// Show where what is there differs from what is justified
+    Drift(drift::Drift),
+    /// Show what an identity holds, why, and by which paths
+    Explain(explain::Explain),
+    /// Show who holds an entitlement, and by which paths
+    Who(who::Who),
+    /// Show what would be changed, for whom, and what is left alone and why
+    Plan(plan::PlanCommand),
+    /// Carry out a plan, read everything back, and print the receipts
+    Apply(apply::Apply),
+    /// Check, compare and apply the policy
+    Policy(policy::PolicyCommand),
+    /// Give access that is already there a reason that ends
+    Baseline(baseline::BaselineCommand),
+    /// List actions, such as those that are stuck
+    Action(action::ActionCommand),
+    /// List connectors, test systems, show capabilities
+    Connector(connector::ConnectorCommand),
+    /// Verify the log, and prove entries to somebody who does not trust us
+    Ledger(ledger::LedgerCommand),
+    /// Print a completion script for a shell
+    Completions(completions::Completions),
+    /// Write manual pages
+    Man(man::Man),
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Whatever keeps the command from being done.
+pub async fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
+    let common = arguments.common;
+    match arguments.command {
+        Command::Demo(command) => command.run(&common).await,
+        Command::Init(command) => command.run(&common),
+        Command::Sync(command) => command.run(&common).await,
+        Command::Drift(command) => command.run(&common).await,
+        Command::Explain(command) => command.run(&common).await,
+        Command::Who(command) => command.run(&common).await,
+        Command::Plan(command) => command.run(&common).await,
+        Command::Apply(command) => command.run(&common).await,
+        Command::Policy(command) => command.run(&common).await,
+        Command::Baseline(command) => command.run(&common).await,
+        Command::Action(command) => command.run(&common).await,
+        Command::Connector(command) => command.run(&common).await,
+        Command::Ledger(command) => command.run(&common).await,
+        Command::Completions(command) => command.run(),
+        Command::Man(command) => command.run(),
+    }
+}

@@ -1,0 +1,248 @@
+//! `leasehold.toml`: read with the place of every key, so that a complaint can point at it.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use leasehold_connect::error::ConnectError;
+use leasehold_connect::registry;
+use leasehold_connect::settings::{Settings, did_you_mean};
+use leasehold_decide::correlate::CorrelationRule;
+use leasehold_decide::policy::diagnostic::Severity;
+use leasehold_model::id::SystemName;
+use leasehold_reconcile::system::{Enforce, System, Systems};
+use toml_edit::{Document, Item};
+
+use crate::diagnostic::{Rendered, line_of, render};
+
+/// The name of the file that is looked for.
+pub const FILE_NAME: &str = "leasehold.toml";
+
+/// The configuration, with its text for complaints.
+pub struct Config {
+    /// Where it was read from.
+    pub path: PathBuf,
+    /// The folder of the file: where relative paths start.
+    pub folder: PathBuf,
+    /// The store's address.
+    pub store_url: String,
+    /// The folder of policy files.
+    pub policy: PathBuf,
+    /// The folder of the ledger.
+    pub ledger: PathBuf,
+    /// The ledger's name, which its checkpoints carry.
+    pub ledger_origin: String,
+    /// The file of the ledger's signing key.
+    pub ledger_key: PathBuf,
+    text: String,
+    document: Document<String>,
+    tables: BTreeMap<String, toml::Table>,
+}
+
+impl Config {
+    /// Reads a configuration.
+    ///
+    /// # Errors
+    /// Where the file is not there, or says something that is not understood; with line and caret.
+    pub fn load(path: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| {
+            format!(
+                "cannot read {}; run `leasehold init` to write one, or name another with --config",
+                path.display()
+            )
+        })?;
+        let document = Document::parse(text.clone()).map_err(|error| {
+            let span = error.span().unwrap_or(0..0);
+            complaint(path, &text, &span, error.message(), "")
+        })?;
+        let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
+        let values: toml::Table = toml::from_str(&text).map_err(|error| {
+            complaint(path, &text, &error.span().unwrap_or(0..0), error.message(), "")
+        })?;
+        let mut config = Self {
+            path: path.to_owned(),
+            store_url: "sqlite:leasehold.db".to_owned(),
+            policy: folder.join("policy"),
+            ledger: folder.join("ledger"),
+            ledger_origin: "leasehold.local/ledger".to_owned(),
+            ledger_key: folder.join("ledger.key"),
+            folder,
+            text,
+            document,
+            tables: BTreeMap::new(),
+        };
+        config.read(&values)?;
+        Ok(config)
+    }
+
+    fn read(&mut self, values: &toml::Table) -> anyhow::Result<()> {
+        for (name, value) in values {
+            match (name.as_str(), value) {
+                ("system", toml::Value::Table(systems)) => {
+                    for (system, table) in systems {
+                        if let Err(error) = SystemName::new(system.as_str()) {
+                            return Err(self.complain(&["system", system], &error.to_string(), ""));
+                        }
+                        let toml::Value::Table(table) = table else {
+                            let help = "write `[system.NAME]` and its settings below";
+                            return Err(self.complain(&["system", system], "a table is wanted here", help));
+                        };
+                        self.tables.insert(system.clone(), table.clone());
+                    }
+                }
+                ("store", toml::Value::Table(table)) => self.section(name, table, &["url"])?,
+                ("policy", toml::Value::Table(table)) => self.section(name, table, &["path"])?,
+                ("ledger", toml::Value::Table(table)) => self.section(name, table, &["path", "origin", "key"])?,
+                _ => {
+                    let help = format!("tables are [store], [policy], [ledger] and [system.NAME]{}", did_you_mean(name, &["store", "policy", "ledger", "system"]));
+                    return Err(self.complain(&[name], &format!("`{name}` is not known here"), &help));
+                }
+            }
+        }
+        self.store_url = absolute_sqlite(&self.store_url, &self.folder);
+        Ok(())
+    }
+
+    fn section(&mut self, name: &str, table: &toml::Table, known: &[&str]) -> anyhow::Result<()> {
+        for (key, value) in table {
+            if !known.contains(&key.as_str()) {
+                let message = format!("`{key}` is not known in [{name}]{}", did_you_mean(key, known));
+                return Err(self.complain(&[name, key], &message, ""));
+            }
+            let Some(text) = value.as_str() else {
+                return Err(self.complain(&[name, key], "a text is wanted here", "put it into double quotes"));
+            };
+            match (name, key.as_str()) {
+                ("store", "url") => self.store_url = text.to_owned(),
+                ("policy", "path") => self.policy = self.folder.join(text),
+                ("ledger", "path") => self.ledger = self.folder.join(text),
+                ("ledger", "origin") => self.ledger_origin = text.to_owned(),
+                _ => self.ledger_key = self.folder.join(text),
+            }
+        }
+        Ok(())
+    }
+
+    /// The names of the configured systems.
+    pub fn system_names(&self) -> Vec<SystemName> {
+        self.tables.keys().filter_map(|name| SystemName::new(name.as_str()).ok()).collect()
+    }
+
+    /// Builds every system's connector, without reaching any target.
+    ///
+    /// # Errors
+    /// For the first setting that is missing, unknown or malformed, with line and caret.
+    pub fn systems(&self) -> anyhow::Result<Systems> {
+        let mut systems = Systems::new();
+        for (name, table) in &self.tables {
+            let system = self.system(name, table)?;
+            systems.insert(system.name.clone(), system);
+        }
+        Ok(systems)
+    }
+
+    fn system(&self, name: &str, table: &toml::Table) -> anyhow::Result<System> {
+        let system = SystemName::new(name)?;
+        let mut table = table.clone();
+        let Some(kind) = table.remove("connector") else {
+            let known: Vec<&str> = registry::KINDS.iter().map(|kind| kind.name()).collect();
+            let help = format!("write `connector = \"…\"`; there are {}", known.join(", "));
+            return Err(self.complain(&["system", name], "this system has no connector", &help));
+        };
+        let kind = kind.as_str().unwrap_or_default().to_owned();
+        let correlate = self.correlate(name, table.remove("correlate"))?;
+        let enforce = match table.remove("enforce").as_ref().map(|value| value.as_str().unwrap_or_default()) {
+            None | Some("propose") => Enforce::Propose,
+            Some("report") => Enforce::Report,
+            Some("enforce") => Enforce::Enforce,
+            Some(_) => {
+                let help = "write report, propose or enforce";
+                return Err(self.complain(&["system", name, "enforce"], "not a way to enforce", help));
+            }
+        };
+        let authoritative = table.get("authoritative").and_then(toml::Value::as_bool).unwrap_or(false);
+        let connector_login = connector_login(&table);
+        let settings = Settings::new(system.clone(), self.folder.clone(), table);
+        let connector = registry::build(&kind, settings).map_err(|error| self.explain(error))?;
+        Ok(System {
+            name: system,
+            connector_kind: kind,
+            connector: Arc::from(connector),
+            correlate,
+            authoritative,
+            enforce,
+            connector_login,
+        })
+    }
+
+    fn correlate(&self, system: &str, value: Option<toml::Value>) -> anyhow::Result<Vec<CorrelationRule>> {
+        let place = ["system", system, "correlate"];
+        let texts = match value {
+            None => return Ok(Vec::new()),
+            Some(toml::Value::String(text)) => vec![toml::Value::String(text)],
+            Some(toml::Value::Array(texts)) => texts,
+            Some(_) => return Err(self.complain(&place, "a list of rules is wanted here", "write `correlate = [\"mail = email\"]`")),
+        };
+        let rule = |text: &toml::Value| {
+            CorrelationRule::parse(text.as_str().unwrap_or_default())
+                .map_err(|error| self.complain(&place, &error.to_string(), ""))
+        };
+        texts.iter().map(rule).collect()
+    }
+
+    /// A connector's complaint about a setting, with its place in the file; any other error as it is.
+    fn explain(&self, error: ConnectError) -> anyhow::Error {
+        match &error {
+            ConnectError::Setting { system, key, message } => {
+                let mut place = vec!["system", system.as_str()];
+                place.extend(key.split('.'));
+                self.complain(&place, &format!("`{key}` of system `{system}`: {message}"), "")
+            }
+            _ => error.into(),
+        }
+    }
+
+    fn complain(&self, place: &[&str], message: &str, help: &str) -> anyhow::Error {
+        complaint(&self.path, &self.text, &self.span(place), message, help)
+    }
+
+    /// The bytes of the deepest part of the place that is there.
+    fn span(&self, place: &[&str]) -> Range<usize> {
+        let mut item: &Item = self.document.as_item();
+        let mut span = 0..0;
+        for name in place {
+            let Some(table) = item.as_table_like() else { break };
+            let Some((key, next)) = table.get_key_value(name) else { break };
+            span = next.span().filter(|_| !next.is_table()).or_else(|| key.span()).unwrap_or(span);
+            item = next;
+        }
+        span
+    }
+}
+
+fn complaint(path: &Path, text: &str, span: &Range<usize>, message: &str, help: &str) -> anyhow::Error {
+    let place = format!("{}:{}", path.display(), line_of(text, span.start));
+    Rendered(render(Severity::Error, &place, text, span, message, help)).into()
+}
+
+/// A SQLite path starts where the configuration is, wherever the command is run.
+fn absolute_sqlite(url: &str, folder: &Path) -> String {
+    match url.strip_prefix("sqlite:") {
+        Some(path) if !path.starts_with(':') && !Path::new(path.trim_start_matches("//")).is_absolute() => {
+            format!("sqlite:{}", folder.join(path).display())
+        }
+        _ => url.to_owned(),
+    }
+}
+
+/// Whom a connector logs in as, read from its settings: a bind DN, or the user of a URL.
+fn connector_login(table: &toml::Table) -> Option<String> {
+    let text = |key: &str| table.get(key).and_then(toml::Value::as_str);
+    if let Some(dn) = text("bind_dn") {
+        return Some(dn.to_owned());
+    }
+    let user = url::Url::parse(text("url")?).ok()?.username().to_owned();
+    (!user.is_empty()).then_some(user)
+}

@@ -1,0 +1,124 @@
+//! What most commands need: the configuration, the store, the systems, the clock, the ledger.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use leasehold_ledger::checkpoint::SigningKey;
+use leasehold_model::clock::{Clock as _, SystemClock};
+use leasehold_model::id::SystemName;
+use leasehold_reconcile::pace::SharedPace;
+use leasehold_reconcile::stages::decide::Loaded;
+use leasehold_reconcile::stages::prove;
+use leasehold_reconcile::system::{System, Systems};
+use leasehold_store::{Store, StoreOptions};
+
+use crate::config::Config;
+
+/// Flags that every command takes.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Common {
+    /// The configuration
+    #[arg(long, global = true, env = "LEASEHOLD_CONFIG", default_value = crate::config::FILE_NAME, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Print JSON, as documented in docs/json.md
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// An opened installation.
+pub struct Context {
+    /// The configuration.
+    pub config: Config,
+    /// The store.
+    pub store: Store,
+    /// The configured systems.
+    pub systems: Systems,
+    /// The clock.
+    pub pace: SharedPace,
+    /// JSON is wanted.
+    pub json: bool,
+}
+
+impl Context {
+    /// Opens the installation that the configuration describes.
+    ///
+    /// # Errors
+    /// Where the configuration or the store cannot be used.
+    pub async fn open(common: &Common) -> anyhow::Result<Self> {
+        let config = Config::load(&common.config)?;
+        let systems = config.systems()?;
+        let store = Store::open(&config.store_url, StoreOptions::default()).await?;
+        Ok(Self { config, store, systems, pace: Arc::new(SystemClock::default()), json: common.json })
+    }
+
+    /// The present instant.
+    pub fn now(&self) -> Timestamp {
+        self.pace.now()
+    }
+
+    /// Facts and claims, now or at an earlier instant.
+    ///
+    /// # Errors
+    /// Where the store fails or the live policy cannot be read.
+    pub async fn load(&self, at: Option<Timestamp>) -> anyhow::Result<Loaded> {
+        Ok(Loaded::load(&self.store, &self.systems, self.now(), at).await?)
+    }
+
+    /// A configured system.
+    ///
+    /// # Errors
+    /// Where there is none of that name; the message names those that there are.
+    pub fn system(&self, name: &str) -> anyhow::Result<&System> {
+        let found = SystemName::new(name).ok().and_then(|name| self.systems.get(&name));
+        found.with_context(|| {
+            let known: Vec<&str> = self.systems.keys().map(SystemName::as_str).collect();
+            format!(
+                "there is no system `{name}` in {}; systems are {}",
+                self.config.path.display(),
+                if known.is_empty() { "none yet".to_owned() } else { known.join(", ") }
+            )
+        })
+    }
+
+    /// Publishes what the store recorded as a signed log.
+    ///
+    /// # Errors
+    /// Where the log or its key cannot be used.
+    pub async fn publish(&self) -> anyhow::Result<()> {
+        let key = signing_key(&self.config.ledger_key, &self.config.ledger_origin)?;
+        prove::publish(&self.store, &self.config.ledger, &self.config.ledger_origin, &key).await?;
+        Ok(())
+    }
+}
+
+/// The ledger's signing key; made on first use, readable by its owner only.
+///
+/// # Errors
+/// Where the file cannot be read or written.
+pub fn signing_key(path: &Path, origin: &str) -> anyhow::Result<SigningKey> {
+    if path.exists() {
+        return SigningKey::load(path).with_context(|| format!("the ledger's key {} cannot be used", path.display()));
+    }
+    let key = SigningKey::generate(origin)?;
+    key.save(path).with_context(|| format!("cannot write the ledger's key {}", path.display()))?;
+    Ok(key)
+}
+
+/// Who acts, for the record: `LEASEHOLD_ACTOR`, else the user of this session.
+pub fn actor() -> String {
+    ["LEASEHOLD_ACTOR", "USER", "LOGNAME"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+        .unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// An instant of the command line: RFC 3339, or a date.
+///
+/// # Errors
+/// Where it is neither.
+pub fn parse_at(text: &str) -> Result<Timestamp, String> {
+    leasehold_decide::policy::read::parse_when(text)
+        .ok_or_else(|| "write an instant (2026-03-31T18:00:00Z) or a date (2026-03-31: its end, UTC)".to_owned())
+}
