@@ -80,7 +80,7 @@ impl SigningKey {
     pub fn to_text(&self) -> Zeroizing<String> {
         let mut bytes = Zeroizing::new([ED25519; 33]);
         bytes[1..].copy_from_slice(self.key.as_bytes());
-        let encoded = Zeroizing::new(BASE64.encode(&*bytes));
+        let encoded = Zeroizing::new(BASE64.encode(bytes.as_slice()));
         // One buffer of the final size, so that growing it leaves no copy of the secret behind.
         let mut text =
             Zeroizing::new(String::with_capacity(PRIVATE.len() + self.name.len() + 10 + encoded.len()));

@@ -15,7 +15,7 @@ const AT: usize = 333;
 /// What an attacker does to the entries.
 #[derive(Debug, Clone, Copy)]
 enum Change {
-    Change,
+    Replace,
     Drop,
     Insert,
     Swap,
@@ -24,12 +24,12 @@ enum Change {
 }
 
 const CHANGES: [Change; 6] =
-    [Change::Change, Change::Drop, Change::Insert, Change::Swap, Change::Move, Change::Truncate];
+    [Change::Replace, Change::Drop, Change::Insert, Change::Swap, Change::Move, Change::Truncate];
 
 impl Change {
     fn apply(self, all: &mut Vec<Vec<u8>>) {
         match self {
-            Change::Change => all[AT] = entry(90_000),
+            Change::Replace => all[AT] = entry(90_000),
             Change::Drop => drop(all.remove(AT)),
             Change::Insert => all.insert(AT, entry(90_000)),
             Change::Swap => all.swap(AT, AT + 400),
@@ -45,7 +45,7 @@ impl Change {
     fn is_named(self, finding: &Finding, by: Against) -> bool {
         let at = AT as u64;
         match (self, finding) {
-            (Change::Change, Finding::EntryChanged { index, against, .. }) => *index == at && *against == by,
+            (Change::Replace, Finding::EntryChanged { index, against, .. }) => *index == at && *against == by,
             (Change::Drop, Finding::EntryDropped { first, last, against }) => {
                 (*first, *last, *against) == (at, at, by)
             }
@@ -204,7 +204,7 @@ fn the_logs_own_history_shows_where_it_was_rewritten() {
     let vkey = key.verifying_key();
     let base = directory();
     honest(base.path(), &key);
-    let dir = forge(Change::Change, &key);
+    let dir = forge(Change::Replace, &key);
     for size in [100, 300, 600, 700] {
         let name = format!("checkpoints/{size}");
         fs::copy(base.path().join(&name), dir.path().join(&name)).expect("copies");
@@ -225,7 +225,7 @@ fn another_key_and_a_changed_checkpoint_are_named() {
     let key = key();
     let vkey = key.verifying_key();
     let forger = self::key();
-    let dir = forge(Change::Change, &forger);
+    let dir = forge(Change::Replace, &forger);
     let report = run(dir.path(), &vkey);
     assert!(
         matches!(&report.findings[..], [Finding::OtherKey { found, .. }] if found.len() == 1),
