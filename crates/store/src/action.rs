@@ -1,0 +1,313 @@
+//! Actions of plans that are being applied: begun once, listed by where they stand.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use jiff::Timestamp;
+use leasehold_model::action::ActionState;
+use leasehold_model::event::EventKind;
+use leasehold_model::id::{ActionId, PlanHash};
+use leasehold_model::plan::{Plan, PlanItem};
+use serde_json::json;
+
+use crate::db::{
+    Tx, count, execute, execute_rows, fetch_all, fetch_optional, from_json, instant, micros, stored, to_json,
+};
+use crate::error::{Result, StoreError};
+use crate::ledger::{self, Event};
+use crate::store::Store;
+use crate::transition::transition_event;
+use crate::{plan, policy};
+
+/// One action and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActionRow {
+    /// Its name.
+    pub id: ActionId,
+    /// The plan that was asked for, or under which it was first begun.
+    pub plan: PlanHash,
+    /// Its place in that plan.
+    pub seq: u64,
+    /// What it does.
+    pub item: PlanItem,
+    /// Where it stands.
+    pub state: ActionState,
+    /// How often it was sent since it was last approved.
+    pub attempts: u64,
+    /// Not to be sent again before.
+    pub next_attempt_at: Option<Timestamp>,
+    /// When it was last sent.
+    pub sent_at: Option<Timestamp>,
+    /// When the target was last read for it.
+    pub read_back_at: Option<Timestamp>,
+    /// The ledger entry of its final transition; `None` while it is not final.
+    pub ledger_index: Option<u64>,
+    /// Of its last transition.
+    pub reason: String,
+}
+
+type Row = (
+    String,
+    String,
+    i64,
+    String,
+    String,
+    i64,
+    Option<i64>,
+    Option<i64>,
+    Option<i64>,
+    Option<i64>,
+    String,
+);
+
+fn action_row(row: Row) -> Result<ActionRow> {
+    let (id, plan, seq, item, state, attempts, next_attempt_at, sent_at, read_back_at, ledger_index, reason) = row;
+    let state = ActionState::parse(&state)
+        .ok_or_else(|| StoreError::corrupt(format!("action {id}"), format!("the state `{state}`")))?;
+    Ok(ActionRow {
+        id: ActionId(id),
+        plan: PlanHash(plan),
+        seq: count(seq),
+        item: from_json("an action", &item)?,
+        state,
+        attempts: count(attempts),
+        next_attempt_at: next_attempt_at.map(instant).transpose()?,
+        sent_at: sent_at.map(instant).transpose()?,
+        read_back_at: read_back_at.map(instant).transpose()?,
+        ledger_index: ledger_index.filter(|_| state.is_final()).map(count),
+        reason,
+    })
+}
+
+macro_rules! select_actions {
+    ($rest:literal) => {
+        concat!(
+            "SELECT action.id, plan_action.plan, plan_action.seq, action.item, action.state, action.attempts,
+                    action.next_attempt_at, action.sent_at, action.read_back_at, action.ledger_index, action.reason
+             FROM action JOIN plan_action ON plan_action.action = action.id ",
+            $rest
+        )
+    };
+}
+
+impl Store {
+    /// Begins to apply a plan: saves it, inserts its actions and approves those that no guard holds, or whose guards
+    /// are all overridden by name. Beginning again gives the run that is there; guards that are overridden then, too,
+    /// let go of what they held.
+    ///
+    /// # Errors
+    /// [`StoreError::PlanMoved`] where a system or the policy changed since the plan was made (law 7; not asked of a
+    /// run that has begun, because its own actions move the state), [`StoreError::PlanChanged`],
+    /// [`StoreError::UnknownGuard`].
+    pub async fn begin_apply(
+        &self,
+        plan: &Plan,
+        overrides: &[String],
+        by: &str,
+        now: Timestamp,
+    ) -> Result<Vec<ActionRow>> {
+        let mut tx = self.db.write().await?;
+        ledger::lock(&mut tx).await?;
+        check_overrides(plan, overrides)?;
+        plan::save(&mut tx, plan, now).await?;
+        let begun =
+            fetch_optional!(&mut tx, (i64,), "SELECT begun_at FROM apply_run WHERE plan = $1", plan.hash.as_str())?;
+        if begun.is_none() {
+            check_state(&mut tx, plan).await?;
+            execute!(
+                &mut tx,
+                "INSERT INTO apply_run (plan, begun_at, begun_by) VALUES ($1, $2, $3)",
+                plan.hash.as_str(),
+                micros(now),
+                by
+            )?;
+            insert_actions(&mut tx, plan).await?;
+        }
+        override_guards(&mut tx, plan, overrides, by, now).await?;
+        approve(&mut tx, plan, now).await?;
+        let rows = read_plan(&mut tx, &plan.hash).await?;
+        tx.commit().await?;
+        Ok(rows)
+    }
+
+    /// The actions of a plan, in its order; empty where it was never begun.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] where one does not read back.
+    pub async fn actions(&self, plan: &PlanHash) -> Result<Vec<ActionRow>> {
+        let mut tx = self.db.read().await?;
+        read_plan(&mut tx, plan).await
+    }
+
+    /// Actions that the executor has something to do for: approved, sent, acknowledged or contradicted. Those that a
+    /// guard holds stay planned and are not among them.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] where one does not read back.
+    pub async fn unfinished_actions(&self) -> Result<Vec<ActionRow>> {
+        let mut tx = self.db.read().await?;
+        let rows = fetch_all!(
+            &mut tx,
+            Row,
+            select_actions!(
+                "AND plan_action.plan = action.plan
+                 JOIN plan ON plan.hash = action.plan
+                 WHERE action.state IN ('approved', 'sent', 'acknowledged', 'contradicted')
+                 ORDER BY plan.id, plan_action.seq"
+            )
+        )?;
+        rows.into_iter().map(action_row).collect()
+    }
+
+    /// Actions that a person has to look at.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] where one does not read back.
+    pub async fn stuck_actions(&self) -> Result<Vec<ActionRow>> {
+        let mut tx = self.db.read().await?;
+        let rows = fetch_all!(
+            &mut tx,
+            Row,
+            select_actions!(
+                "AND plan_action.plan = action.plan
+                 JOIN plan ON plan.hash = action.plan
+                 WHERE action.state = 'stuck' ORDER BY plan.id, plan_action.seq"
+            )
+        )?;
+        rows.into_iter().map(action_row).collect()
+    }
+}
+
+async fn read_plan(tx: &mut Tx, plan: &PlanHash) -> Result<Vec<ActionRow>> {
+    let rows = fetch_all!(
+        tx,
+        Row,
+        select_actions!("WHERE plan_action.plan = $1 ORDER BY plan_action.seq"),
+        plan.as_str()
+    )?;
+    rows.into_iter().map(action_row).collect()
+}
+
+fn check_overrides(plan: &Plan, overrides: &[String]) -> Result<()> {
+    match overrides.iter().find(|name| !plan.guards.iter().any(|guard| guard.name == **name)) {
+        None => Ok(()),
+        Some(name) => {
+            let names: Vec<&str> = plan.guards.iter().map(|guard| guard.name.as_str()).collect();
+            let guards = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+            Err(StoreError::UnknownGuard { guard: name.clone(), guards })
+        }
+    }
+}
+
+/// Law 7: refuses a plan that was made from another state. The claims' digest is the caller's to compare.
+async fn check_state(tx: &mut Tx, plan: &Plan) -> Result<()> {
+    let moved = |what: String| StoreError::PlanMoved { hash: plan.hash.clone(), what };
+    let rows = fetch_all!(tx, (String, i64), "SELECT name, generation FROM system")?;
+    let generations: HashMap<&str, i64> = rows.iter().map(|(name, at)| (name.as_str(), *at)).collect();
+    for (system, epoch) in &plan.state.systems {
+        let now = generations.get(system.as_str()).copied().unwrap_or(0);
+        if now != epoch.0 {
+            return Err(moved(format!("{system} changed in epoch {now}, after {epoch} that the plan saw")));
+        }
+    }
+    match policy::live_digest(tx).await? {
+        Some(live) if live != plan.state.policy => Err(moved("another policy was applied since".to_owned())),
+        _ => Ok(()),
+    }
+}
+
+async fn insert_actions(tx: &mut Tx, plan: &Plan) -> Result<()> {
+    let mut actions = Vec::with_capacity(plan.items.len());
+    let mut places = Vec::with_capacity(plan.items.len());
+    for (seq, item) in plan.items.iter().enumerate() {
+        actions.push((item.id.as_str(), to_json("an action", item)?));
+        places.push((seq, item.id.as_str()));
+    }
+    execute_rows!(
+        tx,
+        &actions,
+        "INSERT INTO action (id, plan, state, attempts, reason, item)
+         SELECT value->>0, $2, 'planned', 0, '', value->>1 FROM ",
+        " WHERE true ON CONFLICT (id) DO NOTHING",
+        plan.hash.as_str()
+    )?;
+    execute_rows!(
+        tx,
+        &places,
+        "INSERT INTO plan_action (plan, seq, action) SELECT $2, CAST(value->>0 AS BIGINT), value->>1 FROM ",
+        "",
+        plan.hash.as_str()
+    )?;
+    Ok(())
+}
+
+/// Notes each override by name in the ledger, once.
+async fn override_guards(tx: &mut Tx, plan: &Plan, overrides: &[String], by: &str, now: Timestamp) -> Result<()> {
+    for name in overrides.iter().collect::<std::collections::BTreeSet<_>>() {
+        let new = execute!(
+            tx,
+            "INSERT INTO guard_override (plan, guard, overridden_at, overridden_by) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (plan, guard) DO NOTHING",
+            plan.hash.as_str(),
+            name.as_str(),
+            micros(now),
+            by
+        )?;
+        if new > 0 {
+            let held = plan.guards.iter().filter(|guard| guard.name == *name).map(|guard| guard.holds.len());
+            let event = Event {
+                kind: EventKind::GuardOverridden,
+                subject: name.clone(),
+                body: json!({ "plan": plan.hash, "guard": name, "items": held.sum::<usize>() }),
+                personal: BTreeMap::from([("by".to_owned(), by.to_owned())]),
+            };
+            ledger::append(tx, vec![event], now).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Approves what is planned and not, or no longer, held by a guard.
+async fn approve(tx: &mut Tx, plan: &Plan, now: Timestamp) -> Result<()> {
+    let overridden = fetch_all!(
+        tx,
+        (String,),
+        "SELECT guard FROM guard_override WHERE plan = $1",
+        plan.hash.as_str()
+    )?;
+    let holding = plan.guards.iter().filter(|guard| !overridden.iter().any(|(name,)| *name == guard.name));
+    let held: HashSet<&ActionId> = holding.flat_map(|guard| &guard.holds).collect();
+    let planned: Vec<ActionRow> = read_plan(tx, &plan.hash)
+        .await?
+        .into_iter()
+        .filter(|row| row.state == ActionState::Planned && !held.contains(&row.id))
+        .collect();
+    if planned.is_empty() {
+        return Ok(());
+    }
+    const REASON: &str = "applied by a person or by policy; no guard holds it";
+    let events = planned
+        .iter()
+        .map(|row| transition_event(&row.item, &row.plan, ActionState::Planned, ActionState::Approved, REASON))
+        .collect();
+    let first = ledger::append(tx, events, now).await?;
+    let rows: Vec<(&str, i64)> =
+        (stored(first)..).zip(&planned).map(|(index, row)| (row.id.as_str(), index)).collect();
+    execute_rows!(
+        tx,
+        &rows,
+        "UPDATE action SET state = 'approved', reason = $2, ledger_index = CAST(list.value->>1 AS BIGINT) FROM ",
+        " WHERE action.id = list.value->>0",
+        REASON
+    )?;
+    execute_rows!(
+        tx,
+        &rows,
+        "INSERT INTO action_transition (action, seq, from_state, to_state, at, reason, detail, ledger_index)
+         SELECT value->>0, (SELECT COALESCE(MAX(seq) + 1, 0) FROM action_transition WHERE action = value->>0),
+                'planned', 'approved', $2, $3, 'null', CAST(value->>1 AS BIGINT) FROM ",
+        "",
+        micros(now),
+        REASON
+    )?;
+    Ok(())
+}

@@ -1,0 +1,232 @@
+//! The two databases behind one set of verbs: one SQL text, expanded once for each.
+//!
+//! The macros take a [`Tx`] and run the text on whichever database it belongs to. Their texts are literals, so that
+//! nothing that comes from outside ever becomes SQL. What differs (a list as a table) is named here and nowhere else.
+
+use sqlx::sqlite::SqlitePool;
+use sqlx::{PgPool, Postgres, Sqlite, Transaction};
+
+use crate::error::Result;
+
+/// The pools of one store.
+#[derive(Debug, Clone)]
+pub(crate) enum Db {
+    /// SQLite has one writer, so writes queue for one connection of their own instead of polling for a lock. In memory
+    /// both are the same pool of one connection.
+    Sqlite { write: SqlitePool, read: SqlitePool },
+    /// PostgreSQL.
+    Postgres(PgPool),
+}
+
+/// An open transaction of either database. Dropped without [`Tx::commit`], it changed nothing.
+pub(crate) enum Tx {
+    Sqlite(Transaction<'static, Sqlite>),
+    Postgres(Transaction<'static, Postgres>),
+}
+
+impl Db {
+    /// Begins a transaction that may write.
+    pub(crate) async fn write(&self) -> Result<Tx> {
+        Ok(match self {
+            Self::Sqlite { write, .. } => Tx::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
+            Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+        })
+    }
+
+    /// Begins a transaction that sees one unchanging state, however many statements it runs.
+    pub(crate) async fn read(&self) -> Result<Tx> {
+        Ok(match self {
+            Self::Sqlite { read, .. } => Tx::Sqlite(read.begin_with("BEGIN").await?),
+            Self::Postgres(pool) => {
+                Tx::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
+            }
+        })
+    }
+
+    /// Closes every connection; what was committed stays.
+    pub(crate) async fn close(&self) {
+        match self {
+            Self::Sqlite { write, read } => {
+                read.close().await;
+                write.close().await;
+            }
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+impl Tx {
+    /// Makes everything since the beginning of the transaction last.
+    pub(crate) async fn commit(self) -> Result<()> {
+        match self {
+            Self::Sqlite(transaction) => transaction.commit().await?,
+            Self::Postgres(transaction) => transaction.commit().await?,
+        }
+        Ok(())
+    }
+}
+
+/// Runs a statement and gives the number of rows that it touched.
+macro_rules! execute {
+    ($tx:expr, $sql:expr $(, $bind:expr)* $(,)?) => {
+        match &mut *$tx {
+            $crate::db::Tx::Sqlite(transaction) => sqlx::query::<sqlx::Sqlite>($sql)$(.bind($bind))*
+                .execute(&mut **transaction).await.map(|done| done.rows_affected()),
+            $crate::db::Tx::Postgres(transaction) => sqlx::query::<sqlx::Postgres>($sql)$(.bind($bind))*
+                .execute(&mut **transaction).await.map(|done| done.rows_affected()),
+        }.map_err($crate::error::StoreError::from)
+    };
+}
+
+/// Runs a statement once for a whole list of numbers, which stands between `$before` and `$after` as a table with the
+/// column `value`. The list is parameter `$1`.
+macro_rules! execute_list {
+    ($tx:expr, $numbers:expr, $before:literal, $after:literal $(, $bind:expr)* $(,)?) => {
+        match &mut *$tx {
+            $crate::db::Tx::Sqlite(transaction) => {
+                sqlx::query::<sqlx::Sqlite>(concat!($before, "json_each($1) AS list", $after))
+                    .bind($crate::db::json_list($numbers))$(.bind($bind))*
+                    .execute(&mut **transaction).await.map(|done| done.rows_affected())
+            }
+            $crate::db::Tx::Postgres(transaction) => {
+                sqlx::query::<sqlx::Postgres>(concat!($before, "UNNEST($1) AS list(value)", $after))
+                    .bind($numbers)$(.bind($bind))*
+                    .execute(&mut **transaction).await.map(|done| done.rows_affected())
+            }
+        }.map_err($crate::error::StoreError::from)
+    };
+}
+
+/// Runs a statement once for a whole list of rows: `value->>0` is the first column of one, as text. The rows are
+/// parameter `$1`, as a JSON array of arrays.
+macro_rules! execute_rows {
+    ($tx:expr, $rows:expr, $before:literal, $after:literal $(, $bind:expr)* $(,)?) => {{
+        let rows = $crate::db::json_rows($rows)?;
+        match &mut *$tx {
+            $crate::db::Tx::Sqlite(transaction) => {
+                sqlx::query::<sqlx::Sqlite>(concat!($before, "json_each($1) AS list", $after))
+                    .bind(rows)$(.bind($bind))*
+                    .execute(&mut **transaction).await.map(|done| done.rows_affected())
+            }
+            $crate::db::Tx::Postgres(transaction) => {
+                sqlx::query::<sqlx::Postgres>(
+                    concat!($before, "json_array_elements(CAST($1 AS json)) AS list(value)", $after),
+                )
+                .bind(rows)$(.bind($bind))*
+                .execute(&mut **transaction).await.map(|done| done.rows_affected())
+            }
+        }.map_err($crate::error::StoreError::from)
+    }};
+}
+
+/// Reads every row as a tuple.
+macro_rules! fetch_all {
+    ($tx:expr, $row:ty, $sql:expr $(, $bind:expr)* $(,)?) => {
+        match &mut *$tx {
+            $crate::db::Tx::Sqlite(transaction) => sqlx::query_as::<sqlx::Sqlite, $row>($sql)$(.bind($bind))*
+                .fetch_all(&mut **transaction).await,
+            $crate::db::Tx::Postgres(transaction) => sqlx::query_as::<sqlx::Postgres, $row>($sql)$(.bind($bind))*
+                .fetch_all(&mut **transaction).await,
+        }.map_err($crate::error::StoreError::from)
+    };
+}
+
+/// Reads the first row as a tuple, where there is one.
+macro_rules! fetch_optional {
+    ($tx:expr, $row:ty, $sql:expr $(, $bind:expr)* $(,)?) => {
+        match &mut *$tx {
+            $crate::db::Tx::Sqlite(transaction) => sqlx::query_as::<sqlx::Sqlite, $row>($sql)$(.bind($bind))*
+                .fetch_optional(&mut **transaction).await,
+            $crate::db::Tx::Postgres(transaction) => sqlx::query_as::<sqlx::Postgres, $row>($sql)$(.bind($bind))*
+                .fetch_optional(&mut **transaction).await,
+        }.map_err($crate::error::StoreError::from)
+    };
+}
+
+/// Reads the one row that must be there as a tuple.
+macro_rules! fetch_one {
+    ($tx:expr, $row:ty, $sql:expr $(, $bind:expr)* $(,)?) => {
+        match &mut *$tx {
+            $crate::db::Tx::Sqlite(transaction) => sqlx::query_as::<sqlx::Sqlite, $row>($sql)$(.bind($bind))*
+                .fetch_one(&mut **transaction).await,
+            $crate::db::Tx::Postgres(transaction) => sqlx::query_as::<sqlx::Postgres, $row>($sql)$(.bind($bind))*
+                .fetch_one(&mut **transaction).await,
+        }.map_err($crate::error::StoreError::from)
+    };
+}
+
+/// Reads row after row without holding them all, and runs the block with each.
+macro_rules! for_each_row {
+    ($tx:expr, $row:ty, $sql:expr, [$($bind:expr),*], |$pattern:pat_param| $block:block) => {{
+        use futures::TryStreamExt as _;
+        match &mut *$tx {
+            $crate::db::Tx::Sqlite(transaction) => {
+                let mut rows = sqlx::query_as::<sqlx::Sqlite, $row>($sql)$(.bind($bind))*.fetch(&mut **transaction);
+                while let Some($pattern) = rows.try_next().await? $block
+            }
+            $crate::db::Tx::Postgres(transaction) => {
+                let mut rows = sqlx::query_as::<sqlx::Postgres, $row>($sql)$(.bind($bind))*.fetch(&mut **transaction);
+                while let Some($pattern) = rows.try_next().await? $block
+            }
+        }
+    }};
+}
+
+pub(crate) use {execute, execute_list, execute_rows, fetch_all, fetch_one, fetch_optional, for_each_row};
+
+/// Numbers as a JSON array, the form in which SQLite takes a list.
+pub(crate) fn json_list(numbers: &[i64]) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::with_capacity(numbers.len() * 16 + 2);
+    text.push('[');
+    for (position, number) in numbers.iter().enumerate() {
+        if position > 0 {
+            text.push(',');
+        }
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{number}");
+    }
+    text.push(']');
+    text
+}
+
+/// Rows as a JSON array of arrays.
+pub(crate) fn json_rows<T: serde::Serialize>(rows: &[T]) -> Result<String> {
+    serde_json::to_string(rows).map_err(|error| crate::error::StoreError::corrupt("rows to be written", error))
+}
+
+/// A JSON text for a column.
+pub(crate) fn to_json<T: serde::Serialize>(what: &str, value: &T) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| crate::error::StoreError::corrupt(what, error))
+}
+
+/// A JSON text from a column.
+pub(crate) fn from_json<T: serde::de::DeserializeOwned>(what: &str, text: &str) -> Result<T> {
+    serde_json::from_str(text).map_err(|error| crate::error::StoreError::corrupt(what, error))
+}
+
+/// An instant as it is stored: microseconds since 1970.
+pub(crate) fn micros(at: jiff::Timestamp) -> i64 {
+    at.as_microsecond()
+}
+
+/// An instant as it was stored.
+pub(crate) fn instant(micros: i64) -> Result<jiff::Timestamp> {
+    jiff::Timestamp::from_microsecond(micros)
+        .map_err(|error| crate::error::StoreError::corrupt(format!("the instant {micros}"), error))
+}
+
+/// A count as it is shown. Counts in the store are never negative.
+pub(crate) fn count(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+/// A count as it is stored.
+pub(crate) fn stored(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A text that PostgreSQL can hold: it refuses NUL, which nothing stops a target from sending.
+pub(crate) fn without_nul(text: &str) -> std::borrow::Cow<'_, str> {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}").into() } else { text.into() }
+}

@@ -1,0 +1,166 @@
+//! The names of one system in memory while it is enumerated: which number each has, and whether it was there before.
+//!
+//! Memory grows with the number of names (about 150 bytes each), not with the number of grants.
+
+use std::collections::HashMap;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::db::{Tx, for_each_row};
+use crate::error::{Result, StoreError};
+
+/// What a name names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Class {
+    Account,
+    Entitlement,
+    Identity,
+}
+
+impl Class {
+    pub(crate) const ALL: [Self; 3] = [Self::Account, Self::Entitlement, Self::Identity];
+
+    /// The name in the store, which is also the word for people.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Account => "account",
+            Self::Entitlement => "entitlement",
+            Self::Identity => "identity",
+        }
+    }
+
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|class| class.as_str() == text)
+            .ok_or_else(|| StoreError::corrupt("an object", format!("its class is `{text}`")))
+    }
+}
+
+/// The first 16 bytes of SHA-256 over a stored body: tells a changed state from an unchanged one without reading the
+/// body back. All zeros stand for "not there". It must resist collisions, because targets choose the bodies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Digest([u8; 16]);
+
+impl Digest {
+    pub(crate) fn of(body: &str) -> Self {
+        let mut short = [0; 16];
+        short.copy_from_slice(&Sha256::digest(body.as_bytes())[..16]);
+        Self(short)
+    }
+
+    pub(crate) fn is_absent(self) -> bool {
+        self == Self::default()
+    }
+
+    pub(crate) fn to_text(self) -> String {
+        hex::encode(self.0)
+    }
+
+    fn from_text(text: &str) -> Result<Self> {
+        let mut digest = [0; 16];
+        hex::decode_to_slice(text, &mut digest).map_err(|error| StoreError::corrupt("a digest", error))?;
+        Ok(Self(digest))
+    }
+}
+
+/// What is known of one name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Slot {
+    pub class: Class,
+    /// The state that the store held when the enumeration began.
+    pub state: Digest,
+    /// The owner that the store held then.
+    pub owner: Digest,
+    /// This enumeration has told its state.
+    pub seen: bool,
+    /// What it told differs from what the store held.
+    pub changed: bool,
+    /// This enumeration has told its owner.
+    pub owner_seen: bool,
+    /// The owner differs from what the store held.
+    pub owner_changed: bool,
+}
+
+impl Slot {
+    fn new(class: Class) -> Self {
+        Self {
+            class,
+            state: Digest::default(),
+            owner: Digest::default(),
+            seen: false,
+            changed: false,
+            owner_seen: false,
+            owner_changed: false,
+        }
+    }
+}
+
+/// The names of one system.
+#[derive(Debug, Default)]
+pub(crate) struct Dictionary {
+    numbers: [HashMap<Box<str>, u32>; 3],
+    slots: Vec<Slot>,
+    /// Names that the store does not have yet.
+    pub new: Vec<(u32, &'static str, Box<str>)>,
+}
+
+impl Dictionary {
+    /// Reads the names of a system and the digests of what is there now.
+    pub(crate) async fn load(tx: &mut Tx, system: i64) -> Result<Self> {
+        let mut dictionary = Self::default();
+        for_each_row!(
+            tx,
+            (i64, String, String, Option<String>, Option<String>),
+            "SELECT object.id, object.class, object.key, state.digest, owner.digest
+             FROM object
+             LEFT JOIN state_interval AS state ON state.system = object.system AND state.object = object.id
+                 AND state.aspect = 'state' AND state.until IS NULL
+             LEFT JOIN state_interval AS owner ON owner.system = object.system AND owner.object = object.id
+                 AND owner.aspect = 'owner' AND owner.until IS NULL
+             WHERE object.system = $1 ORDER BY object.id",
+            [system],
+            |(id, class, key, state, owner)| {
+                let mut slot = Slot::new(Class::parse(&class)?);
+                slot.state = state.as_deref().map(Digest::from_text).transpose()?.unwrap_or_default();
+                slot.owner = owner.as_deref().map(Digest::from_text).transpose()?.unwrap_or_default();
+                if usize::try_from(id).ok() != Some(dictionary.slots.len()) {
+                    return Err(StoreError::corrupt("the names of a system", format!("number {id} is out of line")));
+                }
+                dictionary.numbers[slot.class as usize].insert(key.into(), dictionary.slots.len() as u32);
+                dictionary.slots.push(slot);
+            }
+        );
+        Ok(dictionary)
+    }
+
+    /// The number of a name, which it keeps for ever.
+    pub(crate) fn intern(&mut self, class: Class, key: &str) -> u32 {
+        if let Some(number) = self.numbers[class as usize].get(key) {
+            return *number;
+        }
+        // A dictionary in memory does not reach 2^31 names.
+        let number = self.slots.len() as u32;
+        self.numbers[class as usize].insert(key.into(), number);
+        self.slots.push(Slot::new(class));
+        self.new.push((number, class.as_str(), key.into()));
+        number
+    }
+
+    pub(crate) fn slot(&mut self, number: u32) -> &mut Slot {
+        &mut self.slots[number as usize]
+    }
+
+    pub(crate) fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+
+    /// The names of some numbers, for messages: one pass over everything, so it is asked for many at once.
+    pub(crate) fn names(&self, wanted: &std::collections::HashSet<u32>) -> HashMap<u32, &str> {
+        if wanted.is_empty() {
+            return HashMap::new();
+        }
+        let all = self.numbers.iter().flatten();
+        all.filter(|(_, number)| wanted.contains(number)).map(|(key, number)| (*number, &**key)).collect()
+    }
+}

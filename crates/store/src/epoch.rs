@@ -1,0 +1,289 @@
+//! One enumeration of a system: what it tells is collected here and counts only when it has ended.
+
+use jiff::Timestamp;
+use leasehold_model::account::Account;
+use leasehold_model::entitlement::{Containment, DirectGrant, Entitlement};
+use leasehold_model::fact::{Fact, Owned, OwnerFact, Problem};
+use leasehold_model::id::{EntitlementName, SystemName};
+use leasehold_model::identity::Identity;
+use serde::{Deserialize, Serialize};
+
+use crate::db::{Tx, execute, fetch_one, fetch_optional, to_json};
+use crate::dictionary::{Class, Dictionary, Digest};
+use crate::error::{Result, StoreError};
+use crate::ledger;
+use crate::pair::Pair;
+use crate::problems::ProblemList;
+use crate::stage::{self, PairStage, Relation, StateStage};
+use crate::store::Store;
+
+/// Longer names cannot stand in PostgreSQL's indexes, and no system has them for a good reason.
+const KEY_BYTES_MAX: usize = 1_500;
+/// New names held in memory before they are written out.
+const NAMES_MAX: usize = 50_000;
+
+/// An enumeration that is being told. Dropped without `finish`, it never counts.
+#[derive(Debug)]
+pub struct EpochWriter {
+    pub(crate) store: Store,
+    pub(crate) system: i64,
+    pub(crate) name: SystemName,
+    /// Whether this is still the system's latest enumeration.
+    pub(crate) writer: i64,
+    pub(crate) begun_after: i64,
+    pub(crate) started_at: Timestamp,
+    pub(crate) dictionary: Dictionary,
+    pub(crate) states: StateStage,
+    pub(crate) grants: PairStage,
+    pub(crate) containments: PairStage,
+    pub(crate) problems: ProblemList,
+    pub(crate) facts: u64,
+}
+
+/// What a system keeps beside a grant, as it is stored.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Qualifier {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_from: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_until: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub options: Option<String>,
+}
+
+impl Store {
+    /// Begins an enumeration of a system. What an earlier one left behind is cleared; where that one is still running,
+    /// it can no longer end.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`], [`StoreError::Database`].
+    pub async fn begin_epoch(&self, name: &SystemName, now: Timestamp) -> Result<EpochWriter> {
+        let mut tx = self.db.write().await?;
+        let begun_after = ledger::lock(&mut tx).await?;
+        let known =
+            fetch_optional!(&mut tx, (i64,), "SELECT id FROM system WHERE name = $1", name.as_str())?;
+        if known.is_none() {
+            execute!(
+                &mut tx,
+                "INSERT INTO system (id, name, generation, writer)
+                 SELECT COALESCE(MAX(id), 0) + 1, $1, 0, 0 FROM system",
+                name.as_str()
+            )?;
+        }
+        let (system, writer) = fetch_one!(
+            &mut tx,
+            (i64, i64),
+            "UPDATE system SET writer = writer + 1 WHERE name = $1 RETURNING id, writer",
+            name.as_str()
+        )?;
+        stage::clear(&mut tx, system).await?;
+        tx.commit().await?;
+
+        let mut tx = self.db.read().await?;
+        let dictionary = Dictionary::load(&mut tx, system).await?;
+        Ok(EpochWriter {
+            store: self.clone(),
+            system,
+            name: name.clone(),
+            writer,
+            begun_after,
+            started_at: now,
+            dictionary,
+            states: StateStage::default(),
+            grants: PairStage::new(Relation::Grant),
+            containments: PairStage::new(Relation::Containment),
+            problems: ProblemList::default(),
+            facts: 0,
+        })
+    }
+}
+
+impl EpochWriter {
+    /// Takes facts, in any order. Of two facts about the same thing the first counts and the second is a [`Problem`].
+    ///
+    /// # Errors
+    /// [`StoreError::Overtaken`] where a later enumeration of the system has begun.
+    pub async fn accept(&mut self, facts: Vec<Fact>) -> Result<()> {
+        for fact in facts {
+            self.facts += 1;
+            match fact {
+                Fact::Identity(identity) => self.take_identity(&identity)?,
+                Fact::Account(account) => self.take_account(account)?,
+                Fact::Entitlement(entitlement) => self.take_entitlement(&entitlement)?,
+                Fact::Grant(grant) => self.take_grant(grant)?,
+                Fact::Containment(containment) => self.take_containment(&containment),
+                Fact::Owner(owner) => self.take_owner(&owner),
+            }
+            if self.grants.is_full() || self.containments.is_full() || self.states.is_full() {
+                self.spill().await?;
+            }
+        }
+        if self.dictionary.new.len() >= NAMES_MAX {
+            self.spill().await?;
+        }
+        Ok(())
+    }
+
+    /// Lists a piece of input that the connector could not use.
+    pub fn problem(&mut self, problem: Problem) {
+        self.problems.push(problem);
+    }
+
+    /// How many facts were taken so far.
+    pub fn facts(&self) -> u64 {
+        self.facts
+    }
+
+    async fn spill(&mut self) -> Result<()> {
+        let mut tx = self.store.db.write().await?;
+        self.check_writer(&mut tx).await?;
+        self.write_out(&mut tx).await?;
+        for pairs in [&mut self.grants, &mut self.containments] {
+            if pairs.is_full() {
+                pairs.spill(&mut tx, self.system).await?;
+            }
+        }
+        tx.commit().await
+    }
+
+    /// Names and states to the store, so that statements over both can follow.
+    pub(crate) async fn write_out(&mut self, tx: &mut Tx) -> Result<()> {
+        stage::write_names(tx, self.system, &mut self.dictionary.new).await?;
+        self.states.spill(tx, self.system).await
+    }
+
+    /// Refuses to write where a later enumeration has begun, and keeps one from beginning until the commit.
+    pub(crate) async fn check_writer(&self, tx: &mut Tx) -> Result<()> {
+        let current = fetch_optional!(
+            tx,
+            (i64,),
+            "UPDATE system SET writer = writer WHERE id = $1 AND writer = $2 RETURNING id",
+            self.system,
+            self.writer
+        )?;
+        match current {
+            Some(_) => Ok(()),
+            None => Err(StoreError::Overtaken { system: self.name.clone() }),
+        }
+    }
+
+    fn take_identity(&mut self, identity: &Identity) -> Result<()> {
+        match self.number(Class::Identity, identity.key.as_str()) {
+            Some(number) => self.take_state(number, identity.key.as_str(), to_json("an identity", identity)?),
+            None => Ok(()),
+        }
+    }
+
+    fn take_account(&mut self, mut account: Account) -> Result<()> {
+        // The order in which a system lists weaknesses is no change of the account.
+        account.posture.sort_unstable();
+        account.posture.dedup();
+        match self.number(Class::Account, account.key.as_str()) {
+            Some(number) => self.take_state(number, account.key.as_str(), to_json("an account", &account)?),
+            None => Ok(()),
+        }
+    }
+
+    fn take_entitlement(&mut self, entitlement: &Entitlement) -> Result<()> {
+        match self.entitlement(&entitlement.name) {
+            Some(number) => {
+                self.take_state(number, &entitlement.name.to_string(), to_json("an entitlement", entitlement)?)
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn take_state(&mut self, number: u32, key: &str, body: String) -> Result<()> {
+        let slot = self.dictionary.slot(number);
+        if slot.seen {
+            let place = format!("{} {key}", slot.class.as_str());
+            self.problems.push(Problem::new(place, "listed more than once; the first one counts"));
+            return Ok(());
+        }
+        slot.seen = true;
+        let digest = Digest::of(&body);
+        if slot.state != digest {
+            slot.changed = true;
+            self.states.push(number, "state", body, digest);
+        }
+        Ok(())
+    }
+
+    fn take_grant(&mut self, grant: DirectGrant) -> Result<()> {
+        let account = self.number(Class::Account, grant.account.as_str());
+        let entitlement = self.entitlement(&grant.entitlement);
+        if let (Some(holder), Some(held)) = (account, entitlement) {
+            let DirectGrant { valid_from, valid_until, options, .. } = grant;
+            let qualifier = if valid_from.is_some() || valid_until.is_some() || options.is_some() {
+                Some(to_json("a grant", &Qualifier { valid_from, valid_until, options })?)
+            } else {
+                None
+            };
+            self.grants.push(Pair { holder, held }, qualifier);
+        }
+        Ok(())
+    }
+
+    fn take_containment(&mut self, containment: &Containment) {
+        let parent = self.entitlement(&containment.parent);
+        let child = self.entitlement(&containment.child);
+        if let (Some(holder), Some(held)) = (parent, child) {
+            self.containments.push(Pair { holder, held }, None);
+        }
+    }
+
+    fn take_owner(&mut self, fact: &OwnerFact) {
+        let owned = match &fact.of {
+            Owned::Account(key) => self.number(Class::Account, key.as_str()),
+            Owned::Entitlement(name) => self.entitlement(name),
+        };
+        let Some(number) = owned else { return };
+        if fact.owner.as_str().contains('\0') {
+            self.problems.push(Problem::new("an owner", "its name holds a NUL character; it was left out"));
+            return;
+        }
+        let slot = self.dictionary.slot(number);
+        if slot.owner_seen {
+            let place = match &fact.of {
+                Owned::Account(key) => format!("owner of account {key}"),
+                Owned::Entitlement(name) => format!("owner of entitlement {name}"),
+            };
+            self.problems.push(Problem::new(place, "listed more than once; the first one counts"));
+            return;
+        }
+        slot.owner_seen = true;
+        let digest = Digest::of(fact.owner.as_str());
+        if slot.owner != digest {
+            slot.owner_changed = true;
+            self.states.push(number, "owner", fact.owner.as_str().to_owned(), digest);
+        }
+    }
+
+    /// The number of an entitlement; a name that would not read back is a problem.
+    fn entitlement(&mut self, name: &EntitlementName) -> Option<u32> {
+        if name.kind.is_empty() || name.kind.contains('/') || name.name.is_empty() {
+            self.problems.push(Problem::new(
+                format!("entitlement {name}"),
+                "an entitlement needs a kind without `/` and a name; it was left out",
+            ));
+            return None;
+        }
+        self.number(Class::Entitlement, &name.to_string())
+    }
+
+    /// The number of a name; one that the databases cannot hold is a problem.
+    fn number(&mut self, class: Class, key: &str) -> Option<u32> {
+        let refusal = if key.is_empty() {
+            "its name is empty; it was left out".to_owned()
+        } else if key.contains('\0') {
+            "its name holds a NUL character; it was left out".to_owned()
+        } else if key.len() > KEY_BYTES_MAX {
+            format!("its name has {} bytes, at most {KEY_BYTES_MAX} can be held; it was left out", key.len())
+        } else {
+            return Some(self.dictionary.intern(class, key));
+        };
+        let shown: String = key.chars().take(80).collect();
+        self.problems.push(Problem::new(format!("{} {shown}", class.as_str()), refusal));
+        None
+    }
+}

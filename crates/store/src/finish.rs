@@ -1,0 +1,337 @@
+//! The end of an enumeration: the difference between what it told and what is held, applied in one transaction.
+
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+use leasehold_model::event::EventKind;
+use leasehold_model::fact::{Completeness, Problem};
+use leasehold_model::id::EpochId;
+use leasehold_model::snapshot::EpochSummary;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::db::{Tx, execute, execute_list, fetch_all, fetch_one, micros, stored, without_nul};
+use crate::dictionary::{Class, Slot};
+use crate::epoch::EpochWriter;
+use crate::error::{Result, StoreError};
+use crate::ledger::{self, Event};
+use crate::pair::Pair;
+use crate::pair_changes::{self, Presence};
+use crate::stage;
+
+/// What an enumeration changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[allow(missing_docs)] // Each name says it whole.
+pub struct ChangeCounts {
+    pub identities_added: u64,
+    pub identities_changed: u64,
+    pub identities_ended: u64,
+    pub accounts_added: u64,
+    pub accounts_changed: u64,
+    pub accounts_ended: u64,
+    pub entitlements_added: u64,
+    pub entitlements_changed: u64,
+    pub entitlements_ended: u64,
+    pub owners_added: u64,
+    pub owners_changed: u64,
+    pub owners_ended: u64,
+    pub grants_added: u64,
+    /// Grants that went on with another validity or other options.
+    pub grants_changed: u64,
+    pub grants_ended: u64,
+    pub containments_added: u64,
+    pub containments_ended: u64,
+}
+
+impl ChangeCounts {
+    /// Whether nothing changed.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn of(&mut self, class: Class) -> (&mut u64, &mut u64, &mut u64) {
+        match class {
+            Class::Identity => {
+                (&mut self.identities_added, &mut self.identities_changed, &mut self.identities_ended)
+            }
+            Class::Account => (&mut self.accounts_added, &mut self.accounts_changed, &mut self.accounts_ended),
+            Class::Entitlement => {
+                (&mut self.entitlements_added, &mut self.entitlements_changed, &mut self.entitlements_ended)
+            }
+        }
+    }
+}
+
+/// How an enumeration ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EpochReport {
+    /// In short.
+    pub summary: EpochSummary,
+    /// What it changed.
+    pub changes: ChangeCounts,
+}
+
+/// What was read back while the enumeration ran: newer than what it told.
+#[derive(Debug, Default)]
+struct ReadBacks {
+    /// Accounts, and whether each is there now.
+    accounts: std::collections::HashMap<u32, bool>,
+    grants: HashSet<Pair>,
+}
+
+impl EpochWriter {
+    /// Ends the enumeration and applies what it told, all or nothing. A partial one ends no fact (law 3). What was
+    /// read back while it ran is newer and stays as the read-back left it.
+    ///
+    /// # Errors
+    /// [`StoreError::Overtaken`] where a later enumeration of the system has begun; nothing of this one counts then.
+    pub async fn finish(mut self, completeness: Completeness, now: Timestamp) -> Result<EpochReport> {
+        let mut tx = self.store.db.write().await?;
+        let epoch = ledger::lock(&mut tx).await? + 1;
+        self.check_writer(&mut tx).await?;
+        self.write_out(&mut tx).await?;
+        self.check_staged(&mut tx).await?;
+
+        let mut changes = ChangeCounts::default();
+        let read_backs = self.read_backs(&mut tx).await?;
+        let complete = completeness.is_complete();
+        let present = self.apply_states(&mut tx, epoch, complete, &read_backs, &mut changes).await?;
+        let presence = Presence { present, read_back: read_backs.grants, complete };
+        pair_changes::apply(&mut self, &mut tx, epoch, &presence, &mut changes).await?;
+
+        let summary = EpochSummary {
+            id: EpochId(epoch),
+            started_at: self.started_at,
+            ended_at: now,
+            completeness,
+            facts: self.facts,
+            problems: self.problems.count(),
+        };
+        self.write_epoch(&mut tx, &summary, &changes).await?;
+        stage::clear(&mut tx, self.system).await?;
+        tx.commit().await?;
+        Ok(EpochReport { summary, changes })
+    }
+
+    /// What was staged must be there still: rows that were lost must not pass for facts that ended.
+    async fn check_staged(&self, tx: &mut Tx) -> Result<()> {
+        let (found,) =
+            fetch_one!(tx, (i64,), "SELECT COUNT(*) FROM stage_state WHERE system = $1", self.system)?;
+        if found == stored(self.states.staged()) {
+            return Ok(());
+        }
+        let why = format!("{found} of {} are there", self.states.staged());
+        Err(StoreError::corrupt("an enumeration's staged states", why))
+    }
+
+    async fn read_backs(&self, tx: &mut Tx) -> Result<ReadBacks> {
+        let rows = fetch_all!(
+            tx,
+            (i64, Option<i64>, i64),
+            "SELECT object, entitlement,
+                    CASE WHEN EXISTS (SELECT 1 FROM state_interval WHERE state_interval.system = read_back.system
+                        AND state_interval.object = read_back.object AND aspect = 'state' AND until IS NULL)
+                    THEN 1 ELSE 0 END AS present
+             FROM read_back WHERE system = $1 AND epoch > $2",
+            self.system,
+            self.begun_after
+        )?;
+        let mut read_backs = ReadBacks::default();
+        for (object, entitlement, present) in rows {
+            let object = number(object)?;
+            match entitlement {
+                Some(entitlement) => {
+                    read_backs.grants.insert(Pair { holder: object, held: number(entitlement)? });
+                }
+                None => {
+                    read_backs.accounts.insert(object, present != 0);
+                }
+            }
+        }
+        Ok(read_backs)
+    }
+
+    /// Applies states and owners; gives for each number whether the object is there afterwards.
+    async fn apply_states(
+        &mut self,
+        tx: &mut Tx,
+        epoch: i64,
+        complete: bool,
+        read_backs: &ReadBacks,
+        changes: &mut ChangeCounts,
+    ) -> Result<Vec<bool>> {
+        let slots = self.dictionary.slots();
+        let mut present = Vec::with_capacity(slots.len());
+        let (mut ended, mut owners_ended) = (Vec::new(), Vec::new());
+        let mut owners_of_nothing = Vec::new();
+        for (number, slot) in (0u32..).zip(slots) {
+            let after = match read_backs.accounts.get(&number) {
+                Some(present) => *present,
+                None => state_after(slot, complete, changes),
+            };
+            present.push(after);
+            if !after && !slot.state.is_absent() && !read_backs.accounts.contains_key(&number) {
+                ended.push(i64::from(number));
+            }
+            if !slot.owner.is_absent() && (!after || (!slot.owner_seen && complete)) {
+                owners_ended.push(i64::from(number));
+                changes.owners_ended += 1;
+            } else if slot.owner_changed && after {
+                *(if slot.owner.is_absent() { &mut changes.owners_added } else { &mut changes.owners_changed }) += 1;
+            }
+            if slot.owner_seen && !after {
+                owners_of_nothing.push(i64::from(number));
+            }
+        }
+        let read_back: Vec<i64> = read_backs.accounts.keys().map(|number| i64::from(*number)).collect();
+        drop_staged(tx, self.system, "state", &read_back).await?;
+        drop_staged(tx, self.system, "owner", &owners_of_nothing).await?;
+        self.list_owners_of_nothing(&owners_of_nothing);
+        end_states(tx, self.system, epoch, "state", &ended).await?;
+        end_states(tx, self.system, epoch, "owner", &owners_ended).await?;
+        if self.states.staged() > 0 {
+            begin_states(tx, self.system, epoch).await?;
+        }
+        Ok(present)
+    }
+
+    fn list_owners_of_nothing(&mut self, numbers: &[i64]) {
+        let listed: Vec<u32> =
+            numbers.iter().take(self.problems.room()).filter_map(|number| u32::try_from(*number).ok()).collect();
+        let names = self.dictionary.names(&listed.iter().copied().collect());
+        for number in &listed {
+            let class = self.dictionary.slots()[*number as usize].class.as_str();
+            let place = format!("owner of {class} {}", names.get(number).copied().unwrap_or("?"));
+            let message = format!("an owner was told for {class} that is not there; it was left out");
+            self.problems.push(Problem::new(place, message.replace("for ", "for an ")));
+        }
+        self.problems.push_unlisted((numbers.len() - listed.len()) as u64);
+    }
+
+    async fn write_epoch(
+        &self,
+        tx: &mut Tx,
+        summary: &EpochSummary,
+        changes: &ChangeCounts,
+    ) -> Result<()> {
+        let epoch = summary.id.0;
+        execute!(
+            tx,
+            "INSERT INTO epoch (id, system, kind, started_at, ended_at, begun_after, completeness, detail, facts,
+                                problems, changed)
+             VALUES ($1, $2, 'enumeration', $3, $4, $5, $6, $7, $8, $9, $10)",
+            epoch,
+            self.system,
+            micros(summary.started_at),
+            micros(summary.ended_at),
+            self.begun_after,
+            summary.completeness.as_str(),
+            without_nul(summary.completeness.detail()).as_ref(),
+            stored(summary.facts),
+            stored(summary.problems),
+            i64::from(!changes.is_empty())
+        )?;
+        self.problems.write(tx, epoch).await?;
+        execute!(tx, "UPDATE head SET epoch = $1", epoch)?;
+        if !changes.is_empty() {
+            execute!(tx, "UPDATE system SET generation = $1 WHERE id = $2", epoch, self.system)?;
+        }
+        let event = Event {
+            kind: EventKind::EpochEnded,
+            subject: self.name.to_string(),
+            body: json!({
+                "system": self.name.as_str(),
+                "epoch": epoch,
+                "completeness": summary.completeness.as_str(),
+                "detail": ledger::shortened(summary.completeness.detail()),
+                "facts": summary.facts,
+                "problems": summary.problems,
+                "changes": changes,
+            }),
+            personal: std::collections::BTreeMap::new(),
+        };
+        ledger::append(tx, vec![event], summary.ended_at).await?;
+        Ok(())
+    }
+}
+
+/// Whether an object is there after the enumeration; counts what that changes.
+fn state_after(slot: &Slot, complete: bool, changes: &mut ChangeCounts) -> bool {
+    let (added, changed, ended) = changes.of(slot.class);
+    let before = !slot.state.is_absent();
+    if slot.seen {
+        if !before {
+            *added += 1;
+        } else if slot.changed {
+            *changed += 1;
+        }
+    } else if before && complete {
+        *ended += 1;
+    }
+    slot.seen || (before && !complete)
+}
+
+async fn drop_staged(tx: &mut Tx, system: i64, aspect: &str, objects: &[i64]) -> Result<()> {
+    if !objects.is_empty() {
+        execute_list!(
+            tx,
+            objects,
+            "DELETE FROM stage_state WHERE system = $2 AND aspect = $3 AND object IN (SELECT value FROM ",
+            ")",
+            system,
+            aspect
+        )?;
+    }
+    Ok(())
+}
+
+pub(crate) async fn end_states(
+    tx: &mut Tx,
+    system: i64,
+    epoch: i64,
+    aspect: &str,
+    objects: &[i64],
+) -> Result<()> {
+    if !objects.is_empty() {
+        execute_list!(
+            tx,
+            objects,
+            "UPDATE state_interval SET until = $2
+             WHERE system = $3 AND aspect = $4 AND until IS NULL AND object IN (SELECT value FROM ",
+            ")",
+            epoch,
+            system,
+            aspect
+        )?;
+    }
+    Ok(())
+}
+
+/// Ends the intervals whose state was told differently and begins the new ones. A state that follows another without
+/// a gap keeps the epoch in which the object came.
+async fn begin_states(tx: &mut Tx, system: i64, epoch: i64) -> Result<()> {
+    execute!(
+        tx,
+        "UPDATE state_interval SET until = $1 WHERE system = $2 AND until IS NULL
+         AND (object, aspect) IN (SELECT object, aspect FROM stage_state WHERE system = $2)",
+        epoch,
+        system
+    )?;
+    execute!(
+        tx,
+        "INSERT INTO state_interval (system, object, aspect, present_since, since, until, body, digest)
+         SELECT told.system, told.object, told.aspect, COALESCE(old.present_since, $1), $1, NULL, told.body, told.digest
+         FROM stage_state AS told
+         LEFT JOIN state_interval AS old ON old.system = told.system AND old.object = told.object
+             AND old.aspect = told.aspect AND old.until = $1
+         WHERE told.system = $2",
+        epoch,
+        system
+    )?;
+    Ok(())
+}
+
+/// A number of the dictionary, as it was stored.
+pub(crate) fn number(stored: i64) -> Result<u32> {
+    u32::try_from(stored).map_err(|error| StoreError::corrupt(format!("the number {stored} of a name"), error))
+}

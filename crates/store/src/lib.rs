@@ -1,0 +1,38 @@
+//! SQL for SQLite and PostgreSQL behind one set of verbs.
+//!
+//! Facts are intervals over epochs: an unchanged grant costs no write when its system is read again, and "as it stood
+//! then" is a query. Claims, plans, actions and the ledger's entries stand beside them, each entry in the transaction
+//! of the change that it records.
+
+mod action;
+mod baseline;
+mod db;
+mod dictionary;
+mod diff;
+mod epoch;
+mod error;
+mod finish;
+mod history;
+mod ledger;
+mod migrate;
+mod pair;
+mod pair_changes;
+mod plan;
+mod policy;
+mod problems;
+mod read_back;
+mod snapshot;
+mod stage;
+mod store;
+mod transition;
+
+pub use action::ActionRow;
+pub use epoch::EpochWriter;
+pub use error::{Result, StoreError};
+pub use finish::{ChangeCounts, EpochReport};
+pub use ledger::Event;
+pub use migrate::newest as newest_migration;
+pub use policy::PolicyRevision;
+pub use read_back::ObservedEffect;
+pub use store::{Store, StoreOptions};
+pub use transition::{Transition, TransitionOutcome, TransitionRow};

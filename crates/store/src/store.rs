@@ -1,0 +1,127 @@
+//! Opening a store: by its url, with the rights and the durability that it needs.
+
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+
+use crate::db::Db;
+use crate::error::{Result, StoreError};
+use crate::migrate;
+
+/// How a store is opened.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// Whether a commit survives a loss of power. Off only for tests: law 8 needs the intent on the disk before an
+    /// action is sent. (SQLite's `synchronous`; PostgreSQL's `synchronous_commit`.)
+    pub durable: bool,
+    /// How long a write waits for another process's, in milliseconds.
+    pub busy_timeout_ms: u64,
+    /// How many connections read at once.
+    pub connections_max: u32,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        // The first read of ten million grants is one transaction of about a minute; others wait for it.
+        Self { durable: true, busy_timeout_ms: 300_000, connections_max: 8 }
+    }
+}
+
+/// The store. Cheap to clone; every clone uses the same connections.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pub(crate) db: Db,
+}
+
+impl Store {
+    /// Opens a store and brings it up to this release. A SQLite file that is not there is made, readable by its owner
+    /// only. `sqlite::memory:` is a store that lives as long as this value and its clones.
+    ///
+    /// # Errors
+    /// [`StoreError::Address`], [`StoreError::File`], [`StoreError::Open`], [`StoreError::Newer`] and
+    /// [`StoreError::Migrate`].
+    pub async fn open(url: &str, options: StoreOptions) -> Result<Self> {
+        Self::open_at(url, options, None).await
+    }
+
+    /// The same, stopping at an earlier migration: what the tests of migrations begin with.
+    #[doc(hidden)]
+    pub async fn open_at(url: &str, options: StoreOptions, migration: Option<i64>) -> Result<Self> {
+        let db = if url.starts_with("sqlite:") {
+            open_sqlite(url, &options).await?
+        } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            open_postgres(url, &options).await?
+        } else {
+            return Err(StoreError::Address);
+        };
+        migrate::run(&db, migration).await?;
+        Ok(Self { db })
+    }
+
+    /// Closes every connection.
+    pub async fn close(&self) {
+        self.db.close().await;
+    }
+}
+
+async fn open_sqlite(url: &str, options: &StoreOptions) -> Result<Db> {
+    let busy_timeout = Duration::from_millis(options.busy_timeout_ms);
+    let synchronous = if options.durable { SqliteSynchronous::Full } else { SqliteSynchronous::Off };
+    let connect = SqliteConnectOptions::from_str(url)
+        .map_err(StoreError::Open)?
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(synchronous)
+        .busy_timeout(busy_timeout)
+        // Pages in KiB: a bulk load touches a few indexes in order, and 64 MiB hold their edges.
+        .pragma("cache_size", "-65536")
+        .pragma("temp_store", "memory")
+        // The log of one large first read is not kept around for ever.
+        .pragma("journal_size_limit", "67108864");
+    // Never closed for being idle: the connection of a store in memory is the store.
+    let pool = |connections: u32| {
+        SqlitePoolOptions::new()
+            .max_connections(connections)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .acquire_timeout(busy_timeout)
+    };
+    let in_memory = url.contains(":memory:") || url.contains("mode=memory");
+    if in_memory {
+        let one = pool(1).connect_with(connect).await.map_err(StoreError::Open)?;
+        return Ok(Db::Sqlite { write: one.clone(), read: one });
+    }
+    create_private(connect.get_filename())?;
+    let write = pool(1).connect_with(connect.clone()).await.map_err(StoreError::Open)?;
+    let read = pool(options.connections_max).connect_with(connect).await.map_err(StoreError::Open)?;
+    Ok(Db::Sqlite { write, read })
+}
+
+/// Makes the file before SQLite does, so that nobody else can read it, not even for a moment. SQLite gives the files
+/// that it puts beside it the same rights.
+fn create_private(path: &Path) -> Result<()> {
+    let mut open = std::fs::OpenOptions::new();
+    open.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut open, 0o600);
+    match open.open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(source) => Err(StoreError::File { path: path.display().to_string(), source }),
+    }
+}
+
+async fn open_postgres(url: &str, options: &StoreOptions) -> Result<Db> {
+    let connect = PgConnectOptions::from_str(url).map_err(StoreError::Open)?.application_name("leasehold");
+    let connect = if options.durable { connect } else { connect.options([("synchronous_commit", "off")]) };
+    let pool = PgPoolOptions::new()
+        .max_connections(options.connections_max)
+        .acquire_timeout(Duration::from_millis(options.busy_timeout_ms.min(30_000)))
+        .connect_with(connect)
+        .await
+        .map_err(StoreError::Open)?;
+    Ok(Db::Postgres(pool))
+}

@@ -1,0 +1,244 @@
+//! The journal of actions: one step of one action, with its ledger entry and what was observed, in one transaction.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use leasehold_model::action::ActionState;
+use leasehold_model::event::EventKind;
+use leasehold_model::id::{ActionId, PlanHash};
+use leasehold_model::plan::PlanItem;
+use serde_json::{Value, json};
+
+use crate::db::{count, execute, fetch_all, fetch_optional, from_json, instant, micros, stored, to_json, without_nul};
+use crate::error::{Result, StoreError};
+use crate::ledger::{self, Event};
+use crate::read_back::{self, ObservedEffect};
+use crate::store::Store;
+
+/// One step of one action.
+#[derive(Debug, Clone)]
+pub struct Transition {
+    /// Which action.
+    pub action: ActionId,
+    /// Where the caller believes that it stands.
+    pub from: ActionState,
+    /// Where it goes.
+    pub to: ActionState,
+    /// When. For `Verified` and `Contradicted`: when the target was read.
+    pub at: Timestamp,
+    /// Why, for people. The ledger's entry holds it without the names of account and identity.
+    pub reason: String,
+    /// What the connector said. Stays in the journal; the ledger does not hold it.
+    pub detail: Value,
+    /// Not to be sent again before.
+    pub next_attempt_at: Option<Timestamp>,
+    /// What was seen in the target.
+    pub observed: Vec<ObservedEffect>,
+}
+
+/// What became of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransitionOutcome {
+    /// It was made.
+    Done {
+        /// The entry that records it.
+        ledger_index: u64,
+    },
+    /// Somebody else moved the action first; nothing was changed.
+    Moved {
+        /// Where it stands.
+        actual: ActionState,
+    },
+}
+
+/// A step that was made, as the journal has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TransitionRow {
+    /// From which state.
+    pub from: ActionState,
+    /// To which state.
+    pub to: ActionState,
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: String,
+    /// What the connector said.
+    pub detail: Value,
+    /// The entry that records it.
+    pub ledger_index: u64,
+}
+
+impl Store {
+    /// Makes one step of an action, or nothing at all where the action no longer stands where the caller believes.
+    ///
+    /// # Errors
+    /// [`StoreError::Transition`] where the states cannot follow each other, [`StoreError::ReadBackTooOld`] for a
+    /// verification from before the sending (law 2), [`StoreError::UnknownAction`].
+    pub async fn transition(&self, transition: &Transition) -> Result<TransitionOutcome> {
+        let Transition { action, from, to, at, detail, next_attempt_at, observed, .. } = transition;
+        let reason = &*without_nul(&transition.reason);
+        if !from.may_become(*to) {
+            return Err(StoreError::Transition { action: action.clone(), from: *from, to: *to });
+        }
+        let mut tx = self.db.write().await?;
+        ledger::lock(&mut tx).await?;
+        let row = fetch_optional!(
+            &mut tx,
+            (String, String, Option<i64>, String),
+            "SELECT plan, state, sent_at, item FROM action WHERE id = $1",
+            action.as_str()
+        )?;
+        let (plan, state, sent_at, item) = row.ok_or_else(|| StoreError::UnknownAction { action: action.clone() })?;
+        let actual = parse_state(action, &state)?;
+        if actual != *from {
+            return Ok(TransitionOutcome::Moved { actual });
+        }
+        if *to == ActionState::Verified && sent_at.is_none_or(|sent_at| micros(*at) < sent_at) {
+            return Err(StoreError::ReadBackTooOld { action: action.clone() });
+        }
+        let item: PlanItem = from_json("an action", &item)?;
+
+        // Only what we asked for and what takes access away was ended by us; the rest went out of band.
+        let ended_by_us = item.verb.takes_away() && sent_at.is_some();
+        let mut events = read_back::apply(&mut tx, action, ended_by_us, observed, *at).await?;
+        events.push(transition_event(&item, &PlanHash(plan), *from, *to, reason));
+        let entries = events.len() as u64;
+        let ledger_index = ledger::append(&mut tx, events, *at).await? + entries - 1;
+
+        let sent = *to == ActionState::Sent;
+        let read_back = matches!(to, ActionState::Verified | ActionState::Contradicted);
+        // A person who takes an action off the stuck list begins anew.
+        let again = *to == ActionState::Approved;
+        execute!(
+            &mut tx,
+            "UPDATE action SET state = $1, reason = $2, next_attempt_at = $3, ledger_index = $4,
+                 sent_at = COALESCE($5, sent_at), read_back_at = COALESCE($6, read_back_at),
+                 attempts = CASE WHEN $7 = 1 THEN 0 ELSE attempts + $8 END
+             WHERE id = $9 AND state = $10",
+            to.as_str(),
+            reason,
+            next_attempt_at.map(micros),
+            stored(ledger_index),
+            sent.then(|| micros(*at)),
+            read_back.then(|| micros(*at)),
+            i64::from(again),
+            i64::from(sent),
+            action.as_str(),
+            from.as_str()
+        )?;
+        execute!(
+            &mut tx,
+            "INSERT INTO action_transition (action, seq, from_state, to_state, at, reason, detail, ledger_index)
+             SELECT $1, COALESCE(MAX(seq) + 1, 0), $2, $3, $4, $5, $6, $7 FROM action_transition WHERE action = $1",
+            action.as_str(),
+            from.as_str(),
+            to.as_str(),
+            micros(*at),
+            reason,
+            to_json("a step's detail", detail)?,
+            stored(ledger_index)
+        )?;
+        tx.commit().await?;
+        Ok(TransitionOutcome::Done { ledger_index })
+    }
+
+    /// Every step of an action, first to last.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] where one does not read back.
+    pub async fn transitions(&self, action: &ActionId) -> Result<Vec<TransitionRow>> {
+        let mut tx = self.db.read().await?;
+        let rows = fetch_all!(
+            &mut tx,
+            (String, String, i64, String, String, i64),
+            "SELECT from_state, to_state, at, reason, detail, ledger_index FROM action_transition
+             WHERE action = $1 ORDER BY seq",
+            action.as_str()
+        )?;
+        rows.into_iter()
+            .map(|(from, to, at, reason, detail, ledger_index)| {
+                Ok(TransitionRow {
+                    from: parse_state(action, &from)?,
+                    to: parse_state(action, &to)?,
+                    at: instant(at)?,
+                    reason,
+                    detail: from_json("a step's detail", &detail)?,
+                    ledger_index: count(ledger_index),
+                })
+            })
+            .collect()
+    }
+}
+
+fn parse_state(action: &ActionId, state: &str) -> Result<ActionState> {
+    ActionState::parse(state)
+        .ok_or_else(|| StoreError::corrupt(format!("action {action}"), format!("the state `{state}`")))
+}
+
+/// The entry of one step: who holds what stays out of it, as commitments.
+pub(crate) fn transition_event(
+    item: &PlanItem,
+    plan: &PlanHash,
+    from: ActionState,
+    to: ActionState,
+    reason: &str,
+) -> Event {
+    let mut personal = BTreeMap::from([
+        ("account".to_owned(), item.account.clone()),
+        ("account_key".to_owned(), item.account_key.to_string()),
+    ]);
+    personal.extend(item.identity.as_ref().map(|identity| ("identity".to_owned(), identity.to_string())));
+    // A role or privilege may carry its holder's name.
+    personal
+        .extend(item.entitlement.as_ref().map(|entitlement| ("entitlement".to_owned(), entitlement.to_string())));
+    Event {
+        kind: EventKind::ActionTransition,
+        subject: item.id.to_string(),
+        body: json!({
+            "action": item.id,
+            "plan": plan,
+            "verb": item.verb,
+            "system": item.system,
+            "from": from,
+            "to": to,
+            "reason": ledger::shortened(&without_names(reason, &personal)),
+        }),
+        personal,
+    }
+}
+
+/// The reason with every name that the entry commits to replaced by its field, longest name first.
+fn without_names(reason: &str, personal: &BTreeMap<String, String>) -> String {
+    let mut names: Vec<(&String, &String)> = personal.iter().filter(|(_, name)| !name.is_empty()).collect();
+    names.sort_by_key(|(_, name)| std::cmp::Reverse(name.len()));
+    let mut text = String::with_capacity(reason.len());
+    let mut rest = reason;
+    'reason: while let Some(letter) = rest.chars().next() {
+        for (field, name) in &names {
+            if let Some(after) = rest.strip_prefix(name.as_str()) {
+                text.push_str(&format!("[{field}]"));
+                rest = after;
+                continue 'reason;
+            }
+        }
+        text.push(letter);
+        rest = &rest[letter.len_utf8()..];
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_loses_its_names() {
+        let personal = BTreeMap::from([
+            ("account".to_owned(), "ada".to_owned()),
+            ("identity".to_owned(), "ada@example.com".to_owned()),
+            ("account_key".to_owned(), String::new()),
+        ]);
+        let text = without_names("ada@example.com still holds it, as ada; a dark äda", &personal);
+        assert_eq!(text, "[identity] still holds it, as [account]; a dark äda");
+    }
+}
