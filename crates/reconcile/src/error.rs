@@ -31,9 +31,6 @@ pub enum ReconcileError {
         /// What moved.
         moved: String,
     },
-    /// A guard was to be overridden that does not hold this plan.
-    #[error("no guard `{0}` holds this plan back; `leasehold plan` names the guards")]
-    UnknownGuard(String),
     /// A plan names a system that is not configured any more.
     #[error("system `{0}` is not in leasehold.toml")]
     UnknownSystem(SystemName),

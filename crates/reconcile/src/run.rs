@@ -40,9 +40,6 @@ impl Runner {
         if !begun {
             let loaded = Loaded::load(&self.store, &self.systems, self.pace.now(), None).await?;
             plan::check_is_current(plan, &loaded)?;
-            if let Some(unknown) = overrides.iter().find(|name| !plan.guards.iter().any(|guard| &guard.name == *name)) {
-                return Err(ReconcileError::UnknownGuard(unknown.clone()));
-            }
             self.store.save_plan(plan, self.pace.now()).await?;
             self.store.begin_apply(plan, overrides, by, self.pace.now()).await?;
         }
@@ -62,7 +59,7 @@ impl Runner {
         }
         let mut rows = Vec::new();
         for hash in hashes {
-            if let Some(plan) = self.store.plan(hash.as_str()).await? {
+            if let Some(plan) = self.store.plan(&hash).await? {
                 rows.extend(self.go_on(&plan).await?);
             }
         }

@@ -158,6 +158,24 @@ impl Store {
         rows.into_iter().map(action_row).collect()
     }
 
+    /// Every action, in the order of plans.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] where one does not read back.
+    pub async fn all_actions(&self) -> Result<Vec<ActionRow>> {
+        let mut tx = self.db.read().await?;
+        let rows = fetch_all!(
+            &mut tx,
+            Row,
+            select_actions!(
+                "AND plan_action.plan = action.plan
+                 JOIN plan ON plan.hash = action.plan
+                 ORDER BY plan.id, plan_action.seq"
+            )
+        )?;
+        rows.into_iter().map(action_row).collect()
+    }
+
     /// Actions that a person has to look at.
     ///
     /// # Errors

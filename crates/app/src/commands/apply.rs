@@ -28,8 +28,8 @@ pub struct Apply {
     #[arg(long = "override", value_name = "GUARD")]
     overrides: Vec<String>,
     /// How often an action is sent before a person is asked
-    #[arg(long, default_value_t = Patience::default().sends_max, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
-    tries: u32,
+    #[arg(long, default_value_t = Patience::default().sends_max, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100))]
+    tries: u64,
     /// List every receipt, however many
     #[arg(long)]
     all: bool,
@@ -155,7 +155,7 @@ pub fn show(rows: &[ActionRow], all: bool) -> anyhow::Result<()> {
             row.item.system.to_string(),
             row.item.account.clone(),
             row.item.entitlement.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
-            row.read_back_at.map_or_else(|| row.reason.clone().unwrap_or_default(), |at| at.to_string()),
+            row.read_back_at.map_or_else(|| row.reason.clone(), |at| at.to_string()),
             row.ledger_index.map_or_else(|| "-".to_owned(), |index| index.to_string()),
         ]);
     }

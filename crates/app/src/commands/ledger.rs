@@ -8,6 +8,7 @@ use leasehold_ledger::bundle::{Bundle, VerifiedEntry};
 use leasehold_ledger::check::{Options, check};
 use leasehold_ledger::checkpoint::VerifyingKey;
 use leasehold_ledger::view::View;
+use leasehold_model::id::ActionId;
 use serde_json::json;
 
 use crate::Outcome;
@@ -72,7 +73,14 @@ impl LedgerCommand {
                     Some(key) => read_key(&key)?,
                     None => own_key(&context)?,
                 };
-                let rows = context.store.ledger_rows().await?;
+                let mut rows = Vec::new();
+                loop {
+                    let more = context.store.ledger_entries(rows.len() as u64, 4_096).await?;
+                    if more.is_empty() {
+                        break;
+                    }
+                    rows.extend(more);
+                }
                 verify(context.json, &context.config.ledger, &key, since, Some(rows))
             }
             What::Prove { action, index, out, closed } => {
@@ -150,11 +158,11 @@ async fn prove(
 ) -> anyhow::Result<Outcome> {
     context.publish().await?;
     for action in actions {
-        let found = context.store.ledger_indexes_of(action).await?;
-        if found.is_empty() {
+        let steps = context.store.transitions(&ActionId::from(action.as_str())).await?;
+        if steps.is_empty() {
             bail!("no entry is about `{action}`; `leasehold action list --json` names the actions");
         }
-        indexes.extend(found);
+        indexes.extend(steps.iter().map(|step| step.ledger_index));
     }
     if indexes.is_empty() {
         bail!("say what to prove: --action ACTION, as in the receipts of `leasehold apply --json`, or --index N");

@@ -203,7 +203,7 @@ async fn run_apply(context: &Context, files: &Files) -> anyhow::Result<Outcome> 
     let changed = live.as_ref().is_none_or(|revision| revision.digest != digest);
     let id = match live {
         Some(revision) if !changed => revision.id,
-        _ => context.store.apply_policy(files.texts.clone(), digest.clone(), &actor(), context.now()).await?.id,
+        _ => context.store.apply_policy(files.texts.clone(), &digest, &actor(), context.now()).await?.id,
     };
     context.publish().await?;
     if context.json {
@@ -220,6 +220,6 @@ async fn run_apply(context: &Context, files: &Files) -> anyhow::Result<Outcome> 
 pub async fn apply_files(context: &Context) -> anyhow::Result<()> {
     let files = Files::read(&context.config.policy)?;
     usable(context, &files).await?;
-    context.store.apply_policy(files.texts.clone(), digest(&files.texts), &actor(), context.now()).await?;
+    context.store.apply_policy(files.texts.clone(), &digest(&files.texts), &actor(), context.now()).await?;
     Ok(())
 }

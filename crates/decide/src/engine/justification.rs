@@ -107,6 +107,21 @@ impl Justification {
         self.roles.row(role.0).iter().copied().map(EntitlementIndex)
     }
 
+    /// Everything that a live identity may hold at `now` by role or explicit reason, ascending, what is carried included.
+    pub fn justified_of(&self, graph: &Graph, identity: IdentityIndex, now: Seconds) -> BTreeSet<EntitlementIndex> {
+        let mut justified = BTreeSet::new();
+        for assignment in self.assignments.row(identity.0).iter().filter(|assignment| now < assignment.end) {
+            justified.extend(self.closed_role(assignment.role).iter().copied().map(EntitlementIndex));
+        }
+        for explicit in self.explicit.row(identity.0).iter().filter(|explicit| now < explicit.end) {
+            justified.extend(closure(graph, &[explicit.entitlement]).into_iter().map(EntitlementIndex));
+        }
+        for withheld in self.withheld_of(identity.0) {
+            justified.remove(&EntitlementIndex(withheld));
+        }
+        justified
+    }
+
     /// A role's entitlements with everything they contain.
     #[inline]
     pub(crate) fn closed_role(&self, role: u32) -> &[u32] {

@@ -133,7 +133,7 @@ impl Worker {
             }
         }
         if row.attempts >= self.shared.patience.sends_max {
-            let why = format!("{} after {} tries", row.reason.as_deref().unwrap_or("not verified"), row.attempts);
+            let why = format!("{} after {} tries", said(&row.reason), row.attempts);
             return self.step(row, ActionState::Stuck, &why, Value::Null).await;
         }
         // The intent is in the log before the call (law 8).
@@ -153,7 +153,7 @@ impl Worker {
             }
             Ok(Outcome::Refused { why }) => self.step(row, ActionState::Stuck, &why, Value::Null).await,
             Ok(Outcome::Retry { after_ms, why }) => {
-                row.reason = Some(why);
+                row.reason = why;
                 if let Some(after_ms) = after_ms {
                     let most = self.shared.patience.back_off_ms_max;
                     self.shared.pace.sleep_ms(after_ms.min(most)).await;
@@ -162,7 +162,7 @@ impl Worker {
             }
             // Whether the target has it is not known: the read-back will tell, and if it does not, it is sent again.
             Err(error) => {
-                row.reason = Some(error.to_string());
+                row.reason = error.to_string();
                 Ok(())
             }
         }
@@ -214,12 +214,11 @@ impl Worker {
         observed: Vec<ObservedEffect>,
     ) -> Result<(), ReconcileError> {
         let transition = Transition {
-            plan: row.plan.clone(),
             action: row.id.clone(),
             from: row.state,
             to,
             at: self.shared.pace.now(),
-            reason: (!reason.is_empty()).then(|| reason.to_owned()),
+            reason: reason.to_owned(),
             detail,
             next_attempt_at: None,
             observed,
@@ -231,7 +230,7 @@ impl Worker {
                     row.attempts += 1;
                 }
                 if !reason.is_empty() {
-                    row.reason = Some(reason.to_owned());
+                    row.reason = reason.to_owned();
                 }
             }
             // Another process has taken this action on; it finishes it.
@@ -240,4 +239,9 @@ impl Worker {
         (self.shared.watch)(&row.item, row.state);
         Ok(())
     }
+}
+
+/// What was last said of an action, for the list of those that wait for a person.
+fn said(reason: &str) -> &str {
+    if reason.is_empty() { "not verified" } else { reason }
 }

@@ -1,0 +1,245 @@
+//! `leasehold demo`: a practice company in a folder of its own, and the whole loop run on it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use jiff::Timestamp;
+use leasehold_connect::simulated::Company;
+use leasehold_decide::plan::Scope;
+use leasehold_ledger::check::{Options, check};
+use leasehold_model::action::ActionState;
+use leasehold_model::decision::{DriftItem, DriftKind};
+use leasehold_model::plan::{Plan, Verb};
+use leasehold_reconcile::pace::Patience;
+use leasehold_reconcile::stages::observe::Observe;
+use leasehold_reconcile::stages::plan;
+use leasehold_store::ActionRow;
+use serde_json::json;
+
+use crate::context::{Common, Context, signing_key};
+use crate::output::{self, Tone, toned};
+use crate::progress::Progress;
+use crate::Outcome;
+
+/// Arguments of `demo`.
+#[derive(Debug, clap::Args)]
+pub struct Demo {
+    /// Another seed makes another company
+    #[arg(long, default_value_t = 7, value_name = "N")]
+    seed: u64,
+    /// How many people the company has
+    #[arg(long, default_value_t = 200, value_name = "N", value_parser = clap::value_parser!(u64).range(24..=100_000))]
+    people: u64,
+    /// Keep the company of an earlier run and go on with it
+    #[arg(long)]
+    keep: bool,
+    /// The folder to use
+    #[arg(long, default_value = "leasehold-demo", value_name = "FOLDER")]
+    folder: PathBuf,
+}
+
+/// Marks a folder as one that `demo` made and may make anew.
+const MARK: &str = ".leasehold-demo";
+
+impl Demo {
+    /// Builds the company and runs the loop: sync, drift, plan, apply with verification, proof.
+    pub async fn run(self, common: &Common) -> anyhow::Result<Outcome> {
+        self.prepare()?;
+        let common = Common { config: self.folder.join(crate::config::FILE_NAME), json: common.json };
+        let context = Context::open(&common).await?;
+        self.say(&context, "1", "read every system")?;
+        let reports = super::sync::sync(&context, &[], Observe::default()).await?;
+        if !context.json {
+            super::sync::show(&reports)?;
+        }
+        super::policy::apply_files(&context).await?;
+        let loaded = context.load(None).await?;
+        let before = super::drift::find(&loaded)?;
+
+        self.say(&context, "2", "compare with what somebody can still justify")?;
+        if !context.json {
+            super::drift::summary(&before)?;
+            example(&before)?;
+        }
+        self.say(&context, "3", "plan: the smallest change that closes it")?;
+        let plan = plan::make(&context.store, &loaded, &Scope::default()).await?;
+        drop(loaded);
+        if !context.json {
+            describe(&plan)?;
+        }
+        self.say(&context, "4", "carry it out, and read every system back")?;
+        let progress = Progress::new("applying");
+        let runner = super::apply::runner(&context, progress, Patience::default());
+        let rows = runner.apply(&plan, &[], "demo").await?;
+        drop(runner);
+        if !context.json {
+            receipts(&rows)?;
+        }
+        self.say(&context, "5", "read again: does it hold?")?;
+        super::sync::sync(&context, &[], Observe::default()).await?;
+        let after = super::drift::find(&context.load(None).await?)?;
+        if !context.json {
+            compare(&before, &after)?;
+        }
+        self.say(&context, "6", "prove it")?;
+        context.publish().await?;
+        let key = signing_key(&context.config.ledger_key, &context.config.ledger_origin)?.verifying_key();
+        let report = check(&context.config.ledger, &key, Options::default());
+        if !report.is_good() {
+            bail!("the ledger does not verify: {:?}", report.findings);
+        }
+        if context.json {
+            let summary = json!({
+                "people": self.people, "seed": self.seed, "folder": self.folder,
+                "drift_before": before.len(), "drift_after": after.len(), "plan": plan.hash,
+                "ledger_entries": report.size,
+            });
+            let mut document = super::apply::document(&rows);
+            document["demo"] = summary;
+            output::json(&document)?;
+        } else {
+            output::line(format!(
+                "  {} {} log entries, re-derived from their raw bytes by an independent checker,\n  lead to one signed checkpoint; any entry can be proved to somebody who has neither this log nor this database.",
+                toned("verified:", Tone::Good),
+                report.size
+            ))?;
+            self.what_next(&before, &rows)?;
+        }
+        Ok(Outcome::Clean)
+    }
+
+    /// Makes the folder, or keeps it. A folder that something else made is never touched.
+    fn prepare(&self) -> anyhow::Result<()> {
+        let folder = &self.folder;
+        let ours = folder.join(MARK).exists();
+        if folder.exists() && !ours && std::fs::read_dir(folder)?.next().is_some() {
+            bail!("{} holds something else; name another folder with --folder", folder.display());
+        }
+        if ours && self.keep {
+            return Ok(());
+        }
+        if ours {
+            std::fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+        }
+        let company = Company::generate_as_of(self.seed, usize::try_from(self.people)?, today());
+        write(&folder.join(MARK), "Made by `leasehold demo`, which may remove this folder.\n")?;
+        write(&folder.join(crate::config::FILE_NAME), &company.configuration())?;
+        for (path, text) in company.policy_files() {
+            write(&folder.join("policy").join(path.trim_start_matches("policy/")), &text)?;
+        }
+        Ok(())
+    }
+
+    fn say(&self, context: &Context, number: &str, what: &str) -> anyhow::Result<()> {
+        if !context.json {
+            if number == "1" {
+                output::line(format!(
+                    "{}\na practice company of {} people in {}/; nothing outside of that folder is touched",
+                    toned("Leasehold: access is held for a reason, and when the reason ends it reverts", Tone::Strong),
+                    self.people,
+                    self.folder.display()
+                ))?;
+            }
+            output::line(format!("\n{}", toned(format!("{number}. {what}"), Tone::Strong)))?;
+        }
+        Ok(())
+    }
+
+    fn what_next(&self, before: &[DriftItem], rows: &[ActionRow]) -> anyhow::Result<()> {
+        let who = before.iter().filter(|item| item.kind == DriftKind::Leaver).find_map(|item| item.identity.as_ref());
+        let who = who.map_or_else(|| "IDENTITY".to_owned(), ToString::to_string);
+        let action = rows.iter().find(|row| row.state == ActionState::Verified && row.item.verb == Verb::Revoke);
+        let action = action.map_or_else(|| "ACTION".to_owned(), |row| row.id.to_string());
+        output::line(format!("\n{}", toned("try next", Tone::Strong)))?;
+        output::line(format!("  cd {}", self.folder.display()))?;
+        let tries = [
+            ("leasehold drift".to_owned(), "what is left, and why a person must look at it"),
+            (format!("leasehold explain {who}"), "what somebody who left still reaches, and why"),
+            ("leasehold who directory:group/all-staff".to_owned(), "everybody who holds it, by every path"),
+            (format!("leasehold ledger prove --action {action}"), "a proof that anybody checks offline"),
+            ("leasehold plan".to_owned(), "run again: nothing is done twice"),
+        ];
+        for (command, what) in tries {
+            output::line(format!("  {command}\n      {}", toned(what, Tone::Quiet)))?;
+        }
+        Ok(())
+    }
+}
+
+/// The company is as of today's midnight, so that one day's demo is the same each time.
+fn today() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_second(now.as_second() - now.as_second().rem_euclid(86_400)).unwrap_or(now)
+}
+
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// One leaver in full, so that the figures get a face.
+fn example(drift: &[DriftItem]) -> anyhow::Result<()> {
+    let mut by_leaver: BTreeMap<&str, Vec<&DriftItem>> = BTreeMap::new();
+    for item in drift.iter().filter(|item| item.kind == DriftKind::Leaver) {
+        if let Some(identity) = &item.identity {
+            by_leaver.entry(identity.as_str()).or_default().push(item);
+        }
+    }
+    let Some((who, items)) = by_leaver.into_iter().max_by_key(|(_, items)| items.len()) else { return Ok(()) };
+    let because = items.iter().flat_map(|item| &item.because).next().map(ToString::to_string).unwrap_or_default();
+    output::line(format!("\n  for example {who}, who still holds ({because}):"))?;
+    for item in items.iter().take(6) {
+        let what = item.entitlement.as_ref().map_or_else(|| "an enabled account".to_owned(), ToString::to_string);
+        output::line(format!("    {:<12} {:<26} {what}", item.system.as_str(), item.login.as_deref().unwrap_or("-")))?;
+    }
+    Ok(())
+}
+
+fn describe(plan: &Plan) -> anyhow::Result<()> {
+    for verb in Verb::ALL {
+        let number = plan.items.iter().filter(|item| item.verb == verb).count();
+        if number > 0 {
+            output::line(format!("  {number:>6}  {}", verb.as_str().replace('_', " ")))?;
+        }
+    }
+    output::line(format!("  {:>6}  left alone, each with its reason", plan.left_alone.len()))?;
+    for guard in &plan.guards {
+        output::line(format!("  {} {}: {} wait", toned("guard", Tone::Attention), guard.message, output::count(guard.holds.len(), "action")))?;
+    }
+    Ok(())
+}
+
+fn receipts(rows: &[ActionRow]) -> anyhow::Result<()> {
+    output::line(format!("  {}", super::apply::tally(rows)))?;
+    let mut waits: Vec<i64> = rows
+        .iter()
+        .filter(|row| row.state == ActionState::Verified)
+        .filter_map(|row| Some(row.read_back_at?.duration_since(row.sent_at?).as_millis().try_into().unwrap_or(i64::MAX)))
+        .collect();
+    waits.sort_unstable();
+    if let (Some(median), Some(longest)) = (waits.get(waits.len() / 2), waits.last()) {
+        output::line(format!("  from sending to a read-back that shows it: {median} ms in the middle, {longest} ms at most"))?;
+    }
+    for row in rows.iter().filter(|row| row.state == ActionState::Stuck).take(5) {
+        output::line(format!("  {} {} {} {}", toned("stuck", Tone::Bad), row.item.system, row.item.account, row.reason))?;
+    }
+    Ok(())
+}
+
+fn compare(before: &[DriftItem], after: &[DriftItem]) -> anyhow::Result<()> {
+    let of = |items: &[DriftItem], kind: DriftKind| items.iter().filter(|item| item.kind == kind).count();
+    let mut table = output::table(&["", "before", "now"]);
+    for kind in DriftKind::ALL {
+        let (then, now) = (of(before, *kind), of(after, *kind));
+        if then + now > 0 {
+            let tone = if now == 0 { Tone::Good } else { Tone::Attention };
+            table.add_row([kind.as_str().to_owned(), then.to_string(), toned(now, tone)]);
+        }
+    }
+    output::line(table)?;
+    output::line("  what is left is a question to a person: nobody is guessed, and no removal is undone by itself")?;
+    Ok(())
+}
