@@ -63,6 +63,7 @@ pub fn recover(dir: &Path, origin: &str) -> Result<Recovered, Error> {
     let mut growth = Growth::from_full_tiles(dir, unsynced_from)?;
     for segment in &found {
         replay(segment, &mut growth)?;
+        growth.write_pending()?;
     }
     let covered = last.batches.last().map_or(last.start, |batch| batch.start + batch.leaves.len() as u64);
     let segment = if covered == growth.len() {
@@ -144,7 +145,8 @@ fn apply_bundle(
     };
     let mut leaves = Vec::with_capacity(width);
     leaf_hashes(entries.iter().copied(), &mut leaves);
-    growth.apply(&entries, &leaves)
+    growth.apply(&entries, &leaves)?;
+    growth.write_pending()
 }
 
 /// Makes files and the directories that name them durable. A partial tile that is gone meanwhile is passed over.
