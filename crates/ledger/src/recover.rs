@@ -166,7 +166,7 @@ pub fn sync_files(dir: &Path, paths: &[std::path::PathBuf]) -> Result<(), Error>
             .map(|part| scope.spawn(|| part.iter().try_for_each(|p| sync_file(p))))
             .collect();
         let ended = |_| Err(Error::Internal("a thread that syncs tiles ended early".into()));
-        parts.into_iter().map(|part| part.join().unwrap_or_else(ended)).collect::<Result<(), Error>>()
+        parts.into_iter().try_for_each(|part| part.join().unwrap_or_else(ended))
     })?;
     let mut directories = std::collections::BTreeSet::new();
     for path in paths {
