@@ -1,11 +1,33 @@
 //! The growing end of the log: takes entries in order, writes tiles as they become full, and partial tiles when they are published.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::error::Error;
 use crate::hash::Hash;
 use crate::tile::{self, Kind};
 use crate::tree::{self, Edge, TILE_WIDTH, TileSource};
+
+/// A full tile that waits to be written.
+#[derive(Debug)]
+pub struct PendingTile {
+    kind: Kind,
+    index: u64,
+    bytes: Vec<u8>,
+}
+
+/// Writes full tiles, and removes the partial ones that they replace.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn write_tiles(dir: &Path, tiles: &[PendingTile]) -> Result<(), Error> {
+    for tile in tiles {
+        tile::write(&tile::full_path(dir, tile.kind, tile.index), &tile.bytes)?;
+        // A partial tile may go once the full tile is there (C2SP tlog-tiles); both come back from the journal after a crash.
+        tile::remove_partials(dir, tile.kind, tile.index)?;
+    }
+    Ok(())
+}
 
 /// The end of the log in memory, and which files are written but not synced.
 #[derive(Debug)]
@@ -15,6 +37,11 @@ pub struct Growth {
     /// The entries of the last, not yet full bundle, in the form of a bundle.
     tail: Vec<u8>,
     len: u64,
+    /// Full tiles that nobody writes yet, and their size in bytes.
+    pending: Vec<PendingTile>,
+    pending_bytes: usize,
+    /// Full tiles that another thread writes just now.
+    in_flight: Arc<Vec<PendingTile>>,
     unsynced: Vec<PathBuf>,
     /// The same for partial tiles; they leave the list when they are removed.
     unsynced_partials: Vec<(Kind, u64, PathBuf)>,
@@ -38,6 +65,9 @@ impl Growth {
             edge: Edge::default(),
             tail: Vec::new(),
             len: 0,
+            pending: Vec::new(),
+            pending_bytes: 0,
+            in_flight: Arc::default(),
             unsynced: Vec::new(),
             unsynced_partials: Vec::new(),
         }
@@ -82,7 +112,7 @@ impl Growth {
         (&self.tail, self.edge.level(0))
     }
 
-    /// Adds entries with their leaf hashes, and writes every tile that becomes full.
+    /// Adds entries with their leaf hashes. Tiles that become full wait to be written.
     ///
     /// # Errors
     /// [`Error::Io`]; the log must then be opened again.
@@ -101,27 +131,53 @@ impl Growth {
             for full in self.edge.push_leaves(leaves_now) {
                 let index = tile_index(self.len, full.level) - 1;
                 if full.level == 0 {
-                    let bundle = std::mem::take(&mut self.tail);
-                    self.write_full(Kind::Entries, index, &bundle)?;
-                    // The buffer is kept, so that the next bundle does not grow one anew.
-                    self.tail = bundle;
-                    self.tail.clear();
+                    let capacity = self.tail.len();
+                    let bundle = std::mem::replace(&mut self.tail, Vec::with_capacity(capacity));
+                    self.add_pending(Kind::Entries, index, bundle);
                 }
-                self.write_full(Kind::Hashes(full.level), index, full.hashes.as_flattened())?;
+                self.add_pending(Kind::Hashes(full.level), index, full.hashes.into_flattened());
             }
             (entries, leaves) = (later, leaves_later);
         }
         Ok(())
     }
 
-    fn write_full(&mut self, kind: Kind, index: u64, bytes: &[u8]) -> Result<(), Error> {
-        let path = tile::full_path(&self.dir, kind, index);
-        tile::write(&path, bytes)?;
-        self.unsynced.push(path);
+    fn add_pending(&mut self, kind: Kind, index: u64, bytes: Vec<u8>) {
+        self.unsynced.push(tile::full_path(&self.dir, kind, index));
         self.unsynced_partials
-            .retain(|(partial_kind, partial_index, _)| (*partial_kind, *partial_index) != (kind, index));
-        // A partial tile may go once the full tile is there (C2SP tlog-tiles); both come back from the journal after a crash.
-        tile::remove_partials(&self.dir, kind, index)
+            .retain(|(other_kind, other_index, _)| (*other_kind, *other_index) != (kind, index));
+        self.pending_bytes += bytes.len();
+        self.pending.push(PendingTile { kind, index, bytes });
+    }
+
+    /// How many bytes of full tiles nobody writes yet.
+    pub fn pending_bytes(&self) -> usize {
+        self.pending_bytes
+    }
+
+    /// Hands the pending tiles to a thread that writes them. Until the next call they are still read from memory, so the thread of the
+    /// call before must have ended.
+    pub fn take_pending(&mut self) -> Arc<Vec<PendingTile>> {
+        self.pending_bytes = 0;
+        self.in_flight = Arc::new(std::mem::take(&mut self.pending));
+        Arc::clone(&self.in_flight)
+    }
+
+    /// Writes the pending tiles now.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn write_pending(&mut self) -> Result<(), Error> {
+        write_tiles(&self.dir, &self.pending)?;
+        self.pending.clear();
+        self.pending_bytes = 0;
+        Ok(())
+    }
+
+    /// A full tile that may not be on disk yet.
+    fn in_memory(&self, kind: Kind, index: u64) -> Option<&[u8]> {
+        let mut tiles = self.pending.iter().chain(self.in_flight.iter());
+        tiles.find(|tile| (tile.kind, tile.index) == (kind, index)).map(|tile| tile.bytes.as_slice())
     }
 
     /// Writes the partial tiles that a checkpoint of `size` entries needs, as far as the full ones are not there.
@@ -169,6 +225,9 @@ impl Growth {
         if bundle == tile_index(self.len, 0) {
             return entry_of(&self.tail, position);
         }
+        if let Some(bytes) = self.in_memory(Kind::Entries, bundle) {
+            return entry_of(bytes, position);
+        }
         entry_of(&tile::read_bundle(&self.dir, bundle, TILE_WIDTH)?, position)
     }
 }
@@ -192,6 +251,13 @@ impl TileSource for Growth {
     fn tile(&self, level: u32, index: u64, width: usize) -> Result<Vec<Hash>, Error> {
         if index == tile_index(self.len, level) {
             let hashes = self.edge.level(level).get(..width).map(<[Hash]>::to_vec);
+            return hashes.ok_or_else(|| {
+                Error::Internal(format!("tile {level}/{index} has less than {width} hashes"))
+            });
+        }
+        if let Some(bytes) = self.in_memory(Kind::Hashes(level), index) {
+            let hashes =
+                bytes.as_chunks::<{ crate::hash::HASH_BYTES }>().0.get(..width).map(<[Hash]>::to_vec);
             return hashes.ok_or_else(|| {
                 Error::Internal(format!("tile {level}/{index} has less than {width} hashes"))
             });

@@ -16,6 +16,9 @@ use crate::journal::{self, FoundSegment, Segment};
 use crate::tile::{self, Kind};
 use crate::tree::TILE_WIDTH;
 
+/// How many files are synced at the same time.
+const SYNC_THREADS: usize = 16;
+
 /// The log's end with the segment to go on with, and segments whose tiles are not synced yet.
 pub struct Recovered {
     /// The end of the log.
@@ -63,6 +66,7 @@ pub fn recover(dir: &Path, origin: &str) -> Result<Recovered, Error> {
     let mut growth = Growth::from_full_tiles(dir, unsynced_from)?;
     for segment in &found {
         replay(segment, &mut growth)?;
+        growth.write_pending()?;
     }
     let covered = last.batches.last().map_or(last.start, |batch| batch.start + batch.leaves.len() as u64);
     let segment = if covered == growth.len() {
@@ -144,7 +148,8 @@ fn apply_bundle(
     };
     let mut leaves = Vec::with_capacity(width);
     leaf_hashes(entries.iter().copied(), &mut leaves);
-    growth.apply(&entries, &leaves)
+    growth.apply(&entries, &leaves)?;
+    growth.write_pending()
 }
 
 /// Makes files and the directories that name them durable. A partial tile that is gone meanwhile is passed over.
@@ -153,17 +158,18 @@ fn apply_bundle(
 /// [`Error::Io`]. The file that could not be synced is removed, because its pages may look clean in memory and yet be lost on disk;
 /// recovery then writes it again.
 pub fn sync_files(dir: &Path, paths: &[std::path::PathBuf]) -> Result<(), Error> {
+    // Syncs that wait at the same time share one commit of the file system, which is what each of them costs.
+    let share = paths.len().div_ceil(SYNC_THREADS).max(1);
+    std::thread::scope(|scope| {
+        let parts: Vec<_> = paths
+            .chunks(share)
+            .map(|part| scope.spawn(|| part.iter().try_for_each(|p| sync_file(p))))
+            .collect();
+        let ended = |_| Err(Error::Internal("a thread that syncs tiles ended early".into()));
+        parts.into_iter().try_for_each(|part| part.join().unwrap_or_else(ended))
+    })?;
     let mut directories = std::collections::BTreeSet::new();
     for path in paths {
-        let file = match std::fs::File::open(path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(Error::io(path, "opened for syncing", error)),
-        };
-        if let Err(error) = file.sync_all() {
-            let _ = std::fs::remove_file(path);
-            return Err(Error::io(path, "synced", error));
-        }
         let mut parent = path.parent();
         while let Some(directory) = parent.filter(|p| p.starts_with(dir) && !directories.contains(*p)) {
             directories.insert(directory.to_owned());
@@ -177,4 +183,16 @@ pub fn sync_files(dir: &Path, paths: &[std::path::PathBuf]) -> Result<(), Error>
         }
     }
     Ok(())
+}
+
+fn sync_file(path: &Path) -> Result<(), Error> {
+    let file = match std::fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Error::io(path, "opened for syncing", error)),
+    };
+    file.sync_all().map_err(|error| {
+        let _ = std::fs::remove_file(path);
+        Error::io(path, "synced", error)
+    })
 }

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use crate::checkpoint::{Checkpoint, SignedCheckpoint, SigningKey};
 use crate::entry::ENTRY_BYTES_MAX;
 use crate::error::Error;
-use crate::growth::{self, Growth};
+use crate::growth::{self, Growth, write_tiles};
 use crate::hash::{Hash, leaf_hashes};
 use crate::journal::{Segment, journal_dir};
 use crate::recover::{self, sync_files};
@@ -16,6 +16,10 @@ use crate::tile;
 
 /// The most bytes of entries that go into one journal batch; larger appends are cut, so that recovery reads bounded pieces.
 const BATCH_BYTES_MAX: usize = 8 << 20;
+
+/// So many bytes of full tiles are handed to the thread that writes them at a time. Creating two files for every 256 entries costs more
+/// than making the entries durable, so it happens beside the appends.
+const PENDING_BYTES_MAX: usize = 4 << 20;
 
 /// The log, open for writing. One process at a time.
 ///
@@ -28,8 +32,8 @@ pub struct Log {
     segment: Segment,
     /// Older segments that go with the next retirement; recovery may have found some.
     older: Vec<PathBuf>,
-    /// The retirement that runs beside the writer.
-    retirement: Option<JoinHandle<Result<(), Error>>>,
+    /// The thread that writes tiles and retires segments beside the appends; one at a time.
+    beside: Option<JoinHandle<Result<(), Error>>>,
     published: Option<SignedCheckpoint>,
     /// Why no more is written. What is in memory may be ahead of the disk then.
     stopped: Option<String>,
@@ -63,7 +67,7 @@ impl Log {
             growth: recovered.growth,
             segment: recovered.segment,
             older: recovered.older,
-            retirement: None,
+            beside: None,
             published,
             stopped: None,
             _lock: lock,
@@ -181,6 +185,9 @@ impl Log {
             if self.segment.is_full() {
                 self.retire_segment()?;
             }
+            if self.growth.pending_bytes() > PENDING_BYTES_MAX {
+                self.work_beside(Vec::new(), Vec::new())?;
+            }
             rest = later;
         }
         Ok(())
@@ -195,23 +202,32 @@ impl Log {
         }
         self.segment.sync()?;
         let segment = Segment::create(&self.dir, &self.origin, start, tail, leaves)?;
-        // Waiting here keeps the number of unsynced tiles bounded when the disk is slower than the caller.
-        self.finish_retirement()?;
         let mut segments = std::mem::take(&mut self.older);
         segments.push(std::mem::replace(&mut self.segment, segment).path().to_owned());
         let unsynced = self.growth.take_unsynced();
+        self.work_beside(unsynced, segments)
+    }
+
+    /// Lets a thread write the pending tiles, and then sync `unsynced` and remove the `segments` that held their entries.
+    fn work_beside(&mut self, unsynced: Vec<PathBuf>, segments: Vec<PathBuf>) -> Result<(), Error> {
+        // Waiting for the one before keeps memory bounded when the disk is slower than the caller.
+        self.join_beside()?;
+        let tiles = self.growth.take_pending();
         let dir = self.dir.clone();
-        let run = move || retire(&dir, &unsynced, &segments);
-        let builder = std::thread::Builder::new().name("ledger-sync".into());
-        self.retirement = Some(builder.spawn(run).map_err(|e| Error::io(&self.dir, "synced", e))?);
+        let run = move || {
+            write_tiles(&dir, &tiles)?;
+            if segments.is_empty() { Ok(()) } else { retire(&dir, &unsynced, &segments) }
+        };
+        let builder = std::thread::Builder::new().name("ledger-tiles".into());
+        self.beside = Some(builder.spawn(run).map_err(|e| Error::io(&self.dir, "written", e))?);
         Ok(())
     }
 
-    fn finish_retirement(&mut self) -> Result<(), Error> {
-        match self.retirement.take().map(JoinHandle::join) {
+    fn join_beside(&mut self) -> Result<(), Error> {
+        match self.beside.take().map(JoinHandle::join) {
             None => Ok(()),
             Some(Ok(result)) => result,
-            Some(Err(_)) => Err(Error::Internal("the thread that syncs tiles ended early".into())),
+            Some(Err(_)) => Err(Error::Internal("the thread that writes tiles ended early".into())),
         }
     }
 
@@ -252,7 +268,10 @@ impl Log {
         {
             return Ok(published.clone());
         }
-        self.growth.write_partials(size)?;
+        if let Err(error) = self.write_tiles_for(size) {
+            self.stopped = Some(error.to_string());
+            return Err(error);
+        }
         let checkpoint = Checkpoint {
             origin: self.origin.clone(),
             size,
@@ -268,6 +287,13 @@ impl Log {
         self.published = Some(signed.clone());
         tile::replace(&history_path(&self.dir, size), signed.text.as_bytes())?;
         Ok(signed)
+    }
+
+    /// Writes every tile that a reader of this size needs.
+    fn write_tiles_for(&mut self, size: u64) -> Result<(), Error> {
+        self.join_beside()?;
+        self.growth.write_pending()?;
+        self.growth.write_partials(size)
     }
 
     /// The bytes of one entry.
@@ -309,8 +335,9 @@ impl Log {
 
 impl Drop for Log {
     fn drop(&mut self) {
-        // A failed sync needs no word here: the segment is still there, and the next opening writes the tiles again.
-        let _ = self.finish_retirement();
+        // A failure needs no word here: the segment is still there, and the next opening writes the tiles again. The thread has to end
+        // before the lock goes, or it would work in a log that another process has opened.
+        let _ = self.join_beside();
     }
 }
 
