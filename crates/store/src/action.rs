@@ -23,7 +23,7 @@ use crate::{plan, policy};
 pub struct ActionRow {
     /// Its name.
     pub id: ActionId,
-    /// The plan that was asked for, or under which it was first begun.
+    /// Its plan.
     pub plan: PlanHash,
     /// Its place in that plan.
     pub seq: u64,
@@ -32,7 +32,7 @@ pub struct ActionRow {
     /// Where it stands.
     pub state: ActionState,
     /// How often it was sent since it was last approved.
-    pub attempts: u64,
+    pub attempts: u32,
     /// Not to be sent again before.
     pub next_attempt_at: Option<Timestamp>,
     /// When it was last sent.
@@ -41,8 +41,8 @@ pub struct ActionRow {
     pub read_back_at: Option<Timestamp>,
     /// The ledger entry of its final transition; `None` while it is not final.
     pub ledger_index: Option<u64>,
-    /// Of its last transition.
-    pub reason: String,
+    /// Of its last transition, where there was one.
+    pub reason: Option<String>,
 }
 
 type Row = (
@@ -56,7 +56,7 @@ type Row = (
     Option<i64>,
     Option<i64>,
     Option<i64>,
-    String,
+    Option<String>,
 );
 
 fn action_row(row: Row) -> Result<ActionRow> {
@@ -69,7 +69,7 @@ fn action_row(row: Row) -> Result<ActionRow> {
         seq: count(seq),
         item: from_json("an action", &item)?,
         state,
-        attempts: count(attempts),
+        attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
         next_attempt_at: next_attempt_at.map(instant).transpose()?,
         sent_at: sent_at.map(instant).transpose()?,
         read_back_at: read_back_at.map(instant).transpose()?,
@@ -81,9 +81,9 @@ fn action_row(row: Row) -> Result<ActionRow> {
 macro_rules! select_actions {
     ($rest:literal) => {
         concat!(
-            "SELECT action.id, plan_action.plan, plan_action.seq, action.item, action.state, action.attempts,
-                    action.next_attempt_at, action.sent_at, action.read_back_at, action.ledger_index, action.reason
-             FROM action JOIN plan_action ON plan_action.action = action.id ",
+            "SELECT action.id, action.plan, seq, item, state, attempts, next_attempt_at, sent_at, read_back_at,
+                    ledger_index, reason
+             FROM action JOIN plan ON plan.hash = action.plan ",
             $rest
         )
     };
@@ -149,10 +149,7 @@ impl Store {
             &mut tx,
             Row,
             select_actions!(
-                "AND plan_action.plan = action.plan
-                 JOIN plan ON plan.hash = action.plan
-                 WHERE action.state IN ('approved', 'sent', 'acknowledged', 'contradicted')
-                 ORDER BY plan.id, plan_action.seq"
+                "WHERE state IN ('approved', 'sent', 'acknowledged', 'contradicted') ORDER BY plan.id, seq"
             )
         )?;
         rows.into_iter().map(action_row).collect()
@@ -186,9 +183,7 @@ impl Store {
             &mut tx,
             Row,
             select_actions!(
-                "AND plan_action.plan = action.plan
-                 JOIN plan ON plan.hash = action.plan
-                 WHERE action.state = 'stuck' ORDER BY plan.id, plan_action.seq"
+                "WHERE state = 'stuck' ORDER BY plan.id, seq"
             )
         )?;
         rows.into_iter().map(action_row).collect()
@@ -199,7 +194,7 @@ async fn read_plan(tx: &mut Tx, plan: &PlanHash) -> Result<Vec<ActionRow>> {
     let rows = fetch_all!(
         tx,
         Row,
-        select_actions!("WHERE plan_action.plan = $1 ORDER BY plan_action.seq"),
+        select_actions!("WHERE action.plan = $1 ORDER BY seq"),
         plan.as_str()
     )?;
     rows.into_iter().map(action_row).collect()
@@ -235,23 +230,14 @@ async fn check_state(tx: &mut Tx, plan: &Plan) -> Result<()> {
 
 async fn insert_actions(tx: &mut Tx, plan: &Plan) -> Result<()> {
     let mut actions = Vec::with_capacity(plan.items.len());
-    let mut places = Vec::with_capacity(plan.items.len());
     for (seq, item) in plan.items.iter().enumerate() {
-        actions.push((item.id.as_str(), to_json("an action", item)?));
-        places.push((seq, item.id.as_str()));
+        actions.push((item.id.as_str(), seq, to_json("an action", item)?));
     }
     execute_rows!(
         tx,
         &actions,
-        "INSERT INTO action (id, plan, state, attempts, reason, item)
-         SELECT value->>0, $2, 'planned', 0, '', value->>1 FROM ",
-        " WHERE true ON CONFLICT (id) DO NOTHING",
-        plan.hash.as_str()
-    )?;
-    execute_rows!(
-        tx,
-        &places,
-        "INSERT INTO plan_action (plan, seq, action) SELECT $2, CAST(value->>0 AS BIGINT), value->>1 FROM ",
+        "INSERT INTO action (plan, id, seq, state, attempts, item)
+         SELECT $2, value->>0, CAST(value->>1 AS BIGINT), 'planned', 0, value->>2 FROM ",
         "",
         plan.hash.as_str()
     )?;
@@ -305,7 +291,7 @@ async fn approve(tx: &mut Tx, plan: &Plan, now: Timestamp) -> Result<()> {
     const REASON: &str = "applied by a person or by policy; no guard holds it";
     let events = planned
         .iter()
-        .map(|row| transition_event(&row.item, &row.plan, ActionState::Planned, ActionState::Approved, REASON))
+        .map(|row| transition_event(&row.item, &row.plan, ActionState::Planned, ActionState::Approved, Some(REASON)))
         .collect();
     let first = ledger::append(tx, events, now).await?;
     let rows: Vec<(&str, i64)> =
@@ -314,16 +300,17 @@ async fn approve(tx: &mut Tx, plan: &Plan, now: Timestamp) -> Result<()> {
         tx,
         &rows,
         "UPDATE action SET state = 'approved', reason = $2, ledger_index = CAST(list.value->>1 AS BIGINT) FROM ",
-        " WHERE action.id = list.value->>0",
-        REASON
+        " WHERE action.plan = $3 AND action.id = list.value->>0",
+        REASON,
+        plan.hash.as_str()
     )?;
     execute_rows!(
         tx,
         &rows,
-        "INSERT INTO action_transition (action, seq, from_state, to_state, at, reason, detail, ledger_index)
-         SELECT value->>0, (SELECT COALESCE(MAX(seq) + 1, 0) FROM action_transition WHERE action = value->>0),
-                'planned', 'approved', $2, $3, 'null', CAST(value->>1 AS BIGINT) FROM ",
+        "INSERT INTO action_transition (plan, action, seq, from_state, to_state, at, reason, detail, ledger_index)
+         SELECT $2, value->>0, 0, 'planned', 'approved', $3, $4, 'null', CAST(value->>1 AS BIGINT) FROM ",
         "",
+        plan.hash.as_str(),
         micros(now),
         REASON
     )?;

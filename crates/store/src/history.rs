@@ -89,7 +89,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Database`].
-    pub async fn epochs(&self, system: &SystemName, limit: u64) -> Result<Vec<EpochSummary>> {
+    pub async fn epochs(&self, system: &SystemName, limit: usize) -> Result<Vec<EpochSummary>> {
         let mut tx = self.db.read().await?;
         let rows = fetch_all!(
             &mut tx,
@@ -98,7 +98,7 @@ impl Store {
              FROM epoch JOIN system ON system.id = epoch.system
              WHERE system.name = $1 AND kind = 'enumeration' ORDER BY epoch.id DESC LIMIT $2",
             system.as_str(),
-            stored(limit)
+            stored(limit as u64)
         )?;
         rows.into_iter().map(summary).collect()
     }

@@ -108,14 +108,14 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] where an entry is missing.
-    pub async fn ledger_entries(&self, from: u64, limit: u64) -> Result<Vec<(u64, Vec<u8>)>> {
+    pub async fn ledger_entries(&self, from: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>> {
         let mut tx = self.db.read().await?;
         let rows = fetch_all!(
             &mut tx,
             (i64, Vec<u8>),
             "SELECT entry_index, bytes FROM ledger_entry WHERE entry_index >= $1 ORDER BY entry_index LIMIT $2",
             stored(from),
-            stored(limit)
+            stored(limit as u64)
         )?;
         let mut entries = Vec::with_capacity(rows.len());
         for (expected, (index, bytes)) in (from..).zip(rows) {

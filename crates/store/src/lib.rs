@@ -10,7 +10,7 @@ mod db;
 mod dictionary;
 mod diff;
 mod epoch;
-mod error;
+pub mod error;
 mod finish;
 mod history;
 mod ledger;

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use leasehold_model::event::EventKind;
-use leasehold_model::id::PlanHash;
 use leasehold_model::plan::Plan;
 use serde_json::json;
 
@@ -61,13 +60,13 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::AmbiguousPlan`] where there are several.
-    pub async fn plan(&self, prefix: &PlanHash) -> Result<Option<Plan>> {
+    pub async fn plan(&self, prefix: &str) -> Result<Option<Plan>> {
         let mut tx = self.db.read().await?;
         let rows = fetch_all!(
             &mut tx,
             (String,),
             "SELECT body FROM plan WHERE substr(hash, 1, length($1)) = $1 LIMIT 2",
-            prefix.as_str()
+            prefix
         )?;
         match &rows[..] {
             [] => Ok(None),

@@ -20,29 +20,29 @@ use crate::ledger::Event;
 #[allow(missing_docs)] // The fields are the same throughout: where, who, what.
 pub enum ObservedEffect {
     /// The account does not hold the entitlement directly.
-    GrantAbsent { system: SystemName, account_key: AccountKey, entitlement: EntitlementName },
+    GrantAbsent { system: SystemName, account: AccountKey, entitlement: EntitlementName },
     /// The account holds the entitlement directly.
-    GrantPresent { system: SystemName, account_key: AccountKey, entitlement: EntitlementName },
+    GrantPresent { system: SystemName, account: AccountKey, entitlement: EntitlementName },
     /// The account's log-ins are stopped.
-    AccountDisabled { system: SystemName, account_key: AccountKey },
+    AccountDisabled { system: SystemName, account: AccountKey },
     /// The account can log in.
-    AccountEnabled { system: SystemName, account_key: AccountKey },
+    AccountEnabled { system: SystemName, account: AccountKey },
     /// The account is not there, so it holds nothing.
-    AccountAbsent { system: SystemName, account_key: AccountKey },
+    AccountAbsent { system: SystemName, account: AccountKey },
 }
 
 impl ObservedEffect {
     fn parts(&self) -> (&SystemName, &AccountKey, Option<&EntitlementName>, &'static str) {
         match self {
-            Self::GrantAbsent { system, account_key, entitlement } => {
-                (system, account_key, Some(entitlement), "grant_absent")
+            Self::GrantAbsent { system, account, entitlement } => {
+                (system, account, Some(entitlement), "grant_absent")
             }
-            Self::GrantPresent { system, account_key, entitlement } => {
-                (system, account_key, Some(entitlement), "grant_present")
+            Self::GrantPresent { system, account, entitlement } => {
+                (system, account, Some(entitlement), "grant_present")
             }
-            Self::AccountDisabled { system, account_key } => (system, account_key, None, "account_disabled"),
-            Self::AccountEnabled { system, account_key } => (system, account_key, None, "account_enabled"),
-            Self::AccountAbsent { system, account_key } => (system, account_key, None, "account_absent"),
+            Self::AccountDisabled { system, account } => (system, account, None, "account_disabled"),
+            Self::AccountEnabled { system, account } => (system, account, None, "account_enabled"),
+            Self::AccountAbsent { system, account } => (system, account, None, "account_absent"),
         }
     }
 }

@@ -18,6 +18,8 @@ use crate::store::Store;
 /// One step of one action.
 #[derive(Debug, Clone)]
 pub struct Transition {
+    /// Of which plan.
+    pub plan: PlanHash,
     /// Which action.
     pub action: ActionId,
     /// Where the caller believes that it stands.
@@ -27,7 +29,7 @@ pub struct Transition {
     /// When. For `Verified` and `Contradicted`: when the target was read.
     pub at: Timestamp,
     /// Why, for people. The ledger's entry holds it without the names of account and identity.
-    pub reason: String,
+    pub reason: Option<String>,
     /// What the connector said. Stays in the journal; the ledger does not hold it.
     pub detail: Value,
     /// Not to be sent again before.
@@ -61,7 +63,7 @@ pub struct TransitionRow {
     /// When.
     pub at: Timestamp,
     /// Why.
-    pub reason: String,
+    pub reason: Option<String>,
     /// What the connector said.
     pub detail: Value,
     /// The entry that records it.
@@ -75,8 +77,9 @@ impl Store {
     /// [`StoreError::Transition`] where the states cannot follow each other, [`StoreError::ReadBackTooOld`] for a
     /// verification from before the sending (law 2), [`StoreError::UnknownAction`].
     pub async fn transition(&self, transition: &Transition) -> Result<TransitionOutcome> {
-        let Transition { action, from, to, at, detail, next_attempt_at, observed, .. } = transition;
-        let reason = &*without_nul(&transition.reason);
+        let Transition { plan, action, from, to, at, detail, next_attempt_at, observed, .. } = transition;
+        let reason = transition.reason.as_deref().map(without_nul);
+        let reason = reason.as_deref();
         if !from.may_become(*to) {
             return Err(StoreError::Transition { action: action.clone(), from: *from, to: *to });
         }
@@ -84,11 +87,12 @@ impl Store {
         ledger::lock(&mut tx).await?;
         let row = fetch_optional!(
             &mut tx,
-            (String, String, Option<i64>, String),
-            "SELECT plan, state, sent_at, item FROM action WHERE id = $1",
+            (String, Option<i64>, String),
+            "SELECT state, sent_at, item FROM action WHERE plan = $1 AND id = $2",
+            plan.as_str(),
             action.as_str()
         )?;
-        let (plan, state, sent_at, item) = row.ok_or_else(|| StoreError::UnknownAction { action: action.clone() })?;
+        let (state, sent_at, item) = row.ok_or_else(|| StoreError::UnknownAction { action: action.clone() })?;
         let actual = parse_state(action, &state)?;
         if actual != *from {
             return Ok(TransitionOutcome::Moved { actual });
@@ -101,7 +105,7 @@ impl Store {
         // Only what we asked for and what takes access away was ended by us; the rest went out of band.
         let ended_by_us = item.verb.takes_away() && sent_at.is_some();
         let mut events = read_back::apply(&mut tx, action, ended_by_us, observed, *at).await?;
-        events.push(transition_event(&item, &PlanHash(plan), *from, *to, reason));
+        events.push(transition_event(&item, plan, *from, *to, reason));
         let entries = events.len() as u64;
         let ledger_index = ledger::append(&mut tx, events, *at).await? + entries - 1;
 
@@ -114,7 +118,7 @@ impl Store {
             "UPDATE action SET state = $1, reason = $2, next_attempt_at = $3, ledger_index = $4,
                  sent_at = COALESCE($5, sent_at), read_back_at = COALESCE($6, read_back_at),
                  attempts = CASE WHEN $7 = 1 THEN 0 ELSE attempts + $8 END
-             WHERE id = $9 AND state = $10",
+             WHERE plan = $9 AND id = $10 AND state = $11",
             to.as_str(),
             reason,
             next_attempt_at.map(micros),
@@ -123,13 +127,16 @@ impl Store {
             read_back.then(|| micros(*at)),
             i64::from(again),
             i64::from(sent),
+            plan.as_str(),
             action.as_str(),
             from.as_str()
         )?;
         execute!(
             &mut tx,
-            "INSERT INTO action_transition (action, seq, from_state, to_state, at, reason, detail, ledger_index)
-             SELECT $1, COALESCE(MAX(seq) + 1, 0), $2, $3, $4, $5, $6, $7 FROM action_transition WHERE action = $1",
+            "INSERT INTO action_transition (plan, action, seq, from_state, to_state, at, reason, detail, ledger_index)
+             SELECT $1, $2, COALESCE(MAX(seq) + 1, 0), $3, $4, $5, $6, $7, $8 FROM action_transition
+             WHERE plan = $1 AND action = $2",
+            plan.as_str(),
             action.as_str(),
             from.as_str(),
             to.as_str(),
@@ -146,13 +153,14 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] where one does not read back.
-    pub async fn transitions(&self, action: &ActionId) -> Result<Vec<TransitionRow>> {
+    pub async fn transitions(&self, plan: &PlanHash, action: &ActionId) -> Result<Vec<TransitionRow>> {
         let mut tx = self.db.read().await?;
         let rows = fetch_all!(
             &mut tx,
-            (String, String, i64, String, String, i64),
+            (String, String, i64, Option<String>, String, i64),
             "SELECT from_state, to_state, at, reason, detail, ledger_index FROM action_transition
-             WHERE action = $1 ORDER BY seq",
+             WHERE plan = $1 AND action = $2 ORDER BY seq",
+            plan.as_str(),
             action.as_str()
         )?;
         rows.into_iter()
@@ -181,7 +189,7 @@ pub(crate) fn transition_event(
     plan: &PlanHash,
     from: ActionState,
     to: ActionState,
-    reason: &str,
+    reason: Option<&str>,
 ) -> Event {
     let mut personal = BTreeMap::from([
         ("account".to_owned(), item.account.clone()),
@@ -201,7 +209,7 @@ pub(crate) fn transition_event(
             "system": item.system,
             "from": from,
             "to": to,
-            "reason": ledger::shortened(&without_names(reason, &personal)),
+            "reason": reason.map(|reason| ledger::shortened(&without_names(reason, &personal))),
         }),
         personal,
     }

@@ -166,39 +166,34 @@ CREATE TABLE guard_override (
     PRIMARY KEY (plan, guard)
 );
 
+-- Two plans from the same state name the same action alike; each has its own life of it.
 CREATE TABLE action (
-    id              TEXT   NOT NULL PRIMARY KEY,
-    -- The plan under which it was first begun.
     plan            TEXT   NOT NULL,
+    id              TEXT   NOT NULL,
+    seq             BIGINT NOT NULL,
     state           TEXT   NOT NULL,
     attempts        BIGINT NOT NULL,
     next_attempt_at BIGINT,
     sent_at         BIGINT,
     read_back_at    BIGINT,
     ledger_index    BIGINT,
-    reason          TEXT   NOT NULL,
-    item            TEXT   NOT NULL
+    reason          TEXT,
+    item            TEXT   NOT NULL,
+    PRIMARY KEY (plan, id)
 );
-CREATE INDEX action_open ON action (state) WHERE state NOT IN ('verified', 'unverifiable', 'void');
-
--- Two plans from the same state name the same action alike; it is one action with one life.
-CREATE TABLE plan_action (
-    plan   TEXT   NOT NULL,
-    seq    BIGINT NOT NULL,
-    action TEXT   NOT NULL,
-    PRIMARY KEY (plan, seq)
-);
+CREATE INDEX action_unfinished ON action (state) WHERE state NOT IN ('verified', 'unverifiable', 'void');
 
 CREATE TABLE action_transition (
+    plan         TEXT   NOT NULL,
     action       TEXT   NOT NULL,
     seq          BIGINT NOT NULL,
     from_state   TEXT   NOT NULL,
     to_state     TEXT   NOT NULL,
     at           BIGINT NOT NULL,
-    reason       TEXT   NOT NULL,
+    reason       TEXT,
     detail       TEXT   NOT NULL,
     ledger_index BIGINT NOT NULL,
-    PRIMARY KEY (action, seq)
+    PRIMARY KEY (plan, action, seq)
 );
 
 CREATE TABLE ledger_entry (
