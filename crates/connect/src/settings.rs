@@ -115,6 +115,21 @@ impl Settings {
         }
     }
 
+    /// A share between 0 and 1.
+    ///
+    /// # Errors
+    /// Where the value is no number or outside the bounds.
+    pub fn share_or(&mut self, key: &str, default: f64) -> Result<f64, ConnectError> {
+        let share = match self.value(key) {
+            None => return Ok(default),
+            Some(Value::Float(value)) => value,
+            Some(Value::Integer(value)) => value as f64,
+            Some(other) => return Err(self.wrong_type(key, "a number between 0 and 1", &other)),
+        };
+        let inside = (0.0..=1.0).contains(&share);
+        inside.then_some(share).ok_or_else(|| self.error(key, format!("{share} is outside 0 to 1")))
+    }
+
     /// A list of texts; one text stands for a list of one.
     ///
     /// # Errors

@@ -135,10 +135,10 @@ impl Company {
             }
             self.plant_grants(DriftKind::Leaver, &system, &account, Some(key));
         }
-        if number % 2 == 1 {
-            if let Some((cloud, account)) = self.add_key(key, "role/viewer", 120) {
-                self.plant_grants(DriftKind::Leaver, &cloud, &account, Some(key));
-            }
+        if number % 2 == 1
+            && let Some((cloud, account)) = self.add_key(key, "role/viewer", 120)
+        {
+            self.plant_grants(DriftKind::Leaver, &cloud, &account, Some(key));
         }
     }
 

@@ -1,0 +1,171 @@
+//! The authoritative people feed: one identity a row.
+
+use std::collections::BTreeMap;
+
+use leasehold_model::fact::Fact;
+use leasehold_model::id::IdentityKey;
+use leasehold_model::identity::{Identity, IdentityKind, LifecycleState};
+
+use super::date::{Dates, Edge};
+use super::intern::Interner;
+use super::output::Output;
+use super::source::FileSource;
+use super::table::{Failure, Table, Tally, text};
+use crate::error::ConnectError;
+
+/// Our names of the columns that are more than attributes, and of those that people expect.
+pub const COLUMNS: &[&str] = &[
+    "email",
+    "employee_number",
+    "given_name",
+    "family_name",
+    "title",
+    "department",
+    "location",
+    "manager",
+    "owner",
+    "kind",
+    "status",
+    "start_date",
+    "end_date",
+];
+
+struct Layout {
+    key: usize,
+    kind: Option<usize>,
+    status: Option<usize>,
+    start: Option<usize>,
+    end: Option<usize>,
+    manager: Option<usize>,
+    owner: Option<usize>,
+    /// The key's own column is an attribute too: correlation looks for `email`.
+    attributes: Vec<(usize, String)>,
+}
+
+/// Whether the feed has the columns that it must have.
+///
+/// # Errors
+/// Naming the first that is missing.
+pub fn check(table: &Table, key: &str) -> Result<(), ConnectError> {
+    layout(table, key).map(|_| ())
+}
+
+fn layout(table: &Table, key: &str) -> Result<Layout, ConnectError> {
+    let mut layout = Layout {
+        key: table.required(key)?,
+        kind: table.column("kind")?,
+        status: table.column("status")?,
+        start: table.column("start_date")?,
+        end: table.column("end_date")?,
+        manager: table.column("manager")?,
+        owner: table.column("owner")?,
+        attributes: Vec::new(),
+    };
+    for ours in COLUMNS {
+        table.column(ours)?;
+    }
+    let used = [layout.kind, layout.status, layout.start, layout.end, layout.manager, layout.owner];
+    layout.attributes = table.attributes(&used);
+    Ok(layout)
+}
+
+/// Reads the whole feed.
+///
+/// # Errors
+/// Where it cannot be opened or read on.
+pub fn read(system: &str, source: &FileSource, key: &str, output: &mut Output) -> Result<Tally, Failure> {
+    let mut table = Table::open(system, source).map_err(Failure::Broken)?;
+    let layout = layout(&table, key).map_err(Failure::Broken)?;
+    let mut seen = Interner::new(true);
+    let mut first_lines: Vec<u64> = Vec::new();
+    while table.advance(output)? {
+        let row = table.row();
+        let line = row.line;
+        let found = row.field(layout.key);
+        if found.is_empty() {
+            table
+                .unusable(output, &format!("has no `{key}`; it is the primary key and must not be empty"))?;
+            continue;
+        }
+        let Some((number, new)) = seen.intern(found) else {
+            table.unusable(output, "comes after more keys than can be numbered")?;
+            continue;
+        };
+        if !new {
+            let first = first_lines.get(number as usize).copied().unwrap_or_default();
+            let message =
+                format!("`{}` is there already on line {first}; remove one", String::from_utf8_lossy(found));
+            table.bad(output, line, &message)?;
+            continue;
+        }
+        first_lines.push(line);
+        match identity(&row, &layout, &source.format.dates) {
+            Ok((identity, mended)) => {
+                for message in mended {
+                    table.bad(output, line, &message)?;
+                }
+                output.push(Fact::Identity(identity))?;
+            }
+            Err(message) => table.unusable(output, &message)?,
+        }
+    }
+    Ok(table.tally)
+}
+
+/// An identity, and what of its row could not be read. A row that names somebody proves that somebody is there, so
+/// one bad value must not make a leaver of them: the value is left out and listed.
+fn identity(
+    row: &super::rows::Row<'_>,
+    layout: &Layout,
+    dates: &Dates,
+) -> Result<(Identity, Vec<String>), String> {
+    let mut mended = Vec::new();
+    let key = text(row.field(layout.key))?;
+    let mut optional = |column: Option<usize>| -> &str {
+        column.map_or("", |index| {
+            text(row.field(index)).unwrap_or_else(|message| {
+                mended.push(message);
+                ""
+            })
+        })
+    };
+    let (kind, status) = (optional(layout.kind), optional(layout.status));
+    let (start, end) = (optional(layout.start), optional(layout.end));
+    let (manager, owner) = (optional(layout.manager), optional(layout.owner));
+    let mut attributes = BTreeMap::new();
+    for (index, name) in &layout.attributes {
+        let value = optional(Some(*index));
+        if !value.is_empty() {
+            attributes.insert(name.clone(), value.to_owned());
+        }
+    }
+    let kind = IdentityKind::parse(kind).unwrap_or_else(|| {
+        mended.push(format!(
+            "kind `{kind}` is not known and taken for a person; known are person, service, workload, agent"
+        ));
+        IdentityKind::Person
+    });
+    let state = LifecycleState::parse(status).unwrap_or_else(|| {
+        mended.push(format!(
+            "status `{status}` is not known and taken as active; known are active, leaving, left, on_leave, suspended, pre_hire, returned"
+        ));
+        LifecycleState::Active
+    });
+    let mut date = |value: &str, edge: Edge| {
+        dates.read(value, edge).unwrap_or_else(|message| {
+            mended.push(message);
+            None
+        })
+    };
+    let identity = Identity {
+        key: IdentityKey::from(key),
+        kind,
+        state,
+        start: date(start, Edge::Start),
+        end: date(end, Edge::End),
+        manager: (!manager.is_empty()).then(|| IdentityKey::from(manager)),
+        owner: (!owner.is_empty()).then(|| IdentityKey::from(owner)),
+        attributes,
+    };
+    Ok((identity, mended))
+}
