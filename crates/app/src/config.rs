@@ -57,10 +57,13 @@ impl Config {
             let span = error.span().unwrap_or(0..0);
             complaint(path, &text, &span, error.message(), "")
         })?;
-        let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
-        let values: toml::Table = toml::from_str(&text).map_err(|error| {
-            complaint(path, &text, &error.span().unwrap_or(0..0), error.message(), "")
-        })?;
+        let folder = path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty())
+            .unwrap_or(Path::new("."))
+            .to_owned();
+        let values: toml::Table = toml::from_str(&text)
+            .map_err(|error| complaint(path, &text, &error.span().unwrap_or(0..0), error.message(), ""))?;
         let mut config = Self {
             path: path.to_owned(),
             store_url: "sqlite:leasehold.db".to_owned(),
@@ -94,9 +97,14 @@ impl Config {
                 }
                 ("store", toml::Value::Table(table)) => self.section(name, table, &["url"])?,
                 ("policy", toml::Value::Table(table)) => self.section(name, table, &["path"])?,
-                ("ledger", toml::Value::Table(table)) => self.section(name, table, &["path", "origin", "key"])?,
+                ("ledger", toml::Value::Table(table)) => {
+                    self.section(name, table, &["path", "origin", "key"])?
+                }
                 _ => {
-                    let help = format!("tables are [store], [policy], [ledger] and [system.NAME]{}", did_you_mean(name, &["store", "policy", "ledger", "system"]));
+                    let help = format!(
+                        "tables are [store], [policy], [ledger] and [system.NAME]{}",
+                        did_you_mean(name, &["store", "policy", "ledger", "system"])
+                    );
                     return Err(self.complain(&[name], &format!("`{name}` is not known here"), &help));
                 }
             }
@@ -112,7 +120,11 @@ impl Config {
                 return Err(self.complain(&[name, key], &message, ""));
             }
             let Some(text) = value.as_str() else {
-                return Err(self.complain(&[name, key], "a text is wanted here", "put it into double quotes"));
+                return Err(self.complain(
+                    &[name, key],
+                    "a text is wanted here",
+                    "put it into double quotes",
+                ));
             };
             match (name, key.as_str()) {
                 ("store", "url") => self.store_url = text.to_owned(),
@@ -183,7 +195,13 @@ impl Config {
             None => return Ok(Vec::new()),
             Some(toml::Value::String(text)) => vec![toml::Value::String(text)],
             Some(toml::Value::Array(texts)) => texts,
-            Some(_) => return Err(self.complain(&place, "a list of rules is wanted here", "write `correlate = [\"mail = email\"]`")),
+            Some(_) => {
+                return Err(self.complain(
+                    &place,
+                    "a list of rules is wanted here",
+                    "write `correlate = [\"mail = email\"]`",
+                ));
+            }
         };
         let rule = |text: &toml::Value| {
             CorrelationRule::parse(text.as_str().unwrap_or_default())

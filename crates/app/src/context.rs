@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use jiff::Timestamp;
 use leasehold_ledger::checkpoint::SigningKey;
-use leasehold_model::clock::{Clock as _, SystemClock};
+use leasehold_model::clock::SystemClock;
 use leasehold_model::id::SystemName;
 use leasehold_reconcile::pace::SharedPace;
 use leasehold_reconcile::stages::decide::Loaded;
@@ -99,7 +99,8 @@ impl Context {
 /// Where the file cannot be read or written.
 pub fn signing_key(path: &Path, origin: &str) -> anyhow::Result<SigningKey> {
     if path.exists() {
-        return SigningKey::load(path).with_context(|| format!("the ledger's key {} cannot be used", path.display()));
+        return SigningKey::load(path)
+            .with_context(|| format!("the ledger's key {} cannot be used", path.display()));
     }
     let key = SigningKey::generate(origin)?;
     key.save(path).with_context(|| format!("cannot write the ledger's key {}", path.display()))?;
@@ -119,6 +120,7 @@ pub fn actor() -> String {
 /// # Errors
 /// Where it is neither.
 pub fn parse_at(text: &str) -> Result<Timestamp, String> {
-    leasehold_decide::policy::read::parse_when(text)
-        .ok_or_else(|| "write an instant (2026-03-31T18:00:00Z) or a date (2026-03-31: its end, UTC)".to_owned())
+    leasehold_decide::policy::read::parse_when(text).ok_or_else(|| {
+        "write an instant (2026-03-31T18:00:00Z) or a date (2026-03-31: its end, UTC)".to_owned()
+    })
 }

@@ -38,7 +38,14 @@ pub fn report(error: &anyhow::Error) {
 }
 
 /// One complaint about a person's file, rendered with its line and a caret.
-pub fn render(severity: Severity, file: &str, text: &str, span: &Range<usize>, message: &str, help: &str) -> String {
+pub fn render(
+    severity: Severity,
+    file: &str,
+    text: &str,
+    span: &Range<usize>,
+    message: &str,
+    help: &str,
+) -> String {
     let severity = match severity {
         Severity::Warning => miette::Severity::Warning,
         Severity::Error => miette::Severity::Error,
@@ -63,14 +70,25 @@ pub fn render(severity: Severity, file: &str, text: &str, span: &Range<usize>, m
 }
 
 /// All complaints about policy files, rendered one below the other.
-pub fn render_policy(folder: &std::path::Path, files: &BTreeMap<String, String>, all: &[Diagnostic]) -> String {
+pub fn render_policy(
+    folder: &std::path::Path,
+    files: &BTreeMap<String, String>,
+    all: &[Diagnostic],
+) -> String {
     let mut rendered = String::new();
     for diagnostic in all {
         let text = files.get(&diagnostic.file).map_or("", String::as_str);
         let shown = folder.join(&diagnostic.file);
         let shown = shown.to_string_lossy();
         let place = format!("{shown}:{}", line_of(text, diagnostic.span.start));
-        let one = render(diagnostic.severity, &place, text, &diagnostic.span, &diagnostic.message, &diagnostic.help);
+        let one = render(
+            diagnostic.severity,
+            &place,
+            text,
+            &diagnostic.span,
+            &diagnostic.message,
+            &diagnostic.help,
+        );
         rendered.push_str(&one);
     }
     rendered

@@ -23,7 +23,8 @@ pub enum Outcome {
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = commands::Arguments::parse();
-    let filter = tracing_subscriber::EnvFilter::try_from_env("LEASEHOLD_LOG").unwrap_or_else(|_| "warn".into());
+    let filter =
+        tracing_subscriber::EnvFilter::try_from_env("LEASEHOLD_LOG").unwrap_or_else(|_| "warn".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     // One provider for every TLS connection of the process; a second install would be a mistake in this function.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -32,7 +33,10 @@ async fn main() -> ExitCode {
         Ok(Outcome::Outstanding) => ExitCode::from(2),
         Err(error) => {
             // A reader that went away (`| head`) is not worth a message.
-            if error.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe) {
+            if error
+                .downcast_ref::<std::io::Error>()
+                .is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+            {
                 return ExitCode::SUCCESS;
             }
             diagnostic::report(&error);

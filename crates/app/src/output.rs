@@ -67,9 +67,13 @@ pub fn json(document: &impl Serialize) -> anyhow::Result<()> {
 /// A table with a heading row. On a terminal it is fitted to the width; elsewhere nothing is wrapped.
 pub fn table(heading: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
+    table.load_style(presets::NOTHING);
     let terminal = std::io::stdout().is_terminal();
-    table.set_content_arrangement(if terminal { ContentArrangement::Dynamic } else { ContentArrangement::Disabled });
+    table.set_content_arrangement(if terminal {
+        ContentArrangement::Dynamic
+    } else {
+        ContentArrangement::Disabled
+    });
     table.set_header(heading.iter().map(|name| toned(name.to_uppercase(), Tone::Quiet)));
     table
 }

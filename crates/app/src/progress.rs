@@ -15,7 +15,11 @@ impl Progress {
     pub fn new(title: impl Into<String>) -> Self {
         let bar = ProgressBar::no_length();
         let watched = std::io::stderr().is_terminal();
-        bar.set_draw_target(if watched { ProgressDrawTarget::stderr_with_hz(8) } else { ProgressDrawTarget::hidden() });
+        bar.set_draw_target(if watched {
+            ProgressDrawTarget::stderr_with_hz(8)
+        } else {
+            ProgressDrawTarget::hidden()
+        });
         if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix} {msg} {elapsed}") {
             bar.set_style(style);
         }
@@ -33,7 +37,8 @@ impl Progress {
 
     /// Facts so far, with the connector's own measure where it has a total.
     pub fn facts(&self, facts: u64, done: u64, total: Option<u64>) {
-        let share = total.filter(|total| *total > 0).map(|total| format!(" ({} %)", done.min(total) * 100 / total));
+        let share =
+            total.filter(|total| *total > 0).map(|total| format!(" ({} %)", done.min(total) * 100 / total));
         self.say(format!("{facts} facts{}", share.unwrap_or_default()));
     }
 }

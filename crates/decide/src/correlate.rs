@@ -7,7 +7,9 @@ use leasehold_model::identity::Identity;
 
 /// Why a rule's text was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not a correlation rule: {why}; write for example `mail = email`, `login = email.local` or `login ~ \"adm-{{}}\" = email.local`")]
+#[error(
+    "`{text}` is not a correlation rule: {why}; write for example `mail = email`, `login = email.local` or `login ~ \"adm-{{}}\" = email.local`"
+)]
 pub struct RuleError {
     text: String,
     why: &'static str,
@@ -80,7 +82,8 @@ impl Operand {
             None => (text, Transform::Whole),
             Some((attribute, transform)) => (attribute, Transform::parse(transform)?),
         };
-        let well_formed = !attribute.is_empty() && attribute.chars().all(|c| c.is_alphanumeric() || "_-".contains(c));
+        let well_formed =
+            !attribute.is_empty() && attribute.chars().all(|c| c.is_alphanumeric() || "_-".contains(c));
         well_formed.then(|| Self { attribute: attribute.to_owned(), transform, around })
     }
 
@@ -109,8 +112,10 @@ impl CorrelationRule {
     pub fn parse(text: &str) -> Result<Self, RuleError> {
         let refused = |why| RuleError { text: text.to_owned(), why };
         let (account, identity) = text.rsplit_once('=').ok_or_else(|| refused("it has no `=`"))?;
-        let account = Operand::parse(account).ok_or_else(|| refused("the side of the account is not understood"))?;
-        let identity = Operand::parse(identity).ok_or_else(|| refused("the side of the identity is not understood"))?;
+        let account =
+            Operand::parse(account).ok_or_else(|| refused("the side of the account is not understood"))?;
+        let identity =
+            Operand::parse(identity).ok_or_else(|| refused("the side of the identity is not understood"))?;
         Ok(Self { text: text.to_owned(), account, identity })
     }
 
@@ -197,13 +202,18 @@ mod tests {
             end: None,
             manager: None,
             owner: None,
-            attributes: [("email", key), ("employee_number", number)].map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+            attributes: [("email", key), ("employee_number", number)]
+                .map(|(k, v)| (k.to_owned(), v.to_owned()))
+                .into(),
         }
     }
 
     fn outcome(rules: &[&str], account: &Account) -> String {
-        let identities =
-            [person("dana@example.com", "0017"), person("lee@example.com", "18"), person("lee@other.example", "19")];
+        let identities = [
+            person("dana@example.com", "0017"),
+            person("lee@example.com", "18"),
+            person("lee@other.example", "19"),
+        ];
         let rules: Vec<_> = rules.iter().map(|rule| CorrelationRule::parse(rule).unwrap()).collect();
         match Correlator::new(&rules, &identities).correlate(account) {
             Correlation::To { identity, by } => format!("{} by {by}", identities[identity as usize].key),
@@ -218,20 +228,30 @@ mod tests {
             attributes: attributes.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
             ..Account::new(login, login)
         };
-        let all = ["mail.mail = email", "employeeNumber.number = employee_number.number", "login = email.local"];
+        let all =
+            ["mail.mail = email", "employeeNumber.number = employee_number.number", "login = email.local"];
         let cases = [
             (account("x", &[("mail", "Dana+db@Example.com")]), "dana@example.com by mail.mail = email"),
-            (account("x", &[("employeeNumber", "17")]), "dana@example.com by employeeNumber.number = employee_number.number"),
+            (
+                account("x", &[("employeeNumber", "17")]),
+                "dana@example.com by employeeNumber.number = employee_number.number",
+            ),
             (account("DANA", &[]), "dana@example.com by login = email.local"),
             (account("lee", &[]), "2 candidates"),
-            (account("lee", &[("employeeNumber", "E-18")]), "lee@example.com by employeeNumber.number = employee_number.number"),
+            (
+                account("lee", &[("employeeNumber", "E-18")]),
+                "lee@example.com by employeeNumber.number = employee_number.number",
+            ),
             (account("nobody", &[("mail", "")]), "orphan"),
         ];
         for (account, expected) in cases {
             assert_eq!(outcome(&all, &account), expected, "{account:?}");
         }
         let pattern = ["login ~ \"adm-{}\" = email.local"];
-        assert_eq!(outcome(&pattern, &account("adm-dana", &[])), format!("dana@example.com by {}", pattern[0]));
+        assert_eq!(
+            outcome(&pattern, &account("adm-dana", &[])),
+            format!("dana@example.com by {}", pattern[0])
+        );
         assert_eq!(outcome(&pattern, &account("dana", &[])), "orphan");
     }
 

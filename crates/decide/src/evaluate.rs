@@ -105,7 +105,8 @@ impl<'inputs> Evaluation<'inputs> {
     /// Only where the snapshot contradicts itself, which the store prevents.
     pub fn new(inputs: Inputs<'inputs>) -> Result<Self, EngineError> {
         let Inputs { snapshot, policy, now, .. } = inputs;
-        let mut identities: Vec<Identity> = snapshot.identities.iter().map(|(_, identity)| identity.clone()).collect();
+        let mut identities: Vec<Identity> =
+            snapshot.identities.iter().map(|(_, identity)| identity.clone()).collect();
         identities.extend(policy.identities.iter().map(|declared| Identity {
             key: declared.key.clone(),
             kind: declared.kind,
@@ -148,7 +149,8 @@ impl<'inputs> Evaluation<'inputs> {
             handles.push(builder.add_account(SystemIndex(account.system), identity)?);
         }
         for (position, grant) in (0u32..).zip(&snapshot.grants) {
-            let (account, entitlement) = (handles[grant.account as usize], EntitlementIndex(grant.entitlement));
+            let (account, entitlement) =
+                (handles[grant.account as usize], EntitlementIndex(grant.entitlement));
             match snapshot.validity.get(&position) {
                 None => builder.add_grant(account, entitlement)?,
                 Some(validity) => {
@@ -195,14 +197,17 @@ impl<'inputs> Evaluation<'inputs> {
         let mut attributes = Attributes::new(&self.identities);
         let mut roles: HashMap<&str, RoleIndex> = HashMap::new();
         for role in &policy.roles {
-            let index = builder.add_role(role.grants.iter().filter_map(|grant| self.entitlement(&grant.value)));
+            let index =
+                builder.add_role(role.grants.iter().filter_map(|grant| self.entitlement(&grant.value)));
             roles.insert(&role.name, index);
             if let Some(members) = &role.members {
                 builder.assign_members(&members.value.members(&mut attributes), index, NEVER);
             }
         }
         for (position, explicit) in (0u32..).zip(&policy.explicit) {
-            let Some(identity) = self.identity_by_key.get(&explicit.identity.value).copied().map(IdentityIndex) else {
+            let Some(identity) =
+                self.identity_by_key.get(&explicit.identity.value).copied().map(IdentityIndex)
+            else {
                 continue;
             };
             let end = seconds(self.explicit_end(position as usize));
@@ -219,7 +224,9 @@ impl<'inputs> Evaluation<'inputs> {
             let Some(system) = self.inputs.snapshot.system_position(&baseline.system) else { continue };
             let end = seconds(self.baseline_end(baseline));
             let handle = builder.add_baseline_of_system(SystemIndex(system), end, source);
-            for grant in self.inputs.snapshot.grants.iter().filter(|grant| i64::from(grant.since) > baseline.epoch.0) {
+            for grant in
+                self.inputs.snapshot.grants.iter().filter(|grant| i64::from(grant.since) > baseline.epoch.0)
+            {
                 if self.inputs.snapshot.accounts[grant.account as usize].system == system {
                     let account = self.account_index[grant.account as usize];
                     builder.except(handle, account, EntitlementIndex(grant.entitlement));
@@ -239,7 +246,8 @@ impl<'inputs> Evaluation<'inputs> {
 
     /// When a baseline ends: on its own date, or earlier with its owner.
     pub fn baseline_end(&self, baseline: &Baseline) -> Timestamp {
-        self.owner_end(&IdentityKey(baseline.owner.clone())).map_or(baseline.until, |end| end.min(baseline.until))
+        self.owner_end(&IdentityKey(baseline.owner.clone()))
+            .map_or(baseline.until, |end| end.min(baseline.until))
     }
 
     /// When an owner's word stops counting; `None` while it counts, or where the owner is not an identity that we know.
@@ -329,7 +337,9 @@ impl<'inputs> Evaluation<'inputs> {
             engine::access::Because::Explicit { source, entitlement: named, .. } => {
                 (Some(named), self.explicit_reason(source as usize))
             }
-            engine::access::Because::Baseline { source, .. } => (Some(entitlement), self.baseline_reason(source as usize)),
+            engine::access::Because::Baseline { source, .. } => {
+                (Some(entitlement), self.baseline_reason(source as usize))
+            }
         };
         match named {
             Some(carrier) if carrier != entitlement => {
@@ -346,7 +356,9 @@ impl<'inputs> Evaluation<'inputs> {
         entitlement: EntitlementIndex,
     ) -> Option<EntitlementIndex> {
         let carriers = self.graph.containment().reached_from(entitlement.0);
-        named.filter(|name| *name == entitlement || carriers.contains(&name.0)).min_by_key(|name| *name != entitlement)
+        named
+            .filter(|name| *name == entitlement || carriers.contains(&name.0))
+            .min_by_key(|name| *name != entitlement)
     }
 
     /// Calls back for every entitlement that a live identity may hold by role or explicit reason, carried ones included.
@@ -393,7 +405,10 @@ impl<'inputs> Evaluation<'inputs> {
             if self.explicit_end(position) > now {
                 continue;
             }
-            let role = explicit.role.as_ref().and_then(|name| policy.roles.iter().find(|role| role.name == name.value));
+            let role = explicit
+                .role
+                .as_ref()
+                .and_then(|name| policy.roles.iter().find(|role| role.name == name.value));
             let grants = role.map_or(&explicit.grants, |role| &role.grants);
             let named = grants.iter().filter_map(|grant| self.entitlement(&grant.value));
             if self.carrier_among(named, entitlement).is_some() {
@@ -429,7 +444,9 @@ fn correlate(inputs: &Inputs<'_>, identities: &[Identity]) -> Vec<Correlation> {
         .snapshot
         .systems
         .iter()
-        .map(|system| inputs.systems.get(&system.name).map(|settings| Correlator::new(&settings.correlate, identities)))
+        .map(|system| {
+            inputs.systems.get(&system.name).map(|settings| Correlator::new(&settings.correlate, identities))
+        })
         .collect();
     let each = inputs.snapshot.accounts.iter().map(|account| {
         let system = inputs.snapshot.system(account.system);
@@ -450,7 +467,11 @@ fn correlate(inputs: &Inputs<'_>, identities: &[Identity]) -> Vec<Correlation> {
 
 /// An account that its system calls non-human, and that no rule gives to anybody, is an identity of its own: it has an
 /// owner, or its lack of one is what must be shown.
-fn imply_owned_accounts(snapshot: &Snapshot, identities: &mut Vec<Identity>, correlation: &mut [Correlation]) {
+fn imply_owned_accounts(
+    snapshot: &Snapshot,
+    identities: &mut Vec<Identity>,
+    correlation: &mut [Correlation],
+) {
     for (position, account) in (0u32..).zip(&snapshot.accounts) {
         let kind = account.account.kind.filter(|kind| *kind != IdentityKind::Person);
         let owner = snapshot.account_owners.get(&position);

@@ -92,8 +92,10 @@ pub fn explain_account(evaluation: &Evaluation<'_>, account: AccountIndex) -> Ve
 
 /// Who effectively holds an entitlement, by login.
 pub fn who(evaluation: &Evaluation<'_>, entitlement: EntitlementIndex) -> Vec<WhoHolds> {
-    let mut accounts: Vec<AccountIndex> =
-        access::who(&evaluation.graph, entitlement, evaluation.now()).iter().map(|holder| holder.account).collect();
+    let mut accounts: Vec<AccountIndex> = access::who(&evaluation.graph, entitlement, evaluation.now())
+        .iter()
+        .map(|holder| holder.account)
+        .collect();
     accounts.dedup();
     let mut holders: Vec<WhoHolds> = accounts
         .into_iter()
@@ -124,7 +126,10 @@ pub fn paths(evaluation: &Evaluation<'_>, account: AccountIndex, entitlement: En
 }
 
 fn names(evaluation: &Evaluation<'_>, paths: Paths) -> (Vec<Vec<EntitlementName>>, bool) {
-    let named = paths.paths.iter().map(|path| path.iter().map(|step| evaluation.entitlement_name(*step).clone()).collect());
+    let named = paths
+        .paths
+        .iter()
+        .map(|path| path.iter().map(|step| evaluation.entitlement_name(*step).clone()).collect());
     (named.collect(), paths.more)
 }
 
@@ -164,12 +169,14 @@ fn not_justified(
     let who = &evaluation.identities[identity.index()];
     if !who.may_hold_access(evaluation.inputs.now) {
         let state = if who.has_left(evaluation.inputs.now) { "left" } else { who.state.as_str() };
-        let because = Because::IdentityNotLive { identity: who.key.clone(), state: state.to_owned(), since: who.end };
+        let because =
+            Because::IdentityNotLive { identity: who.key.clone(), state: state.to_owned(), since: who.end };
         return (Decision::Unjustified, vec![because]);
     }
     let carriers = evaluation.graph.containment().reached_from(entitlement.0);
     for grant in evaluation.graph.grants_of(account).filter(|grant| carriers.contains(&grant.0)) {
-        let held = access::check(&evaluation.graph, &evaluation.justification, identity, grant, evaluation.now());
+        let held =
+            access::check(&evaluation.graph, &evaluation.justification, identity, grant, evaluation.now());
         if held.justified {
             let carried = held.because.iter().map(|because| match evaluation.because(because, grant) {
                 Because::Reason { reason } => {

@@ -37,14 +37,17 @@ fn blast_radius(evaluation: &Evaluation<'_>, system: &SystemName, items: &[&Plan
     let grants = snapshot.grants.iter().filter(|grant| of_system(grant.account)).count();
     let accounts = snapshot.accounts.iter().filter(|account| account.system == position).count();
     let count = |verb: Verb| items.iter().filter(|item| item.verb == verb).count();
-    let exceeds = |ended: usize, all: usize| ended as u64 >= count_min && ended as f64 > share_max * all as f64;
+    let exceeds =
+        |ended: usize, all: usize| ended as u64 >= count_min && ended as f64 > share_max * all as f64;
     let (revoked, disabled) = (count(Verb::Revoke), count(Verb::DisableAccount));
     let what = match (exceeds(revoked, grants), exceeds(disabled, accounts)) {
         (false, false) => return None,
         (true, false) => format!("{revoked} of {grants} grants would end"),
         (false, true) => format!("{disabled} of {accounts} accounts would be disabled"),
         (true, true) => {
-            format!("{revoked} of {grants} grants would end and {disabled} of {accounts} accounts would be disabled")
+            format!(
+                "{revoked} of {grants} grants would end and {disabled} of {accounts} accounts would be disabled"
+            )
         }
     };
     Some(Guard {
@@ -67,7 +70,9 @@ fn last_administrator(evaluation: &Evaluation<'_>, system: &SystemName, items: &
     let Some(position) = evaluation.inputs.snapshot.system_position(system) else { return Vec::new() };
     let mut administrative: BTreeSet<EntitlementIndex> = BTreeSet::new();
     if let Some(settings) = evaluation.inputs.policy.guards.get(system) {
-        administrative.extend(settings.administrators.iter().filter_map(|address| evaluation.entitlement(&address.value)));
+        administrative.extend(
+            settings.administrators.iter().filter_map(|address| evaluation.entitlement(&address.value)),
+        );
     }
     for (index, entitlement) in (0u32..).zip(&evaluation.inputs.snapshot.entitlements) {
         if entitlement.system == position && entitlement.entitlement.privileged {
@@ -95,7 +100,11 @@ fn last_administrator(evaluation: &Evaluation<'_>, system: &SystemName, items: &
         if holders.is_empty() || left > 0 {
             continue;
         }
-        let held: Vec<_> = items.iter().filter(|item| holders.contains(&item.account_key)).map(|item| item.id.clone()).collect();
+        let held: Vec<_> = items
+            .iter()
+            .filter(|item| holders.contains(&item.account_key))
+            .map(|item| item.id.clone())
+            .collect();
         guards.push(Guard {
             name: format!("{}:{system}:{name}", GuardKind::LastAdministrator.as_str()),
             kind: GuardKind::LastAdministrator,

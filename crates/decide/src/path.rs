@@ -102,7 +102,11 @@ mod tests {
     fn paths(edges: &[(u32, u32)], sources: &[u32], target: u32) -> Vec<Vec<u32>> {
         let carriers = Carriers::new(edges);
         let everything: Vec<u32> = (0..100).collect();
-        let found = carriers.paths(sources.iter().copied().map(EntitlementIndex), EntitlementIndex(target), &everything);
+        let found = carriers.paths(
+            sources.iter().copied().map(EntitlementIndex),
+            EntitlementIndex(target),
+            &everything,
+        );
         found.paths.into_iter().map(|path| path.into_iter().map(|step| step.0).collect()).collect()
     }
 

@@ -36,7 +36,12 @@ impl Scope {
 }
 
 /// Makes a plan that would close the drift. Planning again from the same state gives the same plan, hash included.
-pub fn plan(evaluation: &Evaluation<'_>, drift: &[DriftItem], scope: &Scope, state: StateFingerprint) -> Plan {
+pub fn plan(
+    evaluation: &Evaluation<'_>,
+    drift: &[DriftItem],
+    scope: &Scope,
+    state: StateFingerprint,
+) -> Plan {
     let mut planner = Planner::new(evaluation);
     for item in drift.iter().filter(|item| scope.covers(item)) {
         planner.consider(item);
@@ -73,7 +78,9 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
             .iter()
             .map(|protected| {
                 let words = match &protected.break_glass {
-                    Some((owner, until)) => format!("break-glass account ({}), owned by {owner}, until {until}", protected.name),
+                    Some((owner, until)) => {
+                        format!("break-glass account ({}), owned by {owner}, until {until}", protected.name)
+                    }
                     None => format!("protected by the policy ({}): {}", protected.name, protected.why),
                 };
                 ((&protected.account.system, protected.account.login.as_str()), words)
@@ -87,8 +94,14 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
             if let Some(words) = names.iter().find_map(|name| protected.get(&(system, *name))) {
                 untouchable.insert(index, words.clone());
             }
-            let connector = evaluation.inputs.systems.get(system).and_then(|settings| settings.connector_login.as_deref());
-            if connector.is_some_and(|own| names.iter().any(|name| name.eq_ignore_ascii_case(own)) || is_dn(account, own)) {
+            let connector = evaluation
+                .inputs
+                .systems
+                .get(system)
+                .and_then(|settings| settings.connector_login.as_deref());
+            if connector.is_some_and(|own| {
+                names.iter().any(|name| name.eq_ignore_ascii_case(own)) || is_dn(account, own)
+            }) {
                 untouchable.insert(index, "the account that Leasehold's own connector uses".to_owned());
             }
         }
@@ -121,7 +134,11 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
         if settings.is_some_and(|settings| settings.report_only) {
             return self.leave(item, "this system is set to `enforce = \"report\"`");
         }
-        let account = item.account.as_ref().and_then(|key| self.accounts.get(&(item.system.clone(), key.clone()))).copied();
+        let account = item
+            .account
+            .as_ref()
+            .and_then(|key| self.accounts.get(&(item.system.clone(), key.clone())))
+            .copied();
         if let Some(words) = account.and_then(|account| self.untouchable.get(&account)).cloned() {
             return self.leave(item, words);
         }
@@ -132,11 +149,26 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
             (DriftKind::Leaver, Some(account), None) => self.consider_disable(item, account),
             (DriftKind::Missing, _, _) => self.consider_grant(item, account),
             (DriftKind::RemovedOutOfBand, _, _) => {
-                self.leave(item, format!("somebody removed it on purpose or by mistake: {}", words(&item.because).join("; ")));
+                self.leave(
+                    item,
+                    format!(
+                        "somebody removed it on purpose or by mistake: {}",
+                        words(&item.because).join("; ")
+                    ),
+                );
             }
-            (DriftKind::Toxic, _, _) => self.leave(item, "a person chooses which side ends, by changing the policy or the roles"),
-            (DriftKind::Orphan, _, _) if item.because.iter().any(|because| matches!(because, Because::Ambiguous { .. })) => {
-                let why = format!("{}; say whose it is with `[correlate.\"{}:{}\"]`", words(&item.because).join(", "), item.system, item.login.as_deref().unwrap_or_default());
+            (DriftKind::Toxic, _, _) => {
+                self.leave(item, "a person chooses which side ends, by changing the policy or the roles")
+            }
+            (DriftKind::Orphan, _, _)
+                if item.because.iter().any(|because| matches!(because, Because::Ambiguous { .. })) =>
+            {
+                let why = format!(
+                    "{}; say whose it is with `[correlate.\"{}:{}\"]`",
+                    words(&item.because).join(", "),
+                    item.system,
+                    item.login.as_deref().unwrap_or_default()
+                );
                 self.leave(item, why);
             }
             (DriftKind::Orphan, _, _) => {
@@ -147,11 +179,21 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
                 );
                 self.leave(item, why);
             }
-            (DriftKind::Ownerless, _, _) => self.leave(item, "somebody must take it over, or declare it finished"),
-            (DriftKind::Dormant, _, _) => self.leave(item, "disuse alone ends nothing; end its reason, or disable it by hand"),
+            (DriftKind::Ownerless, _, _) => {
+                self.leave(item, "somebody must take it over, or declare it finished")
+            }
+            (DriftKind::Dormant, _, _) => {
+                self.leave(item, "disuse alone ends nothing; end its reason, or disable it by hand")
+            }
             (DriftKind::StaleCredential, _, _) => self.leave(item, "the credential's holder must replace it"),
-            (DriftKind::Posture, _, _) => self.leave(item, "an administrator of the system must mend it there"),
-            (DriftKind::UnknownSystem | DriftKind::Unjustified | DriftKind::Expired | DriftKind::Leaver, _, _) => {
+            (DriftKind::Posture, _, _) => {
+                self.leave(item, "an administrator of the system must mend it there")
+            }
+            (
+                DriftKind::UnknownSystem | DriftKind::Unjustified | DriftKind::Expired | DriftKind::Leaver,
+                _,
+                _,
+            ) => {
                 self.leave(item, "nothing that a connector could change");
             }
         }
@@ -159,7 +201,8 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
 
     fn consider_revoke(&mut self, item: &DriftItem, account: AccountIndex) {
         let evaluation = self.evaluation;
-        let identity = evaluation.graph.identity_of(account).map(|identity| &evaluation.identities[identity.index()]);
+        let identity =
+            evaluation.graph.identity_of(account).map(|identity| &evaluation.identities[identity.index()]);
         if identity.is_some_and(|identity| identity.state == LifecycleState::Suspended) {
             let observed = &evaluation.account(account).account;
             if observed.enabled && self.abilities(&item.system).disable_account {
@@ -169,10 +212,17 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
         }
         let address = leasehold_model::id::EntitlementAddress {
             system: item.system.clone(),
-            entitlement: item.entitlement.clone().unwrap_or_else(|| leasehold_model::id::EntitlementName::new("", "")),
+            entitlement: item
+                .entitlement
+                .clone()
+                .unwrap_or_else(|| leasehold_model::id::EntitlementName::new("", "")),
         };
-        let Some(entitlement) = evaluation.entitlement(&address) else { return self.leave(item, "the entitlement is gone") };
-        if let Some(why) = evaluation.observed_entitlement(entitlement).and_then(|observed| observed.irrevocable.clone()) {
+        let Some(entitlement) = evaluation.entitlement(&address) else {
+            return self.leave(item, "the entitlement is gone");
+        };
+        if let Some(why) =
+            evaluation.observed_entitlement(entitlement).and_then(|observed| observed.irrevocable.clone())
+        {
             return self.leave(item, format!("the connector cannot take it away: {why}"));
         }
         if !self.abilities(&item.system).revoke {
@@ -183,7 +233,10 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
 
     fn consider_disable(&mut self, item: &DriftItem, account: AccountIndex) {
         if !self.abilities(&item.system).disable_account {
-            return self.leave(item, "the connector of this system cannot disable accounts; a person must do it there");
+            return self.leave(
+                item,
+                "the connector of this system cannot disable accounts; a person must do it there",
+            );
         }
         self.disables.insert(account, words(&item.because));
     }
@@ -200,8 +253,12 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
             return self.leave(item, "the connector of this system cannot grant; a person must do it there");
         }
         let Some(name) = item.entitlement.clone() else { return };
-        let address = leasehold_model::id::EntitlementAddress { system: item.system.clone(), entitlement: name };
-        match evaluation.entitlement(&address).filter(|index| evaluation.observed_entitlement(*index).is_some()) {
+        let address =
+            leasehold_model::id::EntitlementAddress { system: item.system.clone(), entitlement: name };
+        match evaluation
+            .entitlement(&address)
+            .filter(|index| evaluation.observed_entitlement(*index).is_some())
+        {
             Some(entitlement) => {
                 self.grants.insert((account, entitlement), words(&item.because));
             }
@@ -230,7 +287,13 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
             let Some(identity) = self.evaluation.graph.identity_of(account) else { continue };
             let mut listing = Listing::default();
             let evaluation = self.evaluation;
-            access::list(&evaluation.graph, &evaluation.justification, identity, evaluation.now(), &mut listing);
+            access::list(
+                &evaluation.graph,
+                &evaluation.justification,
+                identity,
+                evaluation.now(),
+                &mut listing,
+            );
             let staying = self.staying(account);
             for row in listing.rows().iter().filter(|row| row.account == account && row.justified) {
                 if staying.contains(&row.entitlement.0) {
@@ -251,7 +314,11 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
     }
 
     /// The entitlement that a role or explicit reason names for this row.
-    fn carrier_to_grant(&self, listing: &Listing, row: &access::ListedRow) -> Option<(EntitlementIndex, String)> {
+    fn carrier_to_grant(
+        &self,
+        listing: &Listing,
+        row: &access::ListedRow,
+    ) -> Option<(EntitlementIndex, String)> {
         listing.because(row).iter().find_map(|because| {
             let carrier = match *because {
                 EngineBecause::Explicit { entitlement, .. } => entitlement,
@@ -296,11 +363,16 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
             for (entitlement, because) in ending {
                 let mut item = self.item(Verb::Revoke, *account, Some(*entitlement), because);
                 let carried = self.evaluation.graph.containment().reaches(entitlement.0).iter();
-                let lost: BTreeSet<u32> = carried.copied().filter(|carried| !staying.contains(carried)).collect();
+                let lost: BTreeSet<u32> =
+                    carried.copied().filter(|carried| !staying.contains(carried)).collect();
                 let names = |indexes: &BTreeSet<u32>| {
-                    indexes.iter().map(|index| self.evaluation.entitlement_name(EntitlementIndex(*index)).clone()).collect()
+                    indexes
+                        .iter()
+                        .map(|index| self.evaluation.entitlement_name(EntitlementIndex(*index)).clone())
+                        .collect()
                 };
-                let others: BTreeSet<u32> = lost.iter().copied().filter(|lost| *lost != entitlement.0).collect();
+                let others: BTreeSet<u32> =
+                    lost.iter().copied().filter(|lost| *lost != entitlement.0).collect();
                 item.also_loses = names(&others);
                 let itself = (!staying.contains(&entitlement.0)).then_some(entitlement.0);
                 item.must_end = names(&others.into_iter().chain(itself).collect());
@@ -328,7 +400,10 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
         }
         // Revoked entitlements that are granted again by the same plan would fight each other.
         debug_assert!(
-            self.grants.keys().all(|(account, grant)| !self.revokes.get(account).is_some_and(|all| all.contains_key(grant)))
+            self.grants.keys().all(|(account, grant)| !self
+                .revokes
+                .get(account)
+                .is_some_and(|all| all.contains_key(grant)))
         );
         (items, self.left_alone)
     }
@@ -379,18 +454,17 @@ fn name_and_order(items: &mut [PlanItem], state: &StateFingerprint) {
         content.update(serde_json::to_vec(&key(item)).unwrap_or_default());
     }
     let content = content.finalize();
-    let mut first_of: HashMap<(SystemName, AccountKey), (Vec<ActionId>, Vec<ActionId>)> = HashMap::new();
+    let mut grants_of: HashMap<(SystemName, AccountKey), Vec<ActionId>> = HashMap::new();
     for item in items.iter_mut() {
         let mut hasher = Sha256::new();
         hasher.update(content);
         hasher.update(serde_json::to_vec(&key(item)).unwrap_or_default());
         item.id = ActionId(format!("act-{}", &hex::encode(hasher.finalize())[..20]));
-        let (grants, disables) = first_of.entry((item.system.clone(), item.account_key.clone())).or_default();
+        let grants = grants_of.entry((item.system.clone(), item.account_key.clone())).or_default();
         match item.verb {
             Verb::Grant => grants.push(item.id.clone()),
-            Verb::DisableAccount => disables.push(item.id.clone()),
-            Verb::Revoke => item.after = grants.clone(),
-            Verb::EndSessions => item.after = disables.clone(),
+            Verb::Revoke => item.after.clone_from(grants),
+            Verb::DisableAccount | Verb::EndSessions => {}
         }
     }
 }

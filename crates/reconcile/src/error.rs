@@ -24,7 +24,9 @@ pub enum ReconcileError {
         hash: String,
     },
     /// The state moved since the plan was made.
-    #[error("plan {hash} was made from another state: {moved}; nothing was changed; run `leasehold plan` again")]
+    #[error(
+        "plan {hash} was made from another state: {moved}; nothing was changed; run `leasehold plan` again"
+    )]
     StateMoved {
         /// The plan.
         hash: String,

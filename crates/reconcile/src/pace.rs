@@ -35,7 +35,7 @@ pub type SharedPace = Arc<dyn Pace>;
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
     /// How often an action is sent.
-    pub sends_max: u64,
+    pub sends_max: u32,
     /// How long to wait after the first failed try; doubles each time.
     pub back_off_ms: u64,
     /// The longest wait.
@@ -54,7 +54,7 @@ impl Default for Patience {
 
 impl Patience {
     /// The wait after try number `tried`, counted from one.
-    pub fn back_off_ms(&self, tried: u64) -> u64 {
+    pub fn back_off_ms(&self, tried: u32) -> u64 {
         self.back_off_ms.saturating_mul(1 << tried.saturating_sub(1).min(20)).min(self.back_off_ms_max)
     }
 

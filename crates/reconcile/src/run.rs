@@ -35,7 +35,12 @@ impl Runner {
     ///
     /// # Errors
     /// Where the plan may not be applied, or the store fails.
-    pub async fn apply(&self, plan: &Plan, overrides: &[String], by: &str) -> Result<Vec<ActionRow>, ReconcileError> {
+    pub async fn apply(
+        &self,
+        plan: &Plan,
+        overrides: &[String],
+        by: &str,
+    ) -> Result<Vec<ActionRow>, ReconcileError> {
         let begun = !self.store.actions(&plan.hash).await?.is_empty();
         if !begun {
             let loaded = Loaded::load(&self.store, &self.systems, self.pace.now(), None).await?;
@@ -59,7 +64,7 @@ impl Runner {
         }
         let mut rows = Vec::new();
         for hash in hashes {
-            if let Some(plan) = self.store.plan(&hash).await? {
+            if let Some(plan) = self.store.plan(hash.as_str()).await? {
                 rows.extend(self.go_on(&plan).await?);
             }
         }

@@ -38,7 +38,13 @@ impl ActionCommand {
         let What::List { state } = self.what;
         let rows: Vec<ActionRow> = match state {
             Some(ActionState::Stuck) => context.store.stuck_actions().await?,
-            _ => context.store.all_actions().await?.into_iter().filter(|row| state.is_none_or(|state| row.state == state)).collect(),
+            _ => context
+                .store
+                .all_actions()
+                .await?
+                .into_iter()
+                .filter(|row| state.is_none_or(|state| row.state == state))
+                .collect(),
         };
         if context.json {
             output::json(&super::apply::document(&rows))?;

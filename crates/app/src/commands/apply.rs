@@ -28,8 +28,8 @@ pub struct Apply {
     #[arg(long = "override", value_name = "GUARD")]
     overrides: Vec<String>,
     /// How often an action is sent before a person is asked
-    #[arg(long, default_value_t = Patience::default().sends_max, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100))]
-    tries: u64,
+    #[arg(long, default_value_t = Patience::default().sends_max, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    tries: u32,
     /// List every receipt, however many
     #[arg(long)]
     all: bool,
@@ -71,7 +71,13 @@ impl Apply {
         } else {
             show(&rows, self.all)?;
             for guard in guards.iter().filter(|_| held > 0) {
-                output::line(format!("\n{} {}: {}\n  {}", toned("guard", Tone::Attention), guard.name, guard.message, guard.way_on))?;
+                output::line(format!(
+                    "\n{} {}: {}\n  {}",
+                    toned("guard", Tone::Attention),
+                    guard.name,
+                    guard.message,
+                    guard.way_on
+                ))?;
             }
         }
         let done = rows.iter().all(|row| matches!(row.state, ActionState::Verified | ActionState::Void));
@@ -81,9 +87,11 @@ impl Apply {
 
 /// Reads a plan's file.
 fn read_plan(path: &std::path::Path) -> anyhow::Result<Plan> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the plan {}", path.display()))?;
-    serde_json::from_str(&text)
-        .with_context(|| format!("{} is not a plan; write one with `leasehold plan --out {0}`", path.display()))
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read the plan {}", path.display()))?;
+    serde_json::from_str(&text).with_context(|| {
+        format!("{} is not a plan; write one with `leasehold plan --out {0}`", path.display())
+    })
 }
 
 /// A runner that shows how far it is.
@@ -93,7 +101,12 @@ pub fn runner(context: &Context, progress: Progress, patience: Patience) -> Runn
         if state.is_final() {
             finished.fetch_add(1, Ordering::Relaxed);
         }
-        progress.say(format!("{} done, {} {} {state}", finished.load(Ordering::Relaxed), item.system, item.account));
+        progress.say(format!(
+            "{} done, {} {} {state}",
+            finished.load(Ordering::Relaxed),
+            item.system,
+            item.account
+        ));
     };
     Runner {
         store: context.store.clone(),
@@ -108,8 +121,15 @@ pub fn runner(context: &Context, progress: Progress, patience: Patience) -> Runn
 pub fn document(rows: &[ActionRow]) -> Value {
     let items: Vec<Value> = rows.iter().map(item).collect();
     let mut summary = serde_json::Map::new();
-    for state in [ActionState::Verified, ActionState::Stuck, ActionState::Unverifiable, ActionState::Void, ActionState::Planned] {
-        summary.insert(state.as_str().to_owned(), json!(rows.iter().filter(|row| row.state == state).count()));
+    for state in [
+        ActionState::Verified,
+        ActionState::Stuck,
+        ActionState::Unverifiable,
+        ActionState::Void,
+        ActionState::Planned,
+    ] {
+        summary
+            .insert(state.as_str().to_owned(), json!(rows.iter().filter(|row| row.state == state).count()));
     }
     json!({"items": items, "summary": summary})
 }
@@ -155,7 +175,7 @@ pub fn show(rows: &[ActionRow], all: bool) -> anyhow::Result<()> {
             row.item.system.to_string(),
             row.item.account.clone(),
             row.item.entitlement.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
-            row.read_back_at.map_or_else(|| row.reason.clone(), |at| at.to_string()),
+            row.read_back_at.map_or_else(|| row.reason.clone().unwrap_or_default(), |at| at.to_string()),
             row.ledger_index.map_or_else(|| "-".to_owned(), |index| index.to_string()),
         ]);
     }
@@ -165,7 +185,9 @@ pub fn show(rows: &[ActionRow], all: bool) -> anyhow::Result<()> {
     }
     output::line(format!("\n{}", tally(rows)))?;
     if rows.iter().any(|row| row.state == ActionState::Stuck) {
-        output::line("stuck actions wait for a person: `leasehold action list --state stuck`; once the cause is mended, `leasehold sync` and `leasehold apply` try again")?;
+        output::line(
+            "stuck actions wait for a person: `leasehold action list --state stuck`; once the cause is mended, `leasehold sync` and `leasehold apply` try again",
+        )?;
     }
     Ok(())
 }

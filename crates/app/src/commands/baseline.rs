@@ -44,18 +44,25 @@ impl BaselineCommand {
     }
 }
 
-async fn adopt(context: &Context, system: &str, until: Timestamp, owner: Option<String>) -> anyhow::Result<Outcome> {
+async fn adopt(
+    context: &Context,
+    system: &str,
+    until: Timestamp,
+    owner: Option<String>,
+) -> anyhow::Result<Outcome> {
     let name = context.system(system)?.name.clone();
     let now = context.now();
     if until <= now {
         anyhow::bail!("a baseline must end in the future; {until} is past");
     }
     let snapshot = context.store.snapshot(None).await?;
-    let read = snapshot.systems.iter().find(|state| state.name == name).and_then(|state| state.latest.as_ref());
+    let read =
+        snapshot.systems.iter().find(|state| state.name == name).and_then(|state| state.latest.as_ref());
     read.with_context(|| format!("system `{name}` was not read yet; run `leasehold sync {name}` first"))?;
     // What the latest change of the store has shown is covered; what comes later is not.
     let epoch = snapshot.epoch_ended_at.keys().next_back().copied().unwrap_or_default();
-    let baseline = Baseline { system: name.clone(), epoch, until, owner: owner.unwrap_or_else(actor), adopted_at: now };
+    let baseline =
+        Baseline { system: name.clone(), epoch, until, owner: owner.unwrap_or_else(actor), adopted_at: now };
     context.store.adopt_baseline(&baseline, now).await?;
     context.publish().await?;
     let position = snapshot.system_position(&name);

@@ -17,10 +17,10 @@ use leasehold_reconcile::stages::plan;
 use leasehold_store::ActionRow;
 use serde_json::json;
 
+use crate::Outcome;
 use crate::context::{Common, Context, signing_key};
 use crate::output::{self, Tone, toned};
 use crate::progress::Progress;
-use crate::Outcome;
 
 /// Arguments of `demo`.
 #[derive(Debug, clap::Args)]
@@ -136,7 +136,10 @@ impl Demo {
             if number == "1" {
                 output::line(format!(
                     "{}\na practice company of {} people in {}/; nothing outside of that folder is touched",
-                    toned("Leasehold: access is held for a reason, and when the reason ends it reverts", Tone::Strong),
+                    toned(
+                        "Leasehold: access is held for a reason, and when the reason ends it reverts",
+                        Tone::Strong
+                    ),
                     self.people,
                     self.folder.display()
                 ))?;
@@ -147,9 +150,13 @@ impl Demo {
     }
 
     fn what_next(&self, before: &[DriftItem], rows: &[ActionRow]) -> anyhow::Result<()> {
-        let who = before.iter().filter(|item| item.kind == DriftKind::Leaver).find_map(|item| item.identity.as_ref());
+        let who = before
+            .iter()
+            .filter(|item| item.kind == DriftKind::Leaver)
+            .find_map(|item| item.identity.as_ref());
         let who = who.map_or_else(|| "IDENTITY".to_owned(), ToString::to_string);
-        let action = rows.iter().find(|row| row.state == ActionState::Verified && row.item.verb == Verb::Revoke);
+        let action =
+            rows.iter().find(|row| row.state == ActionState::Verified && row.item.verb == Verb::Revoke);
         let action = action.map_or_else(|| "ACTION".to_owned(), |row| row.id.to_string());
         output::line(format!("\n{}", toned("try next", Tone::Strong)))?;
         output::line(format!("  cd {}", self.folder.display()))?;
@@ -188,12 +195,20 @@ fn example(drift: &[DriftItem]) -> anyhow::Result<()> {
             by_leaver.entry(identity.as_str()).or_default().push(item);
         }
     }
-    let Some((who, items)) = by_leaver.into_iter().max_by_key(|(_, items)| items.len()) else { return Ok(()) };
-    let because = items.iter().flat_map(|item| &item.because).next().map(ToString::to_string).unwrap_or_default();
+    let Some((who, items)) = by_leaver.into_iter().max_by_key(|(_, items)| items.len()) else {
+        return Ok(());
+    };
+    let because =
+        items.iter().flat_map(|item| &item.because).next().map(ToString::to_string).unwrap_or_default();
     output::line(format!("\n  for example {who}, who still holds ({because}):"))?;
     for item in items.iter().take(6) {
-        let what = item.entitlement.as_ref().map_or_else(|| "an enabled account".to_owned(), ToString::to_string);
-        output::line(format!("    {:<12} {:<26} {what}", item.system.as_str(), item.login.as_deref().unwrap_or("-")))?;
+        let what =
+            item.entitlement.as_ref().map_or_else(|| "an enabled account".to_owned(), ToString::to_string);
+        output::line(format!(
+            "    {:<12} {:<26} {what}",
+            item.system.as_str(),
+            item.login.as_deref().unwrap_or("-")
+        ))?;
     }
     Ok(())
 }
@@ -207,7 +222,12 @@ fn describe(plan: &Plan) -> anyhow::Result<()> {
     }
     output::line(format!("  {:>6}  left alone, each with its reason", plan.left_alone.len()))?;
     for guard in &plan.guards {
-        output::line(format!("  {} {}: {} wait", toned("guard", Tone::Attention), guard.message, output::count(guard.holds.len(), "action")))?;
+        output::line(format!(
+            "  {} {}: {} wait",
+            toned("guard", Tone::Attention),
+            guard.message,
+            output::count(guard.holds.len(), "action")
+        ))?;
     }
     Ok(())
 }
@@ -217,14 +237,24 @@ fn receipts(rows: &[ActionRow]) -> anyhow::Result<()> {
     let mut waits: Vec<i64> = rows
         .iter()
         .filter(|row| row.state == ActionState::Verified)
-        .filter_map(|row| Some(row.read_back_at?.duration_since(row.sent_at?).as_millis().try_into().unwrap_or(i64::MAX)))
+        .filter_map(|row| {
+            Some(row.read_back_at?.duration_since(row.sent_at?).as_millis().try_into().unwrap_or(i64::MAX))
+        })
         .collect();
     waits.sort_unstable();
     if let (Some(median), Some(longest)) = (waits.get(waits.len() / 2), waits.last()) {
-        output::line(format!("  from sending to a read-back that shows it: {median} ms in the middle, {longest} ms at most"))?;
+        output::line(format!(
+            "  from sending to a read-back that shows it: {median} ms in the middle, {longest} ms at most"
+        ))?;
     }
     for row in rows.iter().filter(|row| row.state == ActionState::Stuck).take(5) {
-        output::line(format!("  {} {} {} {}", toned("stuck", Tone::Bad), row.item.system, row.item.account, row.reason))?;
+        output::line(format!(
+            "  {} {} {} {}",
+            toned("stuck", Tone::Bad),
+            row.item.system,
+            row.item.account,
+            row.reason.as_deref().unwrap_or_default()
+        ))?;
     }
     Ok(())
 }
@@ -240,6 +270,8 @@ fn compare(before: &[DriftItem], after: &[DriftItem]) -> anyhow::Result<()> {
         }
     }
     output::line(table)?;
-    output::line("  what is left is a question to a person: nobody is guessed, and no removal is undone by itself")?;
+    output::line(
+        "  what is left is a question to a person: nobody is guessed, and no removal is undone by itself",
+    )?;
     Ok(())
 }

@@ -43,8 +43,11 @@ impl Drift {
     /// Computes drift from what was last read; reads nothing itself.
     pub async fn run(self, common: &Common) -> anyhow::Result<Outcome> {
         let context = Context::open(common).await?;
-        let systems: Vec<SystemName> =
-            self.system.iter().map(|name| Ok(context.system(name)?.name.clone())).collect::<anyhow::Result<_>>()?;
+        let systems: Vec<SystemName> = self
+            .system
+            .iter()
+            .map(|name| Ok(context.system(name)?.name.clone()))
+            .collect::<anyhow::Result<_>>()?;
         let loaded = context.load(self.at).await?;
         require_read(&loaded.snapshot)?;
         let scope = Scope { systems, kinds: self.kind };
@@ -132,7 +135,9 @@ pub fn show(items: &[DriftItem], snapshot: &Snapshot, all: bool) -> anyhow::Resu
         }
         output::line(format!("\n{table}"))?;
         if more > 0 {
-            output::line(format!("… and {more} more; `--all` lists them, `--kind` and `--system` narrow it down"))?;
+            output::line(format!(
+                "… and {more} more; `--all` lists them, `--kind` and `--system` narrow it down"
+            ))?;
         }
     }
     freshness(snapshot)
@@ -159,7 +164,12 @@ fn freshness(snapshot: &Snapshot) -> anyhow::Result<()> {
             Some(epoch) => {
                 let complete = system.latest_complete.as_ref();
                 let last = complete.map_or_else(|| "never".to_owned(), |epoch| epoch.ended_at.to_string());
-                format!("{}, read {}; last complete {last}: {}", toned("partial", Tone::Bad), epoch.ended_at, epoch.completeness.detail())
+                format!(
+                    "{}, read {}; last complete {last}: {}",
+                    toned("partial", Tone::Bad),
+                    epoch.ended_at,
+                    epoch.completeness.detail()
+                )
             }
         };
         output::line(format!("  {:<16} {words}", system.name.as_str()))?;

@@ -34,7 +34,10 @@ impl Explain {
         let mut items = find(&evaluation, &self.identity)?;
         if let Some(address) = &self.entitlement {
             if evaluation.entitlement(address).is_none() {
-                bail!("there is no entitlement {address}; `leasehold explain {}` lists what is held", self.identity);
+                bail!(
+                    "there is no entitlement {address}; `leasehold explain {}` lists what is held",
+                    self.identity
+                );
             }
             items.retain(|item| item.system == address.system && item.entitlement == address.entitlement);
         }
@@ -51,8 +54,11 @@ impl Explain {
     fn show(&self, evaluation: &Evaluation<'_>, items: &[Explained]) -> anyhow::Result<()> {
         if let Some(identity) = evaluation.identity(&IdentityKey::from(self.identity.as_str())) {
             let identity = &evaluation.identities[identity.index()];
-            let mut words = vec![identity.kind.as_str().to_owned(), identity.state.as_str().replace('_', " ")];
-            words.extend(["title", "department"].iter().filter_map(|name| identity.attribute(name)).map(str::to_owned));
+            let mut words =
+                vec![identity.kind.as_str().to_owned(), identity.state.as_str().replace('_', " ")];
+            words.extend(
+                ["title", "department"].iter().filter_map(|name| identity.attribute(name)).map(str::to_owned),
+            );
             output::line(format!("{}  {}", toned(&identity.key, Tone::Strong), words.join(", ")))?;
         }
         match (&self.entitlement, items.is_empty()) {
@@ -66,7 +72,12 @@ impl Explain {
                 Decision::Unjustified => Tone::Bad,
                 Decision::Undecided => Tone::Attention,
             };
-            output::line(format!("\n{}:{}  {}", item.system, item.entitlement, toned(item.decision.as_str(), tone)))?;
+            output::line(format!(
+                "\n{}:{}  {}",
+                item.system,
+                item.entitlement,
+                toned(item.decision.as_str(), tone)
+            ))?;
             for because in &item.because {
                 output::line(format!("  because {because}"))?;
             }
@@ -98,12 +109,15 @@ fn find(evaluation: &Evaluation<'_>, name: &str) -> anyhow::Result<Vec<Explained
             snapshot.system(account.system).as_str() == system
                 && (account.account.login == login || account.account.key.as_str() == login)
         });
-        let (position, _) = matching.with_context(|| format!("system `{system}` has no account `{login}`"))?;
+        let (position, _) =
+            matching.with_context(|| format!("system `{system}` has no account `{login}`"))?;
         return Ok(explain_account(evaluation, evaluation.index_of(position)));
     }
     let known: Vec<&str> = evaluation.identities.iter().map(|identity| identity.key.as_str()).collect();
     let near = if known.len() > 5_000 { String::new() } else { near(name, &known) };
-    bail!("there is no identity `{name}`{near}; identities are named by their key in the authoritative system, accounts as system:login")
+    bail!(
+        "there is no identity `{name}`{near}; identities are named by their key in the authoritative system, accounts as system:login"
+    )
 }
 
 /// Only a near name is worth saying: the list of all identities is not.

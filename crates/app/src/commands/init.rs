@@ -39,7 +39,10 @@ impl Init {
     pub fn run(mut self, common: &Common) -> anyhow::Result<Outcome> {
         let path = &common.config;
         if path.exists() {
-            bail!("{} is already there and stays as it is; edit it, or name another with --config", path.display());
+            bail!(
+                "{} is already there and stays as it is; edit it, or name another with --config",
+                path.display()
+            );
         }
         let nothing_given = self.people.is_none() && self.postgres.is_none() && self.ldap.is_none();
         if nothing_given && std::io::stdin().is_terminal() {
@@ -48,7 +51,8 @@ impl Init {
         let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let policy = folder.join("policy");
         for part in ["roles", "sod", "guards"] {
-            std::fs::create_dir_all(policy.join(part)).with_context(|| format!("cannot make {}", policy.display()))?;
+            std::fs::create_dir_all(policy.join(part))
+                .with_context(|| format!("cannot make {}", policy.display()))?;
         }
         write_new(path, &self.configuration())?;
         write_new(&policy.join("limits.toml"), LIMITS)?;
@@ -67,7 +71,8 @@ impl Init {
 
     fn ask(&mut self) -> anyhow::Result<()> {
         let ask = |question: &str| -> anyhow::Result<Option<String>> {
-            let answer: String = dialoguer::Input::new().with_prompt(question).allow_empty(true).interact_text()?;
+            let answer: String =
+                dialoguer::Input::new().with_prompt(question).allow_empty(true).interact_text()?;
             Ok((!answer.trim().is_empty()).then(|| answer.trim().to_owned()))
         };
         self.people = ask("People feed, a CSV file (empty: none yet)")?.map(PathBuf::from);
@@ -76,22 +81,32 @@ impl Init {
             self.base_dn = ask("  Base DN, such as dc=example,dc=com")?;
             self.bind_dn = ask("  Log in as, such as cn=leasehold,dc=example,dc=com")?;
         }
-        self.postgres = ask("PostgreSQL, such as postgres://leasehold@db.example.com:5432/app (empty: none)")?;
+        self.postgres =
+            ask("PostgreSQL, such as postgres://leasehold@db.example.com:5432/app (empty: none)")?;
         Ok(())
     }
 
     fn configuration(&self) -> String {
         let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
         let mut text = format!("[store]\nurl = {}\n", quoted(&self.store));
-        let people = self.people.as_ref().map_or_else(|| "people.csv".to_owned(), |path| path.display().to_string());
-        let remark = if self.people.is_some() { "" } else { "# Every person that access is for; people.csv is yours to bring.\n" };
+        let people =
+            self.people.as_ref().map_or_else(|| "people.csv".to_owned(), |path| path.display().to_string());
+        let remark = if self.people.is_some() {
+            ""
+        } else {
+            "# Every person that access is for; people.csv is yours to bring.\n"
+        };
         text += &format!(
             "\n{remark}[system.hr]\nconnector     = \"csv\"\npath          = {}\nauthoritative = true\nkey           = {}\n",
             quoted(&people),
             quoted(&self.key)
         );
         if let (Some(url), Some(base_dn)) = (&self.ldap, &self.base_dn) {
-            text += &format!("\n[system.directory]\nconnector = \"ldap\"\nurl       = {}\nbase_dn   = {}\n", quoted(url), quoted(base_dn));
+            text += &format!(
+                "\n[system.directory]\nconnector = \"ldap\"\nurl       = {}\nbase_dn   = {}\n",
+                quoted(url),
+                quoted(base_dn)
+            );
             if let Some(bind_dn) = &self.bind_dn {
                 text += &format!("bind_dn   = {}\npassword  = \"env:DIRECTORY_PASSWORD\"\n", quoted(bind_dn));
             }

@@ -62,7 +62,9 @@ impl LedgerCommand {
     /// Verifies, proves or prints.
     pub async fn run(self, common: &Common) -> anyhow::Result<Outcome> {
         match self.what {
-            What::Verify { bundle: Some(path), key, .. } => verify_bundle(common.json, &path, &key.unwrap_or_default()),
+            What::Verify { bundle: Some(path), key, .. } => {
+                verify_bundle(common.json, &path, &key.unwrap_or_default())
+            }
             What::Verify { dir: Some(dir), key, since, .. } => {
                 let key = read_key(&key.unwrap_or_default())?;
                 verify(common.json, &dir, &key, since, None)
@@ -89,7 +91,11 @@ impl LedgerCommand {
             What::Key => {
                 let context = Context::open(common).await?;
                 let key = own_key(&context)?.to_text();
-                if context.json { output::json(&json!({"key": key}))? } else { output::line(key)? }
+                if context.json {
+                    output::json(&json!({"key": key}))?
+                } else {
+                    output::line(key)?
+                }
                 Ok(Outcome::Clean)
             }
         }
@@ -104,7 +110,8 @@ fn own_key(context: &Context) -> anyhow::Result<VerifyingKey> {
 fn read_key(text: &str) -> anyhow::Result<VerifyingKey> {
     let from_file = std::fs::read_to_string(text);
     let text = from_file.as_deref().unwrap_or(text).trim();
-    VerifyingKey::from_text(text).context("--key is neither a public key (name+hash+base64) nor a file that holds one")
+    VerifyingKey::from_text(text)
+        .context("--key is neither a public key (name+hash+base64) nor a file that holds one")
 }
 
 fn verify(
@@ -115,7 +122,10 @@ fn verify(
     rows: Option<Vec<(u64, Vec<u8>)>>,
 ) -> anyhow::Result<Outcome> {
     let trusted = since
-        .map(|path| std::fs::read_to_string(&path).with_context(|| format!("cannot read the checkpoint {}", path.display())))
+        .map(|path| {
+            std::fs::read_to_string(&path)
+                .with_context(|| format!("cannot read the checkpoint {}", path.display()))
+        })
         .transpose()?;
     let with_store = rows.is_some();
     let mut rows = rows.map(IntoIterator::into_iter);
@@ -138,13 +148,18 @@ fn verify(
             output::line(format!(
                 "{}: {} lead to the checkpoint signed by {}{beside}",
                 toned("verified", Tone::Good),
-                output::count(usize::try_from(report.size).unwrap_or(usize::MAX), "entry").replace("entrys", "entries"),
+                output::count(usize::try_from(report.size).unwrap_or(usize::MAX), "entry")
+                    .replace("entrys", "entries"),
                 key.name()
             ))?;
         }
     }
     if !findings.is_empty() {
-        bail!("the log in {} is not as it was written: {}", dir.display(), output::count(findings.len(), "finding"));
+        bail!(
+            "the log in {} is not as it was written: {}",
+            dir.display(),
+            output::count(findings.len(), "finding")
+        );
     }
     Ok(Outcome::Clean)
 }
@@ -157,19 +172,26 @@ async fn prove(
     closed: bool,
 ) -> anyhow::Result<Outcome> {
     context.publish().await?;
+    let all = if actions.is_empty() { Vec::new() } else { context.store.all_actions().await? };
     for action in actions {
-        let steps = context.store.transitions(&ActionId::from(action.as_str())).await?;
+        let mut steps = Vec::new();
+        for row in all.iter().filter(|row| row.id == ActionId::from(action.as_str())) {
+            steps.extend(context.store.transitions(&row.plan, &row.id).await?);
+        }
         if steps.is_empty() {
             bail!("no entry is about `{action}`; `leasehold action list --json` names the actions");
         }
         indexes.extend(steps.iter().map(|step| step.ledger_index));
     }
     if indexes.is_empty() {
-        bail!("say what to prove: --action ACTION, as in the receipts of `leasehold apply --json`, or --index N");
+        bail!(
+            "say what to prove: --action ACTION, as in the receipts of `leasehold apply --json`, or --index N"
+        );
     }
     indexes.sort_unstable();
     indexes.dedup();
-    let view = View::open(&context.config.ledger)?.context("nothing was published yet; run `leasehold sync` first")?;
+    let view = View::open(&context.config.ledger)?
+        .context("nothing was published yet; run `leasehold sync` first")?;
     let mut entries = Vec::new();
     for index in &indexes {
         let openings = if closed { BTreeMap::new() } else { context.store.ledger_openings(*index).await? };
@@ -193,7 +215,8 @@ async fn prove(
 }
 
 fn verify_bundle(json: bool, path: &std::path::Path, key: &str) -> anyhow::Result<Outcome> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the bundle {}", path.display()))?;
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the bundle {}", path.display()))?;
     let bundle = Bundle::from_json(&text).with_context(|| format!("{} is not a bundle", path.display()))?;
     let key = read_key(key)?;
     match bundle.verify(&key) {
@@ -201,10 +224,12 @@ fn verify_bundle(json: bool, path: &std::path::Path, key: &str) -> anyhow::Resul
             let entries: Vec<_> = report
                 .entries
                 .iter()
-                .map(|entry| json!({"index": entry.index, "entry": entry.entry, "opened": opened(&bundle, entry)}))
+                .map(|entry| json!({"index": entry.index, "entry": event(entry), "opened": opened(&bundle, entry)}))
                 .collect();
             if json {
-                output::json(&json!({"items": entries, "summary": {"size": report.size, "findings": 0}}))?;
+                output::json(
+                    &json!({"items": entries, "summary": {"size": report.checkpoint.size, "findings": 0}}),
+                )?;
             } else {
                 for entry in &report.entries {
                     let line = entry.entry.as_ref().map_or_else(
@@ -229,14 +254,27 @@ fn verify_bundle(json: bool, path: &std::path::Path, key: &str) -> anyhow::Resul
             for finding in &findings {
                 eprintln!("{finding}");
             }
-            bail!("{} does not prove what it claims: {}", path.display(), output::count(findings.len(), "finding"))
+            bail!(
+                "{} does not prove what it claims: {}",
+                path.display(),
+                output::count(findings.len(), "finding")
+            )
         }
     }
 }
 
 /// The personal data that a bundle opens for one entry, checked against its commitments.
-fn opened<'bundle>(bundle: &'bundle Bundle, verified: &VerifiedEntry) -> BTreeMap<&'bundle str, &'bundle str> {
+fn opened<'bundle>(
+    bundle: &'bundle Bundle,
+    verified: &VerifiedEntry,
+) -> BTreeMap<&'bundle str, &'bundle str> {
     let proved = bundle.entries.iter().filter(|entry| entry.index == verified.index);
-    let openings = proved.flat_map(|entry| &entry.openings).filter(|(name, _)| verified.opened.contains(name));
+    let openings =
+        proved.flat_map(|entry| &entry.openings).filter(|(name, _)| verified.opened.contains(name));
     openings.map(|(name, opening)| (name.as_str(), opening.value.as_str())).collect()
+}
+
+/// The event of a verified entry for programs; null where its bytes are none.
+fn event(verified: &VerifiedEntry) -> Option<serde_json::Value> {
+    verified.entry.as_ref().and_then(|_| serde_json::from_slice(&verified.bytes).ok())
 }

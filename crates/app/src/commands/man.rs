@@ -18,10 +18,14 @@ pub struct Man {
 impl Man {
     /// Writes the pages.
     pub fn run(self) -> anyhow::Result<Outcome> {
-        std::fs::create_dir_all(&self.folder).with_context(|| format!("cannot make the folder {}", self.folder.display()))?;
+        std::fs::create_dir_all(&self.folder)
+            .with_context(|| format!("cannot make the folder {}", self.folder.display()))?;
         clap_mangen::generate_to(super::Arguments::command(), &self.folder)
             .with_context(|| format!("cannot write to {}", self.folder.display()))?;
-        output::line(format!("manual pages are in {}; read one with `man -l {0}/leasehold.1`", self.folder.display()))?;
+        output::line(format!(
+            "manual pages are in {}; read one with `man -l {0}/leasehold.1`",
+            self.folder.display()
+        ))?;
         Ok(Outcome::Clean)
     }
 }

@@ -42,14 +42,18 @@ impl PlanCommand {
         context.publish().await?;
         if let Some(path) = &self.out {
             let text = serde_json::to_string_pretty(&plan)?;
-            std::fs::write(path, text).with_context(|| format!("cannot write the plan to {}", path.display()))?;
+            std::fs::write(path, text)
+                .with_context(|| format!("cannot write the plan to {}", path.display()))?;
         }
         if context.json {
             output::json(&document(&plan))?;
         } else {
             show(&plan, self.all)?;
             if let Some(path) = &self.out {
-                output::line(format!("\nwritten to {0}; carry it out with `leasehold apply {0}`", path.display()))?;
+                output::line(format!(
+                    "\nwritten to {0}; carry it out with `leasehold apply {0}`",
+                    path.display()
+                ))?;
             }
         }
         Ok(if plan.items.is_empty() { Outcome::Clean } else { Outcome::Outstanding })

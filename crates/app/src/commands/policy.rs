@@ -52,14 +52,16 @@ impl Files {
         let mut texts = BTreeMap::new();
         let mut folders = vec![folder.to_owned()];
         while let Some(next) = folders.pop() {
-            let entries = std::fs::read_dir(&next)
-                .with_context(|| format!("cannot read the policy folder {}; `leasehold init` makes one", next.display()))?;
+            let entries = std::fs::read_dir(&next).with_context(|| {
+                format!("cannot read the policy folder {}; `leasehold init` makes one", next.display())
+            })?;
             for entry in entries {
                 let path = entry?.path();
                 if path.is_dir() {
                     folders.push(path);
                 } else if path.extension().is_some_and(|extension| extension == "toml") {
-                    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+                    let text = std::fs::read_to_string(&path)
+                        .with_context(|| format!("cannot read {}", path.display()))?;
                     let name = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned();
                     texts.insert(name, text);
                 }
@@ -109,7 +111,8 @@ async fn usable(context: &Context, files: &Files) -> anyhow::Result<(Policy, Loa
     match policy {
         Some(policy) if errors.is_empty() => Ok((policy, loaded)),
         _ => {
-            let end = format!("{} in the policy; nothing was changed", output::count(errors.len(), "mistake"));
+            let end =
+                format!("{} in the policy; nothing was changed", output::count(errors.len(), "mistake"));
             Err(Rendered(format!("{}{end}", files.rendered(&errors))).into())
         }
     }
@@ -181,7 +184,11 @@ async fn run_diff(context: &Context, files: &Files, all: bool) -> anyhow::Result
         if more > 0 {
             output::line(format!("… and {more} more; `--all` lists them"))?;
         }
-        output::line(format!("\n{} gained, {} lost; `leasehold policy apply` makes it so", gains.len(), losses.len()))?;
+        output::line(format!(
+            "\n{} gained, {} lost; `leasehold policy apply` makes it so",
+            gains.len(),
+            losses.len()
+        ))?;
     }
     let same = gains.is_empty() && losses.is_empty();
     Ok(if same { Outcome::Clean } else { Outcome::Outstanding })
@@ -190,7 +197,8 @@ async fn run_diff(context: &Context, files: &Files, all: bool) -> anyhow::Result
 fn justified(evaluation: &Evaluation<'_>) -> Justified {
     let mut all = Justified::new();
     evaluation.for_each_justified(|identity, entitlement| {
-        let address = format!("{}:{}", evaluation.system_of(entitlement), evaluation.entitlement_name(entitlement));
+        let address =
+            format!("{}:{}", evaluation.system_of(entitlement), evaluation.entitlement_name(entitlement));
         all.insert((evaluation.identities[identity.index()].key.to_string(), address));
     });
     all

@@ -1,13 +1,14 @@
 //! `leasehold sync`: reads systems now.
 
+use leasehold_model::id::SystemName;
 use leasehold_reconcile::stages::observe::{Observe, observe};
 use leasehold_store::EpochReport;
 use serde_json::{Value, json};
 
+use crate::Outcome;
 use crate::context::{Common, Context};
 use crate::output::{self, Tone, toned};
 use crate::progress::Progress;
-use crate::Outcome;
 
 /// Arguments of `sync`.
 #[derive(Debug, clap::Args)]
@@ -29,18 +30,19 @@ impl Sync {
         let context = Context::open(common).await?;
         let reports = sync(&context, &self.systems, Observe { accept_empty: self.accept_empty }).await?;
         let mut items = Vec::new();
-        for report in &reports {
-            let problems = context.store.problems(&report.system).await?;
-            items.push(item(report, &problems));
+        for (system, report) in &reports {
+            let problems = context.store.problems(system).await?;
+            items.push(item(system, report, &problems));
             if !context.json && (self.problems || problems.len() <= 5) {
                 for problem in &problems {
-                    eprintln!("{}: {}: {}", report.system, problem.place, problem.message);
+                    eprintln!("{system}: {}: {}", problem.place, problem.message);
                 }
             }
         }
-        let complete = reports.iter().filter(|report| report.summary.completeness.is_complete()).count();
+        let complete = reports.iter().filter(|(_, report)| report.summary.completeness.is_complete()).count();
         if context.json {
-            let summary = json!({"systems": reports.len(), "complete": complete, "partial": reports.len() - complete});
+            let summary =
+                json!({"systems": reports.len(), "complete": complete, "partial": reports.len() - complete});
             output::json(&json!({"items": items, "summary": summary}))?;
         } else {
             show(&reports)?;
@@ -50,28 +52,36 @@ impl Sync {
 }
 
 /// Reads the named systems, or all: authoritative ones first, so that accounts find their identities.
-pub async fn sync(context: &Context, names: &[String], options: Observe) -> anyhow::Result<Vec<EpochReport>> {
+pub async fn sync(
+    context: &Context,
+    names: &[String],
+    options: Observe,
+) -> anyhow::Result<Vec<(SystemName, EpochReport)>> {
     let mut systems = match names {
         [] => context.systems.values().collect(),
         names => names.iter().map(|name| context.system(name)).collect::<anyhow::Result<Vec<_>>>()?,
     };
     if systems.is_empty() {
-        anyhow::bail!("{} has no system yet; add a `[system.NAME]`, see docs/configuration.md", context.config.path.display());
+        anyhow::bail!(
+            "{} has no system yet; add a `[system.NAME]`, see docs/configuration.md",
+            context.config.path.display()
+        );
     }
     systems.sort_by_key(|system| !system.authoritative);
     let mut reports = Vec::new();
     for system in systems {
         let progress = Progress::new(format!("reading {}", system.name));
         let mut say = |facts, done, total| progress.facts(facts, done, total);
-        reports.push(observe(&context.store, system, context.pace.as_ref(), options, &mut say).await?);
+        let report = observe(&context.store, system, context.pace.as_ref(), options, &mut say).await?;
+        reports.push((system.name.clone(), report));
     }
     context.publish().await?;
     Ok(reports)
 }
 
-fn item(report: &EpochReport, problems: &[leasehold_model::fact::Problem]) -> Value {
+fn item(system: &SystemName, report: &EpochReport, problems: &[leasehold_model::fact::Problem]) -> Value {
     json!({
-        "system": report.system,
+        "system": system,
         "epoch": report.summary.id,
         "completeness": report.summary.completeness.as_str(),
         "detail": report.summary.completeness.detail(),
@@ -84,12 +94,12 @@ fn item(report: &EpochReport, problems: &[leasehold_model::fact::Problem]) -> Va
 }
 
 /// Prints what was read.
-pub fn show(reports: &[EpochReport]) -> anyhow::Result<()> {
+pub fn show(reports: &[(SystemName, EpochReport)]) -> anyhow::Result<()> {
     let mut table = output::table(&["system", "read", "facts", "grants", "problems", "evidence"]);
-    for report in reports {
+    for (system, report) in reports {
         let tone = if report.summary.completeness.is_complete() { Tone::Good } else { Tone::Bad };
         table.add_row([
-            report.system.to_string(),
+            system.to_string(),
             toned(report.summary.completeness.as_str(), tone),
             report.summary.facts.to_string(),
             format!("+{} -{}", report.changes.grants_added, report.changes.grants_ended),
@@ -98,7 +108,7 @@ pub fn show(reports: &[EpochReport]) -> anyhow::Result<()> {
         ]);
     }
     output::line(table)?;
-    if reports.iter().any(|report| !report.summary.completeness.is_complete()) {
+    if reports.iter().any(|(_, report)| !report.summary.completeness.is_complete()) {
         output::line("\nA partial reading adds what was seen and ends nothing: absence needs proof.")?;
     }
     Ok(())

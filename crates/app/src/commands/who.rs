@@ -41,7 +41,12 @@ impl Who {
                 let paths: Vec<String> = holder.paths.iter().map(|path| names(path).join(" → ")).collect();
                 table.add_row([identity, holder.login.clone(), paths.join("\n")]);
             }
-            output::line(format!("{} effectively {} {}", output::count(holders.len(), "account"), if holders.len() == 1 { "holds" } else { "hold" }, self.entitlement))?;
+            output::line(format!(
+                "{} effectively {} {}",
+                output::count(holders.len(), "account"),
+                if holders.len() == 1 { "holds" } else { "hold" },
+                self.entitlement
+            ))?;
             if !holders.is_empty() {
                 output::line(table)?;
             }
@@ -73,6 +78,7 @@ fn some_of(evaluation: &Evaluation<'_>, address: &EntitlementAddress) -> String 
         return format!("; system `{}` was never read", address.system);
     };
     let of_system = snapshot.entitlements.iter().filter(|entitlement| entitlement.system == system);
-    let some: Vec<String> = of_system.map(|entitlement| entitlement.entitlement.name.to_string()).take(6).collect();
+    let some: Vec<String> =
+        of_system.map(|entitlement| entitlement.entitlement.name.to_string()).take(6).collect();
     format!("; some that `{}` has: {}", address.system, some.join(", "))
 }

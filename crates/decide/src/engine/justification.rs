@@ -108,7 +108,12 @@ impl Justification {
     }
 
     /// Everything that a live identity may hold at `now` by role or explicit reason, ascending, what is carried included.
-    pub fn justified_of(&self, graph: &Graph, identity: IdentityIndex, now: Seconds) -> BTreeSet<EntitlementIndex> {
+    pub fn justified_of(
+        &self,
+        graph: &Graph,
+        identity: IdentityIndex,
+        now: Seconds,
+    ) -> BTreeSet<EntitlementIndex> {
         let mut justified = BTreeSet::new();
         for assignment in self.assignments.row(identity.0).iter().filter(|assignment| now < assignment.end) {
             justified.extend(self.closed_role(assignment.role).iter().copied().map(EntitlementIndex));

@@ -21,7 +21,8 @@ pub fn check(policy: &Policy, systems: &[SystemName], snapshot: &Snapshot) -> Ve
         if let Some(members) = &role.members {
             for attribute in members.value.attributes() {
                 if !observed.attributes.is_empty() && !observed.attributes.contains(attribute) {
-                    let message = format!("no identity has an attribute `{attribute}`, so nobody can match on it");
+                    let message =
+                        format!("no identity has an attribute `{attribute}`, so nobody can match on it");
                     let known: Vec<&str> = observed.attributes.iter().copied().collect();
                     let help = format!("attributes that were read: {}", known.join(", "));
                     diagnostics.push(Diagnostic::warning(&members.file, members.span.clone(), message, help));
@@ -103,14 +104,21 @@ impl<'snapshot> Observed<'snapshot> {
                 let message = format!("system `{}` has no entitlement `{name}`", address.system);
                 diagnostics.push(Diagnostic::error(file, span, message, nearest(&name, names)));
             } else {
-                let message = format!("system `{}` was not yet read, so `{name}` cannot be checked", address.system);
+                let message =
+                    format!("system `{}` was not yet read, so `{name}` cannot be checked", address.system);
                 let help = format!("run `leasehold sync {}` and check again", address.system);
                 diagnostics.push(Diagnostic::warning(file, span, message, help));
             }
         }
     }
 
-    fn identity(&self, who: &Placed<IdentityKey>, policy: &Policy, what: &str, diagnostics: &mut Vec<Diagnostic>) {
+    fn identity(
+        &self,
+        who: &Placed<IdentityKey>,
+        policy: &Policy,
+        what: &str,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) {
         let known = self.identities.is_empty()
             || self.identities.contains(&who.value)
             || policy.identities.iter().any(|declared| declared.key == who.value);

@@ -28,12 +28,28 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     /// A complaint that keeps the policy from being used.
-    pub fn error(file: &str, span: Range<usize>, message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, file: file.to_owned(), span, message: message.into(), help: help.into() }
+    pub fn error(
+        file: &str,
+        span: Range<usize>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Self {
+        Self {
+            severity: Severity::Error,
+            file: file.to_owned(),
+            span,
+            message: message.into(),
+            help: help.into(),
+        }
     }
 
     /// A complaint that does not.
-    pub fn warning(file: &str, span: Range<usize>, message: impl Into<String>, help: impl Into<String>) -> Self {
+    pub fn warning(
+        file: &str,
+        span: Range<usize>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Self {
         Self { severity: Severity::Warning, ..Self::error(file, span, message, help) }
     }
 }

@@ -108,7 +108,10 @@ impl Predicate {
                 Some(start..start + label.len().max(1))
             });
             let help = error.help().map_or_else(
-                || "write for example `principal.department == \"Payments\" && principal.kind == \"person\"`".to_owned(),
+                || {
+                    "write for example `principal.department == \"Payments\" && principal.kind == \"person\"`"
+                        .to_owned()
+                },
                 |help| help.to_string(),
             );
             PredicateError { message: error.to_string(), help, span }
@@ -146,8 +149,10 @@ fn refused(text: &str, what: &str) -> PredicateError {
 }
 
 fn compile(text: &str, json: &Value) -> Result<Node, PredicateError> {
-    let (operator, arguments) =
-        json.as_object().and_then(|object| object.iter().next()).ok_or_else(|| refused(text, "not an expression"))?;
+    let (operator, arguments) = json
+        .as_object()
+        .and_then(|object| object.iter().next())
+        .ok_or_else(|| refused(text, "not an expression"))?;
     let argument = |name: &str| compile(text, &arguments[name]).map(Box::new);
     Ok(match operator.as_str() {
         "Value" => match arguments {
@@ -161,7 +166,9 @@ fn compile(text: &str, json: &Value) -> Result<Node, PredicateError> {
         "==" => equality(text, &arguments["left"], &arguments["right"])?,
         "!=" => Node::Not(Box::new(equality(text, &arguments["left"], &arguments["right"])?)),
         "has" => match &arguments["left"] {
-            left if is_principal(left) => Node::Has(arguments["attr"].as_str().unwrap_or_default().to_owned()),
+            left if is_principal(left) => {
+                Node::Has(arguments["attr"].as_str().unwrap_or_default().to_owned())
+            }
             _ => return Err(refused(text, "`has` is asked of principal")),
         },
         "like" => {
@@ -170,7 +177,8 @@ fn compile(text: &str, json: &Value) -> Result<Node, PredicateError> {
             Node::Like(attribute, pattern(&arguments["pattern"]))
         }
         "contains" => {
-            let set = set_of(&arguments["left"]).ok_or_else(|| refused(text, "`contains` is asked of a list of texts"))?;
+            let set = set_of(&arguments["left"])
+                .ok_or_else(|| refused(text, "`contains` is asked of a list of texts"))?;
             let attribute = attribute_of(&arguments["right"])
                 .ok_or_else(|| refused(text, "`contains` looks for an attribute of principal"))?;
             Node::OneOf(attribute, set)
@@ -206,7 +214,8 @@ fn equality(text: &str, left: &Value, right: &Value) -> Result<Node, PredicateEr
         (Some(left), Some(right)) => Ok(Node::SameAs(left, right)),
         (Some(attribute), None) | (None, Some(attribute)) => {
             let value = text_of(left).or_else(|| text_of(right));
-            let value = value.ok_or_else(|| refused(text, "an attribute is compared with a text in double quotes"))?;
+            let value = value
+                .ok_or_else(|| refused(text, "an attribute is compared with a text in double quotes"))?;
             Ok(Node::OneOf(attribute, vec![value]))
         }
         (None, None) => Err(refused(text, "one side of a comparison is an attribute of principal")),
@@ -265,7 +274,10 @@ fn evaluate(node: &Node, attributes: &mut Attributes<'_>) -> Truth {
         Node::Or(left, right) => {
             let (left, right) = (evaluate(left, attributes), evaluate(right, attributes));
             let left_is_false = &attributes.everybody - &left.holds - &left.errs;
-            Truth { errs: left.errs | (&left_is_false & right.errs), holds: left.holds | (left_is_false & right.holds) }
+            Truth {
+                errs: left.errs | (&left_is_false & right.errs),
+                holds: left.holds | (left_is_false & right.holds),
+            }
         }
         Node::Not(inner) => {
             let inner = evaluate(inner, attributes);
@@ -283,14 +295,19 @@ fn evaluate(node: &Node, attributes: &mut Attributes<'_>) -> Truth {
         Node::Has(attribute) => Truth { holds: attributes.having(attribute), errs: RoaringBitmap::new() },
         Node::OneOf(attribute, values) => {
             let known = attributes.values(attribute);
-            let holds = values.iter().filter_map(|value| known.get(value.as_str())).fold(RoaringBitmap::new(), |all, some| all | some);
+            let holds = values
+                .iter()
+                .filter_map(|value| known.get(value.as_str()))
+                .fold(RoaringBitmap::new(), |all, some| all | some);
             Truth { holds, errs: missing(attributes, attribute) }
         }
         Node::SameAs(left, right) => {
             let errs = missing(attributes, left) | missing(attributes, right);
             let left_values = attributes.values(left).clone();
             let right_values = attributes.values(right);
-            let same = left_values.iter().filter_map(|(value, who)| right_values.get(value).map(|others| who & others));
+            let same = left_values
+                .iter()
+                .filter_map(|(value, who)| right_values.get(value).map(|others| who & others));
             Truth { holds: same.fold(RoaringBitmap::new(), |all, some| all | some), errs }
         }
         Node::Like(attribute, pattern) => {

@@ -14,7 +14,8 @@ use super::diagnostic::Diagnostic;
 use super::document::{Document, When};
 use super::predicate::Predicate;
 use super::{
-    AccountAddress, DeclaredIdentity, Explicit, GuardSettings, Placed, Policy, Protected, Role, SodSet, digest,
+    AccountAddress, DeclaredIdentity, Explicit, GuardSettings, Placed, Policy, Protected, Role, SodSet,
+    digest,
 };
 
 /// Reads policy files (relative name to text).
@@ -56,7 +57,13 @@ impl Place<'_> {
 }
 
 impl Reader {
-    fn error(&mut self, place: &Place<'_>, span: Range<usize>, message: impl Into<String>, help: impl Into<String>) {
+    fn error(
+        &mut self,
+        place: &Place<'_>,
+        span: Range<usize>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
         self.diagnostics.push(Diagnostic::error(&place.file, span, message, help));
     }
 
@@ -76,7 +83,12 @@ impl Reader {
                 let role = entry.role.as_ref().map(|role| place.placed(role.get_ref().clone(), role.span()));
                 if role.is_some() != entry.grants.is_empty() {
                     let help = "give `role = \"NAME\"` or `grants = [\"system:kind/name\"]`, one of the two";
-                    reader.error(&place, name.span(), format!("assignment `{}` is unclear", name.get_ref()), help);
+                    reader.error(
+                        &place,
+                        name.span(),
+                        format!("assignment `{}` is unclear", name.get_ref()),
+                        help,
+                    );
                 }
                 (entry.identity, role, entry.grants, entry.until, entry.owner, entry.why, false)
             });
@@ -96,10 +108,19 @@ impl Reader {
             }
             if entry.conflict.len() < 2 || entry.conflict.iter().any(Vec::is_empty) {
                 let help = "write for example `conflict = [[\"a:role/x\"], [\"a:role/y\"]]`";
-                self.error(&place, name.span(), "a conflict has at least two sides, none of them empty", help);
+                self.error(
+                    &place,
+                    name.span(),
+                    "a conflict has at least two sides, none of them empty",
+                    help,
+                );
             }
             let sides = entry.conflict.iter().map(|side| self.addresses(&place, side)).collect();
-            self.policy.sod.push(SodSet { name: name.into_inner(), severity: entry.severity.into_inner(), sides });
+            self.policy.sod.push(SodSet {
+                name: name.into_inner(),
+                severity: entry.severity.into_inner(),
+                sides,
+            });
         }
         for (name, entry) in document.owner {
             if !self.first_of_its_name(&place, "owner", &name) {
@@ -115,7 +136,9 @@ impl Reader {
                 continue;
             }
             let Some(system) = self.system(&place, &name) else { continue };
-            if let Some(share) = entry.share_max.as_ref().filter(|share| !(0.0..=1.0).contains(share.get_ref())) {
+            if let Some(share) =
+                entry.share_max.as_ref().filter(|share| !(0.0..=1.0).contains(share.get_ref()))
+            {
                 self.error(&place, share.span(), "a share lies between 0 and 1", "write 0.2 for 20 %");
             }
             let administrators = self.addresses(&place, &entry.administrators);
@@ -135,7 +158,13 @@ impl Reader {
             }
             let Some(until) = self.when(&place, &entry.until) else { continue };
             let owner = IdentityKey(entry.owner.into_inner());
-            self.protected(&place, name.get_ref(), &entry.accounts, "break-glass account", Some((owner, until)));
+            self.protected(
+                &place,
+                name.get_ref(),
+                &entry.accounts,
+                "break-glass account",
+                Some((owner, until)),
+            );
         }
         for (name, entry) in document.identity {
             if !self.first_of_its_name(&place, "identity", &name) {
@@ -147,7 +176,8 @@ impl Reader {
                 self.error(&place, entry.kind.span(), "not a kind of non-human", help);
                 continue;
             };
-            let accounts = entry.accounts.iter().filter_map(|account| self.account(&place, account)).collect();
+            let accounts =
+                entry.accounts.iter().filter_map(|account| self.account(&place, account)).collect();
             self.policy.identities.push(DeclaredIdentity {
                 key: IdentityKey(name.into_inner()),
                 kind,
@@ -166,9 +196,15 @@ impl Reader {
         }
         if let Some(limits) = document.limits {
             if let Some(first) = self.seen.insert("limits".to_owned(), file.to_owned()) {
-                self.error(&place, 0..0, format!("limits are already set in {first}"), "keep one `[limits]` table");
+                self.error(
+                    &place,
+                    0..0,
+                    format!("limits are already set in {first}"),
+                    "keep one `[limits]` table",
+                );
             }
-            self.policy.limits.dormant_after = limits.dormant_after.and_then(|text| self.duration(&place, &text));
+            self.policy.limits.dormant_after =
+                limits.dormant_after.and_then(|text| self.duration(&place, &text));
             self.policy.limits.credential_age_max =
                 limits.credential_age_max.and_then(|text| self.duration(&place, &text));
         }
@@ -179,16 +215,15 @@ impl Reader {
             if !self.first_of_its_name(place, "role", &name) {
                 continue;
             }
-            let members = entry.members.as_ref().and_then(|members| {
-                match Predicate::parse(members.get_ref()) {
+            let members =
+                entry.members.as_ref().and_then(|members| match Predicate::parse(members.get_ref()) {
                     Ok(predicate) => Some(place.placed(predicate, members.span())),
                     Err(error) => {
                         let span = locate(place.text, &members.span(), members.get_ref(), error.span);
                         self.error(place, span, error.message, error.help);
                         None
                     }
-                }
-            });
+                });
             let grants = self.addresses(place, &entry.grants);
             self.policy.roles.push(Role {
                 title: entry.title.unwrap_or_else(|| name.get_ref().clone()),
@@ -285,7 +320,12 @@ impl Reader {
             SystemName::new(system).ok().map(|system| AccountAddress { system, login: login.to_owned() })
         });
         if account.is_none() {
-            self.error(place, text.span(), "not an account", "write `system:login`, for example `directory:dana`");
+            self.error(
+                place,
+                text.span(),
+                "not an account",
+                "write `system:login`, for example `directory:dana`",
+            );
         }
         account
     }
@@ -318,7 +358,8 @@ impl Reader {
         let roles: Vec<String> = self.policy.roles.iter().map(|role| role.name.clone()).collect();
         for explicit in &self.policy.explicit {
             if let Some(role) = explicit.role.as_ref().filter(|role| !roles.contains(&role.value)) {
-                let help = format!("roles are {}", if roles.is_empty() { "none".into() } else { roles.join(", ") });
+                let help =
+                    format!("roles are {}", if roles.is_empty() { "none".into() } else { roles.join(", ") });
                 let message = format!("there is no role `{}`", role.value);
                 self.diagnostics.push(Diagnostic::error(&role.file, role.span.clone(), message, help));
             }

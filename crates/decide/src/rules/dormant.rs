@@ -16,10 +16,16 @@ pub(super) fn find(context: &Context<'_, '_>, items: &mut Vec<DriftItem>) {
         let text = match account.account.last_use {
             LastUse::Unknown => continue,
             LastUse::At(at) if now.duration_since(at) <= limit => continue,
-            LastUse::At(at) => format!("last used {at}, {} days ago; the limit is {} days", days(now.duration_since(at)), days(limit)),
+            LastUse::At(at) => format!(
+                "last used {at}, {} days ago; the limit is {} days",
+                days(now.duration_since(at)),
+                days(limit)
+            ),
             // A system that keeps track and has seen nothing: unused since it was first seen at the latest.
             LastUse::Never => match evaluation.inputs.snapshot.ended_at(account.since) {
-                Some(seen) if now.duration_since(seen) > limit => format!("never used since it was first seen {seen}"),
+                Some(seen) if now.duration_since(seen) > limit => {
+                    format!("never used since it was first seen {seen}")
+                }
                 _ => continue,
             },
         };

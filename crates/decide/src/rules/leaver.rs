@@ -15,7 +15,12 @@ pub(super) fn find(context: &Context<'_, '_>, items: &mut Vec<DriftItem>) {
             let observed = &evaluation.account(account).account;
             let open = observed.expires_at.is_none_or(|end| end > evaluation.inputs.now);
             if observed.enabled && open {
-                items.push(about_account(evaluation, DriftKind::Leaver, account, vec![not_live(evaluation, identity)]));
+                items.push(about_account(
+                    evaluation,
+                    DriftKind::Leaver,
+                    account,
+                    vec![not_live(evaluation, identity)],
+                ));
             }
         }
     }

@@ -51,16 +51,28 @@ fn account_for(
     entitlement: EntitlementIndex,
 ) -> Option<AccountIndex> {
     let system = evaluation.graph.system_of_entitlement(entitlement);
-    let there = evaluation.graph.accounts_of(identity).filter(|account| evaluation.graph.system_of_account(*account) == system);
+    let there = evaluation
+        .graph
+        .accounts_of(identity)
+        .filter(|account| evaluation.graph.system_of_account(*account) == system);
     there.min_by_key(|account| {
         let observed = &evaluation.account(*account).account;
         (!observed.enabled, observed.key.clone())
     })
 }
 
-fn reasons(evaluation: &Evaluation<'_>, identity: IdentityIndex, entitlement: EntitlementIndex) -> Vec<Because> {
-    let held =
-        crate::engine::access::check(&evaluation.graph, &evaluation.justification, identity, entitlement, evaluation.now());
+fn reasons(
+    evaluation: &Evaluation<'_>,
+    identity: IdentityIndex,
+    entitlement: EntitlementIndex,
+) -> Vec<Because> {
+    let held = crate::engine::access::check(
+        &evaluation.graph,
+        &evaluation.justification,
+        identity,
+        entitlement,
+        evaluation.now(),
+    );
     held.because.iter().map(|because| evaluation.because(because, entitlement)).collect()
 }
 
@@ -81,20 +93,28 @@ impl Vanished {
 
     /// How this account came to lose the entitlement, where it once held it: its own grant went, or one that carried it,
     /// or a nesting between the two.
-    fn ended(&self, evaluation: &Evaluation<'_>, account: AccountIndex, entitlement: EntitlementIndex) -> Option<String> {
+    fn ended(
+        &self,
+        evaluation: &Evaluation<'_>,
+        account: AccountIndex,
+        entitlement: EntitlementIndex,
+    ) -> Option<String> {
         if self.grants.is_empty() && self.containments.is_empty() {
             return None;
         }
         let position = evaluation.position_of(account);
         let containment = evaluation.graph.containment();
         let once_carried_by = |target: u32| {
-            let mut carriers: HashSet<u32> = containment.reached_from(target).iter().copied().chain([target]).collect();
+            let mut carriers: HashSet<u32> =
+                containment.reached_from(target).iter().copied().chain([target]).collect();
             loop {
                 let more: Vec<u32> = self
                     .containments
                     .iter()
                     .filter(|(parent, child)| carriers.contains(child) && !carriers.contains(parent))
-                    .flat_map(|(parent, _)| containment.reached_from(*parent).iter().copied().chain([*parent]))
+                    .flat_map(|(parent, _)| {
+                        containment.reached_from(*parent).iter().copied().chain([*parent])
+                    })
                     .collect();
                 if more.is_empty() {
                     return carriers;
@@ -104,10 +124,14 @@ impl Vanished {
         };
         let carriers = once_carried_by(entitlement.0);
         let name = |carrier: u32| evaluation.entitlement_name(EntitlementIndex(carrier)).to_string();
-        let mut lost: Vec<u32> = carriers.iter().copied().filter(|carrier| self.grants.contains(&(position, *carrier))).collect();
+        let mut lost: Vec<u32> =
+            carriers.iter().copied().filter(|carrier| self.grants.contains(&(position, *carrier))).collect();
         lost.sort_unstable();
         if let Some(carrier) = lost.first() {
-            return Some(format!("{} was held and was removed without us; a person decides whether it returns", name(*carrier)));
+            return Some(format!(
+                "{} was held and was removed without us; a person decides whether it returns",
+                name(*carrier)
+            ));
         }
         let still_held = evaluation.graph.grants_of(account).find(|grant| carriers.contains(&grant.0))?;
         Some(format!("the nesting through which {} carried it was removed without us", name(still_held.0)))

@@ -68,7 +68,12 @@ fn is_inherent(evaluation: &Evaluation<'_>, entitlement: EntitlementIndex) -> bo
 }
 
 /// An item about an account.
-fn about_account(evaluation: &Evaluation<'_>, kind: DriftKind, account: AccountIndex, because: Vec<Because>) -> DriftItem {
+fn about_account(
+    evaluation: &Evaluation<'_>,
+    kind: DriftKind,
+    account: AccountIndex,
+    because: Vec<Because>,
+) -> DriftItem {
     let observed = evaluation.account(account);
     let identity = evaluation.graph.identity_of(account);
     DriftItem {

@@ -10,8 +10,12 @@ pub(super) fn find(context: &Context<'_, '_>, items: &mut Vec<DriftItem>) {
     for account in evaluation.graph.uncorrelated_accounts() {
         let because = match &evaluation.correlation[evaluation.position_of(account) as usize] {
             Correlation::Ambiguous { candidates, by } => {
-                let keys = candidates.iter().map(|position| evaluation.identities[*position as usize].key.clone());
-                vec![Because::Ambiguous { candidates: keys.collect() }, Because::Fact { text: format!("by rule `{by}`") }]
+                let keys =
+                    candidates.iter().map(|position| evaluation.identities[*position as usize].key.clone());
+                vec![
+                    Because::Ambiguous { candidates: keys.collect() },
+                    Because::Fact { text: format!("by rule `{by}`") },
+                ]
             }
             Correlation::Orphan | Correlation::To { .. } => vec![Because::NoIdentity],
         };

@@ -33,7 +33,9 @@ pub(super) fn find(context: &Context<'_, '_>, items: &mut Vec<DriftItem>) {
             identity: Some(role.owner.value.clone()),
             entitlement: Some(grant.value.entitlement.clone()),
             since: None,
-            because: vec![Because::Fact { text: format!("role {} is owned by {}, who is gone", role.name, role.owner.value) }],
+            because: vec![Because::Fact {
+                text: format!("role {} is owned by {}, who is gone", role.name, role.owner.value),
+            }],
         });
     }
 }

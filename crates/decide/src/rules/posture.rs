@@ -10,7 +10,9 @@ pub(super) fn find(context: &Context<'_, '_>, items: &mut Vec<DriftItem>) {
         if !account.account.enabled || account.account.posture.is_empty() {
             continue;
         }
-        let text = |finding: &leasehold_model::account::PostureFinding| Because::Fact { text: finding.as_str().replace('_', " ") };
+        let text = |finding: &leasehold_model::account::PostureFinding| Because::Fact {
+            text: finding.as_str().replace('_', " "),
+        };
         let because = account.account.posture.iter().map(text).collect();
         items.push(about_account(evaluation, DriftKind::Posture, evaluation.index_of(position), because));
     }

@@ -8,12 +8,23 @@ pub(super) fn find(context: &Context<'_, '_>, items: &mut Vec<DriftItem>) {
     let evaluation = context.evaluation;
     let Some(limit) = evaluation.inputs.policy.limits.credential_age_max else { return };
     for (position, account) in (0u32..).zip(&evaluation.inputs.snapshot.accounts) {
-        let Some(changed) = account.account.credential_changed_at.filter(|_| account.account.enabled) else { continue };
+        let Some(changed) = account.account.credential_changed_at.filter(|_| account.account.enabled) else {
+            continue;
+        };
         let age = evaluation.inputs.now.duration_since(changed);
         if age > limit {
-            let text = format!("credential unchanged since {changed}, {} days; the limit is {} days", days(age), days(limit));
+            let text = format!(
+                "credential unchanged since {changed}, {} days; the limit is {} days",
+                days(age),
+                days(limit)
+            );
             let because = vec![Because::Fact { text }];
-            items.push(about_account(evaluation, DriftKind::StaleCredential, evaluation.index_of(position), because));
+            items.push(about_account(
+                evaluation,
+                DriftKind::StaleCredential,
+                evaluation.index_of(position),
+                because,
+            ));
         }
     }
 }

@@ -19,7 +19,13 @@ pub(super) fn find(context: &Context<'_, '_>, items: &mut Vec<DriftItem>) {
         let held = held_of(evaluation, toxic.identity, &sets[toxic.set as usize]);
         let names: BTreeSet<String> = held
             .iter()
-            .map(|(_, entitlement)| format!("{}:{}", evaluation.system_of(*entitlement), evaluation.entitlement_name(*entitlement)))
+            .map(|(_, entitlement)| {
+                format!(
+                    "{}:{}",
+                    evaluation.system_of(*entitlement),
+                    evaluation.entitlement_name(*entitlement)
+                )
+            })
             .collect();
         let names: Vec<String> = names.into_iter().collect();
         let text = format!("{} ({}): holds {}", set.name, set.severity, names.join(" and "));

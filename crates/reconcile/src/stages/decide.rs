@@ -43,11 +43,18 @@ impl Loaded {
         let snapshot = store.snapshot(at).await?;
         let revision = match at {
             None => store.live_policy().await?,
-            Some(at) => store.policy_revisions().await?.into_iter().filter(|revision| revision.applied_at <= at).max_by_key(|revision| revision.id),
+            Some(at) => store
+                .policy_revisions()
+                .await?
+                .into_iter()
+                .filter(|revision| revision.applied_at <= at)
+                .max_by_key(|revision| revision.id),
         };
         let policy = match revision {
             None => Policy::default(),
-            Some(revision) => policy::read::read(&revision.files).map_err(|all| ReconcileError::Policy(first(&all)))?,
+            Some(revision) => {
+                policy::read::read(&revision.files).map_err(|all| ReconcileError::Policy(first(&all)))?
+            }
         };
         let mut baselines = store.baselines().await?;
         if let Some(at) = at {
@@ -79,7 +86,12 @@ impl Loaded {
     pub fn fingerprint(&self) -> StateFingerprint {
         let claims = serde_json::to_vec(&self.baselines).unwrap_or_default();
         StateFingerprint {
-            systems: self.snapshot.systems.iter().map(|system| (system.name.clone(), system.generation)).collect(),
+            systems: self
+                .snapshot
+                .systems
+                .iter()
+                .map(|system| (system.name.clone(), system.generation))
+                .collect(),
             policy: self.policy.digest.clone(),
             claims: hex::encode(Sha256::digest(claims)),
         }
@@ -87,5 +99,7 @@ impl Loaded {
 }
 
 fn first(diagnostics: &[Diagnostic]) -> String {
-    diagnostics.first().map_or_else(String::new, |diagnostic| format!("{}: {}", diagnostic.file, diagnostic.message))
+    diagnostics
+        .first()
+        .map_or_else(String::new, |diagnostic| format!("{}: {}", diagnostic.file, diagnostic.message))
 }

@@ -82,15 +82,20 @@ struct Worker {
 
 impl Worker {
     async fn system(&self, rows: Vec<ActionRow>) -> Result<(), ReconcileError> {
-        let mut states: HashMap<ActionId, ActionState> = rows.iter().map(|row| (row.id.clone(), row.state)).collect();
+        let mut states: HashMap<ActionId, ActionState> =
+            rows.iter().map(|row| (row.id.clone(), row.state)).collect();
         let mut by_account: BTreeMap<AccountKey, Vec<ActionRow>> = BTreeMap::new();
         for row in rows {
             by_account.entry(row.item.account_key.clone()).or_default().push(row);
         }
         for rows in by_account.into_values() {
-            // What somebody keeps is granted and seen before its old path ends: grants are a round of their own.
-            let (grants, rest): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.item.verb == Verb::Grant);
-            for mut round in [grants, rest] {
+            // What somebody keeps is granted and seen before its old path ends, and sessions end when no new one can
+            // begin: three rounds, in that order.
+            let (grants, rest): (Vec<_>, Vec<_>) =
+                rows.into_iter().partition(|row| row.item.verb == Verb::Grant);
+            let (sessions, rest): (Vec<_>, Vec<_>) =
+                rest.into_iter().partition(|row| row.item.verb == Verb::EndSessions);
+            for mut round in [grants, rest, sessions] {
                 self.round(&mut round, &mut states).await?;
             }
         }
@@ -112,19 +117,26 @@ impl Worker {
                 self.read_back(row).await?;
                 states.insert(row.id.clone(), row.state);
             }
-            let waiting = rows.iter().filter(|row| !row.state.is_final() && row.state != ActionState::Planned);
+            let waiting =
+                rows.iter().filter(|row| !row.state.is_final() && row.state != ActionState::Planned);
             let Some(tried) = waiting.map(|row| row.attempts).max() else { return Ok(()) };
             self.shared.pace.sleep_ms(self.shared.patience.back_off_ms(tried)).await;
         }
     }
 
-    async fn send(&self, row: &mut ActionRow, states: &HashMap<ActionId, ActionState>) -> Result<(), ReconcileError> {
+    async fn send(
+        &self,
+        row: &mut ActionRow,
+        states: &HashMap<ActionId, ActionState>,
+    ) -> Result<(), ReconcileError> {
         if !matches!(row.state, ActionState::Approved | ActionState::Sent | ActionState::Contradicted) {
             return Ok(());
         }
         if row.state == ActionState::Approved {
             if !self.shared.wanted.contains(&effect_of(&row.item)) {
-                return self.step(row, ActionState::Void, "facts moved first; nothing was sent", Value::Null).await;
+                return self
+                    .step(row, ActionState::Void, "facts moved first; nothing was sent", Value::Null)
+                    .await;
             }
             let ahead = |id: &&ActionId| states.get(*id) != Some(&ActionState::Verified);
             if let Some(first) = row.item.after.iter().find(ahead) {
@@ -133,7 +145,8 @@ impl Worker {
             }
         }
         if row.attempts >= self.shared.patience.sends_max {
-            let why = format!("{} after {} tries", said(&row.reason), row.attempts);
+            let why =
+                format!("{} after {} tries", row.reason.as_deref().unwrap_or("not verified"), row.attempts);
             return self.step(row, ActionState::Stuck, &why, Value::Null).await;
         }
         // The intent is in the log before the call (law 8).
@@ -153,7 +166,7 @@ impl Worker {
             }
             Ok(Outcome::Refused { why }) => self.step(row, ActionState::Stuck, &why, Value::Null).await,
             Ok(Outcome::Retry { after_ms, why }) => {
-                row.reason = why;
+                row.reason = Some(why);
                 if let Some(after_ms) = after_ms {
                     let most = self.shared.patience.back_off_ms_max;
                     self.shared.pace.sleep_ms(after_ms.min(most)).await;
@@ -162,7 +175,7 @@ impl Worker {
             }
             // Whether the target has it is not known: the read-back will tell, and if it does not, it is sent again.
             Err(error) => {
-                row.reason = error.to_string();
+                row.reason = Some(error.to_string());
                 Ok(())
             }
         }
@@ -185,7 +198,9 @@ impl Worker {
                     return self.step(row, ActionState::Unverifiable, &why, Value::Null).await;
                 }
                 Verdict::Unverifiable { .. } => return Ok(()),
-                Verdict::Contradicted { .. } | Verdict::Unanswered { .. } if read < self.shared.patience.reads_max => {
+                Verdict::Contradicted { .. } | Verdict::Unanswered { .. }
+                    if read < self.shared.patience.reads_max =>
+                {
                     self.shared.pace.sleep_ms(self.shared.patience.read_again_ms(read - 1)).await;
                 }
                 Verdict::Contradicted { why } => {
@@ -200,7 +215,13 @@ impl Worker {
         }
     }
 
-    async fn step(&self, row: &mut ActionRow, to: ActionState, reason: &str, detail: Value) -> Result<(), ReconcileError> {
+    async fn step(
+        &self,
+        row: &mut ActionRow,
+        to: ActionState,
+        reason: &str,
+        detail: Value,
+    ) -> Result<(), ReconcileError> {
         self.finish(row, to, reason, detail, Vec::new()).await
     }
 
@@ -214,11 +235,12 @@ impl Worker {
         observed: Vec<ObservedEffect>,
     ) -> Result<(), ReconcileError> {
         let transition = Transition {
+            plan: row.plan.clone(),
             action: row.id.clone(),
             from: row.state,
             to,
             at: self.shared.pace.now(),
-            reason: reason.to_owned(),
+            reason: (!reason.is_empty()).then(|| reason.to_owned()),
             detail,
             next_attempt_at: None,
             observed,
@@ -230,18 +252,15 @@ impl Worker {
                     row.attempts += 1;
                 }
                 if !reason.is_empty() {
-                    row.reason = reason.to_owned();
+                    row.reason = Some(reason.to_owned());
                 }
             }
             // Another process has taken this action on; it finishes it.
-            TransitionOutcome::Moved { actual } => row.state = if actual.is_final() { actual } else { ActionState::Planned },
+            TransitionOutcome::Moved { actual } => {
+                row.state = if actual.is_final() { actual } else { ActionState::Planned }
+            }
         }
         (self.shared.watch)(&row.item, row.state);
         Ok(())
     }
-}
-
-/// What was last said of an action, for the list of those that wait for a person.
-fn said(reason: &str) -> &str {
-    if reason.is_empty() { "not verified" } else { reason }
 }

@@ -40,7 +40,9 @@ pub async fn observe(
     let facts = sink.facts;
     let completeness = match answer {
         Ok(completeness) => about_nothing(completeness, facts, options),
-        Err(ConnectError::Sink(message)) => Completeness::Partial { why: format!("the facts could not be stored: {message}") },
+        Err(ConnectError::Sink(message)) => {
+            Completeness::Partial { why: format!("the facts could not be stored: {message}") }
+        }
         Err(error) => Completeness::Partial { why: error.to_string() },
     };
     tracing::info!(system = %system.name, facts, completeness = completeness.as_str(), "enumerated");

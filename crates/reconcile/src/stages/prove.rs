@@ -9,13 +9,18 @@ use leasehold_store::Store;
 use crate::error::ReconcileError;
 
 /// Rows that are read from the store at a time.
-const ROWS_MAX: u64 = 4_096;
+const ROWS_MAX: usize = 4_096;
 
 /// Appends what the log does not have yet, and signs. Safe to repeat: rows that are there already are compared.
 ///
 /// # Errors
 /// Where the store or the log fails, or the log holds other entries than the store.
-pub async fn publish(store: &Store, directory: &Path, origin: &str, key: &SigningKey) -> Result<SignedCheckpoint, ReconcileError> {
+pub async fn publish(
+    store: &Store,
+    directory: &Path,
+    origin: &str,
+    key: &SigningKey,
+) -> Result<SignedCheckpoint, ReconcileError> {
     let mut log = Log::open(directory, origin)?;
     loop {
         let from = log.len();

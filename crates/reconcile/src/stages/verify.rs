@@ -79,7 +79,11 @@ async fn grant(connector: &dyn Connector, item: &PlanItem) -> Verdict {
     let (system, account_key) = (item.system.clone(), item.account_key.clone());
     if item.verb == Verb::Grant {
         return if direct || effective == Some(true) {
-            let effects = vec![ObservedEffect::GrantPresent { system, account: account_key, entitlement: entitlement.name }];
+            let effects = vec![ObservedEffect::GrantPresent {
+                system,
+                account: account_key,
+                entitlement: entitlement.name,
+            }];
             Verdict::Holds { seen: json!({"direct": direct, "effective": effective}), effects }
         } else {
             Verdict::Contradicted { why: format!("{} was read back as not held", entitlement.name) }
@@ -105,10 +109,13 @@ async fn grant(connector: &dyn Connector, item: &PlanItem) -> Verdict {
             }
         };
         if effective == Some(true) {
-            return Verdict::Contradicted { why: format!("{name} was read back as still held on another path") };
+            return Verdict::Contradicted {
+                why: format!("{name} was read back as still held on another path"),
+            };
         }
     }
-    let effects = vec![ObservedEffect::GrantAbsent { system, account: account_key, entitlement: entitlement.name }];
+    let effects =
+        vec![ObservedEffect::GrantAbsent { system, account: account_key, entitlement: entitlement.name }];
     Verdict::Holds { seen: json!({ "paths": paths }), effects }
 }
 
@@ -118,8 +125,10 @@ async fn account(connector: &dyn Connector, item: &PlanItem) -> Verdict {
             Verdict::Contradicted { why: "the account was read back as still enabled".to_owned() }
         }
         Ok(ReadBack::Account { exists, enabled }) => {
-            let effects =
-                vec![ObservedEffect::AccountDisabled { system: item.system.clone(), account: item.account_key.clone() }];
+            let effects = vec![ObservedEffect::AccountDisabled {
+                system: item.system.clone(),
+                account: item.account_key.clone(),
+            }];
             Verdict::Holds { seen: json!({"exists": exists, "enabled": enabled}), effects }
         }
         Ok(other) => nonsense(&other),
