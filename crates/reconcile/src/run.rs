@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use leasehold_decide::plan::Scope;
 use leasehold_model::id::PlanHash;
-use leasehold_model::plan::Plan;
+use leasehold_model::plan::{Plan, Verb};
 use leasehold_store::{ActionRow, Store};
 
 use crate::error::ReconcileError;
@@ -74,7 +74,8 @@ impl Runner {
     async fn go_on(&self, plan: &Plan) -> Result<Vec<ActionRow>, ReconcileError> {
         let loaded = Loaded::load(&self.store, &self.systems, self.pace.now(), None).await?;
         let fresh = plan::compute(&loaded, &Scope::default())?;
-        let wanted: HashSet<_> = fresh.items.iter().map(enforce::effect_of).collect();
+        let mut wanted: HashSet<_> = fresh.items.iter().map(enforce::effect_of).collect();
+        wanted.extend(sessions_to_end(&loaded, plan)?);
         let enforcement = Enforcement {
             store: self.store.clone(),
             pace: self.pace.clone(),
@@ -85,4 +86,15 @@ impl Runner {
         enforce::run(&enforcement, &self.systems, plan).await?;
         Ok(self.store.actions(&plan.hash).await?)
     }
+}
+
+/// Live sessions leave no drift behind once the account is disabled, so a fresh plan does not name them any more. Ending
+/// them is wanted for as long as their identity may hold nothing.
+fn sessions_to_end(loaded: &Loaded, plan: &Plan) -> Result<Vec<enforce::Effect>, ReconcileError> {
+    let evaluation = loaded.evaluate()?;
+    let ended = plan.items.iter().filter(|item| item.verb == Verb::EndSessions).filter(|item| {
+        let identity = item.identity.as_ref().and_then(|key| evaluation.identity(key));
+        identity.is_none_or(|identity| !evaluation.identities[identity.index()].may_hold_access(loaded.now))
+    });
+    Ok(ended.map(enforce::effect_of).collect())
 }

@@ -43,7 +43,7 @@ impl ConnectorCommand {
             What::List => list(common.json),
             What::Test { systems } => test(&Context::open(common).await?, &systems).await,
             What::Capabilities { markdown: true, .. } => {
-                //PENDING output::line(registry::capabilities_markdown().trim_end())?;
+                output::line(registry::capabilities_markdown().trim_end())?;
                 Ok(Outcome::Clean)
             }
             What::Capabilities { name: None, .. } => {

@@ -54,6 +54,7 @@ impl Demo {
             super::sync::show(&reports)?;
         }
         super::policy::apply_files(&context).await?;
+        let found_at = context.now();
         let loaded = context.load(None).await?;
         let before = super::drift::find(&loaded)?;
 
@@ -104,7 +105,7 @@ impl Demo {
                 toned("verified:", Tone::Good),
                 report.size
             ))?;
-            self.what_next(&before, &rows)?;
+            self.what_next(&before, &rows, found_at)?;
         }
         Ok(Outcome::Clean)
     }
@@ -149,7 +150,7 @@ impl Demo {
         Ok(())
     }
 
-    fn what_next(&self, before: &[DriftItem], rows: &[ActionRow]) -> anyhow::Result<()> {
+    fn what_next(&self, before: &[DriftItem], rows: &[ActionRow], found_at: Timestamp) -> anyhow::Result<()> {
         let who = before
             .iter()
             .filter(|item| item.kind == DriftKind::Leaver)
@@ -162,8 +163,8 @@ impl Demo {
         output::line(format!("  cd {}", self.folder.display()))?;
         let tries = [
             ("leasehold drift".to_owned(), "what is left, and why a person must look at it"),
-            (format!("leasehold explain {who}"), "what somebody who left still reaches, and why"),
-            ("leasehold who directory:group/all-staff".to_owned(), "everybody who holds it, by every path"),
+            (format!("leasehold explain {who} --at {found_at}"), "what somebody who left could still reach before, and why"),
+            ("leasehold who directory:group/staff".to_owned(), "everybody who holds it, by every path"),
             (format!("leasehold ledger prove --action {action}"), "a proof that anybody checks offline"),
             ("leasehold plan".to_owned(), "run again: nothing is done twice"),
         ];

@@ -1,0 +1,170 @@
+//! Bad input: a clear error that names the place and the next step, exit code 1, and nothing changed.
+
+use crate::installation::Installation;
+
+/// What is wrong, and what the message must name.
+struct Case {
+    what: &'static str,
+    files: &'static [(&'static str, &'static str)],
+    command: &'static [&'static str],
+    names: &'static [&'static str],
+}
+
+const PEOPLE: &str = "email,status\ndana@example.com,active\n";
+const GRANTS: &str = "account,entitlement\ndana,role/admin\n";
+const CONFIGURATION: &str = "[system.hr]\nconnector = \"csv\"\npath = \"people.csv\"\nauthoritative = true\nkey = \"email\"\n\n\
+                             [system.crm]\nconnector = \"csv\"\ngrants = \"grants.csv\"\ncorrelate = [\"login = email.local\"]\n";
+
+const CASES: &[Case] = &[
+    Case {
+        what: "no configuration",
+        files: &[],
+        command: &["drift"],
+        names: &["leasehold.toml", "leasehold init"],
+    },
+    Case {
+        what: "configuration that is no TOML",
+        files: &[("leasehold.toml", "[system.hr\n")],
+        command: &["drift"],
+        names: &["leasehold.toml:1"],
+    },
+    Case {
+        what: "unknown setting",
+        files: &[("leasehold.toml", "[system.hr]\nconnector = \"csv\"\npaht = \"people.csv\"\nauthoritative = true\n")],
+        command: &["sync"],
+        names: &["leasehold.toml"],
+    },
+    Case {
+        what: "unknown connector",
+        files: &[("leasehold.toml", "[system.hr]\nconnector = \"cvs\"\n")],
+        command: &["sync"],
+        names: &["leasehold.toml:1", "did you mean `csv`"],
+    },
+    Case {
+        what: "secret in clear text",
+        files: &[(
+            "leasehold.toml",
+            "[system.db]\nconnector = \"postgres\"\nurl = \"postgres://a@localhost/b\"\npassword = \"hunter2\"\n",
+        )],
+        command: &["sync"],
+        names: &["leasehold.toml:4", "env:NAME"],
+    },
+    Case {
+        what: "unknown system",
+        files: &[("leasehold.toml", CONFIGURATION)],
+        command: &["sync", "directory"],
+        names: &["there is no system `directory`", "crm, hr"],
+    },
+    Case {
+        what: "nothing read yet",
+        files: &[("leasehold.toml", CONFIGURATION)],
+        command: &["drift"],
+        names: &["leasehold sync"],
+    },
+    Case {
+        what: "policy that is no TOML",
+        files: &[("leasehold.toml", CONFIGURATION), ("policy/a.toml", "[role.x]\nowner = \n")],
+        command: &["policy", "check"],
+        names: &["policy/a.toml:2", "nothing was changed"],
+    },
+    Case {
+        what: "policy with an unknown field",
+        files: &[("leasehold.toml", CONFIGURATION), ("policy/a.toml", "[role.x]\nowner = \"dana@example.com\"\ngrant = []\n")],
+        command: &["policy", "apply"],
+        names: &["policy/a.toml:3", "grant"],
+    },
+    Case {
+        what: "predicate that is no Cedar",
+        files: &[
+            ("leasehold.toml", CONFIGURATION),
+            ("policy/a.toml", "[role.x]\nowner = \"dana@example.com\"\nmembers = 'principal.kind = \"person\"'\ngrants = []\n"),
+        ],
+        command: &["policy", "apply"],
+        names: &["policy/a.toml:3", "────"],
+    },
+    Case {
+        what: "policy with an unknown system",
+        files: &[
+            ("leasehold.toml", CONFIGURATION),
+            ("policy/a.toml", "[role.x]\nowner = \"dana@example.com\"\ngrants = [\"crn:role/admin\"]\n"),
+        ],
+        command: &["policy", "apply"],
+        names: &["policy/a.toml:3", "there is no system `crn`", "crm"],
+    },
+    Case {
+        what: "plan that is no plan",
+        files: &[("leasehold.toml", CONFIGURATION), ("plan.json", "{}")],
+        command: &["apply", "plan.json"],
+        names: &["plan.json", "leasehold plan --out"],
+    },
+    Case {
+        what: "entitlement address without a system",
+        files: &[("leasehold.toml", CONFIGURATION)],
+        command: &["who", "role/admin"],
+        names: &["system:kind/name"],
+    },
+];
+
+#[test]
+fn bad_input_names_the_place_and_the_next_step() {
+    for case in CASES {
+        let mut installation = Installation::new();
+        for (path, text) in case.files {
+            installation.write(path, text);
+        }
+        let ran = installation.run(case.command);
+        assert!(ran.code == 1 || (ran.code == 2 && ran.stderr.contains("Usage")), "{}: {ran:#?}", case.what);
+        for name in case.names {
+            assert!(ran.stderr.contains(name), "{}: `{name}` is not named in\n{}", case.what, ran.stderr);
+        }
+        assert!(!ran.stderr.contains("hunter2") && !ran.stderr.contains("panicked"), "{}: {}", case.what, ran.stderr);
+    }
+}
+
+#[test]
+fn an_unknown_entitlement_is_pointed_at_once_its_system_was_read() {
+    let mut installation = Installation::new();
+    installation.write("leasehold.toml", CONFIGURATION);
+    installation.write("people.csv", PEOPLE);
+    installation.write("grants.csv", GRANTS);
+    installation.write("policy/a.toml", "[role.x]\nowner = \"dana@example.com\"\ngrants = [\"crm:role/admim\"]\n");
+    installation.run(&["sync"]).expect(0);
+    let refused = installation.run(&["policy", "apply"]).expect(1);
+    for name in ["policy/a.toml:3", "role/admim", "did you mean `role/admin`?", "nothing was changed"] {
+        assert!(refused.stderr.contains(name), "{name}: {}", refused.stderr);
+    }
+    // The refused policy did not become the live one: what is held has still no reason.
+    let drift = installation.run(&["drift", "--json"]).expect(2).json();
+    assert_eq!(drift["summary"]["by_kind"]["unjustified"], 1, "{drift:#}");
+}
+
+#[test]
+fn a_bad_row_is_a_problem_with_its_line_and_the_rest_is_read() {
+    let mut installation = Installation::new();
+    installation.write("leasehold.toml", CONFIGURATION);
+    let people: String = (0..30).map(|number| format!("p{number}@example.com,active\n")).collect();
+    installation.write("people.csv", &format!("email,status\n{people},active\nlee@example.com,sleeping\n"));
+    installation.write("grants.csv", GRANTS);
+    let sync = installation.run(&["sync", "hr", "--json"]).json();
+    let problems = sync["items"][0]["problems"].to_string();
+    assert!(problems.contains("people.csv:32") && problems.contains("people.csv:33"), "{problems}");
+}
+
+#[test]
+fn unreachable_targets_and_wrong_passwords_are_named_and_end_nothing() {
+    let mut installation = Installation::new();
+    installation.set("PASSWORD", "planted-secret-91c2");
+    installation.write(
+        "leasehold.toml",
+        "[system.db]\nconnector = \"postgres\"\nurl = \"postgres://someone@127.0.0.1:1/none\"\npassword = \"env:PASSWORD\"\nsslmode = \"disable\"\n\n\
+         [system.directory]\nconnector = \"ldap\"\nurl = \"ldaps://127.0.0.1:1\"\nbase_dn = \"dc=example,dc=com\"\n",
+    );
+    let test = installation.run(&["connector", "test"]).expect(1);
+    assert!(test.stdout.contains("127.0.0.1:1"), "{test:#?}");
+    let sync = installation.run(&["sync", "--json"]).expect(2).json();
+    for item in sync["items"].as_array().expect("items") {
+        assert_eq!(item["completeness"], "partial", "{item:#}");
+        assert!(item["detail"].as_str().is_some_and(|detail| detail.contains("127.0.0.1")), "{item:#}");
+    }
+    assert!(!installation.printed.contains("planted-secret-91c2"));
+}

@@ -1,0 +1,239 @@
+//! The loop on a real directory and a real database, checked with `ldapsearch` and `psql` and never with our own code.
+
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use leasehold_testing::{OpenLdapServer, PostgresServer};
+use serde_json::Value;
+
+use crate::installation::{Installation, holds};
+
+const DIRECTORY_PASSWORD: &str = leasehold_testing::openldap::PASSWORD;
+const DATABASE_PASSWORD: &str = "planted-7f3a-database-secret";
+
+const PEOPLE: &str = "\
+email,employee_number,given_name,family_name,title,department,location,manager,kind,status,start_date,end_date
+dana@example.com,1,Dana,Field,Payments Engineer,Payments,Graz,ravi@example.com,person,active,2020-01-01,
+lee@example.com,2,Lee,Moor,Payments Engineer,Payments,Graz,ravi@example.com,person,left,2020-01-01,2026-01-31
+mia@example.com,3,Mia,Brook,Account Executive,Sales,Graz,ravi@example.com,person,active,2020-01-01,
+ravi@example.com,4,Ravi,Hill,Head of Payments,Management,Graz,,person,active,2020-01-01,
+";
+
+const POLICY: &str = r#"
+[role.payments-engineer]
+title   = "Payments engineer"
+task    = "Operate and change the payments service"
+owner   = "ravi@example.com"
+members = 'principal.kind == "person" && principal.department == "Payments"'
+grants  = ["database:role/payments_rw", "directory:group/payments-eng"]
+
+[role.everybody]
+owner   = "ravi@example.com"
+members = 'principal.kind == "person"'
+grants  = ["directory:group/wiki"]
+
+[protect.servers]
+accounts = ["database:postgres", "directory:admin"]
+why      = "the servers' own administrators"
+"#;
+
+/// A directory and a database with one leaver, one mover, and people who must stay as they are.
+struct Company {
+    directory: OpenLdapServer,
+    database: PostgresServer,
+    installation: Installation,
+}
+
+fn person(uid: &str, number: u32) -> String {
+    format!(
+        "dn: uid={uid},ou=people,dc=example,dc=com\nobjectClass: inetOrgPerson\nuid: {uid}\ncn: {uid}\nsn: {uid}\n\
+         mail: {uid}@example.com\nemployeeNumber: {number}\nuserPassword: {uid}-secret\n\n"
+    )
+}
+
+fn group(name: &str, members: &[&str]) -> String {
+    let members: String = members.iter().map(|member| format!("member: {member},dc=example,dc=com\n")).collect();
+    format!("dn: cn={name},ou=groups,dc=example,dc=com\nobjectClass: groupOfNames\ncn: {name}\n{members}\n")
+}
+
+impl Company {
+    fn start() -> Self {
+        let directory = OpenLdapServer::start();
+        let people = [("dana", 1), ("lee", 2), ("mia", 3), ("ravi", 4)];
+        directory.add(&people.map(|(uid, number)| person(uid, number)).concat());
+        let payments = ["uid=dana,ou=people", "uid=lee,ou=people", "uid=mia,ou=people"];
+        directory.add(&group("payments-eng", &payments));
+        // Whoever is in payments-eng is in engineering: lee's access there has a nested path only.
+        directory.add(&group("engineering", &["cn=payments-eng,ou=groups"]));
+        directory.add(&group("wiki", &["uid=dana,ou=people", "uid=lee,ou=people", "uid=mia,ou=people", "uid=ravi,ou=people"]));
+
+        let database = PostgresServer::start();
+        database.sql(&format!(
+            "create role leasehold login createrole password '{DATABASE_PASSWORD}';
+             grant pg_signal_backend, pg_read_all_stats to leasehold;
+             create table payment (id int, amount int);
+             create role payments_rw nologin;
+             grant select, insert on payment to payments_rw;
+             create role dana login password 'dana-secret';
+             create role lee login password 'lee-secret';
+             create role mia login password 'mia-secret';
+             grant payments_rw to dana, lee, mia;"
+        ));
+        let mut installation = Installation::new();
+        installation.set("DIRECTORY_PASSWORD", DIRECTORY_PASSWORD);
+        installation.set("DATABASE_PASSWORD", DATABASE_PASSWORD);
+        installation.write("people.csv", PEOPLE);
+        installation.write("policy/all.toml", POLICY);
+        let company = Self { directory, database, installation };
+        company.configure(leasehold_testing::openldap::CONNECTOR);
+        company
+    }
+
+    fn configure(&self, bind_dn: &str) {
+        let text = format!(
+            "[system.hr]\nconnector = \"csv\"\npath = \"people.csv\"\nauthoritative = true\nkey = \"email\"\n\n\
+             [system.directory]\nconnector = \"ldap\"\nurl = \"{}\"\nca_certificate = \"{}\"\nbase_dn = \"dc=example,dc=com\"\n\
+             bind_dn = \"{bind_dn}\"\npassword = \"env:DIRECTORY_PASSWORD\"\ncorrelate = [\"mail = email\"]\n\n\
+             [system.database]\nconnector = \"postgres\"\nurl = \"{}\"\npassword = \"env:DATABASE_PASSWORD\"\n\
+             sslmode = \"disable\"\ncorrelate = [\"login = email.local\"]\n",
+            self.directory.tls_url(),
+            self.directory.authority().certificate().display(),
+            self.database.url("leasehold", "postgres"),
+        );
+        self.installation.write("leasehold.toml", &text);
+    }
+
+    fn members(&self, name: &str) -> Vec<String> {
+        let mut members = self.directory.values("ou=groups,dc=example,dc=com", &format!("(cn={name})"), "member");
+        members.sort();
+        members
+    }
+
+    fn is_member(&self, role: &str, user: &str) -> bool {
+        self.database.sql(&format!("select pg_has_role('{user}', '{role}', 'member')")) == "t"
+    }
+}
+
+fn rows<'json>(document: &'json Value, kind: &str) -> Vec<&'json Value> {
+    document["items"].as_array().expect("items").iter().filter(|item| item["kind"] == kind).collect()
+}
+
+fn ended_within(child: &mut Child, limit: Duration) -> bool {
+    let until = Instant::now() + limit;
+    while Instant::now() < until {
+        if child.try_wait().expect("look at psql").is_some() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    false
+}
+
+#[test]
+fn the_loop_ends_access_in_a_real_directory_and_a_real_database() {
+    let mut company = Company::start();
+    let mut lee_session = company.database.live_session("lee", "lee-secret");
+    let mut dana_session = company.database.live_session("dana", "dana-secret");
+    assert!(company.directory.can_bind("uid=lee,ou=people,dc=example,dc=com", "lee-secret"));
+    let run = |company: &mut Company, arguments: &[&str], code| company.installation.run(arguments).expect(code);
+
+    run(&mut company, &["connector", "test"], 0);
+    let sync = run(&mut company, &["sync", "--json"], 0).json();
+    assert_eq!(sync["summary"]["complete"], 3, "{sync:#}");
+    run(&mut company, &["policy", "check"], 0);
+    run(&mut company, &["policy", "apply"], 0);
+
+    let drift = run(&mut company, &["drift", "--json"], 2).json();
+    let leaver: Vec<_> = rows(&drift, "leaver").iter().map(|row| (row["system"].clone(), row["entitlement"].clone())).collect();
+    for expected in [("directory", "group/payments-eng"), ("directory", "group/wiki"), ("database", "role/payments_rw")] {
+        assert!(leaver.contains(&(expected.0.into(), expected.1.into())), "{expected:?} in {drift:#}");
+    }
+    let unjustified: Vec<_> = rows(&drift, "unjustified").iter().filter(|row| row["identity"] == "mia@example.com").map(|row| row["entitlement"].clone()).collect();
+    assert_eq!(unjustified.len(), 2, "the mover's two leftovers: {drift:#}");
+
+    let explained = run(&mut company, &["explain", "lee@example.com", "directory:group/engineering", "--json"], 2).json();
+    assert_eq!(explained["items"][0]["paths"][0].as_array().map(Vec::len), Some(3), "lee → payments-eng → engineering: {explained:#}");
+
+    let plan = run(&mut company, &["plan", "--out", "plan.json", "--json"], 2).json();
+    let nested = plan["items"].as_array().expect("items").iter().find(|item| item["account"] == "lee" && item["entitlement"] == "group/payments-eng");
+    assert_eq!(nested.expect("lee's group")["also_loses"][0], "group/engineering");
+    let before_grants = company.database.sql("select count(*) from pg_auth_members");
+    let applied = run(&mut company, &["apply", "plan.json", "--json"], 0).json();
+    assert_eq!(applied["summary"]["verified"], applied["items"].as_array().map(Vec::len).unwrap_or_default(), "{applied:#}");
+    for item in applied["items"].as_array().expect("items") {
+        assert!(item["read_back_at"].as_str() >= item["sent_at"].as_str() && item["ledger_index"].is_u64(), "{item:#}");
+    }
+
+    // With the targets' own clients from here on.
+    assert_eq!(company.members("payments-eng"), ["uid=dana,ou=people,dc=example,dc=com"]);
+    assert!(!company.members("wiki").contains(&"uid=lee,ou=people,dc=example,dc=com".to_owned()));
+    assert!(company.members("wiki").contains(&"uid=mia,ou=people,dc=example,dc=com".to_owned()));
+    assert!(!company.directory.can_bind("uid=lee,ou=people,dc=example,dc=com", "lee-secret"), "lee's log-in is stopped");
+    assert!(company.directory.can_bind("uid=mia,ou=people,dc=example,dc=com", "mia-secret"), "mia's is not");
+    assert!(!company.is_member("payments_rw", "lee") && !company.is_member("payments_rw", "mia"));
+    assert!(company.is_member("payments_rw", "dana"), "dana keeps what her role gives");
+    assert!(ended_within(&mut lee_session, Duration::from_secs(10)), "lee's live session is dead");
+    assert!(dana_session.try_wait().expect("look at psql").is_none(), "dana's is not");
+    assert!(company.database.sql_as("lee", "lee-secret", "postgres", "select 1").is_err(), "lee cannot log in");
+    assert!(company.database.sql_as("mia", "mia-secret", "postgres", "select count(*) from payment").is_err());
+    assert_eq!(company.database.sql_as("dana", "dana-secret", "postgres", "select count(*) from payment").as_deref(), Ok("0"));
+    let after_grants = company.database.sql("select count(*) from pg_auth_members");
+    assert_eq!(before_grants.parse::<i32>().expect("a count") - 2, after_grants.parse::<i32>().expect("a count"), "two memberships ended, no more");
+    dana_session.kill().expect("end psql");
+
+    // A second run changes nothing.
+    run(&mut company, &["sync"], 0);
+    let again = run(&mut company, &["plan", "--json"], 0).json();
+    assert_eq!(again["items"].as_array().map(Vec::len), Some(0), "{again:#}");
+    // The same plan again is not carried out twice.
+    let same = run(&mut company, &["apply", "plan.json", "--json"], 0).json();
+    assert_eq!(same["items"], applied["items"]);
+    run(&mut company, &["ledger", "verify"], 0);
+    let action = applied["items"][0]["id"].as_str().expect("an id").to_owned();
+    run(&mut company, &["ledger", "prove", "--action", &action, "--out", "proof.json"], 0);
+    let key = run(&mut company, &["ledger", "key"], 0).stdout.trim().to_owned();
+    // The bundle verifies in a folder that has nothing else.
+    let mut elsewhere = Installation::new();
+    let proof = company.installation.path().join("proof.json").display().to_string();
+    elsewhere.run(&["ledger", "verify", "--bundle", &proof, "--key", &key]).expect(0);
+
+    for secret in [DIRECTORY_PASSWORD, DATABASE_PASSWORD] {
+        assert!(!company.installation.printed.contains(secret), "a secret was printed");
+        assert!(!holds(&company.installation.all_bytes(), secret), "a secret was written to a file");
+    }
+}
+
+#[test]
+fn a_removal_out_of_band_is_asked_about_and_a_partial_answer_ends_nothing() {
+    let mut company = Company::start();
+    for command in [&["sync"][..], &["policy", "apply"]] {
+        company.installation.run(command).expect(0);
+    }
+    company.installation.run(&["plan", "--out", "old.json"]).expect(2);
+
+    // Somebody takes dana out of the wiki by hand, as in an incident.
+    company.directory.modify(
+        "dn: cn=wiki,ou=groups,dc=example,dc=com\nchangetype: modify\ndelete: member\nmember: uid=dana,ou=people,dc=example,dc=com\n",
+    );
+    company.installation.run(&["sync", "directory"]).expect(0);
+    let drift = company.installation.run(&["drift", "--json", "--kind", "removed_out_of_band"]).expect(2).json();
+    assert_eq!(drift["items"][0]["identity"], "dana@example.com", "{drift:#}");
+    let plan = company.installation.run(&["plan", "--json"]).expect(2).json();
+    let granted = plan["items"].as_array().expect("items").iter().any(|item| item["verb"] == "grant");
+    assert!(!granted, "what somebody removed is not put back: {plan:#}");
+    assert!(plan["left_alone"].to_string().contains("removed_out_of_band"), "{plan:#}");
+
+    // The plan from before is refused, and says which system moved.
+    let refused = company.installation.run(&["apply", "old.json"]).expect(1);
+    assert!(refused.stderr.contains("another state") && refused.stderr.contains("directory"), "{}", refused.stderr);
+    assert!(company.is_member("payments_rw", "lee"), "nothing was changed");
+
+    // A login that may see five entries only: the answer is partial, and what it does not show is not gone.
+    company.configure(leasehold_testing::openldap::LIMITED);
+    let before = company.installation.run(&["who", "directory:group/payments-eng", "--json"]).expect(0).json();
+    let sync = company.installation.run(&["sync", "directory", "--json"]).expect(2).json();
+    assert_eq!(sync["items"][0]["completeness"], "partial", "{sync:#}");
+    assert_eq!(sync["items"][0]["changes"]["grants_ended"], 0, "{sync:#}");
+    let after = company.installation.run(&["who", "directory:group/payments-eng", "--json"]).expect(0).json();
+    assert_eq!(before["items"], after["items"]);
+}
