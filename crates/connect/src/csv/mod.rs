@@ -32,6 +32,8 @@ use crate::settings::Settings;
 pub(crate) const KIND_DEFAULT: &str = "role";
 
 const PROBLEM_SHARE_MAX: f64 = 0.1;
+/// In a short file one problem is a large share and says little.
+const PROBLEMS_ALWAYS_BORNE: u64 = 2;
 const BATCHES_WAITING_MAX: usize = 4;
 
 const CAPABILITIES: Capabilities = Capabilities {
@@ -169,7 +171,7 @@ impl Plan {
                 ));
             }
             let share = tally.bad as f64 / tally.rows.max(1) as f64;
-            if share > self.problem_share_max {
+            if share > self.problem_share_max && tally.bad > PROBLEMS_ALWAYS_BORNE {
                 why.push(format!(
                     "{label} has problems in {} of {} rows, more than `problem_share_max` allows",
                     tally.bad, tally.rows

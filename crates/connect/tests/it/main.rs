@@ -1,4 +1,5 @@
 //! The connectors from outside: as the rest of Leasehold uses them.
 
+mod csv;
 mod simulated;
 mod support;
