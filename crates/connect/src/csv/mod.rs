@@ -54,7 +54,7 @@ pub struct Csv;
 #[derive(Debug)]
 enum What {
     People { source: FileSource, key: String },
-    System(Files),
+    System(Box<Files>),
 }
 
 #[derive(Debug)]
@@ -96,7 +96,7 @@ impl ConnectorKind for Csv {
             let source = FileSource::read(settings, None, people::COLUMNS, true)?;
             What::People { source, key }
         } else {
-            What::System(read_files(settings)?)
+            What::System(Box::new(read_files(settings)?))
         };
         let system = settings.system().clone();
         let plan = Plan { system, what, problem_share_max, unusable_rows_max };
