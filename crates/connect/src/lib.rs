@@ -1,6 +1,7 @@
 //! Target systems behind one contract: [`connector::Connector`] says what a connector is, [`registry`] which there are.
 
 pub mod connector;
+pub mod contract;
 pub mod csv;
 pub mod error;
 pub mod registry;

@@ -5,7 +5,7 @@ use crate::error::ConnectError;
 use crate::settings::{Settings, did_you_mean};
 
 /// The kinds that this binary carries.
-pub const KINDS: &[&dyn ConnectorKind] = &[&crate::csv::Csv, &crate::csv::Csv, &crate::simulated::Simulated];
+pub const KINDS: &[&dyn ConnectorKind] = &[&crate::csv::Csv, &crate::simulated::Simulated];
 
 /// The kind of this name.
 pub fn find(name: &str) -> Option<&'static dyn ConnectorKind> {
@@ -24,4 +24,41 @@ pub fn build(name: &str, mut settings: Settings) -> Result<Box<dyn Connector>, C
     let connector = kind.build(&mut settings)?;
     settings.finish()?;
     Ok(connector)
+}
+
+/// The page of capabilities: what each kind can do, for people who choose and for those who ask why something is
+/// refused. Checked in as `docs/capabilities.md`; a test holds the two equal.
+pub fn capabilities_markdown() -> String {
+    let mut page = String::from(
+        "# What each connector can do\n\nGenerated from the connectors themselves. A connector may do less with the rights and the target that it has:\n`leasehold connector test` says so.\n",
+    );
+    let names: Vec<String> = KINDS.iter().map(|kind| format!("`{}`", kind.name())).collect();
+    page.push_str(&format!("\n| | {} |\n|---|{}\n", names.join(" | "), "---|".repeat(names.len())));
+    let columns: Vec<_> = KINDS.iter().map(|kind| kind.capabilities().rows()).collect();
+    let rows = columns.first().map_or(0, Vec::len);
+    for row in 0..rows {
+        let cells: Vec<&str> =
+            columns.iter().map(|column| if column[row].1.supported { "yes" } else { "no" }).collect();
+        page.push_str(&format!("| {} | {} |\n", columns[0][row].0.replace('_', " "), cells.join(" | ")));
+    }
+    for (kind, column) in KINDS.iter().zip(&columns) {
+        page.push_str(&format!("\n## `{}`\n\n{}.\n", kind.name(), capitalised(kind.summary())));
+        let notes: Vec<String> = column
+            .iter()
+            .filter(|(_, capability)| !capability.note.is_empty())
+            .map(|(name, capability)| {
+                let answer = if capability.supported { "yes" } else { "no" };
+                format!("- {}: {answer}, {}\n", name.replace('_', " "), capability.note)
+            })
+            .collect();
+        if !notes.is_empty() {
+            page.push_str(&format!("\n{}", notes.concat()));
+        }
+    }
+    page
+}
+
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }

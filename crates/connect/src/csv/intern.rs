@@ -15,6 +15,7 @@ pub struct Interner {
     ends: Vec<usize>,
     folded: Vec<u8>,
     fold_case: bool,
+    last: u32,
 }
 
 impl Interner {
@@ -26,6 +27,17 @@ impl Interner {
     /// The number of a text, and whether it is new. `None` where the 2^32 numbers are used up.
     #[inline]
     pub fn intern(&mut self, text: &[u8]) -> Option<(u32, bool)> {
+        // Exports are mostly sorted by account, so the last text comes again and again.
+        if (self.last as usize) < self.ends.len() && self.text(self.last) == text {
+            return Some((self.last, false));
+        }
+        let (number, new) = self.look_up(text)?;
+        self.last = number;
+        Some((number, new))
+    }
+
+    #[inline]
+    fn look_up(&mut self, text: &[u8]) -> Option<(u32, bool)> {
         let hash = self.hash(text);
         let (bytes, ends, fold) = (&self.bytes, &self.ends, self.fold_case);
         let same = |number: &u32| equal(slice(bytes, ends, *number), text, fold);

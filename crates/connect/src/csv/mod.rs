@@ -32,6 +32,8 @@ use crate::settings::Settings;
 pub(crate) const KIND_DEFAULT: &str = "role";
 
 const PROBLEM_SHARE_MAX: f64 = 0.1;
+/// In a short file one problem is a large share and says little.
+const PROBLEMS_ALWAYS_BORNE: u64 = 2;
 const BATCHES_WAITING_MAX: usize = 4;
 
 const CAPABILITIES: Capabilities = Capabilities {
@@ -52,7 +54,7 @@ pub struct Csv;
 #[derive(Debug)]
 enum What {
     People { source: FileSource, key: String },
-    System(Files),
+    System(Box<Files>),
 }
 
 #[derive(Debug)]
@@ -94,7 +96,7 @@ impl ConnectorKind for Csv {
             let source = FileSource::read(settings, None, people::COLUMNS, true)?;
             What::People { source, key }
         } else {
-            What::System(read_files(settings)?)
+            What::System(Box::new(read_files(settings)?))
         };
         let system = settings.system().clone();
         let plan = Plan { system, what, problem_share_max, unusable_rows_max };
@@ -169,7 +171,7 @@ impl Plan {
                 ));
             }
             let share = tally.bad as f64 / tally.rows.max(1) as f64;
-            if share > self.problem_share_max {
+            if share > self.problem_share_max && tally.bad > PROBLEMS_ALWAYS_BORNE {
                 why.push(format!(
                     "{label} has problems in {} of {} rows, more than `problem_share_max` allows",
                     tally.bad, tally.rows

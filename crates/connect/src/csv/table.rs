@@ -242,11 +242,12 @@ impl Table {
             if whole && !self.conditions.iter().all(|(index, condition)| condition.fits(row.field(*index))) {
                 continue;
             }
+            // Spreadsheets export empty rows below the data.
+            let empty = || (0..row.len()).all(|index| row.field(index).is_empty());
+            if self.rows.fault().is_none() && empty() {
+                continue;
+            }
             if !whole {
-                // Spreadsheets export empty rows below the data.
-                if (0..row.len()).all(|index| row.field(index).is_empty()) && self.rows.fault().is_none() {
-                    continue;
-                }
                 self.tally.rows += 1;
                 self.report_shape(output)?;
                 continue;

@@ -1,4 +1,6 @@
 //! The connectors from outside: as the rest of Leasehold uses them.
 
+mod contract;
+mod csv;
 mod simulated;
 mod support;

@@ -1,0 +1,149 @@
+//! The checks that change the fixture's subject, each followed by a read-back.
+
+use std::time::{Duration, Instant};
+
+use leasehold_model::plan::Verb;
+use leasehold_model::request::{AccountTarget, EntitlementTarget, Outcome, ReadBack, ReadTarget};
+
+use super::{Check, Miss, Run, Subject, Told, failed};
+
+const POLL_MS: u64 = 20;
+/// How often a change that was read once is read again: something may undo it.
+const READS_AFTER: usize = 5;
+
+impl Run<'_> {
+    fn subject(&self) -> Result<Subject, Miss> {
+        self.fixture.subject().ok_or(Miss::DoesNotApply("the fixture lets nothing be changed"))
+    }
+
+    /// Makes a change that the connector claims to be able to make.
+    async fn change(
+        &self,
+        verb: Verb,
+        account: &AccountTarget,
+        entitlement: Option<&EntitlementTarget>,
+    ) -> Result<Outcome, Miss> {
+        match self.execute(verb, account, entitlement).await? {
+            outcome @ (Outcome::Acknowledged { .. } | Outcome::AlreadySo) => Ok(outcome),
+            other => Err(Miss::Failed(format!("claims {verb} and answers {other:?}"))),
+        }
+    }
+
+    /// Reads until the answer is as wanted or the target has had its time.
+    async fn settles(&self, target: &ReadTarget, wanted: impl Fn(&ReadBack) -> bool) -> Check {
+        let begun = Instant::now();
+        loop {
+            let read = self.read(target).await?;
+            if wanted(&read) {
+                return Ok(());
+            }
+            if begun.elapsed() > Duration::from_millis(self.fixture.settle_ms_max()) {
+                return failed(format!(
+                    "{} ms after the change it was read as {read:?}",
+                    self.fixture.settle_ms_max()
+                ));
+            }
+            tokio::time::sleep(Duration::from_millis(POLL_MS)).await;
+        }
+    }
+
+    async fn settles_as(&self, subject: &Subject, held: bool) -> Check {
+        let (account, entitlement) = (subject.account.clone(), subject.entitlement.clone());
+        let target = ReadTarget::Grant { account, entitlement };
+        self.settles(&target, |read| {
+            matches!(read, ReadBack::Grant { direct, effective }
+                if *direct == held && effective.is_none_or(|effective| effective == held))
+        })
+        .await?;
+        match self.fixture.truly_holds().await {
+            Some(truly) if truly != held => failed(format!("read as held = {held}, which is not so")),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) async fn revoke(&self) -> Check {
+        let capabilities = self.fixture.connector().capabilities();
+        if !capabilities.revoke.supported || !capabilities.read_back.supported {
+            return Err(Miss::DoesNotApply("it does not claim to revoke and read back"));
+        }
+        let subject = self.subject()?;
+        let entitlement = Some(&subject.entitlement);
+        self.settles_as(&subject, true).await?;
+        if self.change(Verb::Revoke, &subject.account, entitlement).await? == Outcome::AlreadySo {
+            return failed("a grant that was read as held was answered with AlreadySo");
+        }
+        self.settles_as(&subject, false).await?;
+        self.change(Verb::Revoke, &subject.account, entitlement).await?;
+        for _ in 0..READS_AFTER {
+            self.settles_as(&subject, false).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn grant(&self) -> Check {
+        let capabilities = self.fixture.connector().capabilities();
+        if !capabilities.grant.supported || !capabilities.read_back.supported {
+            return Err(Miss::DoesNotApply("it does not claim to grant and read back"));
+        }
+        let subject = self.subject()?;
+        let entitlement = Some(&subject.entitlement);
+        self.change(Verb::Grant, &subject.account, entitlement).await?;
+        self.settles_as(&subject, true).await?;
+        self.change(Verb::Grant, &subject.account, entitlement).await?;
+        for _ in 0..READS_AFTER {
+            self.settles_as(&subject, true).await?;
+        }
+        let name = leasehold_model::id::EntitlementName::new(
+            subject.entitlement.name.kind.clone(),
+            "leasehold-contract-nothing",
+        );
+        let nothing = EntitlementTarget { name, native: None };
+        match self.execute(Verb::Grant, &subject.account, Some(&nothing)).await? {
+            Outcome::Refused { .. } => Ok(()),
+            other => failed(format!("an entitlement that does not exist was granted: {other:?}")),
+        }
+    }
+
+    pub(super) async fn nothing_else_changed(&self, first: &Told) -> Check {
+        let capabilities = self.fixture.connector().capabilities();
+        if !capabilities.grant.supported || !capabilities.revoke.supported {
+            return Err(Miss::DoesNotApply("it does not claim to revoke and grant"));
+        }
+        let now = self.enumerate().await;
+        if let Some(Err(message)) = &now.ended {
+            return failed(format!("the enumeration failed: {message}"));
+        }
+        let (before, after) = (first.grants(), now.grants());
+        let lost: Vec<String> =
+            before.difference(&after).map(|(account, name)| format!("{account} lost {name}")).collect();
+        let won: Vec<String> =
+            after.difference(&before).map(|(account, name)| format!("{account} has {name}")).collect();
+        if lost.is_empty() && won.is_empty() { Ok(()) } else { failed([lost, won].concat().join(", ")) }
+    }
+
+    pub(super) async fn end_sessions(&self) -> Check {
+        let capabilities = self.fixture.connector().capabilities();
+        if !capabilities.end_sessions.supported || !capabilities.list_sessions.supported {
+            return Err(Miss::DoesNotApply("it does not claim to end and list sessions"));
+        }
+        let subject = self.subject()?;
+        self.change(Verb::EndSessions, &subject.account, None).await?;
+        let target = ReadTarget::Sessions { account: subject.account.clone() };
+        self.settles(&target, |read| matches!(read, ReadBack::Sessions { live } if live.is_empty())).await?;
+        self.change(Verb::EndSessions, &subject.account, None).await.map(|_| ())
+    }
+
+    pub(super) async fn disable(&self) -> Check {
+        let capabilities = self.fixture.connector().capabilities();
+        if !capabilities.disable_account.supported || !capabilities.read_back.supported {
+            return Err(Miss::DoesNotApply("it does not claim to disable accounts and read back"));
+        }
+        let subject = self.subject()?;
+        self.change(Verb::DisableAccount, &subject.account, None).await?;
+        let target = ReadTarget::Account { account: subject.account.clone() };
+        let disabled = |read: &ReadBack| matches!(read, ReadBack::Account { exists: true, enabled: false });
+        self.settles(&target, disabled).await?;
+        self.change(Verb::DisableAccount, &subject.account, None).await?;
+        self.settles(&target, disabled).await
+    }
+}

@@ -1,0 +1,243 @@
+//! The contract suite: what every connector must hold, checked from outside over a target that a fixture prepares.
+//!
+//! A connector's tests implement [`ContractFixture`], call [`run`] and fail on any [`CheckResult`] that did not hold.
+
+mod changing;
+mod reading;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use leasehold_model::account::Account;
+use leasehold_model::fact::{Completeness, Fact, Problem};
+use leasehold_model::id::{AccountKey, ActionId, EntitlementName};
+use leasehold_model::plan::Verb;
+use leasehold_model::request::{
+    AccountTarget, ActionRequest, EntitlementTarget, Outcome, ReadBack, ReadTarget,
+};
+
+use crate::connector::{Connector, Sink};
+use crate::error::ConnectError;
+
+/// An account and an entitlement that the suite may change.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// Holds the entitlement directly when the suite begins. It is disabled at the end.
+    pub account: AccountTarget,
+    /// Is held by the account directly and on no other path.
+    pub entitlement: EntitlementTarget,
+}
+
+/// A connector over a target that holds still but for what the suite does to it.
+#[async_trait]
+pub trait ContractFixture: Send + Sync {
+    /// The connector.
+    fn connector(&self) -> &dyn Connector;
+
+    /// What may be changed; `None` where the connector claims no verb.
+    fn subject(&self) -> Option<Subject>;
+
+    /// The same connector over a target that cannot be reached; `None` where there is no such thing.
+    fn unreachable(&self) -> Option<Box<dyn Connector>>;
+
+    /// Every secret in the settings; none of them may show in anything that the connector says.
+    fn secrets(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// How long the target may take to show a change.
+    fn settle_ms_max(&self) -> u64 {
+        2000
+    }
+
+    /// Whether the subject holds its entitlement, by a way other than the connector; `None` where there is none.
+    async fn truly_holds(&self) -> Option<bool> {
+        None
+    }
+}
+
+/// How a check ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CheckOutcome {
+    /// It holds.
+    Held,
+    /// It does not, and this is what was seen.
+    Failed(String),
+    /// It says nothing about this connector, and why.
+    DoesNotApply(&'static str),
+}
+
+/// One check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckResult {
+    /// Which, in words that a test can name.
+    pub name: &'static str,
+    /// How it ended.
+    pub outcome: CheckOutcome,
+}
+
+/// Why a check did not simply hold.
+enum Miss {
+    Failed(String),
+    DoesNotApply(&'static str),
+}
+
+impl From<String> for Miss {
+    fn from(message: String) -> Self {
+        Self::Failed(message)
+    }
+}
+
+type Check = Result<(), Miss>;
+
+fn failed(message: impl Into<String>) -> Check {
+    Err(Miss::Failed(message.into()))
+}
+
+/// Runs every check, those that only read first. The subject's account is disabled afterwards, where that is possible.
+pub async fn run(fixture: &dyn ContractFixture) -> Vec<CheckResult> {
+    let run = Run { fixture, said: Mutex::new(String::new()) };
+    let mut results = Vec::new();
+    let mut note = |name, check: Check| {
+        let outcome = match check {
+            Ok(()) => CheckOutcome::Held,
+            Err(Miss::Failed(message)) => CheckOutcome::Failed(message),
+            Err(Miss::DoesNotApply(why)) => CheckOutcome::DoesNotApply(why),
+        };
+        results.push(CheckResult { name, outcome });
+    };
+    note("the connection test names the target", run.connection_test().await);
+    let first = run.enumerate().await;
+    note("a complete enumeration has facts and evidence", run.completeness(&first));
+    let nothing = || Err(Miss::DoesNotApply("nothing was told"));
+    let told = !first.facts.is_empty();
+    note("every key comes once", if told { run.unique_keys(&first) } else { nothing() });
+    let references = "grants, containment and owners refer to what was told";
+    note(references, if told { run.references(&first) } else { nothing() });
+    note("a second enumeration tells the same", if told { run.repeatable(&first).await } else { nothing() });
+    note("progress goes forward and not beyond its total", run.progress(&first));
+    note("reading back agrees with the enumeration", run.reading_agrees(&first).await);
+    note("what does not exist is read as absent", run.absent_is_absent(&first).await);
+    note("sessions are listed where that is claimed", run.sessions(&first).await);
+    note("what is not claimed is refused", run.unclaimed_is_refused(&first).await);
+    note("a revoked grant is read as gone and stays gone", run.revoke().await);
+    note("a granted entitlement is read as held", run.grant().await);
+    note("nothing else has changed", run.nothing_else_changed(&first).await);
+    note("ending sessions leaves none", run.end_sessions().await);
+    note("a disabled account is read as disabled", run.disable().await);
+    note("an unreachable target is an error and never an absence", run.unreachable().await);
+    note("no secret is told", run.no_secret());
+    results
+}
+
+/// Everything that one enumeration said.
+#[derive(Default)]
+struct Told {
+    facts: Vec<Fact>,
+    problems: Vec<Problem>,
+    progress: Vec<(u64, Option<u64>)>,
+    ended: Option<Result<Completeness, String>>,
+}
+
+#[async_trait]
+impl Sink for Told {
+    async fn accept(&mut self, facts: Vec<Fact>) -> Result<(), ConnectError> {
+        self.facts.extend(facts);
+        Ok(())
+    }
+
+    fn problem(&mut self, problem: Problem) {
+        self.problems.push(problem);
+    }
+
+    fn progress(&mut self, done: u64, total: Option<u64>) {
+        self.progress.push((done, total));
+    }
+}
+
+impl Told {
+    fn accounts(&self) -> BTreeMap<&AccountKey, &Account> {
+        let accounts = self.facts.iter().filter_map(|fact| match fact {
+            Fact::Account(account) => Some((&account.key, account)),
+            _ => None,
+        });
+        accounts.collect()
+    }
+
+    fn entitlements(&self) -> BTreeMap<&EntitlementName, Option<&String>> {
+        let entitlements = self.facts.iter().filter_map(|fact| match fact {
+            Fact::Entitlement(entitlement) => Some((&entitlement.name, entitlement.native.as_ref())),
+            _ => None,
+        });
+        entitlements.collect()
+    }
+
+    fn grants(&self) -> BTreeSet<(&AccountKey, &EntitlementName)> {
+        let grants = self.facts.iter().filter_map(|fact| match fact {
+            Fact::Grant(grant) => Some((&grant.account, &grant.entitlement)),
+            _ => None,
+        });
+        grants.collect()
+    }
+}
+
+struct Run<'a> {
+    fixture: &'a dyn ContractFixture,
+    /// Everything that the connector ever said, to look for secrets in.
+    said: Mutex<String>,
+}
+
+impl Run<'_> {
+    fn hear(&self, said: &impl Debug) {
+        let mut all = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push_str(&format!("{said:?}\n"));
+    }
+
+    /// Keeps what an error says, and makes a text of it.
+    fn heard<T: Debug>(&self, result: Result<T, ConnectError>) -> Result<T, String> {
+        self.hear(&result);
+        result.map_err(|error| {
+            let message = error.to_string();
+            self.hear(&message);
+            message
+        })
+    }
+
+    async fn enumerate(&self) -> Told {
+        let mut told = Told::default();
+        let ended = self.fixture.connector().enumerate(&mut told).await;
+        told.ended = Some(self.heard(ended));
+        self.hear(&told.facts);
+        self.hear(&told.problems);
+        told
+    }
+
+    async fn read(&self, target: &ReadTarget) -> Result<ReadBack, String> {
+        self.heard(self.fixture.connector().read_back(target).await)
+    }
+
+    async fn execute(
+        &self,
+        verb: Verb,
+        account: &AccountTarget,
+        entitlement: Option<&EntitlementTarget>,
+    ) -> Result<Outcome, String> {
+        let request = ActionRequest {
+            id: ActionId(format!("contract-{verb}-{}", account.login)),
+            verb,
+            account: account.clone(),
+            entitlement: entitlement.cloned(),
+        };
+        self.heard(self.fixture.connector().execute(&request).await)
+    }
+
+    fn no_secret(&self) -> Check {
+        let all = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let secrets = self.fixture.secrets();
+        let shown = secrets.iter().position(|secret| all.contains(secret.as_str()));
+        // The message must not repeat the secret either.
+        shown.map_or(Ok(()), |index| failed(format!("secret number {} of the fixture was told", index + 1)))
+    }
+}
