@@ -2,7 +2,9 @@
 
 pub mod connector;
 pub mod error;
+mod postgres;
 pub mod registry;
 pub mod settings;
+mod tls;
 
 pub use leasehold_model as model;

@@ -1,0 +1,4 @@
+//! Connectors against real systems on loopback, checked with the systems' own clients.
+
+mod harness;
+mod postgres;
