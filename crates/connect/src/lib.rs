@@ -2,6 +2,7 @@
 
 pub mod connector;
 pub mod error;
+mod ldap;
 mod postgres;
 pub mod registry;
 pub mod settings;

@@ -5,7 +5,7 @@ use crate::error::ConnectError;
 use crate::settings::{Settings, did_you_mean};
 
 /// The kinds that this binary carries.
-pub const KINDS: &[&dyn ConnectorKind] = &[&crate::postgres::PostgresKind];
+pub const KINDS: &[&dyn ConnectorKind] = &[&crate::ldap::LdapKind, &crate::postgres::PostgresKind];
 
 /// The kind of this name.
 pub fn find(name: &str) -> Option<&'static dyn ConnectorKind> {
