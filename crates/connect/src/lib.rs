@@ -4,8 +4,11 @@ pub mod connector;
 pub mod contract;
 pub mod csv;
 pub mod error;
+mod ldap;
+mod postgres;
 pub mod registry;
 pub mod settings;
 pub mod simulated;
+mod tls;
 
 pub use leasehold_model as model;

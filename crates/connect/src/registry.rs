@@ -5,7 +5,8 @@ use crate::error::ConnectError;
 use crate::settings::{Settings, did_you_mean};
 
 /// The kinds that this binary carries.
-pub const KINDS: &[&dyn ConnectorKind] = &[&crate::csv::Csv, &crate::simulated::Simulated];
+pub const KINDS: &[&dyn ConnectorKind] =
+    &[&crate::csv::Csv, &crate::ldap::LdapKind, &crate::postgres::PostgresKind, &crate::simulated::Simulated];
 
 /// The kind of this name.
 pub fn find(name: &str) -> Option<&'static dyn ConnectorKind> {

@@ -1,6 +1,9 @@
-//! The connectors from outside: as the rest of Leasehold uses them.
+//! The connectors from outside: the contract suite, and real systems on loopback checked with their own clients.
 
 mod contract;
 mod csv;
+mod harness;
+mod ldap;
+mod postgres;
 mod simulated;
 mod support;

@@ -1,0 +1,224 @@
+//! Making one change: members of groups, and the switch that stops log-ins.
+
+use ldap3::{LdapResult, Mod};
+use leasehold_model::plan::Verb;
+use leasehold_model::request::{ActionRequest, EntitlementTarget, Outcome};
+
+use crate::error::ConnectError;
+use crate::ldap::client::{Client, Session, code, describe, one};
+use crate::ldap::dialect::{Dialect, LOCKED_FOR_GOOD, uac};
+use crate::ldap::entry::Entry;
+use crate::ldap::find::{Found, find_account, find_group, membership, ourselves};
+use crate::ldap::normalise::state;
+
+/// Makes one change.
+pub(super) async fn execute(client: &Client, request: &ActionRequest) -> Result<Outcome, ConnectError> {
+    match execute_now(client, request).await {
+        // Nothing was sent yet: only connecting gives this error.
+        Err(ConnectError::Unreachable { address, message, .. }) => {
+            Ok(Outcome::Retry { after_ms: None, why: format!("cannot reach {address}: {message}") })
+        }
+        other => other,
+    }
+}
+
+fn refused(why: impl Into<String>) -> Outcome {
+    Outcome::Refused { why: why.into() }
+}
+
+async fn execute_now(client: &Client, request: &ActionRequest) -> Result<Outcome, ConnectError> {
+    let mut session = client.session().await?;
+    let outcome = match find_account(client, &mut session, &request.account).await? {
+        None if request.verb == Verb::Grant => {
+            refused(format!("there is no account `{}`", request.account.login))
+        }
+        // Who does not exist holds nothing. Connections may outlive an entry, and nobody can end those.
+        None if request.verb == Verb::EndSessions => end_sessions(),
+        None => Outcome::AlreadySo,
+        Some(account) => change(client, &mut session, request, &account).await?,
+    };
+    client.keep(session).await;
+    Ok(outcome)
+}
+
+async fn change(
+    client: &Client,
+    session: &mut Session,
+    request: &ActionRequest,
+    account: &Entry,
+) -> Result<Outcome, ConnectError> {
+    if request.verb.takes_away()
+        && let Some((login, Some(key))) = ourselves(client, session).await?
+        && key == request.account.key.as_str()
+    {
+        return Ok(refused(format!("`{login}` is the account that the connector itself uses")));
+    }
+    match (request.verb, &request.entitlement) {
+        (Verb::EndSessions, _) => Ok(end_sessions()),
+        (Verb::DisableAccount, _) => disable(client, session, account).await,
+        (Verb::Grant | Verb::Revoke, None) => Ok(refused(format!("{} needs an entitlement", request.verb))),
+        (Verb::Grant, Some(entitlement)) => match group(client, session, entitlement, true).await? {
+            Ok(group) => grant(client, session, account, &group).await,
+            Err(outcome) => Ok(outcome),
+        },
+        (Verb::Revoke, Some(entitlement)) => match group(client, session, entitlement, false).await? {
+            Ok(group) => revoke(client, session, account, &group).await,
+            Err(outcome) => Ok(outcome),
+        },
+    }
+}
+
+/// No directory ends a bound connection.
+fn end_sessions() -> Outcome {
+    refused(
+        "a directory cannot end a bound connection: it lives until the client, an idle time-out or a restart ends it",
+    )
+}
+
+async fn group(
+    client: &Client,
+    session: &mut Session,
+    entitlement: &EntitlementTarget,
+    give: bool,
+) -> Result<Result<Box<Entry>, Outcome>, ConnectError> {
+    Ok(match find_group(client, session, entitlement).await? {
+        Found::Group(group) => Ok(group),
+        Found::Nothing if give => Err(refused(format!("there is no {}", entitlement.name))),
+        Found::Nothing => Err(Outcome::AlreadySo),
+        Found::Several(names) => {
+            Err(refused(format!("several groups have this name: {}; name one by its DN", names.join("; "))))
+        }
+        Found::Wrong(why) => Err(refused(why)),
+    })
+}
+
+async fn grant(
+    client: &Client,
+    session: &mut Session,
+    account: &Entry,
+    group: &Entry,
+) -> Result<Outcome, ConnectError> {
+    if membership(client, session, account, group).await?.is_direct() {
+        return Ok(Outcome::AlreadySo);
+    }
+    let attribute = match session.dialect {
+        Dialect::ActiveDirectory => "member",
+        Dialect::OpenLdap if group.is_a("groupOfNames") || group.is_a("groupOfMembers") => "member",
+        Dialect::OpenLdap if group.is_a("groupOfUniqueNames") => "uniqueMember",
+        Dialect::OpenLdap if group.is_a("posixGroup") => "memberUid",
+        Dialect::OpenLdap => "member",
+    };
+    let value = match attribute {
+        "memberUid" => match account.text("uid") {
+            Some(uid) => uid,
+            None => {
+                return Ok(refused(format!(
+                    "{} has no uid, by which this group knows its members",
+                    account.dn
+                )));
+            }
+        },
+        _ => account.dn.clone(),
+    };
+    let changes = vec![Mod::Add(attribute.to_owned(), one(&value))];
+    let result = client.modify(session, &group.dn, changes).await?;
+    Ok(match result.rc {
+        code::ATTRIBUTE_OR_VALUE_EXISTS | code::ENTRY_ALREADY_EXISTS => Outcome::AlreadySo,
+        _ => judge(&result, format!("added to {attribute} of {}", group.dn)),
+    })
+}
+
+async fn revoke(
+    client: &Client,
+    session: &mut Session,
+    account: &Entry,
+    group: &Entry,
+) -> Result<Outcome, ConnectError> {
+    let membership = membership(client, session, account, group).await?;
+    if membership.primary {
+        let attribute = crate::ldap::enumerate::primary_attribute(session.dialect);
+        return Ok(refused(format!(
+            "{} is the primary group of {}; give the account another one in {attribute} first",
+            group.dn, account.dn
+        )));
+    }
+    if membership.values.is_empty() {
+        return Ok(Outcome::AlreadySo);
+    }
+    let removals: Vec<Mod<String>> = membership
+        .values
+        .iter()
+        .map(|(attribute, values)| Mod::Delete((*attribute).to_owned(), values.iter().cloned().collect()))
+        .collect();
+    let detail = format!("removed from {}", group.dn);
+    let result = client.modify(session, &group.dn, removals.clone()).await?;
+    match result.rc {
+        code::NO_SUCH_ATTRIBUTE => Ok(Outcome::AlreadySo),
+        // A group of names may not be empty (RFC 4519, 3.5).
+        code::OBJECT_CLASS_VIOLATION => match &client.settings.placeholder {
+            None => Ok(refused(format!(
+                "{} is the last member of {}, which may not be empty: delete the group, or set `placeholder_member` \
+                 for the connector to put in its place",
+                account.dn, group.dn
+            ))),
+            Some((placeholder, _)) => {
+                let mut changes: Vec<Mod<String>> = membership
+                    .values
+                    .iter()
+                    .filter(|(attribute, _)| *attribute != "memberUid")
+                    .map(|(attribute, _)| Mod::Add((*attribute).to_owned(), one(placeholder)))
+                    .collect();
+                changes.extend(removals);
+                let result = client.modify(session, &group.dn, changes).await?;
+                Ok(judge(&result, format!("{detail}; {placeholder} stands in its place")))
+            }
+        },
+        _ => Ok(judge(&result, detail)),
+    }
+}
+
+async fn disable(client: &Client, session: &mut Session, account: &Entry) -> Result<Outcome, ConnectError> {
+    if !state(session.dialect, account).enabled {
+        return Ok(Outcome::AlreadySo);
+    }
+    let (changes, detail) = match session.dialect {
+        Dialect::ActiveDirectory => {
+            let Some(flags) = account.number("userAccountControl") else {
+                return Ok(refused(format!("userAccountControl of {} cannot be read", account.dn)));
+            };
+            let (before, after) = (flags.to_string(), (flags | uac::DISABLED).to_string());
+            // Deleting the old value and not replacing it: if somebody changed a flag meanwhile, nothing is lost.
+            let attribute = "userAccountControl".to_owned();
+            let changes =
+                vec![Mod::Delete(attribute.clone(), one(&before)), Mod::Add(attribute, one(&after))];
+            (changes, "the account's disabled bit was set")
+        }
+        Dialect::OpenLdap if !session.has_password_policy => {
+            return Ok(refused(
+                "the directory has no password policy overlay (slapo-ppolicy), without which it cannot lock an account",
+            ));
+        }
+        Dialect::OpenLdap => {
+            let attribute = "pwdAccountLockedTime".to_owned();
+            (vec![Mod::Replace(attribute, one(LOCKED_FOR_GOOD))], "the account was locked for good")
+        }
+    };
+    let result = client.modify(session, &account.dn, changes).await?;
+    if result.rc == code::NO_SUCH_ATTRIBUTE {
+        let why = "the account's flags changed meanwhile".to_owned();
+        return Ok(Outcome::Retry { after_ms: Some(0), why });
+    }
+    Ok(judge(&result, detail.to_owned()))
+}
+
+/// What the directory's answer to a change means where nothing particular is expected.
+fn judge(result: &LdapResult, detail: String) -> Outcome {
+    match result.rc {
+        code::SUCCESS => Outcome::Acknowledged { detail },
+        code::BUSY | code::UNAVAILABLE => Outcome::Retry { after_ms: None, why: describe(result) },
+        code::INSUFFICIENT_ACCESS => {
+            refused(format!("{}; the connector's account lacks the right to write here", describe(result)))
+        }
+        _ => refused(describe(result)),
+    }
+}

@@ -1,0 +1,107 @@
+//! LDAP directories: OpenLDAP and Active Directory, one connector with two dialects.
+//!
+//! * Accounts are known by `entryUUID` or `objectGUID`, which stay when an entry is renamed; groups are
+//!   `group/CN`, and by their full DN where several share a name.
+//! * A group that is a member of a group gives its members what the outer group gives: the inner one contains the
+//!   outer one.
+//! * An enumeration counts as complete when every page came with success to the last, the groups were counted twice
+//!   alike, and no limit, reference or break was met. What the connector's account may not see is not known to it.
+//! * A group of names may not become empty. Its last member is not removed, unless `placeholder_member` names what
+//!   is to stand in its place.
+
+mod client;
+mod dialect;
+mod dn;
+mod entry;
+mod enumerate;
+mod execute;
+mod feed;
+mod find;
+mod normalise;
+mod read_back;
+mod settings;
+
+use async_trait::async_trait;
+use leasehold_model::capability::{Capabilities, Capability};
+use leasehold_model::fact::Completeness;
+use leasehold_model::request::{ActionRequest, Outcome, ReadBack, ReadTarget};
+
+use crate::connector::{Connector, ConnectorKind, Sink, TestReport};
+use crate::error::ConnectError;
+use crate::ldap::client::Client;
+use crate::settings::Settings;
+
+/// The registry's entry.
+pub struct LdapKind;
+
+/// One directory.
+struct Ldap {
+    client: Client,
+}
+
+const CAPABILITIES: Capabilities = Capabilities {
+    enumerate: Capability::YES,
+    prove_completeness: Capability::with(
+        "every page to the last, groups counted twice; not what the connector's account may not see",
+    ),
+    read_back: Capability::with(
+        "nested groups too: by the directory in Active Directory, by walking in OpenLDAP",
+    ),
+    grant: Capability::YES,
+    revoke: Capability::with(
+        "not the last member of a groupOfNames without `placeholder_member`, and not a primary group",
+    ),
+    disable_account: Capability::with(
+        "OpenLDAP needs the password policy overlay, with pwdLockout in the account's policy",
+    ),
+    list_sessions: Capability::with("OpenLDAP with a readable cn=Monitor; not Active Directory"),
+    end_sessions: Capability::without(
+        "a bound connection outlives its entry, its lock and its memberships: residual until it is closed",
+    ),
+    last_use: Capability::with(
+        "pwdLastSuccess (OpenLDAP with lastbind); lastLogonTimestamp, up to 14 days late (Active Directory)",
+    ),
+    native_expiry: Capability::without("pwdEndTime and accountExpires are read"),
+    ..Capabilities::NONE
+};
+
+impl ConnectorKind for LdapKind {
+    fn name(&self) -> &'static str {
+        "ldap"
+    }
+
+    fn summary(&self) -> &'static str {
+        "OpenLDAP and Active Directory: accounts, groups, nested groups; people, where it is authoritative"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        CAPABILITIES
+    }
+
+    fn build(&self, settings: &mut Settings) -> Result<Box<dyn Connector>, ConnectError> {
+        Ok(Box::new(Ldap { client: Client::new(settings::read(settings)?) }))
+    }
+}
+
+#[async_trait]
+impl Connector for Ldap {
+    fn capabilities(&self) -> Capabilities {
+        CAPABILITIES
+    }
+
+    async fn test(&self) -> Result<TestReport, ConnectError> {
+        read_back::test(&self.client).await
+    }
+
+    async fn enumerate(&self, sink: &mut dyn Sink) -> Result<Completeness, ConnectError> {
+        enumerate::enumerate(&self.client, sink).await
+    }
+
+    async fn read_back(&self, target: &ReadTarget) -> Result<ReadBack, ConnectError> {
+        read_back::read_back(&self.client, target).await
+    }
+
+    async fn execute(&self, request: &ActionRequest) -> Result<Outcome, ConnectError> {
+        execute::execute(&self.client, request).await
+    }
+}

@@ -1,0 +1,101 @@
+//! PostgreSQL: login roles as accounts; roles, privileges, role attributes, default privileges and ownership as
+//! entitlements.
+//!
+//! * Accounts are the roles that may log in, and those that no longer may but still carry a password or a
+//!   `VALID UNTIL`: a disabled account must not vanish from sight with its grants still in place.
+//! * `role/NAME` is every other role, and a login role that has members of its own. A role's memberships, privileges
+//!   and attributes are its containment; `role/PUBLIC` is held by everybody and contains what PUBLIC may do.
+//! * `privilege/SELECT on schema.table`, `privilege/USAGE on schema x`, `privilege/EXECUTE on function s.f(integer)`:
+//!   names are written by the server's own quoting, and found again by comparing with it, so nothing here ever takes
+//!   an identifier apart. In a further database of `databases` they end with ` in database x`.
+//! * No statement is ever put together by this program. `GRANT` and `REVOKE` take no parameters, so the names travel
+//!   as bound parameters of `set_config` and a constant `DO` block quotes them on the server with `format('%I')`.
+//!   The compiler holds this: sqlx takes only `&'static str` unless told otherwise, and it is not told otherwise.
+
+mod client;
+mod enumerate;
+mod execute;
+mod name;
+mod read_back;
+mod settings;
+mod sql;
+
+use async_trait::async_trait;
+use leasehold_model::capability::{Capabilities, Capability};
+use leasehold_model::fact::Completeness;
+use leasehold_model::request::{ActionRequest, Outcome, ReadBack, ReadTarget};
+
+use crate::connector::{Connector, ConnectorKind, Sink, TestReport};
+use crate::error::ConnectError;
+use crate::postgres::client::Client;
+use crate::settings::Settings;
+
+/// The registry's entry.
+pub struct PostgresKind;
+
+/// One PostgreSQL server.
+struct Postgres {
+    client: Client,
+}
+
+const CAPABILITIES: Capabilities = Capabilities {
+    enumerate: Capability::YES,
+    prove_completeness: Capability::with("one repeatable-read snapshot per database, with counts that agree"),
+    read_back: Capability::YES,
+    grant: Capability::with("not ownership, and not what PUBLIC holds"),
+    revoke: Capability::with(
+        "of every grantor; refused where others hold the privilege through this grant; ownership must be reassigned",
+    ),
+    disable_account: Capability::with(
+        "NOLOGIN; live sessions stay until they are ended; VALID UNTIL is set where it was not, so that the role \
+         stays recognisable as an account",
+    ),
+    list_sessions: Capability::YES,
+    end_sessions: Capability::with("waits until the sessions are gone"),
+    last_use: Capability::with("only while a session is live; unknown otherwise"),
+    native_expiry: Capability::without(
+        "VALID UNTIL is read; it ends log-ins by password and no live session",
+    ),
+    ..Capabilities::NONE
+};
+
+impl ConnectorKind for PostgresKind {
+    fn name(&self) -> &'static str {
+        "postgres"
+    }
+
+    fn summary(&self) -> &'static str {
+        "PostgreSQL 12 or newer: login roles, role memberships, privileges, role attributes, live sessions"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        CAPABILITIES
+    }
+
+    fn build(&self, settings: &mut Settings) -> Result<Box<dyn Connector>, ConnectError> {
+        Ok(Box::new(Postgres { client: Client::new(settings::read(settings)?) }))
+    }
+}
+
+#[async_trait]
+impl Connector for Postgres {
+    fn capabilities(&self) -> Capabilities {
+        CAPABILITIES
+    }
+
+    async fn test(&self) -> Result<TestReport, ConnectError> {
+        read_back::test(&self.client).await
+    }
+
+    async fn enumerate(&self, sink: &mut dyn Sink) -> Result<Completeness, ConnectError> {
+        enumerate::enumerate(&self.client, sink).await
+    }
+
+    async fn read_back(&self, target: &ReadTarget) -> Result<ReadBack, ConnectError> {
+        read_back::read_back(&self.client, target).await
+    }
+
+    async fn execute(&self, request: &ActionRequest) -> Result<Outcome, ConnectError> {
+        execute::execute(&self.client, request).await
+    }
+}

@@ -1,0 +1,393 @@
+//! The statements. Every one is a constant; what varies travels as a bound parameter or through `set_config`.
+//!
+//! `objects!()` is the one place that says which objects have privileges, how they are called in an entitlement's
+//! name (`phrase`, and `part` for a column) and in a `GRANT` (`target`). Names are quoted by the server.
+
+/// A common table expression over everything in this database that privileges can be given on.
+///
+/// System objects come with only those privileges that somebody changed after installation (`pg_init_privs`). The
+/// argument says which columns, `a` of `pg_attribute`, are wanted: there are many, and few have privileges.
+macro_rules! objects {
+    ($columns:literal) => {
+        concat!(
+            "objects as materialized (
+  select case when c.relkind = 'S' then 'sequence' else 'table' end as class,
+         case when c.relkind = 'S' then 'sequence ' else '' end || format('%I.%I', n.nspname, c.relname) as phrase,
+         null::text as part,
+         case when c.relkind = 'S' then 'SEQUENCE ' else 'TABLE ' end || format('%I.%I', n.nspname, c.relname) as target,
+         n.nspname::text as schema, c.relowner as owner, false as shared,
+         n.nspname in ('pg_catalog', 'information_schema') as system,
+         case when n.nspname in ('pg_catalog', 'information_schema')
+              then (select array_agg(a) from unnest(c.relacl) a where not (a = any (coalesce(i.initprivs, '{}'))))
+              else coalesce(c.relacl, acldefault(case when c.relkind = 'S' then 's' else 'r' end::\"char\", c.relowner))
+         end as acl,
+         c.oid as object, null::int2 as attribute
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    left join pg_init_privs i on i.objoid = c.oid and i.classoid = 'pg_class'::regclass and i.objsubid = 0
+   where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S') and n.nspname !~ '^pg_(toast|temp)'
+  union all
+  select 'column', format('%I.%I', n.nspname, c.relname), format('%I', a.attname),
+         'TABLE ' || format('%I.%I', n.nspname, c.relname), n.nspname::text, c.relowner, false,
+         n.nspname in ('pg_catalog', 'information_schema'),
+         case when n.nspname in ('pg_catalog', 'information_schema')
+              then (select array_agg(x) from unnest(a.attacl) x where not (x = any (coalesce(i.initprivs, '{}'))))
+              else a.attacl end,
+         c.oid, a.attnum
+    from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace
+    left join pg_init_privs i on i.objoid = c.oid and i.classoid = 'pg_class'::regclass and i.objsubid = a.attnum
+   where a.attnum > 0 and not a.attisdropped and n.nspname !~ '^pg_(toast|temp)' and (",
+            $columns,
+            ")
+  union all
+  select 'function', 'function ' || p.oid::regprocedure::text, null, 'ROUTINE ' || p.oid::regprocedure::text,
+         n.nspname::text, p.proowner, false, n.nspname in ('pg_catalog', 'information_schema'),
+         case when n.nspname in ('pg_catalog', 'information_schema')
+              then (select array_agg(a) from unnest(p.proacl) a where not (a = any (coalesce(i.initprivs, '{}'))))
+              else coalesce(p.proacl, acldefault('f', p.proowner)) end,
+         p.oid, null
+    from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+    left join pg_init_privs i on i.objoid = p.oid and i.classoid = 'pg_proc'::regclass and i.objsubid = 0
+   where n.nspname !~ '^pg_(toast|temp)'
+     and (n.nspname not in ('pg_catalog', 'information_schema') or p.proacl is not null)
+  union all
+  select 'schema', 'schema ' || format('%I', n.nspname), null, 'SCHEMA ' || format('%I', n.nspname),
+         n.nspname::text, n.nspowner, false, n.nspname in ('pg_catalog', 'information_schema'),
+         case when n.nspname in ('pg_catalog', 'information_schema')
+              then (select array_agg(a) from unnest(n.nspacl) a where not (a = any (coalesce(i.initprivs, '{}'))))
+              else coalesce(n.nspacl, acldefault('n', n.nspowner)) end,
+         n.oid, null
+    from pg_namespace n
+    left join pg_init_privs i on i.objoid = n.oid and i.classoid = 'pg_namespace'::regclass and i.objsubid = 0
+   where n.nspname !~ '^pg_(toast|temp)'
+  union all
+  select 'database', 'database ' || format('%I', d.datname), null, 'DATABASE ' || format('%I', d.datname),
+         null, d.datdba, true, false, coalesce(d.datacl, acldefault('d', d.datdba)), d.oid, null
+    from pg_database d where d.datallowconn and not d.datistemplate
+  union all
+  select 'tablespace', 'tablespace ' || format('%I', t.spcname), null, 'TABLESPACE ' || format('%I', t.spcname),
+         null, t.spcowner, true, true, t.spcacl, t.oid, null
+    from pg_tablespace t where t.spcacl is not null
+  union all
+  select 'type', 'type ' || format('%I.%I', n.nspname, t.typname), null, 'TYPE ' || format('%I.%I', n.nspname, t.typname),
+         n.nspname::text, t.typowner, false, true, t.typacl, t.oid, null
+    from pg_type t join pg_namespace n on n.oid = t.typnamespace
+   where t.typacl is not null and n.nspname not in ('pg_catalog', 'information_schema')
+  union all
+  select 'language', 'language ' || format('%I', l.lanname), null, 'LANGUAGE ' || format('%I', l.lanname),
+         null, l.lanowner, false, true,
+         (select array_agg(a) from unnest(l.lanacl) a where not (a = any (coalesce(i.initprivs, '{}')))), l.oid, null
+    from pg_language l
+    left join pg_init_privs i on i.objoid = l.oid and i.classoid = 'pg_language'::regclass and i.objsubid = 0
+   where l.lanacl is not null
+  union all
+  select 'foreign data wrapper', 'foreign data wrapper ' || format('%I', w.fdwname), null,
+         'FOREIGN DATA WRAPPER ' || format('%I', w.fdwname), null, w.fdwowner, false, true, w.fdwacl, w.oid, null
+    from pg_foreign_data_wrapper w where w.fdwacl is not null
+  union all
+  select 'foreign server', 'foreign server ' || format('%I', s.srvname), null,
+         'FOREIGN SERVER ' || format('%I', s.srvname), null, s.srvowner, false, true, s.srvacl, s.oid, null
+    from pg_foreign_server s where s.srvacl is not null
+)"
+        )
+    };
+}
+
+/// Default privileges, with their name in an entitlement.
+macro_rules! defaults {
+    () => {
+        "defaults as materialized (
+  select x.privilege_type || ' on ' || k.kind
+           || case when n.oid is null then '' else ' in schema ' || format('%I', n.nspname) end as phrase,
+         x.privilege_type as privilege, upper(k.kind) as kinds, n.nspname::text as schema,
+         d.defaclrole as creator, x.grantee as grantee
+    from pg_default_acl d
+    left join pg_namespace n on n.oid = d.defaclnamespace
+    cross join lateral (select case d.defaclobjtype when 'r' then 'tables' when 'S' then 'sequences'
+      when 'f' then 'functions' when 'T' then 'types' when 'n' then 'schemas' else 'large objects' end as kind) k
+    cross join lateral aclexplode(d.defaclacl) x
+   where x.grantee <> d.defaclrole
+     and not (x.grantee = 0 and d.defaclobjtype in ('f', 'T') and d.defaclnamespace = 0)
+)"
+    };
+}
+
+/// Opens a snapshot: everything that follows sees one state.
+pub(super) const BEGIN_SNAPSHOT: &str =
+    "begin isolation level repeatable read read only; set local statement_timeout = 0";
+
+/// The snapshot's own name, the version, and how many roles there are, counted apart from listing them.
+pub(super) const SNAPSHOT: &str = "select txid_current_snapshot()::text, current_setting('server_version'), \
+     (select count(*) from pg_catalog.pg_roles)";
+
+/// The cursor that every listing is read through, so that no listing is ever held as a whole.
+pub(super) const FETCH: &str = "fetch forward 2000 from leasehold_rows";
+/// Ends a listing.
+pub(super) const CLOSE: &str = "close leasehold_rows";
+
+/// Every role. A password is known to be there only to those who may read `pg_authid`.
+pub(super) const ROLES: &str = "declare leasehold_rows no scroll cursor for
+ select r.oid, r.rolname::text, r.rolcanlogin, r.rolsuper, r.rolbypassrls, r.rolcreaterole, r.rolcreatedb,
+        r.rolreplication, r.rolinherit, r.rolconnlimit,
+        case when isfinite(r.rolvaliduntil) then (extract(epoch from r.rolvaliduntil) * 1000000)::bigint
+             when r.rolvaliduntil = '-infinity' then 0 end,
+        r.rolvaliduntil is not null,
+        shobj_description(r.oid, 'pg_authid')
+   from pg_roles r order by r.oid";
+
+/// Roles that may not log in but have a password.
+pub(super) const PASSWORDS: &str = "declare leasehold_rows no scroll cursor for
+ select oid from pg_authid where rolpassword is not null and not rolcanlogin";
+
+/// Whether [`PASSWORDS`] may be asked.
+pub(super) const MAY_READ_PASSWORDS: &str =
+    "select has_column_privilege('pg_catalog.pg_authid', 'rolpassword', 'select')";
+
+/// Who has a session now, and when it was last active.
+pub(super) const ACTIVITY: &str = "declare leasehold_rows no scroll cursor for
+ select usesysid, (extract(epoch from max(coalesce(state_change, backend_start))) * 1000000)::bigint
+   from pg_stat_activity where usesysid is not null group by usesysid";
+
+/// Roles that have members, and how many.
+pub(super) const MEMBER_COUNTS: &str = "declare leasehold_rows no scroll cursor for
+ select roleid, count(*) from pg_auth_members group by roleid";
+
+/// Memberships, with the options of version 16 where they are there.
+pub(super) const MEMBERSHIPS: &str = "declare leasehold_rows no scroll cursor for
+ select m.roleid, m.member, m.grantor, m.admin_option,
+        coalesce((to_jsonb(m) ->> 'inherit_option')::bool, r.rolinherit),
+        coalesce((to_jsonb(m) ->> 'set_option')::bool, true)
+   from pg_auth_members m join pg_roles r on r.oid = m.member
+  order by m.roleid, m.member, m.grantor";
+
+/// Default privileges of this database.
+pub(super) const DEFAULTS: &str = concat!(
+    "declare leasehold_rows no scroll cursor for with ",
+    defaults!(),
+    " select phrase, schema, grantee, creator from defaults order by phrase, grantee, creator"
+);
+
+/// Who owns what.
+pub(super) const OWNERS: &str = concat!(
+    "declare leasehold_rows no scroll cursor for with ",
+    objects!("false"),
+    " select phrase, schema, owner, shared from objects where part is null and not system order by phrase"
+);
+
+/// Every privilege that somebody other than the owner holds. What PUBLIC may do with any function, type or language
+/// by PostgreSQL's own default, and with the information schema, is left out.
+pub(super) const PRIVILEGES: &str = concat!(
+    "declare leasehold_rows no scroll cursor for with ",
+    objects!("a.attacl is not null"),
+    " select o.phrase, o.part, o.schema, o.shared, o.class, o.owner, not o.system, x.privilege_type, x.grantee,
+             x.grantor, x.is_grantable
+        from objects o cross join lateral aclexplode(o.acl) x
+       where x.grantee <> o.owner
+         and not (x.grantee = 0 and (o.class in ('function', 'type', 'language') or o.schema is not distinct from 'information_schema'))
+       order by o.phrase, o.part nulls first, x.privilege_type, x.grantee, x.grantor"
+);
+
+/// A role: $1 its name.
+pub(super) const ROLE: &str = "select rolcanlogin, rolvaliduntil is null or rolvaliduntil > now(), \
+     rolname = current_user or rolname = session_user from pg_catalog.pg_roles where rolname = $1";
+
+/// A membership, directly and on any path: $1 the member, $2 the role.
+pub(super) const READ_ROLE: &str =
+    "select exists (select from pg_auth_members g where g.roleid = r.oid and g.member = m.oid),
+            pg_has_role(m.oid, r.oid, 'MEMBER')
+       from pg_roles m, pg_roles r where m.rolname = $1 and r.rolname = $2";
+
+/// A role attribute, by the role itself or one that it can become: $1 the account, $2 the attribute, $3 how a role
+/// is become (`SET` since version 16, `MEMBER` before).
+pub(super) const READ_ATTRIBUTE: &str = "select
+   coalesce((to_jsonb(m) ->> ('rol' || $2))::bool, false),
+   exists (select from pg_roles v where pg_has_role(m.oid, v.oid, $3)
+            and (v.rolsuper or coalesce((to_jsonb(v) ->> ('rol' || $2))::bool, false)))
+   from pg_roles m where m.rolname = $1";
+
+/// A privilege: $1 the account, $2 the object's phrase, $3 its column, $4 the privilege, $5 as in
+/// [`READ_ATTRIBUTE`]. Whoever can become a role has what that role has.
+pub(super) const READ_PRIVILEGE: &str = concat!(
+    "with ",
+    objects!("format('%I', a.attname) = $3"),
+    " select exists (select from aclexplode(o.acl) x
+                      where x.grantee = m.oid and x.grantee <> o.owner and x.privilege_type = $4),
+      exists (select from pg_roles v where pg_has_role(m.oid, v.oid, $5) and case o.class
+        when 'table' then has_table_privilege(v.oid, o.object, $4)
+        when 'column' then has_column_privilege(v.oid, o.object, o.attribute, $4)
+        when 'sequence' then has_sequence_privilege(v.oid, o.object, $4)
+        when 'function' then has_function_privilege(v.oid, o.object, $4)
+        when 'schema' then has_schema_privilege(v.oid, o.object, $4)
+        when 'database' then has_database_privilege(v.oid, o.object, $4)
+        when 'tablespace' then has_tablespace_privilege(v.oid, o.object, $4)
+        when 'type' then has_type_privilege(v.oid, o.object, $4)
+        when 'language' then has_language_privilege(v.oid, o.object, $4)
+        when 'foreign data wrapper' then has_foreign_data_wrapper_privilege(v.oid, o.object, $4)
+        when 'foreign server' then has_server_privilege(v.oid, o.object, $4) end)
+     from objects o, pg_roles m
+    where m.rolname = $1 and o.phrase = $2 and o.part is not distinct from $3::text
+      and ($3::text is not null or o.class <> 'column')"
+);
+
+/// Ownership: $1 the account, $2 the object's phrase, $3 as in [`READ_ATTRIBUTE`].
+pub(super) const READ_OWNER: &str = concat!(
+    "with ",
+    objects!("false"),
+    " select o.owner = m.oid, pg_has_role(m.oid, o.owner, $3)
+     from objects o, pg_roles m where m.rolname = $1 and o.phrase = $2 and o.class <> 'column'"
+);
+
+/// A default privilege: $1 the account, $2 its phrase, $3 as in [`READ_ATTRIBUTE`].
+pub(super) const READ_DEFAULT: &str = concat!(
+    "with ",
+    defaults!(),
+    " select exists (select from defaults d where d.phrase = $2 and d.grantee = m.oid),
+             exists (select from defaults d where d.phrase = $2
+                        and (d.grantee = 0 or pg_has_role(m.oid, d.grantee, $3)))
+     from pg_roles m where m.rolname = $1"
+);
+
+/// Live sessions of $1, but not the one that asks.
+pub(super) const SESSIONS: &str = "select pid, (extract(epoch from backend_start) * 1000000)::bigint,
+   concat_ws(', ', coalesce(datname::text, backend_type), nullif(application_name, ''), host(client_addr), state)
+   from pg_stat_activity where usename = $1 and pid <> pg_backend_pid() order by pid";
+
+/// Asks the sessions of $1 to end.
+pub(super) const TERMINATE: &str = "select count(*) filter (where pg_terminate_backend(pid)) from pg_stat_activity \
+     where usename = $1 and pid <> pg_backend_pid()";
+
+/// Hands names to the `DO` blocks for this transaction only: $1 role or phrase, $2 member, $3 part, $4 privilege or
+/// attribute. Values that are not needed are empty.
+pub(super) const SET_NAMES: &str = "select set_config('leasehold.subject', $1, true), \
+     set_config('leasehold.member', $2, true), set_config('leasehold.part', $3, true), \
+     set_config('leasehold.word', $4, true)";
+
+/// Adds a member to a role.
+pub(super) const GRANT_ROLE: &str = "do $do$ begin
+  execute format('GRANT %I TO %I', current_setting('leasehold.subject'), current_setting('leasehold.member'));
+end $do$";
+
+/// Takes a member out of a role. Since version 16 every grantor's grant stands for itself.
+pub(super) const REVOKE_ROLE: &str = "do $do$ declare
+  subject text := current_setting('leasehold.subject');
+  member text := current_setting('leasehold.member');
+  grantor text;
+begin
+  if current_setting('server_version_num')::int < 160000 then
+    execute format('REVOKE %I FROM %I', subject, member);
+    return;
+  end if;
+  for grantor in select g.rolname::text from pg_auth_members a join pg_roles g on g.oid = a.grantor
+      join pg_roles r on r.oid = a.roleid join pg_roles m on m.oid = a.member
+     where r.rolname = subject and m.rolname = member loop
+    execute format('REVOKE %I FROM %I GRANTED BY %I', subject, member, grantor);
+  end loop;
+end $do$";
+
+/// Gives a privilege. The object's text for the statement is made by the server.
+pub(super) const GRANT_PRIVILEGE: &str = concat!(
+    "do $do$ declare object record; begin with ",
+    objects!("format('%I', a.attname) = current_setting('leasehold.part')"),
+    " select o.target, o.part into strict object from objects o
+       where o.phrase = current_setting('leasehold.subject')
+         and o.part is not distinct from nullif(current_setting('leasehold.part'), '')
+         and (o.part is not null or o.class <> 'column');
+  execute format('GRANT %s%s ON %s TO %I', current_setting('leasehold.word'),
+    case when object.part is null then '' else ' (' || object.part || ')' end, object.target,
+    current_setting('leasehold.member'));
+end $do$"
+);
+
+/// Takes a privilege away, once for every grantor, as that grantor: `REVOKE` reaches only the grants of the role
+/// that runs it, and says nothing where others remain.
+pub(super) const REVOKE_PRIVILEGE: &str = concat!(
+    "do $do$ declare
+  item record;
+  before text := current_setting('role');
+begin for item in with ",
+    objects!("format('%I', a.attname) = current_setting('leasehold.part')"),
+    " select o.target, o.part, o.owner, x.grantor, g.rolname::text as grantor_name
+      from objects o cross join lateral aclexplode(o.acl) x
+      join pg_roles g on g.oid = x.grantor join pg_roles m on m.oid = x.grantee
+     where o.phrase = current_setting('leasehold.subject')
+       and o.part is not distinct from nullif(current_setting('leasehold.part'), '')
+       and (o.part is not null or o.class <> 'column')
+       and m.rolname = current_setting('leasehold.member')
+       and x.privilege_type = current_setting('leasehold.word') and x.grantee <> o.owner
+  loop
+    if item.grantor <> item.owner then perform set_config('role', item.grantor_name, true); end if;
+    execute format('REVOKE %s%s ON %s FROM %I', current_setting('leasehold.word'),
+      case when item.part is null then '' else ' (' || item.part || ')' end, item.target,
+      current_setting('leasehold.member'));
+    perform set_config('role', before, true);
+  end loop;
+end $do$"
+);
+
+/// Who holds a privilege through a grant of $1: $2 phrase, $3 part, $4 privilege.
+pub(super) const DEPENDANTS: &str = concat!(
+    "with ",
+    objects!("format('%I', a.attname) = $3"),
+    " select case when x.grantee = 0 then 'PUBLIC' else pg_get_userbyid(x.grantee)::text end
+      from objects o cross join lateral aclexplode(o.acl) x join pg_roles m on m.oid = x.grantor
+     where m.rolname = $1 and o.phrase = $2 and o.part is not distinct from $3::text and x.privilege_type = $4
+       and x.grantor <> o.owner order by 1"
+);
+
+/// Who is a member of $2 because $1 made them one.
+pub(super) const DEPENDENT_MEMBERS: &str = "select pg_get_userbyid(a.member)::text
+   from pg_auth_members a join pg_roles r on r.oid = a.roleid join pg_roles g on g.oid = a.grantor
+  where g.rolname = $1 and r.rolname = $2 order by 1";
+
+/// Sets or clears a role attribute: the word is one of a list, checked once more here.
+pub(super) const ALTER_ATTRIBUTE: &str =
+    "do $do$ declare word text := current_setting('leasehold.word'); begin
+  if word !~ '^(NO)?(SUPERUSER|BYPASSRLS|CREATEROLE|CREATEDB|REPLICATION)$' then
+    raise exception 'no role attribute: %', word;
+  end if;
+  execute format('ALTER ROLE %I %s', current_setting('leasehold.member'), word);
+end $do$";
+
+/// Stops log-ins. A role without `VALID UNTIL` gets one, so that it is still known to have been an account.
+pub(super) const DISABLE: &str = "do $do$ declare member text := current_setting('leasehold.member'); begin
+  execute format('ALTER ROLE %I NOLOGIN', member);
+  if exists (select from pg_roles where rolname = member and rolvaliduntil is null) then
+    execute format('ALTER ROLE %I VALID UNTIL %L', member, now());
+  end if;
+end $do$";
+
+/// Gives a default privilege on what this log-in will create: subject is the schema as the server writes it, or
+/// empty; part is the kind of object in capitals.
+pub(super) const GRANT_DEFAULT: &str = "do $do$ declare place text := ''; begin
+  if current_setting('leasehold.subject') <> '' then
+    select format('IN SCHEMA %I', n.nspname) into strict place from pg_namespace n
+     where format('%I', n.nspname) = current_setting('leasehold.subject');
+  end if;
+  execute format('ALTER DEFAULT PRIVILEGES %s GRANT %s ON %s TO %I', place,
+    current_setting('leasehold.word'), current_setting('leasehold.part'), current_setting('leasehold.member'));
+end $do$";
+
+/// Takes a default privilege away, for whoever set it up.
+pub(super) const REVOKE_DEFAULT: &str = concat!(
+    "do $do$ declare item record; begin for item in with ",
+    defaults!(),
+    " select d.privilege, d.kinds, d.schema, c.rolname::text as creator
+      from defaults d join pg_roles c on c.oid = d.creator join pg_roles m on m.oid = d.grantee
+     where d.phrase = current_setting('leasehold.subject') and m.rolname = current_setting('leasehold.member')
+  loop
+    execute format('ALTER DEFAULT PRIVILEGES FOR ROLE %I %s REVOKE %s ON %s FROM %I', item.creator,
+      case when item.schema is null then '' else format('IN SCHEMA %I', item.schema) end,
+      item.privilege, item.kinds, current_setting('leasehold.member'));
+  end loop;
+end $do$"
+);
+
+/// What this log-in may not do. Columns: server version, who we are, standby, superuser, may create roles, may
+/// signal, tables of owners that we are not a member of.
+pub(super) const RIGHTS: &str =
+    "select current_setting('server_version'), current_user::text, pg_is_in_recovery(),
+   r.rolsuper, r.rolcreaterole, pg_has_role(current_user, 'pg_signal_backend', 'MEMBER'),
+   pg_has_role(current_user, 'pg_read_all_stats', 'MEMBER'),
+   (select count(*) from pg_class c join pg_namespace n on n.oid = c.relnamespace
+     where c.relkind in ('r', 'p', 'v', 'm') and n.nspname not in ('pg_catalog', 'information_schema')
+       and n.nspname !~ '^pg_(toast|temp)' and not pg_has_role(current_user, c.relowner, 'MEMBER'))
+   from pg_roles r where r.rolname = current_user";
