@@ -60,7 +60,8 @@ type Row = (
 );
 
 fn action_row(row: Row) -> Result<ActionRow> {
-    let (id, plan, seq, item, state, attempts, next_attempt_at, sent_at, read_back_at, ledger_index, reason) = row;
+    let (id, plan, seq, item, state, attempts, next_attempt_at, sent_at, read_back_at, ledger_index, reason) =
+        row;
     let state = ActionState::parse(&state)
         .ok_or_else(|| StoreError::corrupt(format!("action {id}"), format!("the state `{state}`")))?;
     Ok(ActionRow {
@@ -109,8 +110,12 @@ impl Store {
         ledger::lock(&mut tx).await?;
         check_overrides(plan, overrides)?;
         plan::save(&mut tx, plan, now).await?;
-        let begun =
-            fetch_optional!(&mut tx, (i64,), "SELECT begun_at FROM apply_run WHERE plan = $1", plan.hash.as_str())?;
+        let begun = fetch_optional!(
+            &mut tx,
+            (i64,),
+            "SELECT begun_at FROM apply_run WHERE plan = $1",
+            plan.hash.as_str()
+        )?;
         if begun.is_none() {
             check_state(&mut tx, plan).await?;
             execute!(
@@ -161,24 +166,13 @@ impl Store {
     /// [`StoreError::Corrupt`] where one does not read back.
     pub async fn stuck_actions(&self) -> Result<Vec<ActionRow>> {
         let mut tx = self.db.read().await?;
-        let rows = fetch_all!(
-            &mut tx,
-            Row,
-            select_actions!(
-                "WHERE state = 'stuck' ORDER BY plan.id, seq"
-            )
-        )?;
+        let rows = fetch_all!(&mut tx, Row, select_actions!("WHERE state = 'stuck' ORDER BY plan.id, seq"))?;
         rows.into_iter().map(action_row).collect()
     }
 }
 
 async fn read_plan(tx: &mut Tx, plan: &PlanHash) -> Result<Vec<ActionRow>> {
-    let rows = fetch_all!(
-        tx,
-        Row,
-        select_actions!("WHERE action.plan = $1 ORDER BY seq"),
-        plan.as_str()
-    )?;
+    let rows = fetch_all!(tx, Row, select_actions!("WHERE action.plan = $1 ORDER BY seq"), plan.as_str())?;
     rows.into_iter().map(action_row).collect()
 }
 
@@ -227,7 +221,13 @@ async fn insert_actions(tx: &mut Tx, plan: &Plan) -> Result<()> {
 }
 
 /// Notes each override by name in the ledger, once.
-async fn override_guards(tx: &mut Tx, plan: &Plan, overrides: &[String], by: &str, now: Timestamp) -> Result<()> {
+async fn override_guards(
+    tx: &mut Tx,
+    plan: &Plan,
+    overrides: &[String],
+    by: &str,
+    now: Timestamp,
+) -> Result<()> {
     for name in overrides.iter().collect::<std::collections::BTreeSet<_>>() {
         let new = execute!(
             tx,
@@ -254,12 +254,8 @@ async fn override_guards(tx: &mut Tx, plan: &Plan, overrides: &[String], by: &st
 
 /// Approves what is planned and not, or no longer, held by a guard.
 async fn approve(tx: &mut Tx, plan: &Plan, now: Timestamp) -> Result<()> {
-    let overridden = fetch_all!(
-        tx,
-        (String,),
-        "SELECT guard FROM guard_override WHERE plan = $1",
-        plan.hash.as_str()
-    )?;
+    let overridden =
+        fetch_all!(tx, (String,), "SELECT guard FROM guard_override WHERE plan = $1", plan.hash.as_str())?;
     let holding = plan.guards.iter().filter(|guard| !overridden.iter().any(|(name,)| *name == guard.name));
     let held: HashSet<&ActionId> = holding.flat_map(|guard| &guard.holds).collect();
     let planned: Vec<ActionRow> = read_plan(tx, &plan.hash)
@@ -273,7 +269,9 @@ async fn approve(tx: &mut Tx, plan: &Plan, now: Timestamp) -> Result<()> {
     const REASON: &str = "applied by a person or by policy; no guard holds it";
     let events = planned
         .iter()
-        .map(|row| transition_event(&row.item, &row.plan, ActionState::Planned, ActionState::Approved, Some(REASON)))
+        .map(|row| {
+            transition_event(&row.item, &row.plan, ActionState::Planned, ActionState::Approved, Some(REASON))
+        })
         .collect();
     let first = ledger::append(tx, events, now).await?;
     let rows: Vec<(&str, i64)> =

@@ -192,7 +192,8 @@ pub(crate) fn json_list(numbers: &[i64]) -> String {
 
 /// Rows as a JSON array of arrays.
 pub(crate) fn json_rows<T: serde::Serialize>(rows: &[T]) -> Result<String> {
-    serde_json::to_string(rows).map_err(|error| crate::error::StoreError::corrupt("rows to be written", error))
+    serde_json::to_string(rows)
+        .map_err(|error| crate::error::StoreError::corrupt("rows to be written", error))
 }
 
 /// A JSON text for a column.

@@ -125,7 +125,10 @@ impl Dictionary {
                 slot.state = state.as_deref().map(Digest::from_text).transpose()?.unwrap_or_default();
                 slot.owner = owner.as_deref().map(Digest::from_text).transpose()?.unwrap_or_default();
                 if usize::try_from(id).ok() != Some(dictionary.slots.len()) {
-                    return Err(StoreError::corrupt("the names of a system", format!("number {id} is out of line")));
+                    return Err(StoreError::corrupt(
+                        "the names of a system",
+                        format!("number {id} is out of line"),
+                    ));
                 }
                 dictionary.numbers[slot.class as usize].insert(key.into(), dictionary.slots.len() as u32);
                 dictionary.slots.push(slot);

@@ -60,8 +60,7 @@ impl Store {
     pub async fn begin_epoch(&self, name: &SystemName, now: Timestamp) -> Result<EpochWriter> {
         let mut tx = self.db.write().await?;
         let begun_after = ledger::lock(&mut tx).await?;
-        let known =
-            fetch_optional!(&mut tx, (i64,), "SELECT id FROM system WHERE name = $1", name.as_str())?;
+        let known = fetch_optional!(&mut tx, (i64,), "SELECT id FROM system WHERE name = $1", name.as_str())?;
         if known.is_none() {
             execute!(
                 &mut tx,
@@ -186,9 +185,11 @@ impl EpochWriter {
 
     fn take_entitlement(&mut self, entitlement: &Entitlement) -> Result<()> {
         match self.entitlement(&entitlement.name) {
-            Some(number) => {
-                self.take_state(number, &entitlement.name.to_string(), to_json("an entitlement", entitlement)?)
-            }
+            Some(number) => self.take_state(
+                number,
+                &entitlement.name.to_string(),
+                to_json("an entitlement", entitlement)?,
+            ),
             None => Ok(()),
         }
     }

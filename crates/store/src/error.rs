@@ -9,10 +9,14 @@ use leasehold_model::id::{ActionId, PlanHash, SystemName};
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The address is neither SQLite's nor PostgreSQL's. It is not repeated: it may hold a password.
-    #[error("the store's url does not begin with `sqlite:` or `postgres://`: write `sqlite:leasehold.db` or `postgres://user@host/database`")]
+    #[error(
+        "the store's url does not begin with `sqlite:` or `postgres://`: write `sqlite:leasehold.db` or `postgres://user@host/database`"
+    )]
     Address,
     /// The file could not be made.
-    #[error("the store's file {path} cannot be created: {source}; check that its folder exists and can be written")]
+    #[error(
+        "the store's file {path} cannot be created: {source}; check that its folder exists and can be written"
+    )]
     File {
         /// Where.
         path: String,
@@ -23,7 +27,9 @@ pub enum StoreError {
     #[error("the store cannot be opened: {0}; check the store's `url` in leasehold.toml")]
     Open(#[source] sqlx::Error),
     /// The database was written by a newer release.
-    #[error("this store was written by a newer release of Leasehold (its migration {found}, this release knows {known}): run that release or a later one; nothing was changed")]
+    #[error(
+        "this store was written by a newer release of Leasehold (its migration {found}, this release knows {known}): run that release or a later one; nothing was changed"
+    )]
     Newer {
         /// The newest migration in the database.
         found: i64,
@@ -31,16 +37,22 @@ pub enum StoreError {
         known: i64,
     },
     /// A migration failed.
-    #[error("the store cannot be brought up to this release: {0}; nothing was changed by the migration that failed")]
+    #[error(
+        "the store cannot be brought up to this release: {0}; nothing was changed by the migration that failed"
+    )]
     Migrate(#[source] sqlx::migrate::MigrateError),
     /// The database refused an operation.
     #[error("the store's database refused an operation: {0}")]
     Database(#[source] sqlx::Error),
     /// Another process held the write lock for too long.
-    #[error("another process is writing to the store and did not finish in time: wait for it, or end it, then repeat the command")]
+    #[error(
+        "another process is writing to the store and did not finish in time: wait for it, or end it, then repeat the command"
+    )]
     Busy,
     /// What is stored does not read back as what it should be.
-    #[error("the store holds {what} that cannot be read: {why}; restore the store from a backup, or report this")]
+    #[error(
+        "the store holds {what} that cannot be read: {why}; restore the store from a backup, or report this"
+    )]
     Corrupt {
         /// Which object.
         what: String,
@@ -48,7 +60,9 @@ pub enum StoreError {
         why: String,
     },
     /// A later enumeration of the same system began.
-    #[error("this enumeration of {system} was overtaken by a later one and does not count; nothing of it was recorded")]
+    #[error(
+        "this enumeration of {system} was overtaken by a later one and does not count; nothing of it was recorded"
+    )]
     Overtaken {
         /// Which system.
         system: SystemName,
@@ -76,7 +90,9 @@ pub enum StoreError {
         to: ActionState,
     },
     /// Law 2.
-    #[error("action {action} cannot be verified by a read-back that is older than its sending: read the target again")]
+    #[error(
+        "action {action} cannot be verified by a read-back that is older than its sending: read the target again"
+    )]
     ReadBackTooOld {
         /// Which action.
         action: ActionId,

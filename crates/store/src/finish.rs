@@ -54,7 +54,9 @@ impl ChangeCounts {
             Class::Identity => {
                 (&mut self.identities_added, &mut self.identities_changed, &mut self.identities_ended)
             }
-            Class::Account => (&mut self.accounts_added, &mut self.accounts_changed, &mut self.accounts_ended),
+            Class::Account => {
+                (&mut self.accounts_added, &mut self.accounts_changed, &mut self.accounts_ended)
+            }
             Class::Entitlement => {
                 (&mut self.entitlements_added, &mut self.entitlements_changed, &mut self.entitlements_ended)
             }
@@ -129,9 +131,8 @@ impl EpochWriter {
             tx,
             (i64, Option<i64>, i64),
             "SELECT object, entitlement,
-                    CASE WHEN EXISTS (SELECT 1 FROM state_interval WHERE state_interval.system = read_back.system
-                        AND state_interval.object = read_back.object AND aspect = 'state' AND until IS NULL)
-                    THEN 1 ELSE 0 END AS present
+                    (SELECT COUNT(*) FROM state_interval WHERE state_interval.system = read_back.system
+                     AND state_interval.object = read_back.object AND aspect = 'state' AND until IS NULL) AS present
              FROM read_back WHERE system = $1 AND epoch > $2",
             self.system,
             self.begun_after
@@ -177,7 +178,11 @@ impl EpochWriter {
                 owners_ended.push(i64::from(number));
                 changes.owners_ended += 1;
             } else if slot.owner_changed && after {
-                *(if slot.owner.is_absent() { &mut changes.owners_added } else { &mut changes.owners_changed }) += 1;
+                *(if slot.owner.is_absent() {
+                    &mut changes.owners_added
+                } else {
+                    &mut changes.owners_changed
+                }) += 1;
             }
             if slot.owner_seen && !after {
                 owners_of_nothing.push(i64::from(number));
@@ -196,8 +201,11 @@ impl EpochWriter {
     }
 
     fn list_owners_of_nothing(&mut self, numbers: &[i64]) {
-        let listed: Vec<u32> =
-            numbers.iter().take(self.problems.room()).filter_map(|number| u32::try_from(*number).ok()).collect();
+        let listed: Vec<u32> = numbers
+            .iter()
+            .take(self.problems.room())
+            .filter_map(|number| u32::try_from(*number).ok())
+            .collect();
         let names = self.dictionary.names(&listed.iter().copied().collect());
         for number in &listed {
             let class = self.dictionary.slots()[*number as usize].class.as_str();
@@ -208,12 +216,7 @@ impl EpochWriter {
         self.problems.push_unlisted((numbers.len() - listed.len()) as u64);
     }
 
-    async fn write_epoch(
-        &self,
-        tx: &mut Tx,
-        summary: &EpochSummary,
-        changes: &ChangeCounts,
-    ) -> Result<()> {
+    async fn write_epoch(&self, tx: &mut Tx, summary: &EpochSummary, changes: &ChangeCounts) -> Result<()> {
         let epoch = summary.id.0;
         execute!(
             tx,
@@ -333,5 +336,6 @@ async fn begin_states(tx: &mut Tx, system: i64, epoch: i64) -> Result<()> {
 
 /// A number of the dictionary, as it was stored.
 pub(crate) fn number(stored: i64) -> Result<u32> {
-    u32::try_from(stored).map_err(|error| StoreError::corrupt(format!("the number {stored} of a name"), error))
+    u32::try_from(stored)
+        .map_err(|error| StoreError::corrupt(format!("the number {stored} of a name"), error))
 }

@@ -122,7 +122,9 @@ impl Store {
             if count(index) != expected {
                 return Err(StoreError::corrupt(
                     "the ledger",
-                    format!("entry {expected} is missing, entry {index} follows; run `leasehold ledger verify`"),
+                    format!(
+                        "entry {expected} is missing, entry {index} follows; run `leasehold ledger verify`"
+                    ),
                 ));
             }
             entries.push((expected, bytes));

@@ -88,7 +88,13 @@ async fn apply_relation(
         count(relation, &changes, counts);
         list_problems(writer, relation, &changes);
         from = to;
-        width = if size > RANGE_PAIRS { (width / 2).max(1) } else if size < RANGE_PAIRS / 4 { width.saturating_mul(2) } else { width };
+        width = if size > RANGE_PAIRS {
+            (width / 2).max(1)
+        } else if size < RANGE_PAIRS / 4 {
+            width.saturating_mul(2)
+        } else {
+            width
+        };
     }
     Ok(())
 }
@@ -102,7 +108,11 @@ fn count(relation: Relation, changes: &Changes, counts: &mut ChangeCounts) {
             // A qualifier that changes on a grant that goes on, without those that come or go with their grant.
             let begun: HashSet<i64> = changes.begun.iter().copied().collect();
             let ended: HashSet<i64> = changes.ended.iter().copied().collect();
-            let set = changes.qualifiers_begun.iter().map(|(pair, _)| pair.packed()).filter(|pair| !begun.contains(pair));
+            let set = changes
+                .qualifiers_begun
+                .iter()
+                .map(|(pair, _)| pair.packed())
+                .filter(|pair| !begun.contains(pair));
             let unset = changes.qualifiers_ended.iter().copied().filter(|pair| !ended.contains(pair));
             counts.grants_changed += set.chain(unset).collect::<HashSet<_>>().len() as u64;
         }

@@ -35,8 +35,7 @@ fn revision((id, digest, applied_at, applied_by, files): PolicyRow) -> Result<Po
 
 /// The digest of the live policy, where there is one.
 pub(crate) async fn live_digest(tx: &mut Tx) -> Result<Option<String>> {
-    let row =
-        fetch_optional!(tx, (String,), "SELECT digest FROM policy_revision ORDER BY id DESC LIMIT 1")?;
+    let row = fetch_optional!(tx, (String,), "SELECT digest FROM policy_revision ORDER BY id DESC LIMIT 1")?;
     Ok(row.map(|(digest,)| digest))
 }
 

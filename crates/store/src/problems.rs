@@ -21,7 +21,8 @@ impl ProblemList {
     pub(crate) fn push(&mut self, problem: Problem) {
         self.count += 1;
         if self.listed.len() < LISTED_MAX {
-            self.listed.push(Problem { place: storable(&problem.place), message: storable(&problem.message) });
+            self.listed
+                .push(Problem { place: storable(&problem.place), message: storable(&problem.message) });
         }
     }
 
@@ -42,7 +43,10 @@ impl ProblemList {
     pub(crate) async fn write(&self, tx: &mut Tx, epoch: i64) -> Result<()> {
         let unlisted = self.count - self.listed.len() as u64;
         let note = (unlisted > 0).then(|| {
-            Problem::new("the end of this list", format!("{unlisted} more problems were counted and are not listed"))
+            Problem::new(
+                "the end of this list",
+                format!("{unlisted} more problems were counted and are not listed"),
+            )
         });
         let rows: Vec<_> = self
             .listed

@@ -126,13 +126,21 @@ async fn read_systems(tx: &mut Tx, epoch: i64, snapshot: &mut Snapshot) -> Resul
         places.system_positions[number] = Some(position(snapshot.systems.len())?);
         snapshot.systems.push(state);
     }
-    for_each_row!(tx, (i64, i64), "SELECT id, ended_at FROM epoch WHERE id <= $1", [epoch], |(id, ended_at)| {
+    for_each_row!(tx, (i64, i64), "SELECT id, ended_at FROM epoch WHERE id <= $1", [epoch], |(
+        id,
+        ended_at,
+    )| {
         snapshot.epoch_ended_at.insert(EpochId(id), instant(ended_at)?);
     });
     Ok(places)
 }
 
-async fn read_objects(tx: &mut Tx, at: Option<i64>, snapshot: &mut Snapshot, places: &mut Places) -> Result<()> {
+async fn read_objects(
+    tx: &mut Tx,
+    at: Option<i64>,
+    snapshot: &mut Snapshot,
+    places: &mut Places,
+) -> Result<()> {
     let mut take = |(system, object, class, since, body): (i64, i64, String, i64, String)| -> Result<()> {
         let system_position = places.system(system)?;
         let place = match Class::parse(&class)? {
@@ -261,8 +269,9 @@ async fn read_containments(
     places: &Places,
 ) -> Result<()> {
     let mut take = |(system, parent, child): (i64, i64, i64)| -> Result<()> {
-        let pair =
-            places.containment(system, parent, child).ok_or_else(|| unplaced("a containment", system, parent))?;
+        let pair = places
+            .containment(system, parent, child)
+            .ok_or_else(|| unplaced("a containment", system, parent))?;
         snapshot.containments.push(pair);
         Ok(())
     };
@@ -313,7 +322,8 @@ async fn read_vanished(tx: &mut Tx, epoch: i64, snapshot: &mut Snapshot, places:
 }
 
 fn position(length: usize) -> Result<u32> {
-    u32::try_from(length).map_err(|_| StoreError::corrupt("the snapshot", "it has more than 2^32 rows of one kind"))
+    u32::try_from(length)
+        .map_err(|_| StoreError::corrupt("the snapshot", "it has more than 2^32 rows of one kind"))
 }
 
 fn unplaced(what: &str, system: i64, object: i64) -> StoreError {

@@ -9,7 +9,9 @@ use leasehold_model::id::{ActionId, PlanHash};
 use leasehold_model::plan::PlanItem;
 use serde_json::{Value, json};
 
-use crate::db::{count, execute, fetch_all, fetch_optional, from_json, instant, micros, stored, to_json, without_nul};
+use crate::db::{
+    count, execute, fetch_all, fetch_optional, from_json, instant, micros, stored, to_json, without_nul,
+};
 use crate::error::{Result, StoreError};
 use crate::ledger::{self, Event};
 use crate::read_back::{self, ObservedEffect};
@@ -92,7 +94,8 @@ impl Store {
             plan.as_str(),
             action.as_str()
         )?;
-        let (state, sent_at, item) = row.ok_or_else(|| StoreError::UnknownAction { action: action.clone() })?;
+        let (state, sent_at, item) =
+            row.ok_or_else(|| StoreError::UnknownAction { action: action.clone() })?;
         let actual = parse_state(action, &state)?;
         if actual != *from {
             return Ok(TransitionOutcome::Moved { actual });
@@ -197,8 +200,9 @@ pub(crate) fn transition_event(
     ]);
     personal.extend(item.identity.as_ref().map(|identity| ("identity".to_owned(), identity.to_string())));
     // A role or privilege may carry its holder's name.
-    personal
-        .extend(item.entitlement.as_ref().map(|entitlement| ("entitlement".to_owned(), entitlement.to_string())));
+    personal.extend(
+        item.entitlement.as_ref().map(|entitlement| ("entitlement".to_owned(), entitlement.to_string())),
+    );
     Event {
         kind: EventKind::ActionTransition,
         subject: item.id.to_string(),
