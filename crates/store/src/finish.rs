@@ -131,9 +131,8 @@ impl EpochWriter {
             tx,
             (i64, Option<i64>, i64),
             "SELECT object, entitlement,
-                    CASE WHEN EXISTS (SELECT 1 FROM state_interval WHERE state_interval.system = read_back.system
-                        AND state_interval.object = read_back.object AND aspect = 'state' AND until IS NULL)
-                    THEN 1 ELSE 0 END AS present
+                    (SELECT COUNT(*) FROM state_interval WHERE state_interval.system = read_back.system
+                     AND state_interval.object = read_back.object AND aspect = 'state' AND until IS NULL) AS present
              FROM read_back WHERE system = $1 AND epoch > $2",
             self.system,
             self.begun_after

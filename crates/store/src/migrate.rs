@@ -25,12 +25,23 @@ pub(crate) async fn run(db: &Db, up_to: Option<i64>) -> Result<()> {
     let known = newest();
     let chosen = migrator.iter().filter(|migration| up_to.is_none_or(|last| migration.version <= last));
     let migrator = Migrator::with_migrations(chosen.cloned().collect());
-    let outcome = match db {
-        Db::Sqlite { write, .. } => migrator.run(write).await,
-        Db::Postgres(pool) => migrator.run(pool).await,
-    };
-    outcome.map_err(|error| match error {
-        MigrateError::VersionMissing(found) if found > known => StoreError::Newer { found, known },
-        other => StoreError::Migrate(other),
-    })
+    let mut tries = 0;
+    loop {
+        let outcome = match db {
+            Db::Sqlite { write, .. } => migrator.run(write).await,
+            Db::Postgres(pool) => migrator.run(pool).await,
+        };
+        tries += 1;
+        match outcome {
+            Ok(()) => return Ok(()),
+            Err(MigrateError::VersionMissing(found)) if found > known => {
+                return Err(StoreError::Newer { found, known });
+            }
+            // SQLite has no lock for this: of two processes that open a new store at once, the slower one fails in a
+            // transaction that leaves nothing behind, and then finds the work done.
+            Err(MigrateError::Execute(_) | MigrateError::ExecuteMigration(..))
+                if matches!(db, Db::Sqlite { .. }) && tries < 5 => {}
+            Err(error) => return Err(StoreError::Migrate(error)),
+        }
+    }
 }

@@ -1,0 +1,164 @@
+//! Writes the rows of a small store as this release keeps them, for `tests/fixtures/NNNN.sql`: run it once when a
+//! release is made, name the file after the newest migration, and add it to `RELEASES` in `tests/it/migrations.rs`.
+//!
+//! `cargo run -p leasehold-store --example release_rows > crates/store/tests/fixtures/0001.sql`
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use leasehold_model::account::Account;
+use leasehold_model::action::ActionState;
+use leasehold_model::entitlement::{Containment, DirectGrant, Entitlement};
+use leasehold_model::fact::{Completeness, Fact, Owned, OwnerFact};
+use leasehold_model::id::{ActionId, EntitlementName, EpochId, SystemName};
+use leasehold_model::identity::{Identity, IdentityKind, LifecycleState};
+use leasehold_model::plan::{Plan, PlanItem, StateFingerprint, Verb};
+use leasehold_model::reason::Baseline;
+use leasehold_store::{Store, StoreOptions, Transition};
+use sqlx::{Column as _, Connection as _, Row as _, TypeInfo as _, ValueRef as _};
+
+type AnyError = Box<dyn std::error::Error>;
+
+fn at(minute: i64) -> Timestamp {
+    let start: Timestamp = "2026-01-01T00:00:00Z".parse().expect("an instant");
+    start + SignedDuration::from_mins(minute)
+}
+
+async fn sync(store: &Store, system: &str, facts: Vec<Fact>, minute: i64) -> Result<(), AnyError> {
+    let mut writer = store.begin_epoch(&SystemName::new(system)?, at(minute)).await?;
+    writer.accept(facts).await?;
+    writer.finish(Completeness::Complete { evidence: "counts agree".to_owned() }, at(minute)).await?;
+    Ok(())
+}
+
+fn directory(all: bool) -> Vec<Fact> {
+    let group = |name: &str| EntitlementName::new("group", name);
+    let grant = |account: &str, valid_until| {
+        Fact::Grant(DirectGrant {
+            account: account.into(),
+            entitlement: group("staff"),
+            valid_from: None,
+            valid_until,
+            options: None,
+        })
+    };
+    let mut facts = vec![
+        Fact::Account(Account::new("ada", "ada")),
+        Fact::Account(Account::new("bo", "bo")),
+        Fact::Account(Account::new("cy", "cy")),
+        Fact::Account(Account::new("cy", "cy again")),
+        Fact::Entitlement(Entitlement::new("group", "staff")),
+        Fact::Entitlement(Entitlement::new("group", "admins")),
+        Fact::Containment(Containment { parent: group("staff"), child: group("admins") }),
+        Fact::Owner(OwnerFact { of: Owned::Account("cy".into()), owner: "ada@example.com".into() }),
+        grant("ada", Some(at(500))),
+    ];
+    if all {
+        facts.push(grant("bo", None));
+    }
+    facts
+}
+
+async fn fill(store: &Store) -> Result<(), AnyError> {
+    sync(store, "directory", directory(true), 1).await?;
+    sync(store, "directory", directory(false), 2).await?;
+    let person = Identity {
+        key: "ada@example.com".into(),
+        kind: IdentityKind::Person,
+        state: LifecycleState::Active,
+        start: None,
+        end: None,
+        manager: None,
+        owner: None,
+        attributes: BTreeMap::new(),
+    };
+    sync(store, "hr", vec![Fact::Identity(person)], 3).await?;
+    let files = BTreeMap::from([("roles/staff.toml".to_owned(), "[role.staff]\n".to_owned())]);
+    store.apply_policy(files, "d1", "ops@example.com", at(4)).await?;
+    let system = SystemName::new("directory")?;
+    let baseline = Baseline {
+        system: system.clone(),
+        epoch: EpochId(2),
+        until: at(90),
+        owner: "dana@example.com".to_owned(),
+        adopted_at: at(5),
+    };
+    store.adopt_baseline(&baseline, at(5)).await?;
+    let item = PlanItem {
+        id: ActionId::from("a"),
+        verb: Verb::Revoke,
+        system: system.clone(),
+        account: "ada".to_owned(),
+        account_key: "ada".into(),
+        identity: Some("ada@example.com".into()),
+        entitlement: Some(EntitlementName::new("group", "staff")),
+        entitlement_native: None,
+        because: vec!["no reason covers it".to_owned()],
+        also_loses: Vec::new(),
+        must_end: Vec::new(),
+        after: Vec::new(),
+    };
+    let systems = BTreeMap::from([(system, EpochId(2))]);
+    let state = StateFingerprint { systems, policy: "d1".to_owned(), claims: String::new() };
+    let plan = Plan::seal(state, vec![item], Vec::new(), Vec::new());
+    store.begin_apply(&plan, &[], "ops@example.com", at(6)).await?;
+    let sent = Transition {
+        plan: plan.hash.clone(),
+        action: ActionId::from("a"),
+        from: ActionState::Approved,
+        to: ActionState::Sent,
+        at: at(7),
+        reason: None,
+        detail: serde_json::Value::Null,
+        next_attempt_at: None,
+        observed: Vec::new(),
+    };
+    store.transition(&sent).await?;
+    Ok(())
+}
+
+/// Every row as an INSERT that both databases read.
+async fn print_rows(url: &str) -> Result<(), AnyError> {
+    let mut connection = sqlx::SqliteConnection::connect(url).await?;
+    let tables: Vec<(String,)> = sqlx::query_as(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '_sqlx%' AND name <> 'head'
+         ORDER BY name",
+    )
+    .fetch_all(&mut connection)
+    .await?;
+    let (epoch, length): (i64, i64) =
+        sqlx::query_as("SELECT epoch, ledger_length FROM head").fetch_one(&mut connection).await?;
+    println!("UPDATE head SET epoch = {epoch}, ledger_length = {length};");
+    for (table,) in tables {
+        // The name is one of our own tables', just read from the schema.
+        let select = sqlx::AssertSqlSafe(format!("SELECT * FROM {table}"));
+        for row in sqlx::query(select).fetch_all(&mut connection).await? {
+            let names: Vec<&str> = row.columns().iter().map(|column| column.name()).collect();
+            let mut values = Vec::new();
+            for position in 0..names.len() {
+                let value = row.try_get_raw(position)?;
+                values.push(if value.is_null() {
+                    "NULL".to_owned()
+                } else if value.type_info().name() == "INTEGER" {
+                    row.try_get::<i64, _>(position)?.to_string()
+                } else {
+                    // Entries are JSON without escapes here, so the text is the bytes in both databases.
+                    let text = String::from_utf8(row.try_get::<Vec<u8>, _>(position)?)?;
+                    format!("'{}'", text.replace('\'', "''"))
+                });
+            }
+            println!("INSERT INTO {table} ({}) VALUES ({});", names.join(", "), values.join(", "));
+        }
+    }
+    Ok(())
+}
+
+#[tokio::main]
+async fn main() -> Result<(), AnyError> {
+    let folder = tempfile::tempdir()?;
+    let url = format!("sqlite:{}", folder.path().join("store.db").display());
+    let store = Store::open(&url, StoreOptions::default()).await?;
+    fill(&store).await?;
+    store.close().await;
+    print_rows(&url).await
+}

@@ -1,0 +1,10 @@
+//! The store as others use it; every test runs on SQLite and on a real PostgreSQL server.
+
+mod actions;
+mod claims;
+mod common;
+mod epochs;
+mod history;
+mod ledger;
+mod migrations;
+mod read_backs;

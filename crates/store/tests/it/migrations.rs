@@ -1,0 +1,141 @@
+//! Migrations: from empty, from every earlier release, and not from a later one.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use leasehold_ledger::entry::Entry;
+use leasehold_model::action::ActionState;
+use leasehold_model::id::ActionId;
+use leasehold_store::{Store, StoreError, newest_migration};
+
+use crate::common::*;
+
+/// The rows of a store as a release wrote it, by the newest migration of that release. A migration brings the rows of
+/// the release before it, written once and never changed: the test then upgrades them with everything that follows.
+const RELEASES: &[(i64, &str)] = &[(1, include_str!("../fixtures/0001.sql"))];
+
+/// Runs SQL beside the store.
+async fn sql(url: &str, text: &'static str) {
+    use sqlx::Connection as _;
+    if url.starts_with("sqlite:") {
+        let mut connection = sqlx::SqliteConnection::connect(url).await.expect("connects");
+        sqlx::raw_sql(text).execute(&mut connection).await.expect("runs");
+    } else {
+        let mut connection = sqlx::PgConnection::connect(url).await.expect("connects");
+        sqlx::raw_sql(text).execute(&mut connection).await.expect("runs");
+    }
+}
+
+/// The url of an empty database, and what keeps it alive.
+fn empty(postgres: bool) -> (String, Option<tempfile::TempDir>) {
+    if postgres {
+        return (postgres_url(), None);
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    (format!("sqlite:{}", folder.path().join("store.db").display()), Some(folder))
+}
+
+on_both! {
+    async fn opening_again_changes_nothing(fresh: &Fresh) {
+        sync(&fresh.store, vec![account("ada")], complete(), 1).await;
+        let again = Store::open(&fresh.url, options()).await.expect("opens");
+        assert_eq!(again.snapshot(None).await.expect("reads").accounts.len(), 1);
+    }
+
+    async fn a_store_of_a_newer_release_is_refused(fresh: &Fresh) {
+        sync(&fresh.store, vec![account("ada")], complete(), 1).await;
+        sql(
+            &fresh.url,
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+             SELECT 9000, 'later', success, checksum, 0 FROM _sqlx_migrations LIMIT 1",
+        ).await;
+        match Store::open(&fresh.url, options()).await {
+            Err(error @ StoreError::Newer { found: 9000, .. }) => {
+                assert!(error.to_string().contains("newer release of Leasehold"), "{error}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_release_is_brought_up_to_this_one() {
+    for postgres in [false, true] {
+        for (migration, rows) in RELEASES {
+            let (url, _folder) = empty(postgres);
+            Store::open_at(&url, options(), Some(*migration)).await.expect("opens as it was").close().await;
+            sql(&url, rows).await;
+            let store = Store::open(&url, options()).await.expect("is brought up");
+
+            let snapshot = store.snapshot(None).await.expect("reads");
+            assert_eq!(grants(&snapshot), ["ada staff"], "{url}");
+            assert_eq!(vanished(&snapshot), ["bo staff"]);
+            assert_eq!(snapshot.containments, [(0, 1)]);
+            assert_eq!(snapshot.account_owners.len(), 1);
+            assert_eq!(snapshot.validity[&0].until, Some(at(500)));
+            assert_eq!(snapshot.identities.len(), 1);
+            assert_eq!(grants(&store.snapshot(Some(at(1))).await.expect("reads")), ["ada staff", "bo staff"]);
+            assert_eq!(store.problems(&system("directory")).await.expect("reads")[0].place, "account cy");
+            assert_eq!(store.live_policy().await.expect("reads").expect("a policy").digest, "d1");
+            assert_eq!(store.baselines().await.expect("reads")[0].until, at(90));
+
+            let plan = store.latest_plan().await.expect("reads").expect("a plan");
+            assert_eq!(plan.content_hash(), plan.hash);
+            let action = &store.actions(&plan.hash).await.expect("reads")[0];
+            assert_eq!((action.state, action.attempts), (ActionState::Sent, 1));
+            assert_eq!(store.transitions(&plan.hash, &ActionId::from("a")).await.expect("reads").len(), 2);
+            let entries = store.ledger_entries(0, 100).await.expect("reads");
+            assert_eq!(entries.len() as u64, store.ledger_len().await.expect("reads"));
+            for (index, bytes) in &entries {
+                let commitments = Entry::from_bytes(bytes).expect("an entry").commitments;
+                for (field, opening) in store.ledger_openings(*index).await.expect("reads") {
+                    assert!(opening.matches(&commitments[&field]), "{field} of entry {index}");
+                }
+            }
+            // And it goes on from there.
+            let report = sync(&store, vec![account("ada")], complete(), 60).await;
+            assert_eq!((report.changes.accounts_ended, report.changes.grants_ended), (2, 1));
+        }
+        assert_eq!(RELEASES.last().expect("a release").0, newest_migration(), "the newest migration lacks its rows");
+    }
+}
+
+#[tokio::test]
+async fn a_new_file_is_private_and_a_bad_address_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("store.db");
+    let url = format!("sqlite:{}", path.display());
+    let store = Store::open(&url, options()).await.expect("opens");
+    sync(&store, vec![account("ada")], complete(), 1).await;
+    for name in ["store.db", "store.db-wal", "store.db-shm"] {
+        let mode = std::fs::metadata(folder.path().join(name)).expect("is there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+    let nowhere = format!("sqlite:{}", folder.path().join("no/such/folder/store.db").display());
+    let error = Store::open(&nowhere, options()).await.expect_err("no folder");
+    assert!(matches!(error, StoreError::File { .. }) && error.to_string().contains("no/such/folder"), "{error}");
+    let error = Store::open("mysql://root:s3cret@db/x", options()).await.expect_err("no such database");
+    assert!(matches!(error, StoreError::Address) && !error.to_string().contains("s3cret"), "{error}");
+    let error = Store::open("postgres://x:s3cret@127.0.0.1:1/x", options()).await.expect_err("nobody listens");
+    assert!(matches!(error, StoreError::Open(_)) && !format!("{error:?}").contains("s3cret"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_store_in_memory_is_one_store_for_all_its_clones() {
+    let store = Store::open("sqlite::memory:", options()).await.expect("opens");
+    let clone = store.clone();
+    sync(&clone, vec![account("ada")], complete(), 1).await;
+    assert_eq!(store.snapshot(None).await.expect("reads").accounts.len(), 1);
+    let other = Store::open("sqlite::memory:", options()).await.expect("opens");
+    assert!(other.snapshot(None).await.expect("reads").accounts.is_empty());
+}
+
+/// Two processes that open a new store at the same time.
+#[tokio::test]
+async fn two_may_open_a_new_store_at_once() {
+    for postgres in [false, true] {
+        let (url, _folder) = empty(postgres);
+        let (first, second) = tokio::join!(Store::open(&url, options()), Store::open(&url, options()));
+        sync(&first.expect("opens"), vec![account("ada")], complete(), 1).await;
+        assert_eq!(second.expect("opens").snapshot(None).await.expect("reads").accounts.len(), 1);
+    }
+}
