@@ -17,8 +17,8 @@ impl Shape {
     /// Mean entitlements of a role, mean further roles beside birthright ones, and mean explicit reasons, in tenths.
     fn tenths(self) -> (u32, u32, u32) {
         match self {
-            Shape::S => (55, 20, 10),
-            Shape::L => (155, 46, 30),
+            Shape::S => (49, 20, 10),
+            Shape::L => (149, 46, 30),
         }
     }
 }

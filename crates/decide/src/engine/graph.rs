@@ -249,6 +249,23 @@ impl Graph {
         Ok(true)
     }
 
+    /// Applies edits of one account that has no grant of limited validity, as [`Rows::edit`] does.
+    #[inline]
+    pub(crate) fn edit_grants(
+        &mut self,
+        account: u32,
+        edits: &[(u32, bool)],
+        mut changed: impl FnMut(u32, bool),
+    ) {
+        let holders = &mut self.holders;
+        self.grants.edit(account, edits, |entitlement, added| {
+            if added {
+                holders.added(account, entitlement);
+            }
+            changed(entitlement, added);
+        });
+    }
+
     /// The account stays on the general path when its last limit goes: only speed depends on it, until the next build.
     fn set_validity(&mut self, account: u32, entitlement: u32, validity: Validity) {
         if validity == Validity::ALWAYS {

@@ -4,13 +4,12 @@
 //! change is its own drift change: weight -1 for a grant that appeared, +1 for one that vanished, and no justification is
 //! looked up. Identities touched by anything else are compared before and after, and the difference is applied.
 
-use std::collections::BTreeMap;
-
 use super::bits::BitSet;
 use super::drift::{DriftKind, DriftRow, Scratch, Sink, classify_extra, full};
 use super::graph::{Graph, NO_IDENTITY, Validity};
 use super::justification::{Assignment, Explicit, Justification};
 use super::sod::SodIndex;
+use super::timeline::Timeline;
 use super::zset::{Effect, Owner, ZSet, key};
 use super::{
     AccountIndex, EngineError, EntitlementIndex, IdentityIndex, NEVER, RoleIndex, Seconds, known, pair,
@@ -132,9 +131,7 @@ pub struct DriftState {
     scratch: Scratch,
     sod: Option<SodIndex>,
     /// Identities whose reasons or grants begin or end at a time that is still to come.
-    ///
-    /// Ends fall on few distinct seconds, so a tree of lists stays small; a wheel would only pay with many more.
-    timeline: BTreeMap<Seconds, Vec<u32>>,
+    timeline: Timeline,
     /// Systems where a baseline covers grants that nothing else justifies.
     baselined: BitSet,
 }
@@ -196,11 +193,10 @@ impl DriftState {
 
     /// Heap bytes of graph, claims, drift and timeline.
     pub fn memory_bytes(&self) -> usize {
-        let timeline: usize = self.timeline.values().map(|list| 40 + list.capacity() * 4).sum();
         self.graph.memory_bytes()
             + self.justification.memory_bytes()
             + self.drift.memory_bytes()
-            + timeline
+            + self.timeline.memory_bytes()
             + self.sod.as_ref().map_or(0, SodIndex::memory_bytes)
     }
 
@@ -238,8 +234,7 @@ impl DriftState {
         self.apply_with(changes, |_| {})
     }
 
-    /// Applies a batch and tells `changed` about every drift row that appeared or vanished. Within one batch a row may do
-    /// both.
+    /// Applies a batch and tells `changed` about every drift row that appeared or vanished over the batch as a whole.
     pub fn apply_with(
         &mut self,
         changes: &[Change],
@@ -251,9 +246,23 @@ impl DriftState {
         let affected = self.affected(changes);
         let before = self.snapshot(&affected.list);
         let mut applied = Applied { recomputed: affected.list.len() as u64, ..Applied::default() };
+        let mut plain: Vec<u64> = Vec::new();
         for change in changes {
-            self.apply_one(change, &affected.set, &mut applied, &mut changed)?;
+            match *change {
+                Change::GrantAdded { account, entitlement, .. }
+                    if self.is_unaffected(account, &affected.set) =>
+                {
+                    plain.push(pair(account.0, entitlement.0 << 1 | 1));
+                }
+                Change::GrantRemoved { account, entitlement }
+                    if self.is_unaffected(account, &affected.set) =>
+                {
+                    plain.push(pair(account.0, entitlement.0 << 1));
+                }
+                _ => self.apply_one(change)?,
+            }
         }
+        self.apply_plain(plain, &mut applied, &mut changed);
         self.settle_snapshot(&affected.list, before, &mut applied, &mut changed);
         self.graph.settle();
         Ok(applied)
@@ -270,13 +279,7 @@ impl DriftState {
         if now <= self.now {
             return Applied::default();
         }
-        let mut due: Vec<u32> = Vec::new();
-        while let Some(entry) = self.timeline.first_entry() {
-            if *entry.key() > now {
-                break;
-            }
-            due.extend(entry.remove());
-        }
+        let mut due = self.timeline.take_due(now);
         for baseline in &self.justification.baselines {
             if self.now < baseline.end && baseline.end <= now {
                 let accounts = self.graph.account_system.iter().zip(&self.graph.account_identity);
@@ -374,22 +377,63 @@ impl DriftState {
             && (identity == NO_IDENTITY || !self.graph.irregular.get(identity as usize))
     }
 
-    fn apply_one(
-        &mut self,
-        change: &Change,
-        affected: &BitSet,
-        applied: &mut Applied,
-        changed: &mut impl FnMut(Delta),
-    ) -> Result<(), EngineError> {
+    /// Whether the account's identity is not compared as a whole in this batch, so that its grants go the short way.
+    /// All changes of one account go the same way, so their order among themselves is kept.
+    #[inline]
+    fn is_unaffected(&self, account: AccountIndex, affected: &BitSet) -> bool {
+        let identity = self.graph.account_identity[account.index()];
+        identity != NO_IDENTITY && !affected.get(identity as usize)
+    }
+
+    /// Applies plain grant changes, packed as account, entitlement, and whether it is there afterwards.
+    ///
+    /// They are sorted first: rows are then read in memory order, each changed row is copied once, and the table of drift
+    /// rows is filled in one tight loop whose cache misses overlap.
+    fn apply_plain(&mut self, mut plain: Vec<u64>, applied: &mut Applied, changed: &mut impl FnMut(Delta)) {
+        // Stable, and without the lowest bit: of several changes of one grant the last one counts.
+        plain.sort_by_key(|packed| packed >> 1);
+        let mut effective: Vec<u64> = Vec::with_capacity(plain.len());
+        let mut edits: Vec<(u32, bool)> = Vec::new();
+        for of_account in plain.chunk_by(|left, right| left >> 32 == right >> 32) {
+            let account = (of_account[0] >> 32) as u32;
+            edits.clear();
+            for packed in of_account {
+                let (entitlement, added) = (*packed as u32 >> 1, packed & 1 == 1);
+                match edits.last_mut() {
+                    Some(last) if last.0 == entitlement => last.1 = added,
+                    _ => edits.push((entitlement, added)),
+                }
+            }
+            self.graph.edit_grants(account, &edits, |entitlement, added| {
+                effective.push(pair(account, entitlement << 1 | u32::from(added)));
+            });
+        }
+        for packed in effective {
+            let (account, entitlement, added) = ((packed >> 32) as u32, packed as u32 >> 1, packed & 1 == 1);
+            let identity = IdentityIndex(self.graph.account_identity[account as usize]);
+            let entitlement = EntitlementIndex(entitlement);
+            if let Some(sod) = &mut self.sod {
+                sod.grant_changed(&self.graph, identity, entitlement, self.now);
+            }
+            let effect = self.drift.add(key(Owner::Account(account), entitlement.0), added);
+            // An added grant either is held too much or mends what was missing; a removed one the other way round.
+            let extra = added == (effect == Effect::Appeared);
+            report(effect, identity, extra.then_some(AccountIndex(account)), entitlement, applied, changed);
+        }
+    }
+
+    /// Applies any other change. Its identity is compared as a whole, or it is nobody's, so drift needs nothing here.
+    fn apply_one(&mut self, change: &Change) -> Result<(), EngineError> {
         match *change {
             Change::GrantAdded { account, entitlement, validity } => {
-                let is_new = self.graph.validity_of(account, entitlement).is_none();
                 let system = self.graph.account_system[account.index()];
-                if is_new && self.baselined.get(system as usize) {
+                if self.baselined.get(system as usize)
+                    && self.graph.validity_of(account, entitlement).is_none()
+                {
                     self.justification.baseline_forgets(system, account.0, entitlement.0);
                 }
                 if self.graph.insert_grant(account, entitlement, validity)? {
-                    self.grant_changed(account, entitlement, true, affected, applied, changed);
+                    self.grant_changed(account, entitlement);
                     for time in [validity.from, validity.until] {
                         if let Some(identity) = self.graph.identity_of(account) {
                             self.schedule(time, identity.0);
@@ -403,7 +447,7 @@ impl DriftState {
                     if self.baselined.get(system as usize) {
                         self.justification.baseline_forgets(system, account.0, entitlement.0);
                     }
-                    self.grant_changed(account, entitlement, false, affected, applied, changed);
+                    self.grant_changed(account, entitlement);
                 }
             }
             Change::ExplicitAdded { identity, entitlement, end, source } => {
@@ -444,34 +488,16 @@ impl DriftState {
         Ok(())
     }
 
-    #[inline]
-    fn grant_changed(
-        &mut self,
-        account: AccountIndex,
-        entitlement: EntitlementIndex,
-        added: bool,
-        affected: &BitSet,
-        applied: &mut Applied,
-        changed: &mut impl FnMut(Delta),
-    ) {
-        let Some(identity) = self.graph.identity_of(account) else {
-            return;
-        };
-        if let Some(sod) = &mut self.sod {
+    /// Tells the SoD index about a grant.
+    fn grant_changed(&mut self, account: AccountIndex, entitlement: EntitlementIndex) {
+        if let (Some(sod), Some(identity)) = (&mut self.sod, self.graph.identity_of(account)) {
             sod.grant_changed(&self.graph, identity, entitlement, self.now);
         }
-        if affected.get(identity.index()) {
-            return;
-        }
-        let effect = self.drift.add(key(Owner::Account(account.0), entitlement.0), added);
-        // An added grant either is held too much or mends what was missing; a removed one the other way round.
-        let extra = added == (effect == Effect::Appeared);
-        report(effect, identity, extra.then_some(account), entitlement, applied, changed);
     }
 
     fn schedule(&mut self, time: Seconds, identity: u32) {
         if self.now < time && time != NEVER {
-            self.timeline.entry(time).or_default().push(identity);
+            self.timeline.add(time, identity);
         }
     }
 
@@ -608,11 +634,11 @@ fn row_key(graph: &Graph, row: &DriftRow) -> u64 {
 }
 
 /// Every time after `now` at which an identity's drift changes by itself; ends of baselines are looked up when they come.
-fn timeline(graph: &Graph, justification: &Justification, now: Seconds) -> BTreeMap<Seconds, Vec<u32>> {
-    let mut timeline: BTreeMap<Seconds, Vec<u32>> = BTreeMap::new();
+fn timeline(graph: &Graph, justification: &Justification, now: Seconds) -> Timeline {
+    let mut times = Vec::new();
     let mut add = |time: Seconds, identity: u32| {
         if now < time && time != NEVER {
-            timeline.entry(time).or_default().push(identity);
+            times.push((time, identity));
         }
     };
     for identity in 0..graph.identity_count() as u32 {
@@ -625,5 +651,5 @@ fn timeline(graph: &Graph, justification: &Justification, now: Seconds) -> BTree
             add(validity.until, identity.0);
         }
     }
-    timeline
+    Timeline::new(times)
 }

@@ -165,6 +165,59 @@ impl<T: Copy + Ord + Default> Rows<T> {
         true
     }
 
+    /// Applies edits of one row in one pass: `(value, present afterwards)`, values ascending and each at most once. Calls
+    /// `changed` for every edit that makes a difference, and copies nothing when none does.
+    pub(crate) fn edit(&mut self, row: u32, edits: &[(T, bool)], mut changed: impl FnMut(T, bool)) {
+        let (in_arena, start, end) = if self.is_patched(row) {
+            let patch = self.patches[&row];
+            (true, patch.start as usize, (patch.start + patch.len) as usize)
+        } else {
+            (false, self.offsets[row as usize] as usize, self.offsets[row as usize + 1] as usize)
+        };
+        let new_start = self.arena.len();
+        let mut any = false;
+        let mut from = start;
+        for &(value, present) in edits {
+            let old = if in_arena { &self.arena[from..end] } else { &self.values[from..end] };
+            let before = old.partition_point(|held| *held < value);
+            let was = old.get(before) == Some(&value);
+            // The stretch before the value, and the value itself unless it goes.
+            let keep = from..from + before + usize::from(was && present);
+            if in_arena {
+                self.arena.extend_from_within(keep);
+            } else {
+                self.arena.extend_from_slice(&self.values[keep]);
+            }
+            if present && !was {
+                self.arena.push(value);
+            }
+            from += before + usize::from(was);
+            if was != present {
+                any = true;
+                changed(value, present);
+            }
+        }
+        if !any {
+            self.arena.truncate(new_start);
+            return;
+        }
+        if in_arena {
+            self.arena.extend_from_within(from..end);
+        } else {
+            self.arena.extend_from_slice(&self.values[from..end]);
+        }
+        let len = (self.arena.len() - new_start) as u32;
+        if self.patched.is_unused() {
+            self.patched = BitSet::new(self.len());
+        }
+        self.patched.set(row as usize);
+        let old = self.patches.insert(row, Patch { start: new_start as u32, len, room: len });
+        self.arena_unused += old.map_or(0, |patch| patch.room as usize);
+        if self.arena_unused > 1024 && self.arena_unused * 2 > self.arena.len() {
+            self.pack_arena();
+        }
+    }
+
     /// Sets a whole row; `values` need not be sorted.
     pub(crate) fn replace(&mut self, row: u32, mut values: Vec<T>) {
         values.sort_unstable();
@@ -275,7 +328,21 @@ mod tests {
         for step in 0..20_000u32 {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let (row, value) = ((state >> 33) as u32 % 16, (state >> 40) as u32 % 64);
-            if (state >> 60) & 1 == 0 {
+            if step % 3 == 0 {
+                let edits: Vec<(u32, bool)> =
+                    (0..4).map(|further| (value + 7 * further, (state >> (20 + further)) & 1 == 0)).collect();
+                let expected: Vec<(u32, bool)> = edits
+                    .iter()
+                    .copied()
+                    .filter(|(value, present)| {
+                        let set = &mut model[row as usize];
+                        if *present { set.insert(*value) } else { set.remove(value) }
+                    })
+                    .collect();
+                let mut changed = Vec::new();
+                rows.edit(row, &edits, |value, present| changed.push((value, present)));
+                assert_eq!(changed, expected);
+            } else if (state >> 60) & 1 == 0 {
                 assert_eq!(rows.insert(row, value), model[row as usize].insert(value));
             } else {
                 assert_eq!(rows.remove(row, value), model[row as usize].remove(&value));
