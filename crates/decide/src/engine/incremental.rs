@@ -240,29 +240,26 @@ impl DriftState {
         changes: &[Change],
         mut changed: impl FnMut(Delta),
     ) -> Result<Applied, EngineError> {
-        for change in changes {
-            self.check(change)?;
-        }
-        let affected = self.affected(changes);
+        let mut grants = self.collect(changes)?;
+        // Stable, and without the lowest bit: of several changes of one grant the last one counts.
+        grants.sort_by_key(|packed| packed >> 1);
+        let affected = self.affected(changes, &grants)?;
         let before = self.snapshot(&affected.list);
         let mut applied = Applied { recomputed: affected.list.len() as u64, ..Applied::default() };
-        let mut plain: Vec<u64> = Vec::new();
-        for change in changes {
-            match *change {
-                Change::GrantAdded { account, entitlement, .. }
-                    if self.is_unaffected(account, &affected.set) =>
-                {
-                    plain.push(pair(account.0, entitlement.0 << 1 | 1));
+        if affected.others || !affected.list.is_empty() || grants.len() < changes.len() {
+            for change in changes {
+                let plain = match change {
+                    Change::GrantAdded { account, .. } | Change::GrantRemoved { account, .. } => {
+                        self.is_unaffected(*account, &affected.set)
+                    }
+                    _ => false,
+                };
+                if !plain {
+                    self.apply_one(change)?;
                 }
-                Change::GrantRemoved { account, entitlement }
-                    if self.is_unaffected(account, &affected.set) =>
-                {
-                    plain.push(pair(account.0, entitlement.0 << 1));
-                }
-                _ => self.apply_one(change)?,
             }
         }
-        self.apply_plain(plain, &mut applied, &mut changed);
+        self.apply_plain(&grants, &affected.set, &mut applied, &mut changed);
         self.settle_snapshot(&affected.list, before, &mut applied, &mut changed);
         self.graph.settle();
         Ok(applied)
@@ -302,50 +299,66 @@ impl DriftState {
         applied
     }
 
-    fn check(&self, change: &Change) -> Result<(), EngineError> {
+    /// Checks every index that needs no look-up and packs the grant changes: account, entitlement, and whether it is there
+    /// afterwards.
+    fn collect(&self, changes: &[Change]) -> Result<Vec<u64>, EngineError> {
         let identity = |identity: &IdentityIndex| known("identity", identity.0, self.graph.identity_count());
         let entitlement = |entitlement: &EntitlementIndex| {
             known("entitlement", entitlement.0, self.graph.entitlement_count())
         };
+        let account = |account: &AccountIndex| known("account", account.0, self.graph.account_count());
         let role = |role: &RoleIndex| known("role", role.0, self.justification.role_count());
-        match change {
-            Change::GrantAdded { account, entitlement, .. }
-            | Change::GrantRemoved { account, entitlement } => self.graph.check_grant(*account, *entitlement),
-            Change::ExplicitAdded { identity: whose, entitlement: what, .. }
-            | Change::ExplicitRemoved { identity: whose, entitlement: what, .. }
-            | Change::WithheldChanged { identity: whose, entitlement: what, .. } => {
-                identity(whose)?;
-                entitlement(what)
+        let mut grants = Vec::with_capacity(changes.len());
+        for change in changes {
+            match change {
+                Change::GrantAdded { account: holder, entitlement: held, .. } => {
+                    account(holder)?;
+                    entitlement(held)?;
+                    grants.push(pair(holder.0, held.0 << 1 | 1));
+                }
+                Change::GrantRemoved { account: holder, entitlement: held } => {
+                    account(holder)?;
+                    entitlement(held)?;
+                    grants.push(pair(holder.0, held.0 << 1));
+                }
+                Change::ExplicitAdded { identity: whose, entitlement: what, .. }
+                | Change::ExplicitRemoved { identity: whose, entitlement: what, .. }
+                | Change::WithheldChanged { identity: whose, entitlement: what, .. } => {
+                    identity(whose)?;
+                    entitlement(what)?;
+                }
+                Change::AssignmentAdded { identity: whose, role: which, .. }
+                | Change::AssignmentRemoved { identity: whose, role: which, .. } => {
+                    identity(whose)?;
+                    role(which)?;
+                }
+                Change::RoleEdited { role: which, entitlements } => {
+                    role(which)?;
+                    entitlements.iter().try_for_each(entitlement)?;
+                }
+                Change::LiveChanged { identity: whose, .. } => identity(whose)?,
             }
-            Change::AssignmentAdded { identity: whose, role: which, .. }
-            | Change::AssignmentRemoved { identity: whose, role: which, .. } => {
-                identity(whose)?;
-                role(which)
-            }
-            Change::RoleEdited { role: which, entitlements } => {
-                role(which)?;
-                entitlements.iter().try_for_each(entitlement)
-            }
-            Change::LiveChanged { identity: whose, .. } => identity(whose),
         }
+        Ok(grants)
     }
 
-    /// The identities that need comparing before and after.
-    fn affected(&self, changes: &[Change]) -> Affected {
+    /// The identities that need comparing before and after. `grants` are the grant changes in the order of accounts, in
+    /// which looking up their systems and identities reads memory forwards.
+    fn affected(&self, changes: &[Change], grants: &[u64]) -> Result<Affected, EngineError> {
         let mut affected = Affected::default();
+        for packed in grants {
+            let (account, entitlement) = unpack_grant(*packed);
+            self.graph.check_grant(account, entitlement)?;
+            affected.others |= self.graph.account_identity[account.index()] == NO_IDENTITY;
+            if !self.is_plain(account, entitlement) {
+                affected.add_owner(&self.graph, account);
+            }
+        }
         let mut edited = BitSet::default();
         for change in changes {
             match change {
-                Change::GrantAdded { account, entitlement, validity } => {
-                    if *validity != Validity::ALWAYS || !self.is_plain(*account, *entitlement) {
-                        affected.add_owner(&self.graph, *account);
-                    }
-                }
-                Change::GrantRemoved { account, entitlement } => {
-                    if !self.is_plain(*account, *entitlement) {
-                        affected.add_owner(&self.graph, *account);
-                    }
-                }
+                Change::GrantAdded { validity: Validity::ALWAYS, .. } | Change::GrantRemoved { .. } => {}
+                Change::GrantAdded { account, .. } => affected.add_owner(&self.graph, *account),
                 Change::ExplicitAdded { identity, .. }
                 | Change::ExplicitRemoved { identity, .. }
                 | Change::AssignmentAdded { identity, .. }
@@ -365,7 +378,7 @@ impl DriftState {
                 }
             }
         }
-        affected
+        Ok(affected)
     }
 
     /// Whether a grant of this account and entitlement maps one to one onto a drift row.
@@ -385,40 +398,72 @@ impl DriftState {
         identity != NO_IDENTITY && !affected.get(identity as usize)
     }
 
-    /// Applies plain grant changes, packed as account, entitlement, and whether it is there afterwards.
+    /// Applies the sorted grant changes of identities that are not compared as a whole.
     ///
-    /// They are sorted first: rows are then read in memory order, each changed row is copied once, and the table of drift
-    /// rows is filled in one tight loop whose cache misses overlap.
-    fn apply_plain(&mut self, mut plain: Vec<u64>, applied: &mut Applied, changed: &mut impl FnMut(Delta)) {
-        // Stable, and without the lowest bit: of several changes of one grant the last one counts.
-        plain.sort_by_key(|packed| packed >> 1);
-        let mut effective: Vec<u64> = Vec::with_capacity(plain.len());
+    /// Each changed row is copied once. Rows and slots of drift are first touched for a stretch of changes and then worked
+    /// on, so that cache misses overlap instead of queueing.
+    fn apply_plain(
+        &mut self,
+        grants: &[u64],
+        affected: &BitSet,
+        applied: &mut Applied,
+        changed: &mut impl FnMut(Delta),
+    ) {
+        let mut effective: Vec<u64> = Vec::with_capacity(grants.len());
         let mut edits: Vec<(u32, bool)> = Vec::new();
-        for of_account in plain.chunk_by(|left, right| left >> 32 == right >> 32) {
-            let account = (of_account[0] >> 32) as u32;
-            edits.clear();
-            for packed in of_account {
-                let (entitlement, added) = (*packed as u32 >> 1, packed & 1 == 1);
-                match edits.last_mut() {
-                    Some(last) if last.0 == entitlement => last.1 = added,
-                    _ => edits.push((entitlement, added)),
-                }
+        let of_one_account = |left: &u64, right: &u64| left >> 32 == right >> 32;
+        let mut rest = grants;
+        while !rest.is_empty() {
+            // A stretch ends with an account, so that all changes of one row are one edit.
+            let mut end = rest.len().min(STRETCH);
+            while end < rest.len() && of_one_account(&rest[end - 1], &rest[end]) {
+                end += 1;
             }
-            self.graph.edit_grants(account, &edits, |entitlement, added| {
-                effective.push(pair(account, entitlement << 1 | u32::from(added)));
-            });
+            let (stretch, after) = rest.split_at(end);
+            rest = after;
+            std::hint::black_box(stretch.iter().fold(0, |sum, packed| {
+                self.graph.grants.touch((packed >> 32) as u32).map_or(sum, |first| sum ^ first)
+            }));
+            for of_account in stretch.chunk_by(of_one_account) {
+                let (account, _) = unpack_grant(of_account[0]);
+                if !self.is_unaffected(account, affected) {
+                    continue;
+                }
+                edits.clear();
+                for packed in of_account {
+                    let (entitlement, added) = (*packed as u32 >> 1, packed & 1 == 1);
+                    match edits.last_mut() {
+                        Some(last) if last.0 == entitlement => last.1 = added,
+                        _ => edits.push((entitlement, added)),
+                    }
+                }
+                self.graph.edit_grants(account.0, &edits, |entitlement, added| {
+                    effective.push(pair(account.0, entitlement << 1 | u32::from(added)));
+                });
+            }
         }
-        for packed in effective {
-            let (account, entitlement, added) = ((packed >> 32) as u32, packed as u32 >> 1, packed & 1 == 1);
-            let identity = IdentityIndex(self.graph.account_identity[account as usize]);
-            let entitlement = EntitlementIndex(entitlement);
-            if let Some(sod) = &mut self.sod {
+        self.drift.reserve(effective.len());
+        for stretch in effective.chunks(STRETCH) {
+            std::hint::black_box(stretch.iter().fold(0, |sum, packed| {
+                let (account, entitlement) = unpack_grant(*packed);
+                sum ^ self.drift.touch(key(Owner::Account(account.0), entitlement.0))
+            }));
+            for packed in stretch {
+                let (account, entitlement) = unpack_grant(*packed);
+                let added = packed & 1 == 1;
+                let identity = IdentityIndex(self.graph.account_identity[account.index()]);
+                let effect = self.drift.add(key(Owner::Account(account.0), entitlement.0), added);
+                // An added grant either is held too much or mends what was missing; a removed one the other way round.
+                let extra = added == (effect == Effect::Appeared);
+                report(effect, identity, extra.then_some(account), entitlement, applied, changed);
+            }
+        }
+        if let Some(sod) = &mut self.sod {
+            for packed in effective {
+                let (account, entitlement) = unpack_grant(packed);
+                let identity = IdentityIndex(self.graph.account_identity[account.index()]);
                 sod.grant_changed(&self.graph, identity, entitlement, self.now);
             }
-            let effect = self.drift.add(key(Owner::Account(account), entitlement.0), added);
-            // An added grant either is held too much or mends what was missing; a removed one the other way round.
-            let extra = added == (effect == Effect::Appeared);
-            report(effect, identity, extra.then_some(AccountIndex(account)), entitlement, applied, changed);
         }
     }
 
@@ -544,11 +589,23 @@ impl DriftState {
     }
 }
 
+/// Changes whose memory is touched ahead of the work on them: more than a core keeps misses in flight, few enough to
+/// stay in the first-level cache.
+const STRETCH: usize = 64;
+
+/// Account and entitlement of a packed grant change.
+#[inline]
+fn unpack_grant(packed: u64) -> (AccountIndex, EntitlementIndex) {
+    (AccountIndex((packed >> 32) as u32), EntitlementIndex(packed as u32 >> 1))
+}
+
 /// Identities to compare before and after, as a set and once each.
 #[derive(Default)]
 struct Affected {
     set: BitSet,
     list: Vec<u32>,
+    /// Some grant change is of an account of nobody.
+    others: bool,
 }
 
 impl Affected {
