@@ -7,7 +7,7 @@ use leasehold_decide::engine::{AccountIndex, EntitlementIndex, IdentityIndex, Ro
 
 use crate::data::{Data, GrantChange, NOW};
 use crate::measure::{Cost, Report, Row, cost, median};
-use crate::peers::differential;
+use crate::peers::differential::{self, Net};
 use crate::tally::Tally;
 use crate::yardstick::drift::{ZMap, apply, tally};
 use crate::{Size, Versus, engine};
@@ -96,16 +96,16 @@ pub fn run(size: &Size, share: f64, versus: &[Versus]) -> anyhow::Result<Report>
 
     if versus.contains(&Versus::Differential) {
         eprintln!("running differential-dataflow");
-        match differential::run(&data, &changes, &edit) {
+        match differential::run(&data, &changes, &edit, size.rounds) {
             Err(error) => report.push(Row::not_measured(job, "differential-dataflow", error)),
             Ok(peer) => {
                 anyhow::ensure!(
-                    peer.after_batch == answer,
+                    peer.after_batch == Net::from(answer),
                     "differential-dataflow answers {:?}",
                     peer.after_batch
                 );
                 anyhow::ensure!(
-                    peer.after_edit == edited,
+                    peer.after_edit == Net::from(edited),
                     "differential-dataflow answers {:?}",
                     peer.after_edit
                 );
