@@ -4,7 +4,7 @@
 //! change is its own drift change: weight -1 for a grant that appeared, +1 for one that vanished, and no justification is
 //! looked up. Identities touched by anything else are compared before and after, and the difference is applied.
 
-use super::bits::BitSet;
+use super::bits::{BitSet, sort_by_upper_half};
 use super::drift::{DriftKind, DriftRow, Scratch, Sink, classify_extra, full};
 use super::graph::{Graph, NO_IDENTITY, Validity};
 use super::justification::{Assignment, Explicit, Justification};
@@ -241,10 +241,10 @@ impl DriftState {
         mut changed: impl FnMut(Delta),
     ) -> Result<Applied, EngineError> {
         let mut grants = self.collect(changes)?;
-        // Stable, and without the lowest bit: of several changes of one grant the last one counts.
-        grants.sort_by_key(|packed| packed >> 1);
+        sort_by_upper_half(&mut grants, self.graph.account_count() as u32);
         let affected = self.affected(changes, &grants)?;
         let before = self.snapshot(&affected.list);
+        let edited = self.edited_roles(&affected.edited);
         let mut applied = Applied { recomputed: affected.list.len() as u64, ..Applied::default() };
         if affected.others || !affected.list.is_empty() || grants.len() < changes.len() {
             for change in changes {
@@ -260,6 +260,7 @@ impl DriftState {
             }
         }
         self.apply_plain(&grants, &affected.set, &mut applied, &mut changed);
+        self.apply_role_edits(&edited, &affected, &mut applied, &mut changed);
         self.settle_snapshot(&affected.list, before, &mut applied, &mut changed);
         self.graph.settle();
         Ok(applied)
@@ -348,13 +349,16 @@ impl DriftState {
         let mut affected = Affected::default();
         for packed in grants {
             let (account, entitlement) = unpack_grant(*packed);
-            self.graph.check_grant(account, entitlement)?;
+            // A grant across systems is never there, so its removal does nothing.
+            if packed & 1 == 1 {
+                self.graph.check_grant(account, entitlement)?;
+            }
             affected.others |= self.graph.account_identity[account.index()] == NO_IDENTITY;
             if !self.is_plain(account, entitlement) {
                 affected.add_owner(&self.graph, account);
             }
         }
-        let mut edited = BitSet::default();
+        let mut plain_edits = self.graph.containment.is_empty();
         for change in changes {
             match change {
                 Change::GrantAdded { validity: Validity::ALWAYS, .. } | Change::GrantRemoved { .. } => {}
@@ -365,20 +369,132 @@ impl DriftState {
                 | Change::AssignmentRemoved { identity, .. }
                 | Change::LiveChanged { identity, .. }
                 | Change::WithheldChanged { identity, .. } => affected.add(identity.0),
-                Change::RoleEdited { role, .. } => edited.set(role.index()),
+                Change::RoleEdited { role, entitlements } => {
+                    affected.edited.push(role.0);
+                    plain_edits &= !self.is_baselined(self.justification.roles.row(role.0).iter().copied())
+                        && !self.is_baselined(entitlements.iter().map(|entitlement| entitlement.0));
+                }
             }
         }
-        if !edited.is_unused() {
+        if !affected.edited.is_empty() {
+            affected.edited.sort_unstable();
+            affected.edited.dedup();
+            let mut edited = BitSet::new(self.justification.role_count());
+            affected.edited.iter().for_each(|role| edited.set(*role as usize));
             // One sequential scan serves any number of edited roles, which costs less than keeping members by role.
             // A membership given in this very batch is affected by its own change already.
             for identity in 0..self.graph.identity_count() as u32 {
                 let assignments = self.justification.assignments.row(identity);
-                if assignments.iter().any(|assignment| edited.get(assignment.role as usize)) {
+                if !assignments.iter().any(|assignment| edited.get(assignment.role as usize)) {
+                    continue;
+                }
+                if plain_edits && !self.graph.irregular.get(identity as usize) {
+                    affected.members.push(identity);
+                } else {
                     affected.add(identity);
                 }
             }
         }
         Ok(affected)
+    }
+
+    /// Whether any of the entitlements is in a system with a baseline.
+    fn is_baselined(&self, mut entitlements: impl Iterator<Item = u32>) -> bool {
+        !self.baselined.is_unused()
+            && entitlements.any(|entitlement| {
+                self.baselined.get(self.graph.entitlement_system[entitlement as usize] as usize)
+            })
+    }
+
+    /// What the roles that are about to be edited name now.
+    fn edited_roles(&self, roles: &[u32]) -> Vec<(u32, Vec<u32>)> {
+        roles.iter().map(|role| (*role, self.justification.roles.row(*role).to_vec())).collect()
+    }
+
+    /// Applies role edits to members for whom a justified entitlement maps one to one onto a drift row: weight +1 for what
+    /// became justified, -1 for what ceased to be. What is observed need not be looked at.
+    fn apply_role_edits(
+        &mut self,
+        before: &[(u32, Vec<u32>)],
+        affected: &Affected,
+        applied: &mut Applied,
+        changed: &mut impl FnMut(Delta),
+    ) {
+        // Role and entitlement, for everything that an edited role names no longer or only now.
+        let mut differences: Vec<(u32, u32)> = Vec::new();
+        for (role, old) in before {
+            let new = self.justification.roles.row(*role);
+            differences.extend(
+                old.iter().filter(|held| new.binary_search(held).is_err()).map(|held| (*role, *held)),
+            );
+            differences.extend(
+                new.iter().filter(|held| old.binary_search(held).is_err()).map(|held| (*role, *held)),
+            );
+        }
+        let mut touched: Vec<u32> = Vec::new();
+        for &identity in &affected.members {
+            let live = self.justification.live.get(identity as usize);
+            if affected.set.get(identity as usize) || !live {
+                continue;
+            }
+            let now = self.now;
+            let assignments = self.justification.assignments.row(identity);
+            let held = |role: u32| {
+                assignments.iter().any(|assignment| assignment.role == role && now < assignment.end)
+            };
+            touched.clear();
+            touched.extend(
+                differences.iter().filter(|(role, _)| held(*role)).map(|(_, entitlement)| *entitlement),
+            );
+            touched.sort_unstable();
+            touched.dedup();
+            for &entitlement in &touched {
+                let (was, is) = self.justified_before_and_now(before, identity, entitlement);
+                let withheld =
+                    self.justification.is_withheld(IdentityIndex(identity), EntitlementIndex(entitlement));
+                if was == is || withheld {
+                    continue;
+                }
+                let (key, account) = owned_key(&self.graph, identity, entitlement);
+                let effect = self.drift.add(key, was);
+                // What ceased to be justified either is held too much now or is no longer missing.
+                let extra = was == (effect == Effect::Appeared);
+                let account = if extra { account } else { None };
+                report(
+                    effect,
+                    IdentityIndex(identity),
+                    account,
+                    EntitlementIndex(entitlement),
+                    applied,
+                    changed,
+                );
+            }
+        }
+    }
+
+    /// Whether live roles or explicit reasons name the entitlement, with the edited roles as they were and as they are.
+    fn justified_before_and_now(
+        &self,
+        before: &[(u32, Vec<u32>)],
+        identity: u32,
+        entitlement: u32,
+    ) -> (bool, bool) {
+        let explicit = self.justification.explicit.row(identity).iter();
+        if explicit.clone().any(|reason| reason.entitlement == entitlement && self.now < reason.end) {
+            return (true, true);
+        }
+        let (mut was, mut is) = (false, false);
+        let assignments = self.justification.assignments.row(identity).iter();
+        for assignment in assignments.filter(|assignment| self.now < assignment.end) {
+            let new = self.justification.roles.row(assignment.role);
+            let names = new.binary_search(&entitlement).is_ok();
+            is |= names;
+            was |= match before.binary_search_by_key(&assignment.role, |edited| edited.0) {
+                Ok(at) => before[at].1.binary_search(&entitlement).is_ok(),
+                Err(_) => names,
+            };
+        }
+        (was, is)
     }
 
     /// Whether a grant of this account and entitlement maps one to one onto a drift row.
@@ -430,12 +546,13 @@ impl DriftState {
                     continue;
                 }
                 edits.clear();
-                for packed in of_account {
-                    let (entitlement, added) = (*packed as u32 >> 1, packed & 1 == 1);
-                    match edits.last_mut() {
-                        Some(last) if last.0 == entitlement => last.1 = added,
-                        _ => edits.push((entitlement, added)),
-                    }
+                edits.extend(of_account.iter().map(|packed| (*packed as u32 >> 1, packed & 1 == 1)));
+                if edits.len() > 1 {
+                    // Of several changes of one grant the last one counts: the sort is stable, and dedup keeps the first
+                    // of what is reversed before.
+                    edits.reverse();
+                    edits.sort_by_key(|edit| edit.0);
+                    edits.dedup_by_key(|edit| edit.0);
                 }
                 self.graph.edit_grants(account.0, &edits, |entitlement, added| {
                     effective.push(pair(account.0, entitlement << 1 | u32::from(added)));
@@ -606,6 +723,10 @@ struct Affected {
     list: Vec<u32>,
     /// Some grant change is of an account of nobody.
     others: bool,
+    /// Roles that are edited, ascending.
+    edited: Vec<u32>,
+    /// Members of edited roles who need no comparing as a whole; some may be in `set` for another change.
+    members: Vec<u32>,
 }
 
 impl Affected {
@@ -673,21 +794,24 @@ fn report(
     changed(Delta { identity, account, entitlement, appeared });
 }
 
-/// The key of a row: the account that holds too much; for a missing row the identity's only account in that system, or the
-/// identity where there is none or more than one.
+/// The key of a row: the account that holds too much; for a missing row see [`owned_key`].
 fn row_key(graph: &Graph, row: &DriftRow) -> u64 {
-    if let Some(account) = row.account {
-        return key(Owner::Account(account.0), row.entitlement.0);
+    match row.account {
+        Some(account) => key(Owner::Account(account.0), row.entitlement.0),
+        None => owned_key(graph, row.identity.0, row.entitlement.0).0,
     }
-    let system = graph.entitlement_system[row.entitlement.index()];
-    let mut accounts = graph
-        .account_range(row.identity.0)
-        .filter(|account| graph.account_system[*account as usize] == system);
-    let owner = match (accounts.next(), accounts.next()) {
-        (Some(account), None) => Owner::Account(account),
-        _ => Owner::Identity(row.identity.0),
-    };
-    key(owner, row.entitlement.0)
+}
+
+/// The key of a row that names no account, with its account: the identity's only account in the entitlement's system, or
+/// the identity where there is none or more than one.
+fn owned_key(graph: &Graph, identity: u32, entitlement: u32) -> (u64, Option<AccountIndex>) {
+    let system = graph.entitlement_system[entitlement as usize];
+    let mut accounts =
+        graph.account_range(identity).filter(|account| graph.account_system[*account as usize] == system);
+    match (accounts.next(), accounts.next()) {
+        (Some(account), None) => (key(Owner::Account(account), entitlement), Some(AccountIndex(account))),
+        _ => (key(Owner::Identity(identity), entitlement), None),
+    }
 }
 
 /// Every time after `now` at which an identity's drift changes by itself; ends of baselines are looked up when they come.

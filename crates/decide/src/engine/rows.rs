@@ -20,7 +20,7 @@ pub(crate) struct Rows<T> {
     offsets: Vec<u32>,
     values: Vec<T>,
     patched: BitSet,
-    /// Number of the patch of each patched row; empty until the first patch.
+    /// Number of the patch of each patched row, and anything for the others.
     patch_of: Vec<u32>,
     patches: Vec<Patch>,
     arena: Vec<T>,
@@ -278,7 +278,7 @@ impl<T: Copy + Ord + Default> Rows<T> {
         }
         if self.patched.is_unused() {
             self.patched = BitSet::new(self.len());
-            self.patch_of = vec![0; self.len()];
+            self.patch_of.resize(self.len(), 0);
         }
         self.patched.set(row);
         self.patch_of[row] = self.patches.len() as u32;
@@ -318,10 +318,12 @@ impl<T: Copy + Ord + Default> Rows<T> {
         offsets.push(values.len() as u32);
         self.offsets = offsets;
         self.values = values;
+        // Some room is kept, because faulting in fresh pages would be a third of the cost of the next batch.
         self.patched.forget();
-        self.patch_of = Vec::new();
-        self.patches = Vec::new();
-        self.arena = Vec::new();
+        self.patches.clear();
+        self.arena.clear();
+        self.arena.shrink_to(self.values.len() / 16);
+        self.patches.shrink_to(self.len() / 8);
         self.arena_unused = 0;
     }
 
