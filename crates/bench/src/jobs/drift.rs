@@ -154,7 +154,7 @@ fn snapshot(
     report.push(Row::new(job, "sort + bitset kernel").cost(kernel_cost));
     let product_cost =
         Cost { cpu_seconds: build + drift, wall_seconds: wall(&build_costs) + wall(&drift_costs) };
-    let note = format!("both indexes built: {build:.3} CPU s, drift {drift:.3}");
+    let note = format!("rows built: {build:.3} CPU s, drift {drift:.3}");
     report.push(
         Row::new(job, "leasehold").cost(product_cost).ratio((build + drift) / kernel, "kernel").note(note),
     );

@@ -18,6 +18,7 @@ pub fn run(size: &Size, share: f64, versus: &[Versus]) -> anyhow::Result<Report>
     let changes = data.changes(share, size.seed);
     let mut report = Report::new(format!("{}; {} changed grants", data.summary(), changes.len()));
     let graph = engine::resident_graph(&data, size.systems)?;
+    graph.index_holders();
     let claims = engine::justification(&data, &graph)?;
     let sod = SodIndex::build(&graph, &engine::sod_sets(&data), NOW)?;
     let account = |change: &GrantChange| {

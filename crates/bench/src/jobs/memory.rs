@@ -13,6 +13,7 @@ pub fn run(size: &Size) -> anyhow::Result<Report> {
     let mut report = Report::new(data.summary());
     let millions = data.grants() as f64 / 1e6;
     let graph = engine::resident_graph(&data, size.systems)?;
+    graph.index_holders();
     let claims = engine::justification(&data, &graph)?;
     let sod = SodIndex::build(&graph, &engine::sod_sets(&data), NOW)?;
     drop(data);

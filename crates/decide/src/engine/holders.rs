@@ -28,12 +28,12 @@ fn gap_bytes(gap: u32) -> u64 {
 }
 
 impl Holders {
-    /// Transposes rows by account, which must have no patches.
+    /// Transposes rows by account.
     pub(crate) fn transpose(entitlements: usize, grants: &Rows<u32>) -> Self {
         let mut last = vec![0u32; entitlements];
         let mut sizes = vec![0u64; entitlements];
         for account in 0..grants.len() as u32 {
-            for &entitlement in grants.base(account) {
+            for &entitlement in grants.row(account) {
                 let at = entitlement as usize;
                 sizes[at] += gap_bytes(account - last[at]);
                 last[at] = account;
@@ -50,7 +50,7 @@ impl Holders {
         let mut cursor = offsets.clone();
         last.fill(0);
         for account in 0..grants.len() as u32 {
-            for &entitlement in grants.base(account) {
+            for &entitlement in grants.row(account) {
                 let at = entitlement as usize;
                 let mut gap = account - last[at];
                 last[at] = account;

@@ -65,6 +65,36 @@ impl<T: Copy + Ord + Default> Rows<T> {
         Ok(rows)
     }
 
+    /// Takes `(row, value)` packed into words that are ordered by row, values within a row in any order.
+    pub(crate) fn from_ordered(
+        row_count: usize,
+        what: &'static str,
+        pairs: Vec<u64>,
+    ) -> Result<Self, EngineError>
+    where
+        T: From<u32>,
+    {
+        if pairs.len() as u64 >= u64::from(u32::MAX) {
+            return Err(EngineError::TooMany {
+                what,
+                count: pairs.len() as u64,
+                limit: u64::from(u32::MAX) - 1,
+            });
+        }
+        let mut offsets = vec![0u32; row_count + 1];
+        for pair in &pairs {
+            offsets[(pair >> 32) as usize + 1] += 1;
+        }
+        for row in 0..row_count {
+            offsets[row + 1] += offsets[row];
+        }
+        let values = pairs.iter().map(|pair| T::from(*pair as u32)).collect();
+        drop(pairs);
+        let mut rows = Rows::from_parts(offsets, values);
+        rows.sort_and_dedup();
+        Ok(rows)
+    }
+
     /// Takes sparse rows that are already sorted and free of duplicates.
     pub(crate) fn from_parts(offsets: Vec<u32>, values: Vec<T>) -> Self {
         Rows {

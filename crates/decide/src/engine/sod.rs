@@ -44,10 +44,7 @@ impl SodIndex {
         }
         named.sort_unstable();
         named.dedup();
-        let holders = named
-            .iter()
-            .map(|entitlement| graph.identities_holding(EntitlementIndex(*entitlement), now))
-            .collect();
+        let holders = graph.identities_holding_each(&named, now);
         let position =
             |entitlement: &EntitlementIndex| named.partition_point(|other| *other < entitlement.0) as u32;
         let sets = sets
