@@ -221,7 +221,7 @@ pub fn who(graph: &Graph, entitlement: EntitlementIndex, now: Seconds) -> Vec<Ho
     };
     let mut holders = Vec::new();
     for &source in sources {
-        graph.holders.for_each(&graph.grants, source, |account| {
+        graph.holders().for_each(&graph.grants, source, |account| {
             if graph.is_valid(account, source, now) {
                 holders.push(Holder { account: AccountIndex(account), via: EntitlementIndex(source) });
             }

@@ -127,8 +127,64 @@ impl Hasher for PairHasher {
     }
 }
 
+/// Sorts words by their upper half, keeping the order of equals: a radix sort by eleven bits at a time for large batches.
+///
+/// `bound` is greater than every upper half; it says how many rounds are needed.
+pub(crate) fn sort_by_upper_half(words: &mut Vec<u64>, bound: u32) {
+    const DIGIT_BITS: u32 = 11;
+    const SMALL: usize = 2_048;
+    if words.len() <= SMALL {
+        words.sort_by_key(|word| word >> 32);
+        return;
+    }
+    let mut other = vec![0u64; words.len()];
+    let mut shift = 32;
+    while shift < 32 + (u32::BITS - bound.leading_zeros()) {
+        let digit = |word: u64| (word >> shift) as usize & ((1 << DIGIT_BITS) - 1);
+        let mut starts = [0usize; 1 << DIGIT_BITS];
+        for word in words.iter() {
+            starts[digit(*word)] += 1;
+        }
+        let mut sum = 0;
+        for start in &mut starts {
+            sum += std::mem::replace(start, sum);
+        }
+        for word in words.iter() {
+            let start = &mut starts[digit(*word)];
+            other[*start] = *word;
+            *start += 1;
+        }
+        std::mem::swap(words, &mut other);
+        shift += DIGIT_BITS;
+    }
+}
+
 /// A hash map over packed indices.
 pub(crate) type PairMap<K, V> = std::collections::HashMap<K, V, BuildHasherDefault<PairHasher>>;
 
 /// A hash set over packed indices.
 pub(crate) type PairSet<K> = std::collections::HashSet<K, BuildHasherDefault<PairHasher>>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_radix_sort_is_a_stable_sort() {
+        for (len, bound) in [(10u64, 4u32), (5_000, 3_000_000), (5_000, 7), (9_000, u32::MAX)] {
+            let mut random = 5u64;
+            let words: Vec<u64> = (0..len)
+                .map(|number| {
+                    random = random
+                        .wrapping_mul(6_364_136_223_846_793_005)
+                        .wrapping_add(1_442_695_040_888_963_407);
+                    ((random >> 32) % u64::from(bound)) << 32 | number
+                })
+                .collect();
+            let (mut ours, mut theirs) = (words.clone(), words);
+            sort_by_upper_half(&mut ours, bound);
+            theirs.sort_by_key(|word| word >> 32);
+            assert_eq!(ours, theirs);
+        }
+    }
+}

@@ -1,5 +1,7 @@
 //! The access graph: accounts, entitlements, direct grants and containment in sparse rows, by account and by entitlement.
 
+use std::sync::OnceLock;
+
 use roaring::RoaringBitmap;
 
 use super::bits::{BitSet, PairMap};
@@ -46,7 +48,8 @@ pub struct Graph {
     /// The accounts of identity `i` are `identity_accounts[i]..identity_accounts[i + 1]`.
     pub(crate) identity_accounts: Vec<u32>,
     pub(crate) grants: Rows<u32>,
-    pub(crate) holders: Holders,
+    /// Built when first asked for: one full drift needs no such index.
+    pub(crate) holders: OnceLock<Holders>,
     pub(crate) containment: Containment,
     /// Only the grants that are not [`Validity::ALWAYS`], by `pair(account, entitlement)`.
     pub(crate) validity: PairMap<u64, Validity>,
@@ -191,7 +194,7 @@ impl Graph {
         for &source in sources {
             // Accounts are numbered in identity order, so appending keeps the bitmap's containers sequential.
             let mut found: Vec<u32> = Vec::new();
-            self.holders.for_each(&self.grants, source, |account| {
+            self.holders().for_each(&self.grants, source, |account| {
                 let identity = self.account_identity[account as usize];
                 if identity != NO_IDENTITY && self.is_valid(account, source, now) {
                     found.push(identity);
@@ -222,8 +225,8 @@ impl Graph {
         self.check_grant(account, entitlement)?;
         let key = pair(account.0, entitlement.0);
         let inserted = self.grants.insert(account.0, entitlement.0);
-        if inserted {
-            self.holders.added(account.0, entitlement.0);
+        if let (true, Some(holders)) = (inserted, self.holders.get_mut()) {
+            holders.added(account.0, entitlement.0);
         }
         let before = self.validity.get(&key).copied().unwrap_or(Validity::ALWAYS);
         if before != validity {
@@ -247,6 +250,23 @@ impl Graph {
             self.validity.remove(&pair(account.0, entitlement.0));
         }
         Ok(true)
+    }
+
+    /// Applies edits of one account that has no grant of limited validity, as [`Rows::edit`] does.
+    #[inline]
+    pub(crate) fn edit_grants(
+        &mut self,
+        account: u32,
+        edits: &[(u32, bool)],
+        mut changed: impl FnMut(u32, bool),
+    ) {
+        let mut holders = self.holders.get_mut();
+        self.grants.edit(account, edits, |entitlement, added| {
+            if let (true, Some(holders)) = (added, &mut holders) {
+                holders.added(account, entitlement);
+            }
+            changed(entitlement, added);
+        });
     }
 
     /// The account stays on the general path when its last limit goes: only speed depends on it, until the next build.
@@ -285,23 +305,81 @@ impl Graph {
 
     /// Sorts the log of additions once it has grown, so that "who holds" stays fast after a large batch.
     pub(crate) fn settle(&mut self) {
-        self.holders.settle();
+        if let Some(holders) = self.holders.get_mut() {
+            holders.settle();
+        }
     }
 
     /// Folds all patches into new sparse rows. Indices stay as they are.
     pub fn compact(&mut self) {
         self.grants.compact();
-        self.holders = Holders::transpose(self.entitlement_count(), &self.grants);
+        if self.holders.take().is_some() {
+            self.holders();
+        }
     }
 
-    /// Heap bytes of the whole graph with both indexes.
+    /// The index by entitlement; builds it on the first call. A server calls this once at its start, so that no later
+    /// question waits for it.
+    pub(crate) fn holders(&self) -> &Holders {
+        self.holders.get_or_init(|| Holders::transpose(self.entitlement_count(), &self.grants))
+    }
+
+    /// Builds the index by entitlement unless it is there, so that no later question waits for it.
+    pub fn index_holders(&self) {
+        self.holders();
+    }
+
+    /// For each of `named`, ascending, the identities that effectively hold it at `now`: one pass over all grants, which
+    /// for many entitlements costs less than building the index by entitlement first.
+    pub(crate) fn identities_holding_each(&self, named: &[u32], now: Seconds) -> Vec<RoaringBitmap> {
+        if self.holders.get().is_some() {
+            return named
+                .iter()
+                .map(|entitlement| self.identities_holding(EntitlementIndex(*entitlement), now))
+                .collect();
+        }
+        let mut gives: PairMap<u32, Vec<u32>> = PairMap::default();
+        let mut is_source = BitSet::new(self.entitlement_count());
+        for (position, entitlement) in named.iter().enumerate() {
+            let own = [*entitlement];
+            let above = self.containment.reached_from(*entitlement);
+            for source in if above.is_empty() { &own } else { above } {
+                gives.entry(*source).or_default().push(position as u32);
+                is_source.set(*source as usize);
+            }
+        }
+        let mut identities: Vec<Vec<u32>> = vec![Vec::new(); named.len()];
+        for identity in 0..self.identity_count() as u32 {
+            for account in self.account_range(identity) {
+                for &source in self.grants.row(account) {
+                    if is_source.get(source as usize) && self.is_valid(account, source, now) {
+                        for position in &gives[&source] {
+                            let found = &mut identities[*position as usize];
+                            if found.last() != Some(&identity) {
+                                found.push(identity);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        identities
+            .into_iter()
+            .map(|found| {
+                RoaringBitmap::from_sorted_iter(found.iter().copied())
+                    .unwrap_or_else(|_| found.iter().collect())
+            })
+            .collect()
+    }
+
+    /// Heap bytes of the whole graph with the indexes that are built.
     pub fn memory_bytes(&self) -> usize {
         4 * (self.entitlement_system.capacity()
             + self.account_system.capacity()
             + self.account_identity.capacity()
             + self.identity_accounts.capacity())
             + self.grants.memory_bytes()
-            + self.holders.memory_bytes()
+            + self.holders.get().map_or(0, Holders::memory_bytes)
             + self.containment.memory_bytes()
             + self.validity.capacity() * (8 + size_of::<Validity>() + 1)
             + self.limited.memory_bytes()

@@ -1,9 +1,10 @@
 //! Builds a [`Graph`] from observations in any order.
 
-use super::bits::{BitSet, PairMap};
+use std::sync::OnceLock;
+
+use super::bits::{BitSet, PairMap, sort_by_upper_half};
 use super::containment::Containment;
 use super::graph::{Graph, NO_IDENTITY, Validity};
-use super::holders::Holders;
 use super::rows::Rows;
 use super::{
     AccountIndex, EngineError, EntitlementIndex, INDEX_LIMIT, IdentityIndex, SystemIndex, known, pair,
@@ -135,7 +136,7 @@ impl GraphBuilder {
         Ok(())
     }
 
-    /// Builds both indexes and the closures of containment.
+    /// Builds the rows by account and the closures of containment.
     pub fn finish(self) -> Result<Built, EngineError> {
         fits("identities", self.identities as usize)?;
         let account_count = self.account_system.len();
@@ -163,15 +164,17 @@ impl GraphBuilder {
             identity_accounts[identity + 1] += identity_accounts[identity];
         }
 
-        let grants = Rows::group(account_count, "grants", || {
-            self.grants.iter().map(|key| {
-                let handle = (*key >> 32) as u32;
-                (if in_order { handle } else { accounts[handle as usize].0 }, *key as u32)
-            })
-        })?;
-        drop(self.grants);
+        let mut pairs = self.grants;
+        if !in_order {
+            for packed in &mut pairs {
+                *packed = pair(accounts[(*packed >> 32) as usize].0, *packed as u32);
+            }
+        }
+        if !pairs.is_sorted_by_key(|packed| packed >> 32) {
+            sort_by_upper_half(&mut pairs, account_count as u32);
+        }
+        let grants = Rows::from_ordered(account_count, "grants", pairs)?;
         let entitlement_count = self.entitlement_system.len();
-        let holders = Holders::transpose(entitlement_count, &grants);
 
         let mut validity = PairMap::default();
         let mut limited = BitSet::default();
@@ -206,7 +209,7 @@ impl GraphBuilder {
             account_identity,
             identity_accounts,
             grants,
-            holders,
+            holders: OnceLock::new(),
             validity,
             limited,
             irregular,

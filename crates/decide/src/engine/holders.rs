@@ -1,4 +1,4 @@
-//! The second index: which accounts directly hold an entitlement.
+//! The second index: which accounts directly hold an entitlement, as compressed gaps.
 
 use super::pair;
 use super::rows::Rows;
@@ -8,42 +8,63 @@ const RECENT_MAX: usize = 1024;
 
 /// Accounts by entitlement: the transposed base, plus a log of what was added since. Removals need no entry, because a
 /// candidate of a changed account is checked against that account's row.
+///
+/// The base stores the gaps between ascending accounts in LEB128 (seven bits a byte, the eighth says that more follow):
+/// about two bytes a grant where plain numbers take four, and reading it forward is all that anybody does.
 #[derive(Clone, Debug)]
 pub(crate) struct Holders {
-    offsets: Vec<u32>,
-    accounts: Vec<u32>,
+    /// Bytes, which can pass 32 bits before grants do.
+    offsets: Vec<u64>,
+    gaps: Vec<u8>,
     /// `pair(entitlement, account)`, ascending, without duplicates.
     log: Vec<u64>,
     recent: Vec<u64>,
 }
 
+/// Bytes that a gap takes.
+#[inline]
+fn gap_bytes(gap: u32) -> u64 {
+    u64::from((38 - (gap | 1).leading_zeros()) / 7)
+}
+
 impl Holders {
-    /// Transposes rows by account, which must have no patches; each entitlement's accounts come out ascending.
+    /// Transposes rows by account.
     pub(crate) fn transpose(entitlements: usize, grants: &Rows<u32>) -> Self {
-        let mut offsets = vec![0u32; entitlements + 1];
+        let mut last = vec![0u32; entitlements];
+        let mut sizes = vec![0u64; entitlements];
         for account in 0..grants.len() as u32 {
-            for entitlement in grants.base(account) {
-                offsets[*entitlement as usize] += 1;
+            for &entitlement in grants.row(account) {
+                let at = entitlement as usize;
+                sizes[at] += gap_bytes(account - last[at]);
+                last[at] = account;
             }
         }
-        let mut sum = 0u32;
-        for slot in &mut offsets {
-            let count = *slot;
-            *slot = sum;
-            sum += count;
+        let mut offsets = Vec::with_capacity(entitlements + 1);
+        let mut sum = 0u64;
+        for size in &sizes {
+            offsets.push(sum);
+            sum += size;
         }
-        // The start of each row moves to its end while filling, that is to the start of the next: shift back afterwards.
-        let mut accounts = vec![0u32; sum as usize];
+        offsets.push(sum);
+        let mut gaps = vec![0u8; sum as usize];
+        let mut cursor = offsets.clone();
+        last.fill(0);
         for account in 0..grants.len() as u32 {
-            for entitlement in grants.base(account) {
-                let slot = &mut offsets[*entitlement as usize];
-                accounts[*slot as usize] = account;
-                *slot += 1;
+            for &entitlement in grants.row(account) {
+                let at = entitlement as usize;
+                let mut gap = account - last[at];
+                last[at] = account;
+                let mut byte = cursor[at] as usize;
+                while gap >= 0x80 {
+                    gaps[byte] = gap as u8 | 0x80;
+                    gap >>= 7;
+                    byte += 1;
+                }
+                gaps[byte] = gap as u8;
+                cursor[at] = byte as u64 + 1;
             }
         }
-        offsets.rotate_right(1);
-        offsets[0] = 0;
-        Holders { offsets, accounts, log: Vec::new(), recent: Vec::new() }
+        Holders { offsets, gaps, log: Vec::new(), recent: Vec::new() }
     }
 
     /// Notes a new direct grant.
@@ -65,37 +86,89 @@ impl Holders {
 
     /// Calls `visit` once for every account that directly holds the entitlement now.
     pub(crate) fn for_each(&self, grants: &Rows<u32>, entitlement: u32, mut visit: impl FnMut(u32)) {
-        let base = &self.accounts
-            [self.offsets[entitlement as usize] as usize..self.offsets[entitlement as usize + 1] as usize];
-        for &account in base {
+        let added = self.added_to(grants, entitlement);
+        let mut added = added.into_iter().peekable();
+        let mut account = 0u32;
+        let mut gap = 0u32;
+        let mut shift = 0;
+        let bytes =
+            self.offsets[entitlement as usize] as usize..self.offsets[entitlement as usize + 1] as usize;
+        for byte in &self.gaps[bytes] {
+            gap |= u32::from(byte & 0x7F) << shift;
+            shift += 7;
+            if byte & 0x80 != 0 {
+                continue;
+            }
+            account += gap;
+            (gap, shift) = (0, 0);
+            while let Some(earlier) = added.next_if(|added| *added < account) {
+                visit(earlier);
+            }
+            // A grant that was removed and added again is in the base and in the log: it is named once.
+            added.next_if_eq(&account);
             if !grants.is_patched(account) || grants.row(account).binary_search(&entitlement).is_ok() {
                 visit(account);
             }
         }
+        added.for_each(visit);
+    }
+
+    /// The logged accounts that still hold the entitlement, ascending, without duplicates.
+    fn added_to(&self, grants: &Rows<u32>, entitlement: u32) -> Vec<u32> {
         if self.log.is_empty() && self.recent.is_empty() {
-            return;
+            return Vec::new();
         }
-        // A grant that was removed and added again is in the base and in the log: the base has already named it.
-        let mut added: Vec<u32> = Vec::new();
         let start = self.log.partition_point(|key| *key < pair(entitlement, 0));
         let logged = self.log[start..].iter().take_while(|key| (**key >> 32) as u32 == entitlement);
         let recent = self.recent.iter().filter(|key| (**key >> 32) as u32 == entitlement);
-        for key in logged.chain(recent) {
-            let account = *key as u32;
-            if grants.row(account).binary_search(&entitlement).is_ok()
-                && base.binary_search(&account).is_err()
-            {
-                added.push(account);
-            }
-        }
+        let still = logged.chain(recent).map(|key| *key as u32);
+        let mut added: Vec<u32> =
+            still.filter(|account| grants.row(*account).binary_search(&entitlement).is_ok()).collect();
         added.sort_unstable();
         added.dedup();
-        added.into_iter().for_each(visit);
+        added
     }
 
     /// Heap bytes.
     pub(crate) fn memory_bytes(&self) -> usize {
-        4 * (self.offsets.capacity() + self.accounts.capacity())
+        4 * self.offsets.capacity()
+            + self.gaps.capacity()
             + 8 * (self.log.capacity() + self.recent.capacity())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gaps_take_the_bytes_that_are_reserved_for_them() {
+        for (gap, bytes) in
+            [(0, 1), (1, 1), (127, 1), (128, 2), (16_383, 2), (16_384, 3), (1 << 28, 5), (u32::MAX, 5)]
+        {
+            assert_eq!(gap_bytes(gap), bytes, "gap {gap}");
+        }
+    }
+
+    #[test]
+    fn accounts_far_apart_come_back_as_they_were() {
+        let held = [0u32, 1, 128, 129, 17_000, 17_001, 99_999];
+        let pairs = || held.iter().map(|account| (*account, 0u32));
+        let mut grants = Rows::group(100_000, "grants", pairs).unwrap();
+        let mut holders = Holders::transpose(1, &grants);
+        let found = |holders: &Holders, grants: &Rows<u32>| {
+            let mut found = Vec::new();
+            holders.for_each(grants, 0, |account| found.push(account));
+            found
+        };
+        assert_eq!(found(&holders, &grants), held);
+        for account in [128u32, 0] {
+            grants.remove(account, 0);
+        }
+        for account in [500u32, 0, 100] {
+            grants.insert(account, 0);
+            holders.added(account, 0);
+        }
+        assert_eq!(found(&holders, &grants), [0, 1, 100, 129, 500, 17_000, 17_001, 99_999]);
     }
 }

@@ -4,13 +4,12 @@
 //! change is its own drift change: weight -1 for a grant that appeared, +1 for one that vanished, and no justification is
 //! looked up. Identities touched by anything else are compared before and after, and the difference is applied.
 
-use std::collections::BTreeMap;
-
-use super::bits::BitSet;
+use super::bits::{BitSet, sort_by_upper_half};
 use super::drift::{DriftKind, DriftRow, Scratch, Sink, classify_extra, full};
 use super::graph::{Graph, NO_IDENTITY, Validity};
 use super::justification::{Assignment, Explicit, Justification};
 use super::sod::SodIndex;
+use super::timeline::Timeline;
 use super::zset::{Effect, Owner, ZSet, key};
 use super::{
     AccountIndex, EngineError, EntitlementIndex, IdentityIndex, NEVER, RoleIndex, Seconds, known, pair,
@@ -132,9 +131,7 @@ pub struct DriftState {
     scratch: Scratch,
     sod: Option<SodIndex>,
     /// Identities whose reasons or grants begin or end at a time that is still to come.
-    ///
-    /// Ends fall on few distinct seconds, so a tree of lists stays small; a wheel would only pay with many more.
-    timeline: BTreeMap<Seconds, Vec<u32>>,
+    timeline: Timeline,
     /// Systems where a baseline covers grants that nothing else justifies.
     baselined: BitSet,
 }
@@ -196,11 +193,10 @@ impl DriftState {
 
     /// Heap bytes of graph, claims, drift and timeline.
     pub fn memory_bytes(&self) -> usize {
-        let timeline: usize = self.timeline.values().map(|list| 40 + list.capacity() * 4).sum();
         self.graph.memory_bytes()
             + self.justification.memory_bytes()
             + self.drift.memory_bytes()
-            + timeline
+            + self.timeline.memory_bytes()
             + self.sod.as_ref().map_or(0, SodIndex::memory_bytes)
     }
 
@@ -238,22 +234,33 @@ impl DriftState {
         self.apply_with(changes, |_| {})
     }
 
-    /// Applies a batch and tells `changed` about every drift row that appeared or vanished. Within one batch a row may do
-    /// both.
+    /// Applies a batch and tells `changed` about every drift row that appeared or vanished over the batch as a whole.
     pub fn apply_with(
         &mut self,
         changes: &[Change],
         mut changed: impl FnMut(Delta),
     ) -> Result<Applied, EngineError> {
-        for change in changes {
-            self.check(change)?;
-        }
-        let affected = self.affected(changes);
+        let mut grants = self.collect(changes)?;
+        sort_by_upper_half(&mut grants, self.graph.account_count() as u32);
+        let affected = self.affected(changes, &grants)?;
         let before = self.snapshot(&affected.list);
+        let edited = self.edited_roles(&affected.edited);
         let mut applied = Applied { recomputed: affected.list.len() as u64, ..Applied::default() };
-        for change in changes {
-            self.apply_one(change, &affected.set, &mut applied, &mut changed)?;
+        if affected.others || !affected.list.is_empty() || grants.len() < changes.len() {
+            for change in changes {
+                let plain = match change {
+                    Change::GrantAdded { account, .. } | Change::GrantRemoved { account, .. } => {
+                        self.is_unaffected(*account, &affected.set)
+                    }
+                    _ => false,
+                };
+                if !plain {
+                    self.apply_one(change)?;
+                }
+            }
         }
+        self.apply_plain(&grants, &affected.set, &mut applied, &mut changed);
+        self.apply_role_edits(&edited, &affected, &mut applied, &mut changed);
         self.settle_snapshot(&affected.list, before, &mut applied, &mut changed);
         self.graph.settle();
         Ok(applied)
@@ -270,13 +277,7 @@ impl DriftState {
         if now <= self.now {
             return Applied::default();
         }
-        let mut due: Vec<u32> = Vec::new();
-        while let Some(entry) = self.timeline.first_entry() {
-            if *entry.key() > now {
-                break;
-            }
-            due.extend(entry.remove());
-        }
+        let mut due = self.timeline.take_due(now);
         for baseline in &self.justification.baselines {
             if self.now < baseline.end && baseline.end <= now {
                 let accounts = self.graph.account_system.iter().zip(&self.graph.account_identity);
@@ -299,70 +300,201 @@ impl DriftState {
         applied
     }
 
-    fn check(&self, change: &Change) -> Result<(), EngineError> {
+    /// Checks every index that needs no look-up and packs the grant changes: account, entitlement, and whether it is there
+    /// afterwards.
+    fn collect(&self, changes: &[Change]) -> Result<Vec<u64>, EngineError> {
         let identity = |identity: &IdentityIndex| known("identity", identity.0, self.graph.identity_count());
         let entitlement = |entitlement: &EntitlementIndex| {
             known("entitlement", entitlement.0, self.graph.entitlement_count())
         };
+        let account = |account: &AccountIndex| known("account", account.0, self.graph.account_count());
         let role = |role: &RoleIndex| known("role", role.0, self.justification.role_count());
-        match change {
-            Change::GrantAdded { account, entitlement, .. }
-            | Change::GrantRemoved { account, entitlement } => self.graph.check_grant(*account, *entitlement),
-            Change::ExplicitAdded { identity: whose, entitlement: what, .. }
-            | Change::ExplicitRemoved { identity: whose, entitlement: what, .. }
-            | Change::WithheldChanged { identity: whose, entitlement: what, .. } => {
-                identity(whose)?;
-                entitlement(what)
-            }
-            Change::AssignmentAdded { identity: whose, role: which, .. }
-            | Change::AssignmentRemoved { identity: whose, role: which, .. } => {
-                identity(whose)?;
-                role(which)
-            }
-            Change::RoleEdited { role: which, entitlements } => {
-                role(which)?;
-                entitlements.iter().try_for_each(entitlement)
-            }
-            Change::LiveChanged { identity: whose, .. } => identity(whose),
-        }
-    }
-
-    /// The identities that need comparing before and after.
-    fn affected(&self, changes: &[Change]) -> Affected {
-        let mut affected = Affected::default();
-        let mut edited = BitSet::default();
+        let mut grants = Vec::with_capacity(changes.len());
         for change in changes {
             match change {
-                Change::GrantAdded { account, entitlement, validity } => {
-                    if *validity != Validity::ALWAYS || !self.is_plain(*account, *entitlement) {
-                        affected.add_owner(&self.graph, *account);
-                    }
+                Change::GrantAdded { account: holder, entitlement: held, .. } => {
+                    account(holder)?;
+                    entitlement(held)?;
+                    grants.push(pair(holder.0, held.0 << 1 | 1));
                 }
-                Change::GrantRemoved { account, entitlement } => {
-                    if !self.is_plain(*account, *entitlement) {
-                        affected.add_owner(&self.graph, *account);
-                    }
+                Change::GrantRemoved { account: holder, entitlement: held } => {
+                    account(holder)?;
+                    entitlement(held)?;
+                    grants.push(pair(holder.0, held.0 << 1));
                 }
+                Change::ExplicitAdded { identity: whose, entitlement: what, .. }
+                | Change::ExplicitRemoved { identity: whose, entitlement: what, .. }
+                | Change::WithheldChanged { identity: whose, entitlement: what, .. } => {
+                    identity(whose)?;
+                    entitlement(what)?;
+                }
+                Change::AssignmentAdded { identity: whose, role: which, .. }
+                | Change::AssignmentRemoved { identity: whose, role: which, .. } => {
+                    identity(whose)?;
+                    role(which)?;
+                }
+                Change::RoleEdited { role: which, entitlements } => {
+                    role(which)?;
+                    entitlements.iter().try_for_each(entitlement)?;
+                }
+                Change::LiveChanged { identity: whose, .. } => identity(whose)?,
+            }
+        }
+        Ok(grants)
+    }
+
+    /// The identities that need comparing before and after. `grants` are the grant changes in the order of accounts, in
+    /// which looking up their systems and identities reads memory forwards.
+    fn affected(&self, changes: &[Change], grants: &[u64]) -> Result<Affected, EngineError> {
+        let mut affected = Affected::default();
+        for packed in grants {
+            let (account, entitlement) = unpack_grant(*packed);
+            // A grant across systems is never there, so its removal does nothing.
+            if packed & 1 == 1 {
+                self.graph.check_grant(account, entitlement)?;
+            }
+            affected.others |= self.graph.account_identity[account.index()] == NO_IDENTITY;
+            if !self.is_plain(account, entitlement) {
+                affected.add_owner(&self.graph, account);
+            }
+        }
+        let mut plain_edits = self.graph.containment.is_empty();
+        for change in changes {
+            match change {
+                Change::GrantAdded { validity: Validity::ALWAYS, .. } | Change::GrantRemoved { .. } => {}
+                Change::GrantAdded { account, .. } => affected.add_owner(&self.graph, *account),
                 Change::ExplicitAdded { identity, .. }
                 | Change::ExplicitRemoved { identity, .. }
                 | Change::AssignmentAdded { identity, .. }
                 | Change::AssignmentRemoved { identity, .. }
                 | Change::LiveChanged { identity, .. }
                 | Change::WithheldChanged { identity, .. } => affected.add(identity.0),
-                Change::RoleEdited { role, .. } => edited.set(role.index()),
+                Change::RoleEdited { role, entitlements } => {
+                    affected.edited.push(role.0);
+                    plain_edits &= !self.is_baselined(self.justification.roles.row(role.0).iter().copied())
+                        && !self.is_baselined(entitlements.iter().map(|entitlement| entitlement.0));
+                }
             }
         }
-        if !edited.is_unused() {
+        if !affected.edited.is_empty() {
+            affected.edited.sort_unstable();
+            affected.edited.dedup();
+            let mut edited = BitSet::new(self.justification.role_count());
+            affected.edited.iter().for_each(|role| edited.set(*role as usize));
             // One sequential scan serves any number of edited roles, which costs less than keeping members by role.
             // A membership given in this very batch is affected by its own change already.
             for identity in 0..self.graph.identity_count() as u32 {
                 let assignments = self.justification.assignments.row(identity);
-                if assignments.iter().any(|assignment| edited.get(assignment.role as usize)) {
+                if !assignments.iter().any(|assignment| edited.get(assignment.role as usize)) {
+                    continue;
+                }
+                if plain_edits && !self.graph.irregular.get(identity as usize) {
+                    affected.members.push(identity);
+                } else {
                     affected.add(identity);
                 }
             }
         }
-        affected
+        Ok(affected)
+    }
+
+    /// Whether any of the entitlements is in a system with a baseline.
+    fn is_baselined(&self, mut entitlements: impl Iterator<Item = u32>) -> bool {
+        !self.baselined.is_unused()
+            && entitlements.any(|entitlement| {
+                self.baselined.get(self.graph.entitlement_system[entitlement as usize] as usize)
+            })
+    }
+
+    /// What the roles that are about to be edited name now.
+    fn edited_roles(&self, roles: &[u32]) -> Vec<(u32, Vec<u32>)> {
+        roles.iter().map(|role| (*role, self.justification.roles.row(*role).to_vec())).collect()
+    }
+
+    /// Applies role edits to members for whom a justified entitlement maps one to one onto a drift row: weight +1 for what
+    /// became justified, -1 for what ceased to be. What is observed need not be looked at.
+    fn apply_role_edits(
+        &mut self,
+        before: &[(u32, Vec<u32>)],
+        affected: &Affected,
+        applied: &mut Applied,
+        changed: &mut impl FnMut(Delta),
+    ) {
+        // Role and entitlement, for everything that an edited role names no longer or only now.
+        let mut differences: Vec<(u32, u32)> = Vec::new();
+        for (role, old) in before {
+            let new = self.justification.roles.row(*role);
+            differences.extend(
+                old.iter().filter(|held| new.binary_search(held).is_err()).map(|held| (*role, *held)),
+            );
+            differences.extend(
+                new.iter().filter(|held| old.binary_search(held).is_err()).map(|held| (*role, *held)),
+            );
+        }
+        let mut touched: Vec<u32> = Vec::new();
+        for &identity in &affected.members {
+            let live = self.justification.live.get(identity as usize);
+            if affected.set.get(identity as usize) || !live {
+                continue;
+            }
+            let now = self.now;
+            let assignments = self.justification.assignments.row(identity);
+            let held = |role: u32| {
+                assignments.iter().any(|assignment| assignment.role == role && now < assignment.end)
+            };
+            touched.clear();
+            touched.extend(
+                differences.iter().filter(|(role, _)| held(*role)).map(|(_, entitlement)| *entitlement),
+            );
+            touched.sort_unstable();
+            touched.dedup();
+            for &entitlement in &touched {
+                let (was, is) = self.justified_before_and_now(before, identity, entitlement);
+                let withheld =
+                    self.justification.is_withheld(IdentityIndex(identity), EntitlementIndex(entitlement));
+                if was == is || withheld {
+                    continue;
+                }
+                let (key, account) = owned_key(&self.graph, identity, entitlement);
+                let effect = self.drift.add(key, was);
+                // What ceased to be justified either is held too much now or is no longer missing.
+                let extra = was == (effect == Effect::Appeared);
+                let account = if extra { account } else { None };
+                report(
+                    effect,
+                    IdentityIndex(identity),
+                    account,
+                    EntitlementIndex(entitlement),
+                    applied,
+                    changed,
+                );
+            }
+        }
+    }
+
+    /// Whether live roles or explicit reasons name the entitlement, with the edited roles as they were and as they are.
+    fn justified_before_and_now(
+        &self,
+        before: &[(u32, Vec<u32>)],
+        identity: u32,
+        entitlement: u32,
+    ) -> (bool, bool) {
+        let explicit = self.justification.explicit.row(identity).iter();
+        if explicit.clone().any(|reason| reason.entitlement == entitlement && self.now < reason.end) {
+            return (true, true);
+        }
+        let (mut was, mut is) = (false, false);
+        let assignments = self.justification.assignments.row(identity).iter();
+        for assignment in assignments.filter(|assignment| self.now < assignment.end) {
+            let new = self.justification.roles.row(assignment.role);
+            let names = new.binary_search(&entitlement).is_ok();
+            is |= names;
+            was |= match before.binary_search_by_key(&assignment.role, |edited| edited.0) {
+                Ok(at) => before[at].1.binary_search(&entitlement).is_ok(),
+                Err(_) => names,
+            };
+        }
+        (was, is)
     }
 
     /// Whether a grant of this account and entitlement maps one to one onto a drift row.
@@ -374,22 +506,96 @@ impl DriftState {
             && (identity == NO_IDENTITY || !self.graph.irregular.get(identity as usize))
     }
 
-    fn apply_one(
+    /// Whether the account's identity is not compared as a whole in this batch, so that its grants go the short way.
+    /// All changes of one account go the same way, so their order among themselves is kept.
+    #[inline]
+    fn is_unaffected(&self, account: AccountIndex, affected: &BitSet) -> bool {
+        let identity = self.graph.account_identity[account.index()];
+        identity != NO_IDENTITY && !affected.get(identity as usize)
+    }
+
+    /// Applies the sorted grant changes of identities that are not compared as a whole.
+    ///
+    /// Each changed row is copied once. Rows and slots of drift are first touched for a stretch of changes and then worked
+    /// on, so that cache misses overlap instead of queueing.
+    fn apply_plain(
         &mut self,
-        change: &Change,
+        grants: &[u64],
         affected: &BitSet,
         applied: &mut Applied,
         changed: &mut impl FnMut(Delta),
-    ) -> Result<(), EngineError> {
+    ) {
+        let mut effective: Vec<u64> = Vec::with_capacity(grants.len());
+        let mut edits: Vec<(u32, bool)> = Vec::new();
+        let of_one_account = |left: &u64, right: &u64| left >> 32 == right >> 32;
+        let mut rest = grants;
+        while !rest.is_empty() {
+            // A stretch ends with an account, so that all changes of one row are one edit.
+            let mut end = rest.len().min(STRETCH);
+            while end < rest.len() && of_one_account(&rest[end - 1], &rest[end]) {
+                end += 1;
+            }
+            let (stretch, after) = rest.split_at(end);
+            rest = after;
+            std::hint::black_box(stretch.iter().fold(0, |sum, packed| {
+                self.graph.grants.touch((packed >> 32) as u32).map_or(sum, |first| sum ^ first)
+            }));
+            for of_account in stretch.chunk_by(of_one_account) {
+                let (account, _) = unpack_grant(of_account[0]);
+                if !self.is_unaffected(account, affected) {
+                    continue;
+                }
+                edits.clear();
+                edits.extend(of_account.iter().map(|packed| (*packed as u32 >> 1, packed & 1 == 1)));
+                if edits.len() > 1 {
+                    // Of several changes of one grant the last one counts: the sort is stable, and dedup keeps the first
+                    // of what is reversed before.
+                    edits.reverse();
+                    edits.sort_by_key(|edit| edit.0);
+                    edits.dedup_by_key(|edit| edit.0);
+                }
+                self.graph.edit_grants(account.0, &edits, |entitlement, added| {
+                    effective.push(pair(account.0, entitlement << 1 | u32::from(added)));
+                });
+            }
+        }
+        self.drift.reserve(effective.len());
+        for stretch in effective.chunks(STRETCH) {
+            std::hint::black_box(stretch.iter().fold(0, |sum, packed| {
+                let (account, entitlement) = unpack_grant(*packed);
+                sum ^ self.drift.touch(key(Owner::Account(account.0), entitlement.0))
+            }));
+            for packed in stretch {
+                let (account, entitlement) = unpack_grant(*packed);
+                let added = packed & 1 == 1;
+                let identity = IdentityIndex(self.graph.account_identity[account.index()]);
+                let effect = self.drift.add(key(Owner::Account(account.0), entitlement.0), added);
+                // An added grant either is held too much or mends what was missing; a removed one the other way round.
+                let extra = added == (effect == Effect::Appeared);
+                report(effect, identity, extra.then_some(account), entitlement, applied, changed);
+            }
+        }
+        if let Some(sod) = &mut self.sod {
+            for packed in effective {
+                let (account, entitlement) = unpack_grant(packed);
+                let identity = IdentityIndex(self.graph.account_identity[account.index()]);
+                sod.grant_changed(&self.graph, identity, entitlement, self.now);
+            }
+        }
+    }
+
+    /// Applies any other change. Its identity is compared as a whole, or it is nobody's, so drift needs nothing here.
+    fn apply_one(&mut self, change: &Change) -> Result<(), EngineError> {
         match *change {
             Change::GrantAdded { account, entitlement, validity } => {
-                let is_new = self.graph.validity_of(account, entitlement).is_none();
                 let system = self.graph.account_system[account.index()];
-                if is_new && self.baselined.get(system as usize) {
+                if self.baselined.get(system as usize)
+                    && self.graph.validity_of(account, entitlement).is_none()
+                {
                     self.justification.baseline_forgets(system, account.0, entitlement.0);
                 }
                 if self.graph.insert_grant(account, entitlement, validity)? {
-                    self.grant_changed(account, entitlement, true, affected, applied, changed);
+                    self.grant_changed(account, entitlement);
                     for time in [validity.from, validity.until] {
                         if let Some(identity) = self.graph.identity_of(account) {
                             self.schedule(time, identity.0);
@@ -403,7 +609,7 @@ impl DriftState {
                     if self.baselined.get(system as usize) {
                         self.justification.baseline_forgets(system, account.0, entitlement.0);
                     }
-                    self.grant_changed(account, entitlement, false, affected, applied, changed);
+                    self.grant_changed(account, entitlement);
                 }
             }
             Change::ExplicitAdded { identity, entitlement, end, source } => {
@@ -444,34 +650,16 @@ impl DriftState {
         Ok(())
     }
 
-    #[inline]
-    fn grant_changed(
-        &mut self,
-        account: AccountIndex,
-        entitlement: EntitlementIndex,
-        added: bool,
-        affected: &BitSet,
-        applied: &mut Applied,
-        changed: &mut impl FnMut(Delta),
-    ) {
-        let Some(identity) = self.graph.identity_of(account) else {
-            return;
-        };
-        if let Some(sod) = &mut self.sod {
+    /// Tells the SoD index about a grant.
+    fn grant_changed(&mut self, account: AccountIndex, entitlement: EntitlementIndex) {
+        if let (Some(sod), Some(identity)) = (&mut self.sod, self.graph.identity_of(account)) {
             sod.grant_changed(&self.graph, identity, entitlement, self.now);
         }
-        if affected.get(identity.index()) {
-            return;
-        }
-        let effect = self.drift.add(key(Owner::Account(account.0), entitlement.0), added);
-        // An added grant either is held too much or mends what was missing; a removed one the other way round.
-        let extra = added == (effect == Effect::Appeared);
-        report(effect, identity, extra.then_some(account), entitlement, applied, changed);
     }
 
     fn schedule(&mut self, time: Seconds, identity: u32) {
         if self.now < time && time != NEVER {
-            self.timeline.entry(time).or_default().push(identity);
+            self.timeline.add(time, identity);
         }
     }
 
@@ -518,11 +706,27 @@ impl DriftState {
     }
 }
 
+/// Changes whose memory is touched ahead of the work on them: more than a core keeps misses in flight, few enough to
+/// stay in the first-level cache.
+const STRETCH: usize = 64;
+
+/// Account and entitlement of a packed grant change.
+#[inline]
+fn unpack_grant(packed: u64) -> (AccountIndex, EntitlementIndex) {
+    (AccountIndex((packed >> 32) as u32), EntitlementIndex(packed as u32 >> 1))
+}
+
 /// Identities to compare before and after, as a set and once each.
 #[derive(Default)]
 struct Affected {
     set: BitSet,
     list: Vec<u32>,
+    /// Some grant change is of an account of nobody.
+    others: bool,
+    /// Roles that are edited, ascending.
+    edited: Vec<u32>,
+    /// Members of edited roles who need no comparing as a whole; some may be in `set` for another change.
+    members: Vec<u32>,
 }
 
 impl Affected {
@@ -590,29 +794,32 @@ fn report(
     changed(Delta { identity, account, entitlement, appeared });
 }
 
-/// The key of a row: the account that holds too much; for a missing row the identity's only account in that system, or the
-/// identity where there is none or more than one.
+/// The key of a row: the account that holds too much; for a missing row see [`owned_key`].
 fn row_key(graph: &Graph, row: &DriftRow) -> u64 {
-    if let Some(account) = row.account {
-        return key(Owner::Account(account.0), row.entitlement.0);
+    match row.account {
+        Some(account) => key(Owner::Account(account.0), row.entitlement.0),
+        None => owned_key(graph, row.identity.0, row.entitlement.0).0,
     }
-    let system = graph.entitlement_system[row.entitlement.index()];
-    let mut accounts = graph
-        .account_range(row.identity.0)
-        .filter(|account| graph.account_system[*account as usize] == system);
-    let owner = match (accounts.next(), accounts.next()) {
-        (Some(account), None) => Owner::Account(account),
-        _ => Owner::Identity(row.identity.0),
-    };
-    key(owner, row.entitlement.0)
+}
+
+/// The key of a row that names no account, with its account: the identity's only account in the entitlement's system, or
+/// the identity where there is none or more than one.
+fn owned_key(graph: &Graph, identity: u32, entitlement: u32) -> (u64, Option<AccountIndex>) {
+    let system = graph.entitlement_system[entitlement as usize];
+    let mut accounts =
+        graph.account_range(identity).filter(|account| graph.account_system[*account as usize] == system);
+    match (accounts.next(), accounts.next()) {
+        (Some(account), None) => (key(Owner::Account(account), entitlement), Some(AccountIndex(account))),
+        _ => (key(Owner::Identity(identity), entitlement), None),
+    }
 }
 
 /// Every time after `now` at which an identity's drift changes by itself; ends of baselines are looked up when they come.
-fn timeline(graph: &Graph, justification: &Justification, now: Seconds) -> BTreeMap<Seconds, Vec<u32>> {
-    let mut timeline: BTreeMap<Seconds, Vec<u32>> = BTreeMap::new();
+fn timeline(graph: &Graph, justification: &Justification, now: Seconds) -> Timeline {
+    let mut times = Vec::new();
     let mut add = |time: Seconds, identity: u32| {
         if now < time && time != NEVER {
-            timeline.entry(time).or_default().push(identity);
+            times.push((time, identity));
         }
     };
     for identity in 0..graph.identity_count() as u32 {
@@ -625,5 +832,5 @@ fn timeline(graph: &Graph, justification: &Justification, now: Seconds) -> BTree
             add(validity.until, identity.0);
         }
     }
-    timeline
+    Timeline::new(times)
 }

@@ -16,6 +16,7 @@ pub mod incremental;
 pub mod justification;
 mod rows;
 pub mod sod;
+mod timeline;
 mod zset;
 
 /// Seconds since the Unix epoch.

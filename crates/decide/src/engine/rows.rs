@@ -1,24 +1,28 @@
 //! Compressed sparse rows with copy-on-write patches: the storage of grants, assignments, explicit reasons and roles.
 
 use super::EngineError;
-use super::bits::{BitSet, PairMap};
+use super::bits::BitSet;
 
 /// Where a patched row lives in the arena.
 #[derive(Clone, Copy, Debug)]
 struct Patch {
+    row: u32,
     start: u32,
     len: u32,
     room: u32,
 }
 
 /// Rows of `T` by dense index. The base never changes between compactions; a changed row is copied into an arena and
-/// found through `patches`, so reading an unchanged row costs one bit test more than plain sparse rows.
+/// found through `patches`, so reading an unchanged row costs one bit test more than plain sparse rows. The bits are a
+/// second, small answer to what `patch_of` knows, because a full pass asks them of every row.
 #[derive(Clone, Debug)]
 pub(crate) struct Rows<T> {
     offsets: Vec<u32>,
     values: Vec<T>,
     patched: BitSet,
-    patches: PairMap<u32, Patch>,
+    /// Number of the patch of each patched row, and anything for the others.
+    patch_of: Vec<u32>,
+    patches: Vec<Patch>,
     arena: Vec<T>,
     arena_unused: usize,
 }
@@ -61,13 +65,44 @@ impl<T: Copy + Ord + Default> Rows<T> {
         Ok(rows)
     }
 
+    /// Takes `(row, value)` packed into words that are ordered by row, values within a row in any order.
+    pub(crate) fn from_ordered(
+        row_count: usize,
+        what: &'static str,
+        pairs: Vec<u64>,
+    ) -> Result<Self, EngineError>
+    where
+        T: From<u32>,
+    {
+        if pairs.len() as u64 >= u64::from(u32::MAX) {
+            return Err(EngineError::TooMany {
+                what,
+                count: pairs.len() as u64,
+                limit: u64::from(u32::MAX) - 1,
+            });
+        }
+        let mut offsets = vec![0u32; row_count + 1];
+        for pair in &pairs {
+            offsets[(pair >> 32) as usize + 1] += 1;
+        }
+        for row in 0..row_count {
+            offsets[row + 1] += offsets[row];
+        }
+        let values = pairs.iter().map(|pair| T::from(*pair as u32)).collect();
+        drop(pairs);
+        let mut rows = Rows::from_parts(offsets, values);
+        rows.sort_and_dedup();
+        Ok(rows)
+    }
+
     /// Takes sparse rows that are already sorted and free of duplicates.
     pub(crate) fn from_parts(offsets: Vec<u32>, values: Vec<T>) -> Self {
         Rows {
             offsets,
             values,
             patched: BitSet::default(),
-            patches: PairMap::default(),
+            patch_of: Vec::new(),
+            patches: Vec::new(),
             arena: Vec::new(),
             arena_unused: 0,
         }
@@ -105,9 +140,9 @@ impl<T: Copy + Ord + Default> Rows<T> {
     /// Number of values over all rows.
     pub(crate) fn value_count(&self) -> usize {
         let mut count = self.values.len();
-        for (row, patch) in &self.patches {
+        for patch in &self.patches {
             count += patch.len as usize;
-            count -= (self.offsets[*row as usize + 1] - self.offsets[*row as usize]) as usize;
+            count -= self.base(patch.row).len();
         }
         count
     }
@@ -136,7 +171,7 @@ impl<T: Copy + Ord + Default> Rows<T> {
 
     #[cold]
     fn patched_row(&self, row: u32) -> &[T] {
-        let patch = self.patches[&row];
+        let patch = self.patch(row);
         &self.arena[patch.start as usize..(patch.start + patch.len) as usize]
     }
 
@@ -149,7 +184,7 @@ impl<T: Copy + Ord + Default> Rows<T> {
         let start = patch.start as usize;
         self.arena.copy_within(start + position..start + patch.len as usize, start + position + 1);
         self.arena[start + position] = value;
-        self.patches.insert(row, Patch { len: patch.len + 1, ..patch });
+        self.set_patch(Patch { len: patch.len + 1, ..patch });
         true
     }
 
@@ -161,8 +196,59 @@ impl<T: Copy + Ord + Default> Rows<T> {
         let patch = self.writable(row, 0);
         let start = patch.start as usize;
         self.arena.copy_within(start + position + 1..start + patch.len as usize, start + position);
-        self.patches.insert(row, Patch { len: patch.len - 1, ..patch });
+        self.set_patch(Patch { len: patch.len - 1, ..patch });
         true
+    }
+
+    /// Applies edits of one row in one pass: `(value, present afterwards)`, values ascending and each at most once. Calls
+    /// `changed` for every edit that makes a difference, and copies nothing when none does.
+    pub(crate) fn edit(&mut self, row: u32, edits: &[(T, bool)], mut changed: impl FnMut(T, bool)) {
+        let (in_arena, start, end) = if self.is_patched(row) {
+            let patch = self.patch(row);
+            (true, patch.start as usize, (patch.start + patch.len) as usize)
+        } else {
+            (false, self.offsets[row as usize] as usize, self.offsets[row as usize + 1] as usize)
+        };
+        let new_start = self.arena.len();
+        let mut any = false;
+        let mut from = start;
+        for &(value, present) in edits {
+            let old = if in_arena { &self.arena[from..end] } else { &self.values[from..end] };
+            let before = old.partition_point(|held| *held < value);
+            let was = old.get(before) == Some(&value);
+            // The stretch before the value, and the value itself unless it goes.
+            let keep = from..from + before + usize::from(was && present);
+            if in_arena {
+                self.arena.extend_from_within(keep);
+            } else {
+                self.arena.extend_from_slice(&self.values[keep]);
+            }
+            if present && !was {
+                self.arena.push(value);
+            }
+            from += before + usize::from(was);
+            if was != present {
+                any = true;
+                changed(value, present);
+            }
+        }
+        if !any {
+            self.arena.truncate(new_start);
+            return;
+        }
+        if in_arena {
+            self.arena.extend_from_within(from..end);
+        } else {
+            self.arena.extend_from_slice(&self.values[from..end]);
+        }
+        let len = (self.arena.len() - new_start) as u32;
+        if in_arena {
+            self.arena_unused += self.patch(row).room as usize;
+        }
+        self.set_patch(Patch { row, start: new_start as u32, len, room: len });
+        if self.arena_unused > 1024 && self.arena_unused * 2 > self.arena.len() {
+            self.pack_arena();
+        }
     }
 
     /// Sets a whole row; `values` need not be sorted.
@@ -173,27 +259,27 @@ impl<T: Copy + Ord + Default> Rows<T> {
         let patch = self.writable(row, extra as u32);
         let start = patch.start as usize;
         self.arena[start..start + values.len()].copy_from_slice(&values);
-        self.patches.insert(row, Patch { len: values.len() as u32, ..patch });
+        self.set_patch(Patch { len: values.len() as u32, ..patch });
     }
 
     /// A patch of the row with room for `extra` more values, holding its present values.
     fn writable(&mut self, row: u32, extra: u32) -> Patch {
         if self.is_patched(row) {
-            let patch = self.patches[&row];
+            let patch = self.patch(row);
             if patch.len + extra <= patch.room {
                 return patch;
             }
             if self.arena_unused > 1024 && self.arena_unused * 2 > self.arena.len() {
                 self.pack_arena();
             }
-            let patch = self.patches[&row];
+            let patch = self.patch(row);
             self.arena_unused += patch.room as usize;
             let start = self.arena.len() as u32;
             let room = patch.len + extra + 4;
             self.arena.extend_from_within(patch.start as usize..(patch.start + patch.len) as usize);
             self.arena.resize(start as usize + room as usize, T::default());
-            let moved = Patch { start, len: patch.len, room };
-            self.patches.insert(row, moved);
+            let moved = Patch { row, start, len: patch.len, room };
+            self.set_patch(moved);
             return moved;
         }
         let base = self.offsets[row as usize] as usize..self.offsets[row as usize + 1] as usize;
@@ -201,19 +287,45 @@ impl<T: Copy + Ord + Default> Rows<T> {
         let room = len + extra + 2;
         self.arena.extend_from_slice(&self.values[base]);
         self.arena.resize(start as usize + room as usize, T::default());
+        let patch = Patch { row, start, len, room };
+        self.set_patch(patch);
+        patch
+    }
+
+    /// The patch of a row that has one.
+    #[inline]
+    fn patch(&self, row: u32) -> Patch {
+        self.patches[self.patch_of[row as usize] as usize]
+    }
+
+    /// Sets the patch of its row.
+    #[inline]
+    fn set_patch(&mut self, patch: Patch) {
+        let row = patch.row as usize;
+        if self.patched.get(row) {
+            self.patches[self.patch_of[row] as usize] = patch;
+            return;
+        }
         if self.patched.is_unused() {
             self.patched = BitSet::new(self.len());
+            self.patch_of.resize(self.len(), 0);
         }
-        self.patched.set(row as usize);
-        let patch = Patch { start, len, room };
-        self.patches.insert(row, patch);
-        patch
+        self.patched.set(row);
+        self.patch_of[row] = self.patches.len() as u32;
+        self.patches.push(patch);
+    }
+
+    /// Loads the first value of a row and does nothing with it. Asked for a stretch of rows before they are edited, these
+    /// loads overlap, where the edits themselves would wait for one cache miss after the other.
+    #[inline]
+    pub(crate) fn touch(&self, row: u32) -> Option<T> {
+        self.row(row).first().copied()
     }
 
     /// Moves live patches together.
     fn pack_arena(&mut self) {
         let mut packed = Vec::with_capacity(self.arena.len() - self.arena_unused + 64);
-        for patch in self.patches.values_mut() {
+        for patch in &mut self.patches {
             let start = packed.len() as u32;
             packed.extend_from_slice(&self.arena[patch.start as usize..(patch.start + patch.room) as usize]);
             patch.start = start;
@@ -236,9 +348,12 @@ impl<T: Copy + Ord + Default> Rows<T> {
         offsets.push(values.len() as u32);
         self.offsets = offsets;
         self.values = values;
+        // Some room is kept, because faulting in fresh pages would be a third of the cost of the next batch.
         self.patched.forget();
-        self.patches = PairMap::default();
-        self.arena = Vec::new();
+        self.patches.clear();
+        self.arena.clear();
+        self.arena.shrink_to(self.values.len() / 16);
+        self.patches.shrink_to(self.len() / 8);
         self.arena_unused = 0;
     }
 
@@ -247,7 +362,8 @@ impl<T: Copy + Ord + Default> Rows<T> {
         self.offsets.capacity() * 4
             + (self.values.capacity() + self.arena.capacity()) * size_of::<T>()
             + self.patched.memory_bytes()
-            + self.patches.capacity() * (4 + size_of::<Patch>() + 1)
+            + self.patch_of.capacity() * 4
+            + self.patches.capacity() * size_of::<Patch>()
     }
 }
 
@@ -275,7 +391,21 @@ mod tests {
         for step in 0..20_000u32 {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let (row, value) = ((state >> 33) as u32 % 16, (state >> 40) as u32 % 64);
-            if (state >> 60) & 1 == 0 {
+            if step % 3 == 0 {
+                let edits: Vec<(u32, bool)> =
+                    (0..4).map(|further| (value + 7 * further, (state >> (20 + further)) & 1 == 0)).collect();
+                let expected: Vec<(u32, bool)> = edits
+                    .iter()
+                    .copied()
+                    .filter(|(value, present)| {
+                        let set = &mut model[row as usize];
+                        if *present { set.insert(*value) } else { set.remove(value) }
+                    })
+                    .collect();
+                let mut changed = Vec::new();
+                rows.edit(row, &edits, |value, present| changed.push((value, present)));
+                assert_eq!(changed, expected);
+            } else if (state >> 60) & 1 == 0 {
                 assert_eq!(rows.insert(row, value), model[row as usize].insert(value));
             } else {
                 assert_eq!(rows.remove(row, value), model[row as usize].remove(&value));

@@ -2,6 +2,7 @@
 
 use roaring::RoaringBitmap;
 
+use super::bits::BitSet;
 use super::graph::Graph;
 use super::{EngineError, EntitlementIndex, IdentityIndex, Seconds, known};
 
@@ -28,6 +29,8 @@ pub struct SodIndex {
     sets: Vec<Vec<Vec<u32>>>,
     /// The entitlements that any set names, ascending.
     named: Vec<u32>,
+    /// The same as bits, because nearly every changed grant is of none of them.
+    is_named: BitSet,
     holders: Vec<RoaringBitmap>,
 }
 
@@ -41,17 +44,16 @@ impl SodIndex {
         }
         named.sort_unstable();
         named.dedup();
-        let holders = named
-            .iter()
-            .map(|entitlement| graph.identities_holding(EntitlementIndex(*entitlement), now))
-            .collect();
+        let holders = graph.identities_holding_each(&named, now);
         let position =
             |entitlement: &EntitlementIndex| named.partition_point(|other| *other < entitlement.0) as u32;
         let sets = sets
             .iter()
             .map(|set| set.sides.iter().map(|side| side.iter().map(position).collect()).collect())
             .collect();
-        Ok(SodIndex { sets, named, holders })
+        let mut is_named = BitSet::new(graph.entitlement_count());
+        named.iter().for_each(|entitlement| is_named.set(*entitlement as usize));
+        Ok(SodIndex { sets, named, is_named, holders })
     }
 
     /// All toxic identities, by set, then by identity.
@@ -109,7 +111,9 @@ impl SodIndex {
     ) {
         let reached = graph.containment().reaches(entitlement.0);
         if reached.is_empty() {
-            if let Ok(position) = self.named.binary_search(&entitlement.0) {
+            if self.is_named.get(entitlement.index())
+                && let Ok(position) = self.named.binary_search(&entitlement.0)
+            {
                 self.refresh(graph, identity, position, now);
             }
             return;
@@ -138,6 +142,8 @@ impl SodIndex {
 
     /// Heap bytes, taking the serialised size for that of a bitmap.
     pub fn memory_bytes(&self) -> usize {
-        self.named.capacity() * 4 + self.holders.iter().map(RoaringBitmap::serialized_size).sum::<usize>()
+        self.named.capacity() * 4
+            + self.is_named.memory_bytes()
+            + self.holders.iter().map(RoaringBitmap::serialized_size).sum::<usize>()
     }
 }

@@ -64,6 +64,19 @@ impl ZSet {
         (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> self.shift) as usize
     }
 
+    /// Loads the slot where a key would lie, so that the misses of many keys overlap before they are added.
+    #[inline]
+    pub(crate) fn touch(&self, key: u64) -> u64 {
+        self.slots[self.home(key)]
+    }
+
+    /// Makes room for so many more rows at once.
+    pub(crate) fn reserve(&mut self, rows: usize) {
+        while (self.len + rows) * 4 > self.slots.len() * 3 {
+            self.grow();
+        }
+    }
+
     /// Adds +1 (`extra == false`) or -1 to a row whose weight allows it: weights stay within one of zero because facts and
     /// claims are sets.
     #[inline]

@@ -137,6 +137,7 @@ fn ten_thousand_changes_leave_the_same_graph_as_building_it_anew() {
         grants.insert((random.below(IDENTITIES), random.below(ENTITLEMENTS)));
     }
     let first = build(&grants);
+    first.graph.index_holders();
     let mut claims = JustificationBuilder::new();
     claims.all_live();
     let role = claims.add_role((0..100).map(EntitlementIndex));

@@ -176,6 +176,8 @@ proptest! {
         let sod = SodIndex::build(&built.graph, &sod_sets(&world), now).unwrap();
         prop_assert_eq!(toxic(&sod), world.toxic(now));
         assert_access(&world, &built, &built.graph, &justification, now);
+        let with_index = SodIndex::build(&built.graph, &sod_sets(&world), now).unwrap();
+        prop_assert_eq!(toxic(&with_index), world.toxic(now));
     }
 
     #[test]
@@ -189,6 +191,9 @@ proptest! {
         let (built, justification) = build(&world);
         let handles = handles(&built);
         let sod = SodIndex::build(&built.graph, &sod_sets(&world), 0).unwrap();
+        if seed % 2 == 0 {
+            built.graph.index_holders();
+        }
         let mut state = DriftState::new(built.graph.clone(), justification, 0);
         state.attach_sod(sod);
         let mut mirror: BTreeSet<(u32, Option<u32>, u32)> =

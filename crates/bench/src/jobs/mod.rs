@@ -1,0 +1,9 @@
+//! One file per job: what is run in turn, what is compared, and which goal each ratio has.
+
+pub mod access;
+pub mod drift;
+pub mod incremental;
+pub mod ingest;
+pub mod ledger;
+pub mod memory;
+pub mod sod;

@@ -1,0 +1,4 @@
+//! Other engines on the same data.
+
+pub mod differential;
+pub mod duckdb;
