@@ -1,6 +1,7 @@
 //! A practice company with systems of its own: for `demo`, for the story tests, and for learning Leasehold without
 //! touching anything real.
 
+mod change;
 pub mod company;
 pub mod connector;
 pub mod dice;
