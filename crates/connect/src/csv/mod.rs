@@ -1,5 +1,6 @@
 //! Files as a source: an authoritative people feed, or a whole system as some tool exported it.
 
+mod account;
 pub mod date;
 pub mod filter;
 pub mod grants;

@@ -1,19 +1,16 @@
 //! A whole system given as files: accounts, entitlements, grants, containment, owners.
 
-use std::collections::BTreeMap;
-
-use leasehold_model::account::{Account, LastUse};
+use leasehold_model::account::Account;
 use leasehold_model::entitlement::{Containment, DirectGrant, Entitlement};
 use leasehold_model::fact::{Fact, Owned, OwnerFact};
 use leasehold_model::id::{AccountKey, EntitlementName, IdentityKey};
-use leasehold_model::identity::IdentityKind;
 use roaring::RoaringBitmap;
 
+use super::account::{AccountLayout, switch};
 use super::date::{Dates, Edge};
 use super::grants::EntitlementColumns;
 use super::intern::Interner;
 use super::output::Output;
-use super::rows::Row;
 use super::source::FileSource;
 use super::table::{Failure, Table, Tally, text};
 use crate::error::ConnectError;
@@ -448,104 +445,4 @@ pub fn check(name: &str, table: &Table) -> Result<(), ConnectError> {
         table.required(ours)?;
     }
     Ok(())
-}
-
-struct AccountLayout {
-    key: Option<usize>,
-    login: Option<usize>,
-    enabled: Option<usize>,
-    status: Option<usize>,
-    kind: Option<usize>,
-    last_use: Option<usize>,
-    expires_at: Option<usize>,
-    credential_changed_at: Option<usize>,
-    attributes: Vec<(usize, String)>,
-}
-
-impl AccountLayout {
-    fn of(table: &Table) -> Result<Self, ConnectError> {
-        let mut layout = Self {
-            key: table.column("key")?,
-            login: table.column("login")?,
-            enabled: table.column("enabled")?,
-            status: table.column("status")?,
-            kind: table.column("kind")?,
-            last_use: table.column("last_use")?,
-            expires_at: table.column("expires_at")?,
-            credential_changed_at: table.column("credential_changed_at")?,
-            attributes: Vec::new(),
-        };
-        layout.attributes = table.attributes(&[
-            layout.key,
-            layout.login,
-            layout.enabled,
-            layout.status,
-            layout.kind,
-            layout.last_use,
-            layout.expires_at,
-            layout.credential_changed_at,
-        ]);
-        Ok(layout)
-    }
-
-    /// An account, and what of its row could not be read.
-    fn account(&self, row: &Row<'_>, dates: &Dates) -> Result<(Account, Vec<String>), String> {
-        let mut mended = Vec::new();
-        let field = |column: Option<usize>| column.map_or(&b""[..], |index| row.field(index));
-        let key = text(field(self.key.or(self.login)))?;
-        let login = Some(text(field(self.login))?).filter(|login| !login.is_empty()).unwrap_or(key);
-        let mut account = Account::new(key, login);
-        let mut attributes = BTreeMap::new();
-        for (index, name) in &self.attributes {
-            match text(row.field(*index)) {
-                Ok("") => {}
-                Ok(value) => {
-                    attributes.insert(name.clone(), value.to_owned());
-                }
-                Err(message) => mended.push(message),
-            }
-        }
-        account.attributes = attributes;
-        for (column, name) in [(self.enabled, "enabled"), (self.status, "status")] {
-            let value = String::from_utf8_lossy(field(column));
-            match switch(&value) {
-                _ if value.is_empty() => {}
-                Some(on) => account.enabled &= on,
-                None if value.eq_ignore_ascii_case("locked") => account.locked = true,
-                None => mended.push(format!("{name} `{value}` is not known and taken as enabled; known are active and disabled, yes and no")),
-            }
-        }
-        let kind = String::from_utf8_lossy(field(self.kind));
-        match IdentityKind::parse(&kind) {
-            _ if kind.is_empty() => {}
-            Some(kind) => account.kind = Some(kind),
-            None => {
-                mended.push(format!("kind `{kind}` is not known; known are person, service, workload, agent"))
-            }
-        }
-        let mut date = |column: Option<usize>, edge: Edge| {
-            text(field(column)).and_then(|value| dates.read(value, edge)).unwrap_or_else(|message| {
-                mended.push(message);
-                None
-            })
-        };
-        account.last_use = if field(self.last_use).eq_ignore_ascii_case(b"never") {
-            LastUse::Never
-        } else {
-            date(self.last_use, Edge::Start).map_or(LastUse::Unknown, LastUse::At)
-        };
-        account.expires_at = date(self.expires_at, Edge::End);
-        account.credential_changed_at = date(self.credential_changed_at, Edge::Start);
-        Ok((account, mended))
-    }
-}
-
-/// Yes or no, as exports spell it.
-fn switch(text: &str) -> Option<bool> {
-    match text.trim().to_ascii_lowercase().as_str() {
-        "true" | "yes" | "y" | "1" | "x" | "active" | "enabled" | "on" => Some(true),
-        "false" | "no" | "n" | "0" | "inactive" | "disabled" | "off" | "suspended" | "left"
-        | "terminated" | "" => Some(false),
-        _ => None,
-    }
 }

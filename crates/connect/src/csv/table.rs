@@ -354,7 +354,10 @@ pub fn text(field: &[u8]) -> Result<&str, String> {
     })
 }
 
-/// Reads everything, for a reader that is not a file.
+/// The header of a reader that is no file; empty where there is none.
+///
+/// # Errors
+/// Where the reader fails.
 pub fn header_of<R: Read>(rows: &mut Rows<R>) -> std::io::Result<Vec<String>> {
     if !rows.advance()? {
         return Ok(Vec::new());
