@@ -12,10 +12,11 @@ use leasehold_connect::settings::{Settings, did_you_mean};
 use leasehold_decide::correlate::CorrelationRule;
 use leasehold_decide::policy::diagnostic::Severity;
 use leasehold_model::id::SystemName;
+use leasehold_model::secret::SecretReference;
 use leasehold_reconcile::system::{Enforce, System, Systems};
 use toml_edit::{Document, Item};
 
-use crate::diagnostic::{Rendered, line_of, render};
+use crate::diagnostic::{Rendered, render};
 
 /// The name of the file that is looked for.
 pub const FILE_NAME: &str = "leasehold.toml";
@@ -216,10 +217,25 @@ impl Config {
             ConnectError::Setting { system, key, message } => {
                 let mut place = vec!["system", system.as_str()];
                 place.extend(key.split('.'));
-                self.complain(&place, &format!("`{key}` of system `{system}`: {message}"), "")
+                let span = self.span(&place);
+                let message = format!("`{key}` of system `{system}`: {message}");
+                complaint(&self.path, &self.without_secret(&span), &span, &message, "")
             }
             _ => error.into(),
         }
+    }
+
+    /// The text to be shown around a complaint. A value that may be a secret in clear text is not repeated.
+    fn without_secret(&self, span: &Range<usize>) -> String {
+        let value = self.text.get(span.clone()).unwrap_or_default();
+        let line = self.text.get(..span.start).and_then(|before| before.lines().last()).unwrap_or_default();
+        let names_a_secret =
+            ["password", "secret", "token", "key"].iter().any(|word| line.to_lowercase().contains(word));
+        if !names_a_secret || SecretReference::parse(value.trim_matches(['"', '\''])).is_some() {
+            return self.text.clone();
+        }
+        let hidden: String = value.chars().map(|c| if "\"'\n".contains(c) { c } else { '*' }).collect();
+        format!("{}{hidden}{}", &self.text[..span.start], &self.text[span.end..])
     }
 
     fn complain(&self, place: &[&str], message: &str, help: &str) -> anyhow::Error {
@@ -241,8 +257,7 @@ impl Config {
 }
 
 fn complaint(path: &Path, text: &str, span: &Range<usize>, message: &str, help: &str) -> anyhow::Error {
-    let place = format!("{}:{}", path.display(), line_of(text, span.start));
-    Rendered(render(Severity::Error, &place, text, span, message, help)).into()
+    Rendered(render(Severity::Error, &path.to_string_lossy(), text, span, message, help)).into()
 }
 
 /// A SQLite path starts where the configuration is, wherever the command is run.

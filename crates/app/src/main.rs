@@ -22,7 +22,15 @@ pub enum Outcome {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments = commands::Arguments::parse();
+    let arguments = match commands::Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(message) => {
+            // Help that was asked for is no error; clap's own code for the rest is taken by "something is outstanding".
+            let asked_for = !message.use_stderr();
+            let _ = message.print();
+            return if asked_for { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        }
+    };
     let filter =
         tracing_subscriber::EnvFilter::try_from_env("LEASEHOLD_LOG").unwrap_or_else(|_| "warn".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();

@@ -38,10 +38,12 @@ fn crate_names() -> BTreeSet<String> {
 
 #[test]
 fn crates_use_only_what_they_may() {
-    let listed: BTreeSet<String> = EDGES.iter().map(|(name, _)| *name).chain(BESIDE.iter().copied()).map(str::to_owned).collect();
+    let listed: BTreeSet<String> =
+        EDGES.iter().map(|(name, _)| *name).chain(BESIDE.iter().copied()).map(str::to_owned).collect();
     assert_eq!(crate_names(), listed, "a crate is missing from EDGES or BESIDE");
     for (name, allowed) in EDGES {
-        let manifest: toml::Table = toml::from_str(&read(&root().join("crates").join(name).join("Cargo.toml"))).expect("a manifest");
+        let manifest: toml::Table =
+            toml::from_str(&read(&root().join("crates").join(name).join("Cargo.toml"))).expect("a manifest");
         let allowed: BTreeSet<String> = allowed.iter().map(|name| (*name).to_owned()).collect();
         let found = own_dependencies(&manifest, "dependencies");
         assert!(found.is_subset(&allowed), "{name} may use {allowed:?}, and uses {found:?}");
@@ -50,7 +52,8 @@ fn crates_use_only_what_they_may() {
 
 #[test]
 fn deciding_knows_no_runtime_no_network_no_store_and_no_clock() {
-    let manifest: toml::Table = toml::from_str(&read(&root().join("crates/decide/Cargo.toml"))).expect("a manifest");
+    let manifest: toml::Table =
+        toml::from_str(&read(&root().join("crates/decide/Cargo.toml"))).expect("a manifest");
     let dependencies = manifest["dependencies"].as_table().expect("dependencies");
     for forbidden in ["tokio", "reqwest", "sqlx", "ldap3", "axum"] {
         assert!(!dependencies.contains_key(forbidden), "decide must not use {forbidden}");
@@ -91,7 +94,10 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
 fn modules(folder: &str) -> BTreeSet<String> {
     let entries = std::fs::read_dir(root().join(folder)).expect("a folder");
     let names = entries.map(|entry| entry.expect("an entry").path());
-    names.filter_map(|path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned())).filter(|name| name != "mod").collect()
+    names
+        .filter_map(|path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned()))
+        .filter(|name| name != "mod")
+        .collect()
 }
 
 #[test]
@@ -115,7 +121,11 @@ fn every_connector_has_its_registry_line_and_its_page() {
         assert!(registry.contains(&format!("{name}::")), "connector {name} is not in KINDS");
         assert!(root().join("crates/connect/src").join(name).is_dir(), "connector {name} has no folder");
     }
-    assert_eq!(page.trim(), leasehold_connect::registry::capabilities_markdown().trim(), "run `leasehold connector capabilities --markdown > docs/capabilities.md`");
+    assert_eq!(
+        page.trim(),
+        leasehold_connect::registry::capabilities_markdown().trim(),
+        "run `leasehold connector capabilities --markdown > docs/capabilities.md`"
+    );
 }
 
 #[test]
@@ -130,7 +140,12 @@ fn every_law_names_tests_that_exist() {
         assert!(names.len() >= 2 && names.len() % 2 == 0, "law {number}: {tests}");
         for pair in names.chunks(2) {
             let text = read(&root().join(pair[0]));
-            assert!(text.contains(&format!("fn {}(", pair[1])), "law {number}: {} has no test {}", pair[0], pair[1]);
+            assert!(
+                text.contains(&format!("fn {}(", pair[1])),
+                "law {number}: {} has no test {}",
+                pair[0],
+                pair[1]
+            );
         }
         laws.insert(number);
     }
@@ -140,6 +155,10 @@ fn every_law_names_tests_that_exist() {
 #[test]
 fn every_source_file_says_what_it_is_for() {
     for (path, text) in sources("crates") {
-        assert!(text.starts_with("//! "), "{} does not open with a sentence on what it is for", path.display());
+        assert!(
+            text.starts_with("//! "),
+            "{} does not open with a sentence on what it is for",
+            path.display()
+        );
     }
 }

@@ -68,7 +68,8 @@ fn facts(grants: u64) -> impl Iterator<Item = Fact> {
 fn usage() -> (f64, u64) {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or("").split(' ').collect();
-    let ticks = |position: usize| fields.get(position).and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0);
+    let ticks =
+        |position: usize| fields.get(position).and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0);
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let peak = peak.and_then(|text| text.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0);
@@ -86,7 +87,11 @@ async fn measured<T>(what: &str, work: impl Future<Output = Result<T, AnyError>>
     let start = Instant::now();
     let result = work.await?;
     let (cpu_after, peak) = usage();
-    println!("{what:<28} {:>8.2} s wall {:>8.2} s CPU {peak:>6} MiB peak", start.elapsed().as_secs_f64(), cpu_after - cpu);
+    println!(
+        "{what:<28} {:>8.2} s wall {:>8.2} s CPU {peak:>6} MiB peak",
+        start.elapsed().as_secs_f64(),
+        cpu_after - cpu
+    );
     Ok(result)
 }
 
@@ -132,7 +137,8 @@ async fn main() -> Result<(), AnyError> {
     println!("  {} accounts, {} grants", snapshot.accounts.len(), snapshot.grants.len());
     drop(snapshot);
     let snapshot =
-        measured("snapshot, at an instant", async { Ok(store.snapshot(Some(Timestamp::now())).await?) }).await?;
+        measured("snapshot, at an instant", async { Ok(store.snapshot(Some(Timestamp::now())).await?) })
+            .await?;
     println!("  {} accounts, {} grants", snapshot.accounts.len(), snapshot.grants.len());
     store.close().await;
     if let Ok(file) = std::fs::metadata(&path) {

@@ -166,15 +166,7 @@ impl Store {
     /// [`StoreError::Corrupt`] where one does not read back.
     pub async fn all_actions(&self) -> Result<Vec<ActionRow>> {
         let mut tx = self.db.read().await?;
-        let rows = fetch_all!(
-            &mut tx,
-            Row,
-            select_actions!(
-                "AND plan_action.plan = action.plan
-                 JOIN plan ON plan.hash = action.plan
-                 ORDER BY plan.id, plan_action.seq"
-            )
-        )?;
+        let rows = fetch_all!(&mut tx, Row, select_actions!("ORDER BY plan.id, seq"))?;
         rows.into_iter().map(action_row).collect()
     }
 

@@ -163,7 +163,10 @@ impl Demo {
         output::line(format!("  cd {}", self.folder.display()))?;
         let tries = [
             ("leasehold drift".to_owned(), "what is left, and why a person must look at it"),
-            (format!("leasehold explain {who} --at {found_at}"), "what somebody who left could still reach before, and why"),
+            (
+                format!("leasehold explain {who} --at {found_at}"),
+                "what somebody who left could still reach before, and why",
+            ),
             ("leasehold who directory:group/staff".to_owned(), "everybody who holds it, by every path"),
             (format!("leasehold ledger prove --action {action}"), "a proof that anybody checks offline"),
             ("leasehold plan".to_owned(), "run again: nothing is done twice"),

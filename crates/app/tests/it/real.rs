@@ -1,5 +1,6 @@
 //! The loop on a real directory and a real database, checked with `ldapsearch` and `psql` and never with our own code.
 
+use std::io::Write as _;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
@@ -52,7 +53,8 @@ fn person(uid: &str, number: u32) -> String {
 }
 
 fn group(name: &str, members: &[&str]) -> String {
-    let members: String = members.iter().map(|member| format!("member: {member},dc=example,dc=com\n")).collect();
+    let members: String =
+        members.iter().map(|member| format!("member: {member},dc=example,dc=com\n")).collect();
     format!("dn: cn={name},ou=groups,dc=example,dc=com\nobjectClass: groupOfNames\ncn: {name}\n{members}\n")
 }
 
@@ -65,7 +67,10 @@ impl Company {
         directory.add(&group("payments-eng", &payments));
         // Whoever is in payments-eng is in engineering: lee's access there has a nested path only.
         directory.add(&group("engineering", &["cn=payments-eng,ou=groups"]));
-        directory.add(&group("wiki", &["uid=dana,ou=people", "uid=lee,ou=people", "uid=mia,ou=people", "uid=ravi,ou=people"]));
+        directory.add(&group(
+            "wiki",
+            &["uid=dana,ou=people", "uid=lee,ou=people", "uid=mia,ou=people", "uid=ravi,ou=people"],
+        ));
 
         let database = PostgresServer::start();
         database.sql(&format!(
@@ -104,7 +109,8 @@ impl Company {
     }
 
     fn members(&self, name: &str) -> Vec<String> {
-        let mut members = self.directory.values("ou=groups,dc=example,dc=com", &format!("(cn={name})"), "member");
+        let mut members =
+            self.directory.values("ou=groups,dc=example,dc=com", &format!("(cn={name})"), "member");
         members.sort();
         members
     }
@@ -118,7 +124,9 @@ fn rows<'json>(document: &'json Value, kind: &str) -> Vec<&'json Value> {
     document["items"].as_array().expect("items").iter().filter(|item| item["kind"] == kind).collect()
 }
 
-fn ended_within(child: &mut Child, limit: Duration) -> bool {
+/// Whether a live `psql` finds its connection cut when it next says something.
+fn is_cut(child: &mut Child, limit: Duration) -> bool {
+    let _ = child.stdin.as_mut().expect("psql's input").write_all(b"select 1;\n");
     let until = Instant::now() + limit;
     while Instant::now() < until {
         if child.try_wait().expect("look at psql").is_some() {
@@ -135,7 +143,8 @@ fn the_loop_ends_access_in_a_real_directory_and_a_real_database() {
     let mut lee_session = company.database.live_session("lee", "lee-secret");
     let mut dana_session = company.database.live_session("dana", "dana-secret");
     assert!(company.directory.can_bind("uid=lee,ou=people,dc=example,dc=com", "lee-secret"));
-    let run = |company: &mut Company, arguments: &[&str], code| company.installation.run(arguments).expect(code);
+    let run =
+        |company: &mut Company, arguments: &[&str], code| company.installation.run(arguments).expect(code);
 
     run(&mut company, &["connector", "test"], 0);
     let sync = run(&mut company, &["sync", "--json"], 0).json();
@@ -144,41 +153,81 @@ fn the_loop_ends_access_in_a_real_directory_and_a_real_database() {
     run(&mut company, &["policy", "apply"], 0);
 
     let drift = run(&mut company, &["drift", "--json"], 2).json();
-    let leaver: Vec<_> = rows(&drift, "leaver").iter().map(|row| (row["system"].clone(), row["entitlement"].clone())).collect();
-    for expected in [("directory", "group/payments-eng"), ("directory", "group/wiki"), ("database", "role/payments_rw")] {
+    let leaver: Vec<_> = rows(&drift, "leaver")
+        .iter()
+        .map(|row| (row["system"].clone(), row["entitlement"].clone()))
+        .collect();
+    for expected in
+        [("directory", "group/payments-eng"), ("directory", "group/wiki"), ("database", "role/payments_rw")]
+    {
         assert!(leaver.contains(&(expected.0.into(), expected.1.into())), "{expected:?} in {drift:#}");
     }
-    let unjustified: Vec<_> = rows(&drift, "unjustified").iter().filter(|row| row["identity"] == "mia@example.com").map(|row| row["entitlement"].clone()).collect();
+    let unjustified: Vec<_> = rows(&drift, "unjustified")
+        .iter()
+        .filter(|row| row["identity"] == "mia@example.com")
+        .map(|row| row["entitlement"].clone())
+        .collect();
     assert_eq!(unjustified.len(), 2, "the mover's two leftovers: {drift:#}");
 
-    let explained = run(&mut company, &["explain", "lee@example.com", "directory:group/engineering", "--json"], 2).json();
-    assert_eq!(explained["items"][0]["paths"][0].as_array().map(Vec::len), Some(3), "lee → payments-eng → engineering: {explained:#}");
+    let explained =
+        run(&mut company, &["explain", "lee@example.com", "directory:group/engineering", "--json"], 2).json();
+    assert_eq!(
+        explained["items"][0]["paths"][0].as_array().map(Vec::len),
+        Some(3),
+        "lee → payments-eng → engineering: {explained:#}"
+    );
 
     let plan = run(&mut company, &["plan", "--out", "plan.json", "--json"], 2).json();
-    let nested = plan["items"].as_array().expect("items").iter().find(|item| item["account"] == "lee" && item["entitlement"] == "group/payments-eng");
+    let nested = plan["items"]
+        .as_array()
+        .expect("items")
+        .iter()
+        .find(|item| item["account"] == "lee" && item["entitlement"] == "group/payments-eng");
     assert_eq!(nested.expect("lee's group")["also_loses"][0], "group/engineering");
     let before_grants = company.database.sql("select count(*) from pg_auth_members");
     let applied = run(&mut company, &["apply", "plan.json", "--json"], 0).json();
-    assert_eq!(applied["summary"]["verified"], applied["items"].as_array().map(Vec::len).unwrap_or_default(), "{applied:#}");
+    assert_eq!(
+        applied["summary"]["verified"],
+        applied["items"].as_array().map(Vec::len).unwrap_or_default(),
+        "{applied:#}"
+    );
     for item in applied["items"].as_array().expect("items") {
-        assert!(item["read_back_at"].as_str() >= item["sent_at"].as_str() && item["ledger_index"].is_u64(), "{item:#}");
+        assert!(
+            item["read_back_at"].as_str() >= item["sent_at"].as_str() && item["ledger_index"].is_u64(),
+            "{item:#}"
+        );
     }
 
     // With the targets' own clients from here on.
     assert_eq!(company.members("payments-eng"), ["uid=dana,ou=people,dc=example,dc=com"]);
     assert!(!company.members("wiki").contains(&"uid=lee,ou=people,dc=example,dc=com".to_owned()));
     assert!(company.members("wiki").contains(&"uid=mia,ou=people,dc=example,dc=com".to_owned()));
-    assert!(!company.directory.can_bind("uid=lee,ou=people,dc=example,dc=com", "lee-secret"), "lee's log-in is stopped");
+    assert!(
+        !company.directory.can_bind("uid=lee,ou=people,dc=example,dc=com", "lee-secret"),
+        "lee's log-in is stopped"
+    );
     assert!(company.directory.can_bind("uid=mia,ou=people,dc=example,dc=com", "mia-secret"), "mia's is not");
     assert!(!company.is_member("payments_rw", "lee") && !company.is_member("payments_rw", "mia"));
     assert!(company.is_member("payments_rw", "dana"), "dana keeps what her role gives");
-    assert!(ended_within(&mut lee_session, Duration::from_secs(10)), "lee's live session is dead");
-    assert!(dana_session.try_wait().expect("look at psql").is_none(), "dana's is not");
-    assert!(company.database.sql_as("lee", "lee-secret", "postgres", "select 1").is_err(), "lee cannot log in");
-    assert!(company.database.sql_as("mia", "mia-secret", "postgres", "select count(*) from payment").is_err());
-    assert_eq!(company.database.sql_as("dana", "dana-secret", "postgres", "select count(*) from payment").as_deref(), Ok("0"));
+    assert!(is_cut(&mut lee_session, Duration::from_secs(10)), "lee's live session is dead");
+    assert!(!is_cut(&mut dana_session, Duration::from_secs(1)), "dana's is not");
+    assert!(
+        company.database.sql_as("lee", "lee-secret", "postgres", "select 1").is_err(),
+        "lee cannot log in"
+    );
+    assert!(
+        company.database.sql_as("mia", "mia-secret", "postgres", "select count(*) from payment").is_err()
+    );
+    assert_eq!(
+        company.database.sql_as("dana", "dana-secret", "postgres", "select count(*) from payment").as_deref(),
+        Ok("0")
+    );
     let after_grants = company.database.sql("select count(*) from pg_auth_members");
-    assert_eq!(before_grants.parse::<i32>().expect("a count") - 2, after_grants.parse::<i32>().expect("a count"), "two memberships ended, no more");
+    assert_eq!(
+        before_grants.parse::<i32>().expect("a count") - 2,
+        after_grants.parse::<i32>().expect("a count"),
+        "two memberships ended, no more"
+    );
     dana_session.kill().expect("end psql");
 
     // A second run changes nothing.
@@ -216,7 +265,8 @@ fn a_removal_out_of_band_is_asked_about_and_a_partial_answer_ends_nothing() {
         "dn: cn=wiki,ou=groups,dc=example,dc=com\nchangetype: modify\ndelete: member\nmember: uid=dana,ou=people,dc=example,dc=com\n",
     );
     company.installation.run(&["sync", "directory"]).expect(0);
-    let drift = company.installation.run(&["drift", "--json", "--kind", "removed_out_of_band"]).expect(2).json();
+    let drift =
+        company.installation.run(&["drift", "--json", "--kind", "removed_out_of_band"]).expect(2).json();
     assert_eq!(drift["items"][0]["identity"], "dana@example.com", "{drift:#}");
     let plan = company.installation.run(&["plan", "--json"]).expect(2).json();
     let granted = plan["items"].as_array().expect("items").iter().any(|item| item["verb"] == "grant");
@@ -225,12 +275,17 @@ fn a_removal_out_of_band_is_asked_about_and_a_partial_answer_ends_nothing() {
 
     // The plan from before is refused, and says which system moved.
     let refused = company.installation.run(&["apply", "old.json"]).expect(1);
-    assert!(refused.stderr.contains("another state") && refused.stderr.contains("directory"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("another state") && refused.stderr.contains("directory"),
+        "{}",
+        refused.stderr
+    );
     assert!(company.is_member("payments_rw", "lee"), "nothing was changed");
 
     // A login that may see five entries only: the answer is partial, and what it does not show is not gone.
     company.configure(leasehold_testing::openldap::LIMITED);
-    let before = company.installation.run(&["who", "directory:group/payments-eng", "--json"]).expect(0).json();
+    let before =
+        company.installation.run(&["who", "directory:group/payments-eng", "--json"]).expect(0).json();
     let sync = company.installation.run(&["sync", "directory", "--json"]).expect(2).json();
     assert_eq!(sync["items"][0]["completeness"], "partial", "{sync:#}");
     assert_eq!(sync["items"][0]["changes"]["grants_ended"], 0, "{sync:#}");

@@ -40,7 +40,11 @@ enum Seen {
 #[derive(Debug, Clone)]
 enum Step {
     /// Facts, how many of them before the read-backs that happen meanwhile, and whether it is complete.
-    Read { facts: Vec<Told>, meanwhile: Vec<Seen>, complete: bool },
+    Read {
+        facts: Vec<Told>,
+        meanwhile: Vec<Seen>,
+        complete: bool,
+    },
     /// A read that dies.
     Dies(Vec<Told>),
     Back(Seen),
@@ -180,7 +184,9 @@ impl Model {
         let newer_grants: BTreeSet<_> = meanwhile
             .iter()
             .filter_map(|seen| match seen {
-                Seen::Absent(account, group, _) | Seen::Present(account, group) => Some(pair_of(*account, *group)),
+                Seen::Absent(account, group, _) | Seen::Present(account, group) => {
+                    Some(pair_of(*account, *group))
+                }
                 _ => None,
             })
             .filter(|(account, group)| self.known.contains(&**account) && self.known.contains(&**group))
@@ -214,7 +220,9 @@ impl Model {
         let world = &mut self.world;
         if complete {
             world.identities.retain(|who, _| told.identities.contains_key(who));
-            world.accounts.retain(|who, _| told.accounts.contains_key(who) || newer_accounts.contains(who.as_str()));
+            world
+                .accounts
+                .retain(|who, _| told.accounts.contains_key(who) || newer_accounts.contains(who.as_str()));
             world.groups.retain(|group| told.groups.contains(group));
         }
         world.identities.extend(told.identities);
@@ -224,7 +232,8 @@ impl Model {
             }
         }
         world.groups.extend(told.groups);
-        let present = |pair: &(String, String)| world.accounts.contains_key(&pair.0) && world.groups.contains(&pair.1);
+        let present =
+            |pair: &(String, String)| world.accounts.contains_key(&pair.0) && world.groups.contains(&pair.1);
         told.grants.retain(|pair, _| present(pair));
         told.contains.retain(|pair| world.groups.contains(&pair.0) && world.groups.contains(&pair.1));
         told.owners.retain(|who, _| world.accounts.contains_key(who));
@@ -284,10 +293,8 @@ fn by_name(snapshot: &Snapshot) -> World {
         .identities
         .iter()
         .map(|(_, identity)| (identity.key.to_string(), identity.state == LifecycleState::Left));
-    let accounts = snapshot
-        .accounts
-        .iter()
-        .map(|row| (row.account.key.to_string(), (row.account.enabled, row.since.0)));
+    let accounts =
+        snapshot.accounts.iter().map(|row| (row.account.key.to_string(), (row.account.enabled, row.since.0)));
     let grants = (0u32..).zip(&snapshot.grants).map(|(position, grant)| {
         let until = snapshot.validity.get(&position).and_then(|validity| validity.until);
         let until = until.map(|until| u8::from(until == at(1_001)));
@@ -299,7 +306,11 @@ fn by_name(snapshot: &Snapshot) -> World {
         accounts: accounts.collect(),
         groups: snapshot.entitlements.iter().map(|row| row.entitlement.name.name.clone()).collect(),
         grants: grants.collect(),
-        contains: snapshot.containments.iter().map(|(parent, child)| (group(*parent), group(*child))).collect(),
+        contains: snapshot
+            .containments
+            .iter()
+            .map(|(parent, child)| (group(*parent), group(*child)))
+            .collect(),
         owners: snapshot.account_owners.iter().map(|(of, owner)| (account(*of), owner.to_string())).collect(),
         vanished: snapshot
             .vanished
@@ -327,7 +338,9 @@ fn fact(told: Told) -> Fact {
             owner: None,
             attributes: BTreeMap::new(),
         }),
-        Told::Account(who, enabled) => Fact::Account(Account { enabled, ..Account::new(ACCOUNTS[who], ACCOUNTS[who]) }),
+        Told::Account(who, enabled) => {
+            Fact::Account(Account { enabled, ..Account::new(ACCOUNTS[who], ACCOUNTS[who]) })
+        }
         Told::Group(which) => entitlement(GROUPS[which]),
         Told::Grant(account, which, until) => Fact::Grant(DirectGrant {
             valid_until: until.map(|until| at(1_000 + i64::from(until))),
@@ -349,15 +362,21 @@ async fn see(store: &Store, seen: Seen, minute: i64) {
             (if ours { Verb::Revoke } else { Verb::Grant }, account, absent(ACCOUNTS[account], GROUPS[group]))
         }
         Seen::Present(account, group) => (Verb::Grant, account, present(ACCOUNTS[account], GROUPS[group])),
-        Seen::Enabled(account, true) => {
-            (Verb::DisableAccount, account, ObservedEffect::AccountEnabled { system: directory, account: ACCOUNTS[account].into() })
-        }
-        Seen::Enabled(account, false) => {
-            (Verb::DisableAccount, account, ObservedEffect::AccountDisabled { system: directory, account: ACCOUNTS[account].into() })
-        }
-        Seen::Gone(account) => {
-            (Verb::DisableAccount, account, ObservedEffect::AccountAbsent { system: directory, account: ACCOUNTS[account].into() })
-        }
+        Seen::Enabled(account, true) => (
+            Verb::DisableAccount,
+            account,
+            ObservedEffect::AccountEnabled { system: directory, account: ACCOUNTS[account].into() },
+        ),
+        Seen::Enabled(account, false) => (
+            Verb::DisableAccount,
+            account,
+            ObservedEffect::AccountDisabled { system: directory, account: ACCOUNTS[account].into() },
+        ),
+        Seen::Gone(account) => (
+            Verb::DisableAccount,
+            account,
+            ObservedEffect::AccountAbsent { system: directory, account: ACCOUNTS[account].into() },
+        ),
     };
     read_back(store, verb, ACCOUNTS[account], vec![effect], minute).await;
 }
@@ -403,7 +422,11 @@ async fn compare(store: &Store, steps: &[Step]) {
             }
         }
         past.push((minute, model.shown()));
-        assert_eq!(by_name(&store.snapshot(None).await.expect("reads")), model.shown(), "now, in minute {minute}");
+        assert_eq!(
+            by_name(&store.snapshot(None).await.expect("reads")),
+            model.shown(),
+            "now, in minute {minute}"
+        );
     }
     for (minute, world) in past {
         let then = by_name(&store.snapshot(Some(at(minute))).await.expect("reads"));

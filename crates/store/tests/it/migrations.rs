@@ -95,7 +95,11 @@ async fn every_release_is_brought_up_to_this_one() {
             let report = sync(&store, vec![account("ada")], complete(), 60).await;
             assert_eq!((report.changes.accounts_ended, report.changes.grants_ended), (2, 1));
         }
-        assert_eq!(RELEASES.last().expect("a release").0, newest_migration(), "the newest migration lacks its rows");
+        assert_eq!(
+            RELEASES.last().expect("a release").0,
+            newest_migration(),
+            "the newest migration lacks its rows"
+        );
     }
 }
 
@@ -112,10 +116,14 @@ async fn a_new_file_is_private_and_a_bad_address_is_named() {
     }
     let nowhere = format!("sqlite:{}", folder.path().join("no/such/folder/store.db").display());
     let error = Store::open(&nowhere, options()).await.expect_err("no folder");
-    assert!(matches!(error, StoreError::File { .. }) && error.to_string().contains("no/such/folder"), "{error}");
+    assert!(
+        matches!(error, StoreError::File { .. }) && error.to_string().contains("no/such/folder"),
+        "{error}"
+    );
     let error = Store::open("mysql://root:s3cret@db/x", options()).await.expect_err("no such database");
     assert!(matches!(error, StoreError::Address) && !error.to_string().contains("s3cret"), "{error}");
-    let error = Store::open("postgres://x:s3cret@127.0.0.1:1/x", options()).await.expect_err("nobody listens");
+    let error =
+        Store::open("postgres://x:s3cret@127.0.0.1:1/x", options()).await.expect_err("nobody listens");
     assert!(matches!(error, StoreError::Open(_)) && !format!("{error:?}").contains("s3cret"), "{error:?}");
 }
 
