@@ -17,6 +17,7 @@ use crate::ldap::feed::People;
 use crate::ldap::normalise::{
     ACCOUNT_ATTRIBUTES, GROUP_ATTRIBUTES, MORE_ATTRIBUTES, account, group, group_name,
 };
+use crate::ldap::policy::Policies;
 
 /// After this many pages without an entry, a directory that always has one more page is not believed any longer.
 const EMPTY_PAGES_MAX: u32 = 100;
@@ -227,11 +228,12 @@ impl Reading<'_> {
         if let Some(feed) = &client.settings.feed {
             attributes.extend(feed.columns.values().map(String::as_str));
         }
+        let policies = Policies::read(client, session).await?;
         let mut keys: HashSet<AccountKey> = HashSet::new();
         while let Some(entries) = self.next(session, "people", &mut pager, &attributes).await? {
             for entry in entries {
                 let dn = NormalDn::parse(&entry.dn);
-                let (account, dn) = match (account(self.dialect, &entry), dn) {
+                let (account, dn) = match (account(self.dialect, &policies, &entry), dn) {
                     (Ok(account), Some(dn)) => (account, dn),
                     (Err(why), _) => {
                         self.batch.problem(Problem::new(entry.dn.clone(), why));
