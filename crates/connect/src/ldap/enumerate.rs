@@ -10,12 +10,13 @@ use leasehold_model::id::{AccountKey, EntitlementName};
 use crate::connector::{Batch, Sink};
 use crate::error::ConnectError;
 use crate::ldap::client::{Client, Search, Session, code, describe};
-use crate::ldap::dialect::{Dialect, relative_id};
+use crate::ldap::dialect::Dialect;
 use crate::ldap::dn::NormalDn;
 use crate::ldap::entry::Entry;
 use crate::ldap::feed::People;
 use crate::ldap::normalise::{
-    ACCOUNT_ATTRIBUTES, GROUP_ATTRIBUTES, MORE_ATTRIBUTES, account, group, group_name,
+    ACCOUNT_ATTRIBUTES, GROUP_ATTRIBUTES, MORE_ATTRIBUTES, account, group, group_name, primary_attribute,
+    primary_number,
 };
 use crate::ldap::policy::Policies;
 
@@ -206,11 +207,7 @@ impl Reading<'_> {
                 name.clone_from(&entry.dn);
             }
             let entitlement = group(self.dialect, &entry, &name);
-            let number = match self.dialect {
-                Dialect::OpenLdap => entry.number("gidNumber"),
-                Dialect::ActiveDirectory => entry.bytes("objectSid").and_then(relative_id).map(i64::from),
-            };
-            if let Some(number) = number {
+            if let Some(number) = primary_number(self.dialect, &entry) {
                 self.primary.insert(number, entitlement.name.clone());
             }
             self.groups.insert(dn, entitlement.name.clone());
@@ -408,13 +405,5 @@ impl Reading<'_> {
 
     fn problem(&mut self, entry: &Entry, message: &str) {
         self.batch.problem(Problem::new(entry.dn.clone(), message));
-    }
-}
-
-/// Where an account's primary group is written.
-pub(super) fn primary_attribute(dialect: Dialect) -> &'static str {
-    match dialect {
-        Dialect::OpenLdap => "gidNumber",
-        Dialect::ActiveDirectory => "primaryGroupID",
     }
 }

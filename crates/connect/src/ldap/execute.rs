@@ -9,7 +9,7 @@ use crate::ldap::client::{Client, Session, code, describe, one};
 use crate::ldap::dialect::{Dialect, LOCKED_FOR_GOOD, uac};
 use crate::ldap::entry::Entry;
 use crate::ldap::find::{Found, find_account, find_group, membership, ourselves};
-use crate::ldap::normalise::state;
+use crate::ldap::normalise::{primary_attribute, state};
 use crate::ldap::policy::Policies;
 
 /// Makes one change.
@@ -137,7 +137,7 @@ async fn revoke(
 ) -> Result<Outcome, ConnectError> {
     let membership = membership(client, session, account, group).await?;
     if membership.primary {
-        let attribute = crate::ldap::enumerate::primary_attribute(session.dialect);
+        let attribute = primary_attribute(session.dialect);
         return Ok(refused(format!(
             "{} is the primary group of {}; give the account another one in {attribute} first",
             group.dn, account.dn

@@ -153,7 +153,7 @@ pub(super) fn state(dialect: Dialect, policies: &Policies, entry: &Entry) -> Acc
             // Where the lock alone is not heeded, disabling sets both.
             let kept_out = heeds.lock || expires_at.is_some_and(|at| at <= Timestamp::now());
             AccountState {
-                enabled: !(locked_for_good && kept_out) && !switched_off,
+                enabled: !(switched_off || locked_for_good && kept_out),
                 locked: locked.is_some() && !locked_for_good && heeds.lock,
                 expires_at,
             }
@@ -201,4 +201,22 @@ pub(super) fn group(dialect: Dialect, entry: &Entry, name: &str) -> Entitlement 
         entitlement.inherent = users;
     }
     entitlement
+}
+
+/// The number by which accounts name this group as their primary one. Groups that are built in have none.
+pub(super) fn primary_number(dialect: Dialect, group: &Entry) -> Option<i64> {
+    match dialect {
+        Dialect::OpenLdap => group.number("gidNumber"),
+        Dialect::ActiveDirectory => {
+            group.bytes("objectSid").filter(|sid| !is_builtin(sid)).and_then(relative_id).map(i64::from)
+        }
+    }
+}
+
+/// Where an account's primary group is written.
+pub(super) fn primary_attribute(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::OpenLdap => "gidNumber",
+        Dialect::ActiveDirectory => "primaryGroupID",
+    }
 }

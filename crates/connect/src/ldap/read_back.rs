@@ -13,7 +13,7 @@ use crate::ldap::dialect::{Dialect, IN_CHAIN, generalized_time};
 use crate::ldap::dn::NormalDn;
 use crate::ldap::entry::Entry;
 use crate::ldap::find::{Found, find_account, find_group, membership, ourselves};
-use crate::ldap::normalise::state;
+use crate::ldap::normalise::{primary_number, state};
 use crate::ldap::policy::Policies;
 
 const CONNECTIONS: &str = "cn=Connections,cn=Monitor";
@@ -155,11 +155,7 @@ async fn primary_group(
         attributes: &["objectSid"],
     };
     let (groups, _) = client.search_here(session, search).await?;
-    let is_it = |entry: &Entry| {
-        let sid = entry.bytes("objectSid").unwrap_or_default();
-        !crate::ldap::dialect::is_builtin(sid)
-            && crate::ldap::dialect::relative_id(sid).map(i64::from) == Some(number)
-    };
+    let is_it = |entry: &Entry| primary_number(Dialect::ActiveDirectory, entry) == Some(number);
     Ok(groups.into_iter().find(is_it).map(|entry| entry.dn))
 }
 
