@@ -22,8 +22,14 @@ pub struct PostgresServer {
     authority: Option<CertificateAuthority>,
 }
 
+/// Names a folder of `initdb` and `postgres`, to test with another version than the installed one.
+const PROGRAMS_VARIABLE: &str = "LEASEHOLD_TESTING_POSTGRES_PROGRAMS";
+
 /// The folder of the newest installed server's programs.
 fn programs() -> PathBuf {
+    if let Some(folder) = std::env::var_os(PROGRAMS_VARIABLE) {
+        return PathBuf::from(folder);
+    }
     let newest = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten()

@@ -205,30 +205,43 @@ impl Client {
     }
 
     /// Everything that a search finds, over all pages. For searches that find little, and whose empty answer is to
-    /// mean "absent": a base that is not there, or a reference to another directory, is an error.
+    /// mean "absent": where the base is not there, or nothing is found here and a part is elsewhere, it is an error.
     pub async fn search(
         &self,
         session: &mut Session,
         search: Search<'_>,
     ) -> Result<Vec<Entry>, ConnectError> {
-        let mut entries = Vec::new();
+        let (entries, references) = self.search_here(session, search).await?;
+        match references.first() {
+            Some(elsewhere) if entries.is_empty() => Err(ConnectError::Target {
+                system: self.settings.system.clone(),
+                operation: format!("searching below {}", search.base),
+                message: format!(
+                    "not found here, and a part of the tree is in another directory: {elsewhere}"
+                ),
+            }),
+            _ => Ok(entries),
+        }
+    }
+
+    /// Everything that a search finds in this directory, and where else it says to look.
+    pub async fn search_here(
+        &self,
+        session: &mut Session,
+        search: Search<'_>,
+    ) -> Result<(Vec<Entry>, Vec<String>), ConnectError> {
+        let (mut entries, mut references) = (Vec::new(), Vec::new());
         let mut cookie = None;
         loop {
             let page = self.page(session, search, cookie).await?;
             if page.result.rc != code::SUCCESS {
                 return Err(self.refused(&format!("searching below {}", search.base), &page.result));
             }
-            if let Some(elsewhere) = page.references.first() {
-                return Err(ConnectError::Target {
-                    system: self.settings.system.clone(),
-                    operation: format!("searching below {}", search.base),
-                    message: format!("a part of the tree is in another directory: {elsewhere}"),
-                });
-            }
             entries.extend(page.entries);
+            references.extend(page.references);
             cookie = page.cookie;
             if cookie.is_none() {
-                return Ok(entries);
+                return Ok((entries, references));
             }
         }
     }

@@ -10,13 +10,15 @@ use leasehold_model::id::{AccountKey, EntitlementName};
 use crate::connector::{Batch, Sink};
 use crate::error::ConnectError;
 use crate::ldap::client::{Client, Search, Session, code, describe};
-use crate::ldap::dialect::{Dialect, relative_id};
+use crate::ldap::dialect::Dialect;
 use crate::ldap::dn::NormalDn;
 use crate::ldap::entry::Entry;
 use crate::ldap::feed::People;
 use crate::ldap::normalise::{
-    ACCOUNT_ATTRIBUTES, GROUP_ATTRIBUTES, MORE_ATTRIBUTES, account, group, group_name,
+    ACCOUNT_ATTRIBUTES, GROUP_ATTRIBUTES, MORE_ATTRIBUTES, account, group, group_name, primary_attribute,
+    primary_number,
 };
+use crate::ldap::policy::Policies;
 
 /// After this many pages without an entry, a directory that always has one more page is not believed any longer.
 const EMPTY_PAGES_MAX: u32 = 100;
@@ -205,11 +207,7 @@ impl Reading<'_> {
                 name.clone_from(&entry.dn);
             }
             let entitlement = group(self.dialect, &entry, &name);
-            let number = match self.dialect {
-                Dialect::OpenLdap => entry.number("gidNumber"),
-                Dialect::ActiveDirectory => entry.bytes("objectSid").and_then(relative_id).map(i64::from),
-            };
-            if let Some(number) = number {
+            if let Some(number) = primary_number(self.dialect, &entry) {
                 self.primary.insert(number, entitlement.name.clone());
             }
             self.groups.insert(dn, entitlement.name.clone());
@@ -227,11 +225,12 @@ impl Reading<'_> {
         if let Some(feed) = &client.settings.feed {
             attributes.extend(feed.columns.values().map(String::as_str));
         }
+        let policies = Policies::read(client, session).await?;
         let mut keys: HashSet<AccountKey> = HashSet::new();
         while let Some(entries) = self.next(session, "people", &mut pager, &attributes).await? {
             for entry in entries {
                 let dn = NormalDn::parse(&entry.dn);
-                let (account, dn) = match (account(self.dialect, &entry), dn) {
+                let (account, dn) = match (account(self.dialect, &policies, &entry), dn) {
                     (Ok(account), Some(dn)) => (account, dn),
                     (Err(why), _) => {
                         self.batch.problem(Problem::new(entry.dn.clone(), why));
@@ -406,13 +405,5 @@ impl Reading<'_> {
 
     fn problem(&mut self, entry: &Entry, message: &str) {
         self.batch.problem(Problem::new(entry.dn.clone(), message));
-    }
-}
-
-/// Where an account's primary group is written.
-pub(super) fn primary_attribute(dialect: Dialect) -> &'static str {
-    match dialect {
-        Dialect::OpenLdap => "gidNumber",
-        Dialect::ActiveDirectory => "primaryGroupID",
     }
 }

@@ -9,7 +9,8 @@ use crate::ldap::client::{Client, Session, code, describe, one};
 use crate::ldap::dialect::{Dialect, LOCKED_FOR_GOOD, uac};
 use crate::ldap::entry::Entry;
 use crate::ldap::find::{Found, find_account, find_group, membership, ourselves};
-use crate::ldap::normalise::state;
+use crate::ldap::normalise::{primary_attribute, state};
+use crate::ldap::policy::Policies;
 
 /// Makes one change.
 pub(super) async fn execute(client: &Client, request: &ActionRequest) -> Result<Outcome, ConnectError> {
@@ -136,7 +137,7 @@ async fn revoke(
 ) -> Result<Outcome, ConnectError> {
     let membership = membership(client, session, account, group).await?;
     if membership.primary {
-        let attribute = crate::ldap::enumerate::primary_attribute(session.dialect);
+        let attribute = primary_attribute(session.dialect);
         return Ok(refused(format!(
             "{} is the primary group of {}; give the account another one in {attribute} first",
             group.dn, account.dn
@@ -178,7 +179,8 @@ async fn revoke(
 }
 
 async fn disable(client: &Client, session: &mut Session, account: &Entry) -> Result<Outcome, ConnectError> {
-    if !state(session.dialect, account).enabled {
+    let policies = Policies::read(client, session).await?;
+    if !state(session.dialect, &policies, account).enabled {
         return Ok(Outcome::AlreadySo);
     }
     let (changes, detail) = match session.dialect {
@@ -199,8 +201,24 @@ async fn disable(client: &Client, session: &mut Session, account: &Entry) -> Res
             ));
         }
         Dialect::OpenLdap => {
-            let attribute = "pwdAccountLockedTime".to_owned();
-            (vec![Mod::Replace(attribute, one(LOCKED_FOR_GOOD))], "the account was locked for good")
+            let heeds = policies.heeds(account);
+            let lock = Mod::Replace("pwdAccountLockedTime".to_owned(), one(LOCKED_FOR_GOOD));
+            if heeds.lock {
+                (vec![lock], "the account was locked for good")
+            } else if heeds.end {
+                let now = jiff::Timestamp::now().strftime("%Y%m%d%H%M%SZ").to_string();
+                let end = Mod::Replace("pwdEndTime".to_owned(), one(&now));
+                (
+                    vec![lock, end],
+                    "the account was locked, and ended, since its password policy heeds no lock",
+                )
+            } else {
+                return Ok(refused(format!(
+                    "no password policy that can be read applies to {}, and without one slapd lets a locked account \
+                     in: add a default policy, or name it by `password_policy`",
+                    account.dn
+                )));
+            }
         }
     };
     let result = client.modify(session, &account.dn, changes).await?;

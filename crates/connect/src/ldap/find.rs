@@ -5,11 +5,9 @@ use leasehold_model::request::{AccountTarget, EntitlementTarget};
 
 use crate::error::ConnectError;
 use crate::ldap::client::{Client, Search, Session};
-use crate::ldap::dialect::Dialect;
 use crate::ldap::dn::NormalDn;
 use crate::ldap::entry::Entry;
-use crate::ldap::enumerate::primary_attribute;
-use crate::ldap::normalise::{ACCOUNT_ATTRIBUTES, group_name, key, login};
+use crate::ldap::normalise::{ACCOUNT_ATTRIBUTES, group_name, key, login, primary_attribute, primary_number};
 
 /// What looking for a group gave.
 pub(super) enum Found {
@@ -118,12 +116,7 @@ pub(super) async fn membership(
     if !member_uids.is_empty() {
         values.push(("memberUid", member_uids));
     }
-    let number = match dialect {
-        Dialect::OpenLdap => group.number("gidNumber"),
-        Dialect::ActiveDirectory => {
-            group.bytes("objectSid").and_then(crate::ldap::dialect::relative_id).map(i64::from)
-        }
-    };
+    let number = primary_number(dialect, group);
     let primary = number.is_some() && account.number(primary_attribute(dialect)) == number;
     Ok(Membership { values, primary })
 }

@@ -18,6 +18,7 @@ mod execute;
 mod feed;
 mod find;
 mod normalise;
+mod policy;
 mod read_back;
 mod settings;
 
@@ -52,7 +53,7 @@ const CAPABILITIES: Capabilities = Capabilities {
         "not the last member of a groupOfNames without `placeholder_member`, and not a primary group",
     ),
     disable_account: Capability::with(
-        "OpenLDAP needs the password policy overlay, with pwdLockout in the account's policy",
+        "OpenLDAP: by the password policy overlay, where a policy applies to the account; refused where none does",
     ),
     list_sessions: Capability::with("OpenLDAP with a readable cn=Monitor; not Active Directory"),
     end_sessions: Capability::without(

@@ -11,6 +11,7 @@ use crate::ldap::dialect::{
 };
 use crate::ldap::dn::first_value;
 use crate::ldap::entry::Entry;
+use crate::ldap::policy::Policies;
 
 /// Attributes that go on as they are, for correlation and for people.
 const CARRIED: [&str; 13] = [
@@ -30,8 +31,9 @@ const CARRIED: [&str; 13] = [
 ];
 
 /// What an account is made of.
-pub(super) const ACCOUNT_ATTRIBUTES: [&str; 26] = [
+pub(super) const ACCOUNT_ATTRIBUTES: [&str; 27] = [
     "objectClass",
+    "pwdPolicySubentry",
     "entryUUID",
     "objectGUID",
     "displayName",
@@ -85,7 +87,7 @@ pub(super) fn login(dialect: Dialect, entry: &Entry) -> Option<String> {
 }
 
 /// An account; the error says what is missing.
-pub(super) fn account(dialect: Dialect, entry: &Entry) -> Result<Account, String> {
+pub(super) fn account(dialect: Dialect, policies: &Policies, entry: &Entry) -> Result<Account, String> {
     let key = key(dialect, entry).ok_or_else(|| {
         format!(
             "has no readable {}, by which it would be known; let the connector read it",
@@ -102,7 +104,7 @@ pub(super) fn account(dialect: Dialect, entry: &Entry) -> Result<Account, String
     if is_service(entry) {
         account.kind = Some(IdentityKind::Service);
     }
-    let state = state(dialect, entry);
+    let state = state(dialect, policies, entry);
     account.enabled = state.enabled;
     account.locked = state.locked;
     account.expires_at = state.expires_at;
@@ -137,17 +139,23 @@ pub(super) struct AccountState {
 }
 
 /// Reads the switches.
-pub(super) fn state(dialect: Dialect, entry: &Entry) -> AccountState {
+pub(super) fn state(dialect: Dialect, policies: &Policies, entry: &Entry) -> AccountState {
     match dialect {
         Dialect::OpenLdap => {
+            let heeds = policies.heeds(entry);
             let locked = entry.text("pwdAccountLockedTime");
             let locked_for_good = locked.as_deref() == Some(LOCKED_FOR_GOOD);
             let switched_off =
                 entry.text("nsAccountLock").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+            // An end that no policy heeds is no end.
+            let expires_at =
+                entry.text("pwdEndTime").filter(|_| heeds.end).and_then(|text| generalized_time(&text));
+            // Where the lock alone is not heeded, disabling sets both.
+            let kept_out = heeds.lock || expires_at.is_some_and(|at| at <= Timestamp::now());
             AccountState {
-                enabled: !locked_for_good && !switched_off,
-                locked: locked.is_some() && !locked_for_good,
-                expires_at: entry.text("pwdEndTime").and_then(|text| generalized_time(&text)),
+                enabled: !(switched_off || locked_for_good && kept_out),
+                locked: locked.is_some() && !locked_for_good && heeds.lock,
+                expires_at,
             }
         }
         Dialect::ActiveDirectory => {
@@ -193,4 +201,22 @@ pub(super) fn group(dialect: Dialect, entry: &Entry, name: &str) -> Entitlement 
         entitlement.inherent = users;
     }
     entitlement
+}
+
+/// The number by which accounts name this group as their primary one. Groups that are built in have none.
+pub(super) fn primary_number(dialect: Dialect, group: &Entry) -> Option<i64> {
+    match dialect {
+        Dialect::OpenLdap => group.number("gidNumber"),
+        Dialect::ActiveDirectory => {
+            group.bytes("objectSid").filter(|sid| !is_builtin(sid)).and_then(relative_id).map(i64::from)
+        }
+    }
+}
+
+/// Where an account's primary group is written.
+pub(super) fn primary_attribute(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::OpenLdap => "gidNumber",
+        Dialect::ActiveDirectory => "primaryGroupID",
+    }
 }

@@ -13,7 +13,8 @@ use crate::ldap::dialect::{Dialect, IN_CHAIN, generalized_time};
 use crate::ldap::dn::NormalDn;
 use crate::ldap::entry::Entry;
 use crate::ldap::find::{Found, find_account, find_group, membership, ourselves};
-use crate::ldap::normalise::state;
+use crate::ldap::normalise::{primary_number, state};
+use crate::ldap::policy::Policies;
 
 const CONNECTIONS: &str = "cn=Connections,cn=Monitor";
 
@@ -23,7 +24,8 @@ pub(super) async fn test(client: &Client) -> Result<TestReport, ConnectError> {
     let dialect = session.dialect;
     let mut missing_rights = Vec::new();
     let base = client.settings.base_dn.clone();
-    if client.entry(&mut session, &base, "(objectClass=*)", &["1.1"]).await?.is_none() {
+    let base_is_there = client.entry(&mut session, &base, "(objectClass=*)", &["1.1"]).await?.is_some();
+    if !base_is_there {
         missing_rights.push(format!("reading {base}: there is no such entry that this log-in may see"));
     } else {
         let groups = client.settings.groups_filter.as_deref().unwrap_or(dialect.groups_filter()).to_owned();
@@ -55,6 +57,11 @@ pub(super) async fn test(client: &Client) -> Result<TestReport, ConnectError> {
     if dialect == Dialect::OpenLdap {
         if !session.has_password_policy {
             missing_rights.push("the password policy overlay, to disable accounts".to_owned());
+        } else if base_is_there && Policies::read(client, &mut session).await?.is_empty() {
+            missing_rights.push(format!(
+                "a password policy (an entry of pwdPolicy below {base}, or named by `password_policy`), to disable \
+                 accounts: without one slapd lets a locked account in"
+            ));
         }
         if connections(client, &mut session).await?.is_none() {
             missing_rights.push("reading cn=Monitor, to list live connections".to_owned());
@@ -101,7 +108,8 @@ async fn read_account(
     Ok(match find_account(client, session, account).await? {
         None => ReadBack::Account { exists: false, enabled: false },
         Some(entry) => {
-            let state = state(session.dialect, &entry);
+            let policies = Policies::read(client, session).await?;
+            let state = state(session.dialect, &policies, &entry);
             let expired = state.expires_at.is_some_and(|at| at <= jiff::Timestamp::now());
             ReadBack::Account { exists: true, enabled: state.enabled && !expired }
         }
@@ -146,12 +154,8 @@ async fn primary_group(
         filter: "(objectClass=group)",
         attributes: &["objectSid"],
     };
-    let groups = client.search(session, search).await?;
-    let is_it = |entry: &Entry| {
-        let sid = entry.bytes("objectSid").unwrap_or_default();
-        !crate::ldap::dialect::is_builtin(sid)
-            && crate::ldap::dialect::relative_id(sid).map(i64::from) == Some(number)
-    };
+    let (groups, _) = client.search_here(session, search).await?;
+    let is_it = |entry: &Entry| primary_number(Dialect::ActiveDirectory, entry) == Some(number);
     Ok(groups.into_iter().find(is_it).map(|entry| entry.dn))
 }
 
@@ -178,7 +182,7 @@ async fn walk(
         let member = ldap_escape(member).into_owned();
         let filter = format!("(&{groups}(|(member={member})(uniqueMember={member}){more}))");
         let search = Search { base: &base, scope: Scope::Subtree, filter: &filter, attributes: &["cn"] };
-        for entry in client.search(session, search).await? {
+        for entry in client.search_here(session, search).await?.0 {
             let Some(dn) = NormalDn::parse(&entry.dn) else { continue };
             if dn == wanted {
                 return Ok(true);

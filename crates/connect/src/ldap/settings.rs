@@ -36,6 +36,8 @@ pub(super) struct LdapSettings {
     pub groups_filter: Option<String>,
     /// A member that stands for "nobody" where a group may not be empty.
     pub placeholder: Option<(String, NormalDn)>,
+    /// The DN of slapd's default password policy, where the directory holds several.
+    pub password_policy: Option<String>,
     pub timeout: Duration,
     /// This directory says who there is.
     pub feed: Option<Feed>,
@@ -149,6 +151,7 @@ pub(super) fn read(settings: &mut Settings) -> Result<LdapSettings, ConnectError
         people_filter: read_filter(settings, "people_filter")?,
         groups_filter: read_filter(settings, "groups_filter")?,
         placeholder,
+        password_policy: settings.optional_string("password_policy")?,
         timeout: Duration::from_millis(settings.integer_or("timeout_ms", 30_000, 100, 3_600_000)?),
         feed: read_feed(settings)?,
     })

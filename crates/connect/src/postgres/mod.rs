@@ -16,6 +16,7 @@ mod client;
 mod enumerate;
 mod execute;
 mod name;
+mod objects;
 mod read_back;
 mod settings;
 mod sql;

@@ -268,18 +268,18 @@ end $do$";
 
 /// Takes a member out of a role. Since version 16 every grantor's grant stands for itself.
 pub(super) const REVOKE_ROLE: &str = "do $do$ declare
-  subject text := current_setting('leasehold.subject');
-  member text := current_setting('leasehold.member');
-  grantor text;
+  role_name text := current_setting('leasehold.subject');
+  member_name text := current_setting('leasehold.member');
+  grantor_name text;
 begin
   if current_setting('server_version_num')::int < 160000 then
-    execute format('REVOKE %I FROM %I', subject, member);
+    execute format('REVOKE %I FROM %I', role_name, member_name);
     return;
   end if;
-  for grantor in select g.rolname::text from pg_auth_members a join pg_roles g on g.oid = a.grantor
+  for grantor_name in select g.rolname::text from pg_auth_members a join pg_roles g on g.oid = a.grantor
       join pg_roles r on r.oid = a.roleid join pg_roles m on m.oid = a.member
-     where r.rolname = subject and m.rolname = member loop
-    execute format('REVOKE %I FROM %I GRANTED BY %I', subject, member, grantor);
+     where r.rolname = role_name and m.rolname = member_name loop
+    execute format('REVOKE %I FROM %I GRANTED BY %I', role_name, member_name, grantor_name);
   end loop;
 end $do$";
 

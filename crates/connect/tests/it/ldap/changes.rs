@@ -152,6 +152,37 @@ async fn without_a_password_policy_an_account_cannot_be_disabled() {
 }
 
 #[tokio::test]
+async fn a_lock_that_the_policy_does_not_heed_is_not_taken_for_one() {
+    let server = OpenLdapServer::start();
+    server.add(&person("alice", ""));
+    server.add(&person("bob", "pwdAccountLockedTime: 000001010000Z\n"));
+    let policy = "dn: cn=default,ou=policies,dc=example,dc=com\nchangetype: modify\nreplace: pwdLockout\npwdLockout: FALSE\n\n";
+    server.modify(policy);
+    let connector = connector(&server);
+    let facts = enumerate_all(&*connector).await;
+    assert!(server.can_bind(&dn("bob"), "bobpw"), "slapd does not heed the lock");
+    assert!(facts.accounts["bob"].enabled, "so bob is not disabled");
+    for login in ["alice", "bob"] {
+        let account = target(&facts, login);
+        assert_eq!(read_account(&*connector, &account).await, (true, true), "{login}");
+        acknowledged(&*connector, Verb::DisableAccount, &account, None).await;
+        assert!(!server.can_bind(&dn(login), &format!("{login}pw")), "{login}");
+        assert_eq!(read_account(&*connector, &account).await, (true, false), "{login}");
+        assert_eq!(execute(&*connector, Verb::DisableAccount, &account, None).await, Outcome::AlreadySo);
+    }
+
+    server.add(&person("carol", ""));
+    server.modify("dn: cn=default,ou=policies,dc=example,dc=com\nchangetype: delete\n\n");
+    assert!(server.can_bind(&dn("alice"), "alicepw"), "without a policy even the end is not heeded");
+    let facts = enumerate_all(&*connector).await;
+    assert!(facts.accounts["alice"].enabled && facts.accounts["alice"].expires_at.is_none());
+    let why = refused(&*connector, Verb::DisableAccount, &target(&facts, "carol"), None).await;
+    assert!(why.contains("no password policy"), "{why}");
+    let missing = connector.test().await.unwrap().missing_rights;
+    assert!(missing.iter().any(|right| right.contains("pwdPolicy")), "{missing:?}");
+}
+
+#[tokio::test]
 async fn live_connections_are_listed_and_outlive_everything() {
     let server = OpenLdapServer::start();
     server.add(&person("alice", ""));

@@ -171,6 +171,21 @@ async fn a_grant_by_somebody_else_is_revoked_too() {
 }
 
 #[tokio::test]
+async fn a_membership_of_several_grantors_is_one_grant_and_goes_as_one() {
+    let server = PostgresServer::start();
+    server.sql(COMPANY);
+    // Since version 16 this makes two memberships; before, the second changes nothing.
+    server.sql("create role zed login; grant team to zed");
+    server.sql_as("alice", "alicepw", "postgres", "grant team to zed").unwrap();
+    let connector = connector(&server);
+    let (zed, team) = (account("zed"), entitlement("role/team"));
+    assert_eq!(enumerate_all(&*connector).await.held_by("zed"), ["role/PUBLIC", "role/team"]);
+    acknowledged(&*connector, Verb::Revoke, &zed, Some(&team)).await;
+    assert_eq!(server.sql("select pg_has_role('zed', 'team', 'member')"), "f");
+    assert_eq!(read_grant(&*connector, &zed, &team).await, (false, false));
+}
+
+#[tokio::test]
 async fn what_is_held_on_another_path_is_still_effective() {
     let server = PostgresServer::start();
     server.sql(COMPANY);
