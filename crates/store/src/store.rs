@@ -4,7 +4,8 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::Connection as _;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 use crate::db::Db;
@@ -117,6 +118,8 @@ fn create_private(path: &Path) -> Result<()> {
 async fn open_postgres(url: &str, options: &StoreOptions) -> Result<Db> {
     let connect = PgConnectOptions::from_str(url).map_err(StoreError::Open)?.application_name("leasehold");
     let connect = if options.durable { connect } else { connect.options([("synchronous_commit", "off")]) };
+    // A pool tries again and again and then says only that time ran out; one connection says what is wrong.
+    PgConnection::connect_with(&connect).await.map_err(StoreError::Open)?.close().await.map_err(StoreError::Open)?;
     let pool = PgPoolOptions::new()
         .max_connections(options.connections_max)
         .acquire_timeout(Duration::from_millis(options.busy_timeout_ms.min(30_000)))

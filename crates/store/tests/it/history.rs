@@ -452,10 +452,10 @@ fn run(cases: u32, store: impl AsyncFn() -> Store) {
 
 #[test]
 fn the_store_agrees_with_a_naive_model_at_every_instant_sqlite() {
-    run(120, async || Store::open("sqlite::memory:", options()).await.expect("opens"));
+    run(60, async || Store::open("sqlite::memory:", options()).await.expect("opens"));
 }
 
 #[test]
 fn the_store_agrees_with_a_naive_model_at_every_instant_postgres() {
-    run(25, async || Store::open(&postgres_url(), options()).await.expect("opens"));
+    run(8, async || Store::open(&postgres_url(), options()).await.expect("opens"));
 }
