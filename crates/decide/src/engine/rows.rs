@@ -12,15 +12,21 @@ struct Patch {
     room: u32,
 }
 
+/// Where a row lies in the base.
+#[derive(Clone, Copy, Debug, Default)]
+struct Span {
+    start: u32,
+    end: u32,
+}
+
 /// Rows of `T` by dense index. A row is edited in place while its room lasts and is moved into an arena when it does not,
 /// where `patches` finds it; reading a row that was not moved costs one bit test more than plain sparse rows. The bits are
 /// a second, small answer to what `patch_of` knows, because a full pass asks them of every row.
 #[derive(Clone, Debug)]
 pub(crate) struct Rows<T> {
-    /// Start of each row's room, and the end of the last.
-    offsets: Vec<u32>,
-    /// End of each row's values.
-    ends: Vec<u32>,
+    /// Start and end of each row's values, side by side because a random question would otherwise miss the cache twice.
+    /// The row's room ends where the next row starts; one entry more stands for the end of the last.
+    spans: Vec<Span>,
     values: Vec<T>,
     /// Rows that changed since the last compaction, in place or by a patch.
     changed: BitSet,
@@ -55,7 +61,7 @@ impl<T: Copy + Ord + Default> Rows<T> {
         }
         let mut rows = Rows::with_room(counts, what, |_| 0)?;
         for (row, value) in pairs() {
-            let end = &mut rows.ends[row as usize];
+            let end = &mut rows.spans[row as usize].end;
             rows.values[*end as usize] = value;
             *end += 1;
         }
@@ -79,7 +85,7 @@ impl<T: Copy + Ord + Default> Rows<T> {
         }
         let mut rows = Rows::with_room(counts, what, spare)?;
         for pair in &pairs {
-            let end = &mut rows.ends[(pair >> 32) as usize];
+            let end = &mut rows.spans[(pair >> 32) as usize].end;
             rows.values[*end as usize] = T::from(*pair as u32);
             *end += 1;
         }
@@ -94,22 +100,19 @@ impl<T: Copy + Ord + Default> Rows<T> {
         what: &'static str,
         spare: impl Fn(u32) -> u32,
     ) -> Result<Self, EngineError> {
-        let mut offsets = counts;
+        let mut spans = Vec::with_capacity(counts.len() + 1);
         let mut sum = 0u64;
-        for slot in &mut offsets {
-            let room = u64::from(*slot) + u64::from(spare(*slot));
-            *slot = sum as u32;
-            sum += room;
+        for count in counts {
+            spans.push(Span { start: sum as u32, end: sum as u32 });
+            sum += u64::from(count) + u64::from(spare(count));
         }
         let limit = u64::from(u32::MAX) - 1;
         if sum > limit {
             return Err(EngineError::TooMany { what, count: sum, limit });
         }
-        let ends = offsets.clone();
-        offsets.push(sum as u32);
+        spans.push(Span { start: sum as u32, end: sum as u32 });
         Ok(Rows {
-            offsets,
-            ends,
+            spans,
             values: vec![T::default(); sum as usize],
             changed: BitSet::default(),
             patched: BitSet::default(),
@@ -122,7 +125,7 @@ impl<T: Copy + Ord + Default> Rows<T> {
 
     fn sort_and_dedup(&mut self) {
         for row in 0..self.len() {
-            let values = &mut self.values[self.offsets[row] as usize..self.ends[row] as usize];
+            let values = &mut self.values[self.spans[row].start as usize..self.spans[row].end as usize];
             values.sort_unstable();
             let mut len = usize::from(!values.is_empty());
             for read in 1..values.len() {
@@ -131,13 +134,13 @@ impl<T: Copy + Ord + Default> Rows<T> {
                     len += 1;
                 }
             }
-            self.ends[row] = self.offsets[row] + len as u32;
+            self.spans[row].end = self.spans[row].start + len as u32;
         }
     }
 
     /// Number of rows.
     pub(crate) fn len(&self) -> usize {
-        self.ends.len()
+        self.spans.len() - 1
     }
 
     /// Number of values over all rows.
@@ -162,8 +165,8 @@ impl<T: Copy + Ord + Default> Rows<T> {
     /// The values of a row that was not moved.
     #[inline]
     fn base(&self, row: u32) -> &[T] {
-        let row = row as usize;
-        &self.values[self.offsets[row] as usize..self.ends[row] as usize]
+        let span = self.spans[row as usize];
+        &self.values[span.start as usize..span.end as usize]
     }
 
     /// Whether the row changed since the last compaction.
@@ -233,8 +236,9 @@ impl<T: Copy + Ord + Default> Rows<T> {
         self.changed.set(row as usize);
         let at = row as usize;
         if !self.patched.get(at) {
-            let (start, len) = (self.offsets[at] as usize, (self.ends[at] - self.offsets[at]) as usize);
-            if start + len + extra <= self.offsets[at + 1] as usize {
+            let (start, len) =
+                (self.spans[at].start as usize, (self.spans[at].end - self.spans[at].start) as usize);
+            if start + len + extra <= self.spans[at + 1].start as usize {
                 return (&mut self.values, start, len);
             }
         }
@@ -249,7 +253,7 @@ impl<T: Copy + Ord + Default> Rows<T> {
             let patch = self.patch(row);
             self.set_patch(Patch { len: len as u32, ..patch });
         } else {
-            self.ends[at] = self.offsets[at] + len as u32;
+            self.spans[at].end = self.spans[at].start + len as u32;
         }
     }
 
@@ -273,9 +277,9 @@ impl<T: Copy + Ord + Default> Rows<T> {
             self.arena.extend_from_within(patch.start as usize..(patch.start + patch.len) as usize);
             patch.len
         } else {
-            let base = self.offsets[row as usize] as usize..self.ends[row as usize] as usize;
-            self.arena.extend_from_slice(&self.values[base]);
-            self.ends[row as usize] - self.offsets[row as usize]
+            let span = self.spans[row as usize];
+            self.arena.extend_from_slice(&self.values[span.start as usize..span.end as usize]);
+            span.end - span.start
         };
         let room = len + extra + 2 + spare(len);
         self.arena.resize(start + room as usize, T::default());
@@ -336,17 +340,17 @@ impl<T: Copy + Ord + Default> Rows<T> {
             .map(|row| self.row(row).len() + spare(self.row(row).len() as u32) as usize)
             .sum();
         let mut values = Vec::with_capacity(rooms);
-        let mut offsets = Vec::with_capacity(self.offsets.len());
-        let mut ends = Vec::with_capacity(self.ends.len());
+        let mut spans = Vec::with_capacity(self.spans.len());
         for row in 0..self.len() as u32 {
-            offsets.push(values.len() as u32);
+            let start = values.len() as u32;
             values.extend_from_slice(self.row(row));
-            ends.push(values.len() as u32);
-            let spare = spare(self.row(row).len() as u32) as usize;
-            values.resize(values.len() + spare, T::default());
+            let end = values.len() as u32;
+            spans.push(Span { start, end });
+            values.resize(values.len() + spare(end - start) as usize, T::default());
         }
-        offsets.push(values.len() as u32);
-        (self.offsets, self.ends, self.values) = (offsets, ends, values);
+        let end = values.len() as u32;
+        spans.push(Span { start: end, end });
+        (self.spans, self.values) = (spans, values);
         self.patched.forget();
         self.patch_of = Vec::new();
         self.patches = Vec::new();
@@ -356,7 +360,7 @@ impl<T: Copy + Ord + Default> Rows<T> {
 
     /// Heap bytes.
     pub(crate) fn memory_bytes(&self) -> usize {
-        (self.offsets.capacity() + self.ends.capacity()) * 4
+        self.spans.capacity() * size_of::<Span>()
             + self.changed.memory_bytes()
             + (self.values.capacity() + self.arena.capacity()) * size_of::<T>()
             + self.patched.memory_bytes()
