@@ -64,7 +64,7 @@ pub fn run(size: &Size, versus: &[Versus]) -> anyhow::Result<Report> {
     if versus.contains(&Versus::Duckdb) {
         eprintln!("running DuckDB");
         match duckdb::drift(&data) {
-            Err(error) => report.push(Row::not_measured("drift + SoD", "duckdb", error)),
+            Err(error) => report.push(Row::not_measured("drift + SoD", "duckdb", format!("{error:#}"))),
             Ok(peer) => {
                 anyhow::ensure!(
                     peer.drift == answer,

@@ -30,6 +30,7 @@ def sums(connection, source):
 def main():
     job, folder, now = sys.argv[1], sys.argv[2], int(sys.argv[3])
     connection = duckdb.connect()
+    connection.execute("SET enable_progress_bar = false")
     connection.execute("SET threads = 2")
     connection.execute("SET preserve_insertion_order = false")
 

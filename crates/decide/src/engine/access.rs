@@ -101,15 +101,20 @@ pub fn check(
     now: Seconds,
 ) -> Held {
     let mut held = Held::default();
-    let system = graph.entitlement_system[entitlement.index()];
+    let accounts = graph.account_range(identity.0);
+    // With many accounts most are in other systems; with few, looking into their rows costs less than asking which.
+    let system = (accounts.len() > 2).then(|| graph.entitlement_system[entitlement.index()]);
+    let in_system =
+        |account: u32| system.is_none_or(|system| graph.account_system[account as usize] == system);
     let may_be_implied = graph.containment.has_parents(entitlement.0);
     let mut baselined = false;
-    for account in graph.account_range(identity.0) {
-        if graph.account_system[account as usize] == system
-            && graph.holds_directly(account, entitlement.0, now)
-        {
+    for account in accounts {
+        if in_system(account) && graph.holds_directly(account, entitlement.0, now) {
             held.direct = true;
-            for baseline in justification.baselines_of(system) {
+            if justification.baselines.is_empty() {
+                continue;
+            }
+            for baseline in justification.baselines_of(graph.account_system[account as usize]) {
                 if now < baseline.end && baseline.covers(account, entitlement.0) {
                     baselined = true;
                     let account = AccountIndex(account);

@@ -106,7 +106,7 @@ impl Holders {
             }
             // A grant that was removed and added again is in the base and in the log: it is named once.
             added.next_if_eq(&account);
-            if !grants.is_patched(account) || grants.row(account).binary_search(&entitlement).is_ok() {
+            if !grants.is_changed(account) || grants.row(account).binary_search(&entitlement).is_ok() {
                 visit(account);
             }
         }

@@ -5,135 +5,28 @@
 //! looked up. Identities touched by anything else are compared before and after, and the difference is applied.
 
 use super::bits::{BitSet, sort_by_upper_half};
+pub use super::change::{Applied, Change, Delta};
 use super::drift::{DriftKind, DriftRow, Scratch, Sink, classify_extra, full};
-use super::graph::{Graph, NO_IDENTITY, Validity};
+use super::graph::{Graph, NO_IDENTITY};
 use super::justification::{Assignment, Explicit, Justification};
 use super::sod::SodIndex;
 use super::timeline::Timeline;
 use super::zset::{Effect, Owner, ZSet, key};
-use super::{
-    AccountIndex, EngineError, EntitlementIndex, IdentityIndex, NEVER, RoleIndex, Seconds, known, pair,
-};
-
-/// One change of a fact or a claim. A change that is already so does nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// A direct grant was observed, or its validity changed. It is new: no baseline covers it.
-    GrantAdded {
-        /// The account.
-        account: AccountIndex,
-        /// The entitlement.
-        entitlement: EntitlementIndex,
-        /// When it counts as held.
-        validity: Validity,
-    },
-    /// A direct grant is proved gone.
-    GrantRemoved {
-        /// The account.
-        account: AccountIndex,
-        /// The entitlement.
-        entitlement: EntitlementIndex,
-    },
-    /// An explicit reason began.
-    ExplicitAdded {
-        /// Whose.
-        identity: IdentityIndex,
-        /// For what.
-        entitlement: EntitlementIndex,
-        /// Until when.
-        end: Seconds,
-        /// The caller's number for the claim.
-        source: u32,
-    },
-    /// Every explicit reason with this source for this entitlement is withdrawn, as if it had never been.
-    ExplicitRemoved {
-        /// Whose.
-        identity: IdentityIndex,
-        /// For what.
-        entitlement: EntitlementIndex,
-        /// The caller's number for the claim.
-        source: u32,
-    },
-    /// A role was given.
-    AssignmentAdded {
-        /// To whom.
-        identity: IdentityIndex,
-        /// Which.
-        role: RoleIndex,
-        /// Until when.
-        end: Seconds,
-    },
-    /// A role membership with exactly this end is withdrawn, as if it had never been.
-    AssignmentRemoved {
-        /// From whom.
-        identity: IdentityIndex,
-        /// Which.
-        role: RoleIndex,
-        /// The end that it was given with.
-        end: Seconds,
-    },
-    /// A role names other entitlements from now on.
-    RoleEdited {
-        /// Which.
-        role: RoleIndex,
-        /// All that it names now.
-        entitlements: Vec<EntitlementIndex>,
-    },
-    /// The identity's lifecycle began or ceased to allow access.
-    LiveChanged {
-        /// Whose.
-        identity: IdentityIndex,
-        /// Whether it allows access.
-        live: bool,
-    },
-    /// An entitlement is withheld from an identity, or no longer.
-    WithheldChanged {
-        /// From whom.
-        identity: IdentityIndex,
-        /// What.
-        entitlement: EntitlementIndex,
-        /// Whether it is withheld.
-        withheld: bool,
-    },
-}
-
-/// A row of the Z-set that appeared or vanished.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Delta {
-    /// Whose.
-    pub identity: IdentityIndex,
-    /// The account that holds too much; `None` for a missing row.
-    pub account: Option<AccountIndex>,
-    /// What.
-    pub entitlement: EntitlementIndex,
-    /// `true`: the drift row is there now; `false`: it is settled.
-    pub appeared: bool,
-}
-
-/// What a batch did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Applied {
-    /// Drift rows that appeared.
-    pub appeared: u64,
-    /// Drift rows that vanished.
-    pub vanished: u64,
-    /// Identities that were compared before and after.
-    pub recomputed: u64,
-}
+use super::{AccountIndex, EngineError, EntitlementIndex, IdentityIndex, NEVER, Seconds, pair};
 
 /// A graph, its justification and the drift between them, all current as of one time that never runs backwards.
 #[derive(Debug)]
 pub struct DriftState {
-    graph: Graph,
-    justification: Justification,
-    now: Seconds,
-    drift: ZSet,
+    pub(super) graph: Graph,
+    pub(super) justification: Justification,
+    pub(super) now: Seconds,
+    pub(super) drift: ZSet,
     scratch: Scratch,
     sod: Option<SodIndex>,
     /// Identities whose reasons or grants begin or end at a time that is still to come.
     timeline: Timeline,
     /// Systems where a baseline covers grants that nothing else justifies.
-    baselined: BitSet,
+    pub(super) baselined: BitSet,
 }
 
 impl DriftState {
@@ -298,212 +191,6 @@ impl DriftState {
             }
         }
         applied
-    }
-
-    /// Checks every index that needs no look-up and packs the grant changes: account, entitlement, and whether it is there
-    /// afterwards.
-    fn collect(&self, changes: &[Change]) -> Result<Vec<u64>, EngineError> {
-        let identity = |identity: &IdentityIndex| known("identity", identity.0, self.graph.identity_count());
-        let entitlement = |entitlement: &EntitlementIndex| {
-            known("entitlement", entitlement.0, self.graph.entitlement_count())
-        };
-        let account = |account: &AccountIndex| known("account", account.0, self.graph.account_count());
-        let role = |role: &RoleIndex| known("role", role.0, self.justification.role_count());
-        let mut grants = Vec::with_capacity(changes.len());
-        for change in changes {
-            match change {
-                Change::GrantAdded { account: holder, entitlement: held, .. } => {
-                    account(holder)?;
-                    entitlement(held)?;
-                    grants.push(pair(holder.0, held.0 << 1 | 1));
-                }
-                Change::GrantRemoved { account: holder, entitlement: held } => {
-                    account(holder)?;
-                    entitlement(held)?;
-                    grants.push(pair(holder.0, held.0 << 1));
-                }
-                Change::ExplicitAdded { identity: whose, entitlement: what, .. }
-                | Change::ExplicitRemoved { identity: whose, entitlement: what, .. }
-                | Change::WithheldChanged { identity: whose, entitlement: what, .. } => {
-                    identity(whose)?;
-                    entitlement(what)?;
-                }
-                Change::AssignmentAdded { identity: whose, role: which, .. }
-                | Change::AssignmentRemoved { identity: whose, role: which, .. } => {
-                    identity(whose)?;
-                    role(which)?;
-                }
-                Change::RoleEdited { role: which, entitlements } => {
-                    role(which)?;
-                    entitlements.iter().try_for_each(entitlement)?;
-                }
-                Change::LiveChanged { identity: whose, .. } => identity(whose)?,
-            }
-        }
-        Ok(grants)
-    }
-
-    /// The identities that need comparing before and after. `grants` are the grant changes in the order of accounts, in
-    /// which looking up their systems and identities reads memory forwards.
-    fn affected(&self, changes: &[Change], grants: &[u64]) -> Result<Affected, EngineError> {
-        let mut affected = Affected::default();
-        for packed in grants {
-            let (account, entitlement) = unpack_grant(*packed);
-            // A grant across systems is never there, so its removal does nothing.
-            if packed & 1 == 1 {
-                self.graph.check_grant(account, entitlement)?;
-            }
-            affected.others |= self.graph.account_identity[account.index()] == NO_IDENTITY;
-            if !self.is_plain(account, entitlement) {
-                affected.add_owner(&self.graph, account);
-            }
-        }
-        let mut plain_edits = self.graph.containment.is_empty();
-        for change in changes {
-            match change {
-                Change::GrantAdded { validity: Validity::ALWAYS, .. } | Change::GrantRemoved { .. } => {}
-                Change::GrantAdded { account, .. } => affected.add_owner(&self.graph, *account),
-                Change::ExplicitAdded { identity, .. }
-                | Change::ExplicitRemoved { identity, .. }
-                | Change::AssignmentAdded { identity, .. }
-                | Change::AssignmentRemoved { identity, .. }
-                | Change::LiveChanged { identity, .. }
-                | Change::WithheldChanged { identity, .. } => affected.add(identity.0),
-                Change::RoleEdited { role, entitlements } => {
-                    affected.edited.push(role.0);
-                    plain_edits &= !self.is_baselined(self.justification.roles.row(role.0).iter().copied())
-                        && !self.is_baselined(entitlements.iter().map(|entitlement| entitlement.0));
-                }
-            }
-        }
-        if !affected.edited.is_empty() {
-            affected.edited.sort_unstable();
-            affected.edited.dedup();
-            let mut edited = BitSet::new(self.justification.role_count());
-            affected.edited.iter().for_each(|role| edited.set(*role as usize));
-            // One sequential scan serves any number of edited roles, which costs less than keeping members by role.
-            // A membership given in this very batch is affected by its own change already.
-            for identity in 0..self.graph.identity_count() as u32 {
-                let assignments = self.justification.assignments.row(identity);
-                if !assignments.iter().any(|assignment| edited.get(assignment.role as usize)) {
-                    continue;
-                }
-                if plain_edits && !self.graph.irregular.get(identity as usize) {
-                    affected.members.push(identity);
-                } else {
-                    affected.add(identity);
-                }
-            }
-        }
-        Ok(affected)
-    }
-
-    /// Whether any of the entitlements is in a system with a baseline.
-    fn is_baselined(&self, mut entitlements: impl Iterator<Item = u32>) -> bool {
-        !self.baselined.is_unused()
-            && entitlements.any(|entitlement| {
-                self.baselined.get(self.graph.entitlement_system[entitlement as usize] as usize)
-            })
-    }
-
-    /// What the roles that are about to be edited name now.
-    fn edited_roles(&self, roles: &[u32]) -> Vec<(u32, Vec<u32>)> {
-        roles.iter().map(|role| (*role, self.justification.roles.row(*role).to_vec())).collect()
-    }
-
-    /// Applies role edits to members for whom a justified entitlement maps one to one onto a drift row: weight +1 for what
-    /// became justified, -1 for what ceased to be. What is observed need not be looked at.
-    fn apply_role_edits(
-        &mut self,
-        before: &[(u32, Vec<u32>)],
-        affected: &Affected,
-        applied: &mut Applied,
-        changed: &mut impl FnMut(Delta),
-    ) {
-        // Role and entitlement, for everything that an edited role names no longer or only now.
-        let mut differences: Vec<(u32, u32)> = Vec::new();
-        for (role, old) in before {
-            let new = self.justification.roles.row(*role);
-            differences.extend(
-                old.iter().filter(|held| new.binary_search(held).is_err()).map(|held| (*role, *held)),
-            );
-            differences.extend(
-                new.iter().filter(|held| old.binary_search(held).is_err()).map(|held| (*role, *held)),
-            );
-        }
-        let mut touched: Vec<u32> = Vec::new();
-        for &identity in &affected.members {
-            let live = self.justification.live.get(identity as usize);
-            if affected.set.get(identity as usize) || !live {
-                continue;
-            }
-            let now = self.now;
-            let assignments = self.justification.assignments.row(identity);
-            let held = |role: u32| {
-                assignments.iter().any(|assignment| assignment.role == role && now < assignment.end)
-            };
-            touched.clear();
-            touched.extend(
-                differences.iter().filter(|(role, _)| held(*role)).map(|(_, entitlement)| *entitlement),
-            );
-            touched.sort_unstable();
-            touched.dedup();
-            for &entitlement in &touched {
-                let (was, is) = self.justified_before_and_now(before, identity, entitlement);
-                let withheld =
-                    self.justification.is_withheld(IdentityIndex(identity), EntitlementIndex(entitlement));
-                if was == is || withheld {
-                    continue;
-                }
-                let (key, account) = owned_key(&self.graph, identity, entitlement);
-                let effect = self.drift.add(key, was);
-                // What ceased to be justified either is held too much now or is no longer missing.
-                let extra = was == (effect == Effect::Appeared);
-                let account = if extra { account } else { None };
-                report(
-                    effect,
-                    IdentityIndex(identity),
-                    account,
-                    EntitlementIndex(entitlement),
-                    applied,
-                    changed,
-                );
-            }
-        }
-    }
-
-    /// Whether live roles or explicit reasons name the entitlement, with the edited roles as they were and as they are.
-    fn justified_before_and_now(
-        &self,
-        before: &[(u32, Vec<u32>)],
-        identity: u32,
-        entitlement: u32,
-    ) -> (bool, bool) {
-        let explicit = self.justification.explicit.row(identity).iter();
-        if explicit.clone().any(|reason| reason.entitlement == entitlement && self.now < reason.end) {
-            return (true, true);
-        }
-        let (mut was, mut is) = (false, false);
-        let assignments = self.justification.assignments.row(identity).iter();
-        for assignment in assignments.filter(|assignment| self.now < assignment.end) {
-            let new = self.justification.roles.row(assignment.role);
-            let names = new.binary_search(&entitlement).is_ok();
-            is |= names;
-            was |= match before.binary_search_by_key(&assignment.role, |edited| edited.0) {
-                Ok(at) => before[at].1.binary_search(&entitlement).is_ok(),
-                Err(_) => names,
-            };
-        }
-        (was, is)
-    }
-
-    /// Whether a grant of this account and entitlement maps one to one onto a drift row.
-    #[inline]
-    fn is_plain(&self, account: AccountIndex, entitlement: EntitlementIndex) -> bool {
-        let identity = self.graph.account_identity[account.index()];
-        self.graph.containment.is_flat(entitlement.0)
-            && !self.baselined.get(self.graph.account_system[account.index()] as usize)
-            && (identity == NO_IDENTITY || !self.graph.irregular.get(identity as usize))
     }
 
     /// Whether the account's identity is not compared as a whole in this batch, so that its grants go the short way.
@@ -712,36 +399,8 @@ const STRETCH: usize = 64;
 
 /// Account and entitlement of a packed grant change.
 #[inline]
-fn unpack_grant(packed: u64) -> (AccountIndex, EntitlementIndex) {
+pub(super) fn unpack_grant(packed: u64) -> (AccountIndex, EntitlementIndex) {
     (AccountIndex((packed >> 32) as u32), EntitlementIndex(packed as u32 >> 1))
-}
-
-/// Identities to compare before and after, as a set and once each.
-#[derive(Default)]
-struct Affected {
-    set: BitSet,
-    list: Vec<u32>,
-    /// Some grant change is of an account of nobody.
-    others: bool,
-    /// Roles that are edited, ascending.
-    edited: Vec<u32>,
-    /// Members of edited roles who need no comparing as a whole; some may be in `set` for another change.
-    members: Vec<u32>,
-}
-
-impl Affected {
-    fn add(&mut self, identity: u32) {
-        if !self.set.get(identity as usize) {
-            self.set.set(identity as usize);
-            self.list.push(identity);
-        }
-    }
-
-    fn add_owner(&mut self, graph: &Graph, account: AccountIndex) {
-        if let Some(identity) = graph.identity_of(account) {
-            self.add(identity.0);
-        }
-    }
 }
 
 /// A drift row as the table stores it. Ordered by key, then sign.
@@ -777,7 +436,7 @@ impl Sink for KeySink<'_> {
     }
 }
 
-fn report(
+pub(super) fn report(
     effect: Effect,
     identity: IdentityIndex,
     account: Option<AccountIndex>,
@@ -804,7 +463,7 @@ fn row_key(graph: &Graph, row: &DriftRow) -> u64 {
 
 /// The key of a row that names no account, with its account: the identity's only account in the entitlement's system, or
 /// the identity where there is none or more than one.
-fn owned_key(graph: &Graph, identity: u32, entitlement: u32) -> (u64, Option<AccountIndex>) {
+pub(super) fn owned_key(graph: &Graph, identity: u32, entitlement: u32) -> (u64, Option<AccountIndex>) {
     let system = graph.entitlement_system[entitlement as usize];
     let mut accounts =
         graph.account_range(identity).filter(|account| graph.account_system[*account as usize] == system);

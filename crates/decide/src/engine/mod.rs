@@ -6,7 +6,9 @@
 //! `t` is live while `now < t`.
 
 pub mod access;
+mod affected;
 mod bits;
+mod change;
 pub mod containment;
 pub mod drift;
 pub mod graph;
@@ -14,6 +16,7 @@ mod graph_builder;
 mod holders;
 pub mod incremental;
 pub mod justification;
+mod role_edits;
 mod rows;
 pub mod sod;
 mod timeline;

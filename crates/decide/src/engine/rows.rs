@@ -12,19 +12,35 @@ struct Patch {
     room: u32,
 }
 
-/// Rows of `T` by dense index. The base never changes between compactions; a changed row is copied into an arena and
-/// found through `patches`, so reading an unchanged row costs one bit test more than plain sparse rows. The bits are a
-/// second, small answer to what `patch_of` knows, because a full pass asks them of every row.
+/// Where a row lies in the base.
+#[derive(Clone, Copy, Debug, Default)]
+struct Span {
+    start: u32,
+    end: u32,
+}
+
+/// Rows of `T` by dense index. A row is edited in place while its room lasts and is moved into an arena when it does not,
+/// where `patches` finds it; reading a row that was not moved costs one bit test more than plain sparse rows. The bits are
+/// a second, small answer to what `patch_of` knows, because a full pass asks them of every row.
 #[derive(Clone, Debug)]
 pub(crate) struct Rows<T> {
-    offsets: Vec<u32>,
+    /// Start and end of each row's values, side by side because a random question would otherwise miss the cache twice.
+    /// The row's room ends where the next row starts; one entry more stands for the end of the last.
+    spans: Vec<Span>,
     values: Vec<T>,
+    /// Rows that changed since the last compaction, in place or by a patch.
+    changed: BitSet,
     patched: BitSet,
     /// Number of the patch of each patched row, and anything for the others.
     patch_of: Vec<u32>,
     patches: Vec<Patch>,
     arena: Vec<T>,
     arena_unused: usize,
+}
+
+/// Room that a row of grants gets beside its values: one change in a hundred grants then finds room where it is.
+fn spare(len: u32) -> u32 {
+    1 + len / 32
 }
 
 impl<T: Copy + Ord + Default> Rows<T> {
@@ -39,33 +55,22 @@ impl<T: Copy + Ord + Default> Rows<T> {
     where
         I: Iterator<Item = (u32, T)>,
     {
-        let mut offsets = vec![0u32; row_count + 1];
-        let mut total = 0u64;
+        let mut counts = vec![0u32; row_count];
         for (row, _) in pairs() {
-            offsets[row as usize] += 1;
-            total += 1;
+            counts[row as usize] += 1;
         }
-        if total >= u64::from(u32::MAX) {
-            return Err(EngineError::TooMany { what, count: total, limit: u64::from(u32::MAX) - 1 });
-        }
-        // Each slot becomes the end of its row; filling backwards turns it into the start.
-        let mut sum = 0u32;
-        for slot in &mut offsets {
-            sum += *slot;
-            *slot = sum;
-        }
-        let mut values = vec![T::default(); total as usize];
+        let mut rows = Rows::with_room(counts, what, |_| 0)?;
         for (row, value) in pairs() {
-            let slot = &mut offsets[row as usize];
-            *slot -= 1;
-            values[*slot as usize] = value;
+            let end = &mut rows.spans[row as usize].end;
+            rows.values[*end as usize] = value;
+            *end += 1;
         }
-        let mut rows = Rows::from_parts(offsets, values);
         rows.sort_and_dedup();
         Ok(rows)
     }
 
-    /// Takes `(row, value)` packed into words that are ordered by row, values within a row in any order.
+    /// Takes `(row, value)` packed into words that are ordered by row, values within a row in any order. Each row gets
+    /// some room to grow in.
     pub(crate) fn from_ordered(
         row_count: usize,
         what: &'static str,
@@ -74,72 +79,73 @@ impl<T: Copy + Ord + Default> Rows<T> {
     where
         T: From<u32>,
     {
-        if pairs.len() as u64 >= u64::from(u32::MAX) {
-            return Err(EngineError::TooMany {
-                what,
-                count: pairs.len() as u64,
-                limit: u64::from(u32::MAX) - 1,
-            });
-        }
-        let mut offsets = vec![0u32; row_count + 1];
+        let mut counts = vec![0u32; row_count];
         for pair in &pairs {
-            offsets[(pair >> 32) as usize + 1] += 1;
+            counts[(pair >> 32) as usize] += 1;
         }
-        for row in 0..row_count {
-            offsets[row + 1] += offsets[row];
+        let mut rows = Rows::with_room(counts, what, spare)?;
+        for pair in &pairs {
+            let end = &mut rows.spans[(pair >> 32) as usize].end;
+            rows.values[*end as usize] = T::from(*pair as u32);
+            *end += 1;
         }
-        let values = pairs.iter().map(|pair| T::from(*pair as u32)).collect();
         drop(pairs);
-        let mut rows = Rows::from_parts(offsets, values);
         rows.sort_and_dedup();
         Ok(rows)
     }
 
-    /// Takes sparse rows that are already sorted and free of duplicates.
-    pub(crate) fn from_parts(offsets: Vec<u32>, values: Vec<T>) -> Self {
-        Rows {
-            offsets,
-            values,
+    /// Empty rows with room for these counts and as much more as `spare` says.
+    fn with_room(
+        counts: Vec<u32>,
+        what: &'static str,
+        spare: impl Fn(u32) -> u32,
+    ) -> Result<Self, EngineError> {
+        let mut spans = Vec::with_capacity(counts.len() + 1);
+        let mut sum = 0u64;
+        for count in counts {
+            spans.push(Span { start: sum as u32, end: sum as u32 });
+            sum += u64::from(count) + u64::from(spare(count));
+        }
+        let limit = u64::from(u32::MAX) - 1;
+        if sum > limit {
+            return Err(EngineError::TooMany { what, count: sum, limit });
+        }
+        spans.push(Span { start: sum as u32, end: sum as u32 });
+        Ok(Rows {
+            spans,
+            values: vec![T::default(); sum as usize],
+            changed: BitSet::default(),
             patched: BitSet::default(),
             patch_of: Vec::new(),
             patches: Vec::new(),
             arena: Vec::new(),
             arena_unused: 0,
-        }
+        })
     }
 
     fn sort_and_dedup(&mut self) {
-        let mut write = 0usize;
-        let mut start = 0usize;
         for row in 0..self.len() {
-            let end = self.offsets[row + 1] as usize;
-            self.values[start..end].sort_unstable();
-            let row_start = write;
-            for read in start..end {
-                let value = self.values[read];
-                if write == row_start || self.values[write - 1] != value {
-                    self.values[write] = value;
-                    write += 1;
+            let values = &mut self.values[self.spans[row].start as usize..self.spans[row].end as usize];
+            values.sort_unstable();
+            let mut len = usize::from(!values.is_empty());
+            for read in 1..values.len() {
+                if values[read] != values[len - 1] {
+                    values[len] = values[read];
+                    len += 1;
                 }
             }
-            start = end;
-            self.offsets[row] = row_start as u32;
+            self.spans[row].end = self.spans[row].start + len as u32;
         }
-        if let Some(last) = self.offsets.last_mut() {
-            *last = write as u32;
-        }
-        self.values.truncate(write);
-        self.values.shrink_to_fit();
     }
 
     /// Number of rows.
     pub(crate) fn len(&self) -> usize {
-        self.offsets.len() - 1
+        self.spans.len() - 1
     }
 
     /// Number of values over all rows.
     pub(crate) fn value_count(&self) -> usize {
-        let mut count = self.values.len();
+        let mut count: usize = (0..self.len() as u32).map(|row| self.base(row).len()).sum();
         for patch in &self.patches {
             count += patch.len as usize;
             count -= self.base(patch.row).len();
@@ -156,17 +162,17 @@ impl<T: Copy + Ord + Default> Rows<T> {
         self.base(row)
     }
 
-    /// The values of one row as of the last compaction.
+    /// The values of a row that was not moved.
     #[inline]
-    pub(crate) fn base(&self, row: u32) -> &[T] {
-        let row = row as usize;
-        &self.values[self.offsets[row] as usize..self.offsets[row + 1] as usize]
+    fn base(&self, row: u32) -> &[T] {
+        let span = self.spans[row as usize];
+        &self.values[span.start as usize..span.end as usize]
     }
 
-    /// Whether the row differs from its base.
+    /// Whether the row changed since the last compaction.
     #[inline]
-    pub(crate) fn is_patched(&self, row: u32) -> bool {
-        self.patched.get(row as usize)
+    pub(crate) fn is_changed(&self, row: u32) -> bool {
+        self.changed.get(row as usize)
     }
 
     #[cold]
@@ -177,77 +183,37 @@ impl<T: Copy + Ord + Default> Rows<T> {
 
     /// Adds a value to a row; `false` when it was there already.
     pub(crate) fn insert(&mut self, row: u32, value: T) -> bool {
-        let Err(position) = self.row(row).binary_search(&value) else {
-            return false;
-        };
-        let patch = self.writable(row, 1);
-        let start = patch.start as usize;
-        self.arena.copy_within(start + position..start + patch.len as usize, start + position + 1);
-        self.arena[start + position] = value;
-        self.set_patch(Patch { len: patch.len + 1, ..patch });
-        true
+        let mut inserted = false;
+        self.edit(row, &[(value, true)], |_, _| inserted = true);
+        inserted
     }
 
     /// Takes a value out of a row; `false` when it was not there.
     pub(crate) fn remove(&mut self, row: u32, value: T) -> bool {
-        let Ok(position) = self.row(row).binary_search(&value) else {
-            return false;
-        };
-        let patch = self.writable(row, 0);
-        let start = patch.start as usize;
-        self.arena.copy_within(start + position + 1..start + patch.len as usize, start + position);
-        self.set_patch(Patch { len: patch.len - 1, ..patch });
-        true
+        let mut removed = false;
+        self.edit(row, &[(value, false)], |_, _| removed = true);
+        removed
     }
 
-    /// Applies edits of one row in one pass: `(value, present afterwards)`, values ascending and each at most once. Calls
-    /// `changed` for every edit that makes a difference, and copies nothing when none does.
+    /// Applies edits of one row: `(value, present afterwards)`. Calls `changed` for every edit that makes a difference.
+    #[inline]
     pub(crate) fn edit(&mut self, row: u32, edits: &[(T, bool)], mut changed: impl FnMut(T, bool)) {
-        let (in_arena, start, end) = if self.is_patched(row) {
-            let patch = self.patch(row);
-            (true, patch.start as usize, (patch.start + patch.len) as usize)
-        } else {
-            (false, self.offsets[row as usize] as usize, self.offsets[row as usize + 1] as usize)
-        };
-        let new_start = self.arena.len();
-        let mut any = false;
-        let mut from = start;
         for &(value, present) in edits {
-            let old = if in_arena { &self.arena[from..end] } else { &self.values[from..end] };
-            let before = old.partition_point(|held| *held < value);
-            let was = old.get(before) == Some(&value);
-            // The stretch before the value, and the value itself unless it goes.
-            let keep = from..from + before + usize::from(was && present);
-            if in_arena {
-                self.arena.extend_from_within(keep);
-            } else {
-                self.arena.extend_from_slice(&self.values[keep]);
+            match (self.row(row).binary_search(&value), present) {
+                (Err(position), true) => {
+                    let (storage, start, len) = self.writable(row, 1);
+                    storage.copy_within(start + position..start + len, start + position + 1);
+                    storage[start + position] = value;
+                    self.set_len(row, len + 1);
+                }
+                (Ok(position), false) => {
+                    let (storage, start, len) = self.writable(row, 0);
+                    storage.copy_within(start + position + 1..start + len, start + position);
+                    self.set_len(row, len - 1);
+                }
+                _ => continue,
             }
-            if present && !was {
-                self.arena.push(value);
-            }
-            from += before + usize::from(was);
-            if was != present {
-                any = true;
-                changed(value, present);
-            }
-        }
-        if !any {
-            self.arena.truncate(new_start);
-            return;
-        }
-        if in_arena {
-            self.arena.extend_from_within(from..end);
-        } else {
-            self.arena.extend_from_slice(&self.values[from..end]);
-        }
-        let len = (self.arena.len() - new_start) as u32;
-        if in_arena {
-            self.arena_unused += self.patch(row).room as usize;
-        }
-        self.set_patch(Patch { row, start: new_start as u32, len, room: len });
-        if self.arena_unused > 1024 && self.arena_unused * 2 > self.arena.len() {
-            self.pack_arena();
+            changed(value, present);
         }
     }
 
@@ -255,16 +221,47 @@ impl<T: Copy + Ord + Default> Rows<T> {
     pub(crate) fn replace(&mut self, row: u32, mut values: Vec<T>) {
         values.sort_unstable();
         values.dedup();
-        let extra = (values.len()).saturating_sub(self.row(row).len());
-        let patch = self.writable(row, extra as u32);
-        let start = patch.start as usize;
-        self.arena[start..start + values.len()].copy_from_slice(&values);
-        self.set_patch(Patch { len: values.len() as u32, ..patch });
+        let extra = values.len().saturating_sub(self.row(row).len());
+        let (storage, start, _) = self.writable(row, extra);
+        storage[start..start + values.len()].copy_from_slice(&values);
+        self.set_len(row, values.len());
+    }
+
+    /// Where the row lies, with room for `extra` more values: the storage, the row's start in it, and its length.
+    #[inline]
+    fn writable(&mut self, row: u32, extra: usize) -> (&mut Vec<T>, usize, usize) {
+        if self.changed.is_unused() {
+            self.changed = BitSet::new(self.len());
+        }
+        self.changed.set(row as usize);
+        let at = row as usize;
+        if !self.patched.get(at) {
+            let (start, len) =
+                (self.spans[at].start as usize, (self.spans[at].end - self.spans[at].start) as usize);
+            if start + len + extra <= self.spans[at + 1].start as usize {
+                return (&mut self.values, start, len);
+            }
+        }
+        let patch = self.patch_with_room(row, extra as u32);
+        (&mut self.arena, patch.start as usize, patch.len as usize)
+    }
+
+    #[inline]
+    fn set_len(&mut self, row: u32, len: usize) {
+        let at = row as usize;
+        if self.patched.get(at) {
+            let patch = self.patch(row);
+            self.set_patch(Patch { len: len as u32, ..patch });
+        } else {
+            self.spans[at].end = self.spans[at].start + len as u32;
+        }
     }
 
     /// A patch of the row with room for `extra` more values, holding its present values.
-    fn writable(&mut self, row: u32, extra: u32) -> Patch {
-        if self.is_patched(row) {
+    #[cold]
+    fn patch_with_room(&mut self, row: u32, extra: u32) -> Patch {
+        let is_patched = self.patched.get(row as usize);
+        if is_patched {
             let patch = self.patch(row);
             if patch.len + extra <= patch.room {
                 return patch;
@@ -272,22 +269,21 @@ impl<T: Copy + Ord + Default> Rows<T> {
             if self.arena_unused > 1024 && self.arena_unused * 2 > self.arena.len() {
                 self.pack_arena();
             }
+        }
+        let start = self.arena.len();
+        let len = if is_patched {
             let patch = self.patch(row);
             self.arena_unused += patch.room as usize;
-            let start = self.arena.len() as u32;
-            let room = patch.len + extra + 4;
             self.arena.extend_from_within(patch.start as usize..(patch.start + patch.len) as usize);
-            self.arena.resize(start as usize + room as usize, T::default());
-            let moved = Patch { row, start, len: patch.len, room };
-            self.set_patch(moved);
-            return moved;
-        }
-        let base = self.offsets[row as usize] as usize..self.offsets[row as usize + 1] as usize;
-        let (start, len) = (self.arena.len() as u32, base.len() as u32);
-        let room = len + extra + 2;
-        self.arena.extend_from_slice(&self.values[base]);
-        self.arena.resize(start as usize + room as usize, T::default());
-        let patch = Patch { row, start, len, room };
+            patch.len
+        } else {
+            let span = self.spans[row as usize];
+            self.arena.extend_from_slice(&self.values[span.start as usize..span.end as usize]);
+            span.end - span.start
+        };
+        let room = len + extra + 2 + spare(len);
+        self.arena.resize(start + room as usize, T::default());
+        let patch = Patch { row, start: start as u32, len, room };
         self.set_patch(patch);
         patch
     }
@@ -334,32 +330,38 @@ impl<T: Copy + Ord + Default> Rows<T> {
         self.arena_unused = 0;
     }
 
-    /// Folds the patches into a new base.
+    /// Gives every row its room in the base again.
     pub(crate) fn compact(&mut self) {
+        self.changed.forget();
         if self.patches.is_empty() {
             return;
         }
-        let mut values = Vec::with_capacity(self.value_count());
-        let mut offsets = Vec::with_capacity(self.offsets.len());
+        let rooms: usize = (0..self.len() as u32)
+            .map(|row| self.row(row).len() + spare(self.row(row).len() as u32) as usize)
+            .sum();
+        let mut values = Vec::with_capacity(rooms);
+        let mut spans = Vec::with_capacity(self.spans.len());
         for row in 0..self.len() as u32 {
-            offsets.push(values.len() as u32);
+            let start = values.len() as u32;
             values.extend_from_slice(self.row(row));
+            let end = values.len() as u32;
+            spans.push(Span { start, end });
+            values.resize(values.len() + spare(end - start) as usize, T::default());
         }
-        offsets.push(values.len() as u32);
-        self.offsets = offsets;
-        self.values = values;
-        // Some room is kept, because faulting in fresh pages would be a third of the cost of the next batch.
+        let end = values.len() as u32;
+        spans.push(Span { start: end, end });
+        (self.spans, self.values) = (spans, values);
         self.patched.forget();
-        self.patches.clear();
-        self.arena.clear();
-        self.arena.shrink_to(self.values.len() / 16);
-        self.patches.shrink_to(self.len() / 8);
+        self.patch_of = Vec::new();
+        self.patches = Vec::new();
+        self.arena = Vec::new();
         self.arena_unused = 0;
     }
 
     /// Heap bytes.
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.offsets.capacity() * 4
+        self.spans.capacity() * size_of::<Span>()
+            + self.changed.memory_bytes()
             + (self.values.capacity() + self.arena.capacity()) * size_of::<T>()
             + self.patched.memory_bytes()
             + self.patch_of.capacity() * 4
