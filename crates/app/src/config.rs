@@ -58,11 +58,7 @@ impl Config {
             let span = error.span().unwrap_or(0..0);
             complaint(path, &text, &span, error.message(), "")
         })?;
-        let folder = path
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty())
-            .unwrap_or(Path::new("."))
-            .to_owned();
+        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         let values: toml::Table = toml::from_str(&text)
             .map_err(|error| complaint(path, &text, &error.span().unwrap_or(0..0), error.message(), ""))?;
         let mut config = Self {

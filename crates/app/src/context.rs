@@ -1,6 +1,6 @@
 //! What most commands need: the configuration, the store, the systems, the clock, the ledger.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -53,6 +53,18 @@ impl Context {
         Ok(Self { config, store, systems, pace: Arc::new(SystemClock::default()), json: common.json })
     }
 
+    /// Opens the installation to change something: the ledger must be fit to record it before anything is changed.
+    ///
+    /// # Errors
+    /// As [`Context::open`]; and where the ledger or its key cannot be used, or does not fit the store.
+    pub async fn open_to_change(common: &Common) -> anyhow::Result<Self> {
+        let context = Self::open(common).await?;
+        let config = &context.config;
+        signing_key(config)?;
+        prove::open(&context.store, &config.ledger, &config.ledger_origin).await?;
+        Ok(context)
+    }
+
     /// The present instant.
     pub fn now(&self) -> Timestamp {
         self.pace.now()
@@ -87,22 +99,32 @@ impl Context {
     /// # Errors
     /// Where the log or its key cannot be used.
     pub async fn publish(&self) -> anyhow::Result<()> {
-        let key = signing_key(&self.config.ledger_key, &self.config.ledger_origin)?;
+        let key = signing_key(&self.config)?;
         prove::publish(&self.store, &self.config.ledger, &self.config.ledger_origin, &key).await?;
         Ok(())
     }
 }
 
-/// The ledger's signing key; made on first use, readable by its owner only.
+/// The ledger's signing key, readable by its owner only. It is made on first use, and never where a log was signed
+/// already: a new key beside an old log is what a forgery looks like.
 ///
 /// # Errors
-/// Where the file cannot be read or written.
-pub fn signing_key(path: &Path, origin: &str) -> anyhow::Result<SigningKey> {
+/// Where the file cannot be read or written, or is gone while the log is there.
+pub fn signing_key(config: &Config) -> anyhow::Result<SigningKey> {
+    let (path, ledger) = (&config.ledger_key, &config.ledger);
     if path.exists() {
         return SigningKey::load(path)
             .with_context(|| format!("the ledger's key {} cannot be used", path.display()));
     }
-    let key = SigningKey::generate(origin)?;
+    if ledger.join("checkpoint").exists() {
+        anyhow::bail!(
+            "the ledger's key {} is gone, and {} was signed with it; restore the key, or move that folder away together \
+             with the store to begin anew; nothing was changed",
+            path.display(),
+            ledger.display()
+        );
+    }
+    let key = SigningKey::generate(&config.ledger_origin)?;
     key.save(path).with_context(|| format!("cannot write the ledger's key {}", path.display()))?;
     Ok(key)
 }

@@ -137,7 +137,7 @@ fn every_law_names_tests_that_exist() {
         let Some(number) = cells.get(1).and_then(|cell| cell.parse::<u32>().ok()) else { continue };
         let tests = cells.get(3).unwrap_or_else(|| panic!("law {number} names no test"));
         let names: Vec<&str> = tests.split('`').skip(1).step_by(2).collect();
-        assert!(names.len() >= 2 && names.len() % 2 == 0, "law {number}: {tests}");
+        assert!(names.len() >= 2 && names.len().is_multiple_of(2), "law {number}: {tests}");
         for pair in names.chunks(2) {
             let text = read(&root().join(pair[0]));
             assert!(

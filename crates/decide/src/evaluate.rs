@@ -1,6 +1,7 @@
 //! Observations and claims, brought together: whose each account is, what each identity may hold, and the dense graph
 //! in which every further question is asked.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
@@ -135,8 +136,8 @@ impl<'inputs> Evaluation<'inputs> {
         for address in named_by(policy) {
             let Some(system) = snapshot.system_position(&address.system) else { continue };
             let key = (system, address.entitlement.clone());
-            if !entitlements.contains_key(&key) {
-                entitlements.insert(key, builder.add_entitlement(SystemIndex(system))?);
+            if let Entry::Vacant(place) = entitlements.entry(key) {
+                place.insert(builder.add_entitlement(SystemIndex(system))?);
                 unobserved.push(address.clone());
             }
         }

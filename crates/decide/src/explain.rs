@@ -166,6 +166,18 @@ fn not_justified(
         let text = "every account of this system holds it by the system's nature".to_owned();
         return (Decision::Justified, vec![Because::Fact { text }]);
     }
+    let carriers = evaluation.graph.containment().reached_from(entitlement.0);
+    let inherent = evaluation.graph.grants_of(account).find(|grant| {
+        carriers.contains(&grant.0)
+            && evaluation.observed_entitlement(*grant).is_some_and(|held| held.inherent)
+    });
+    if let Some(carrier) = inherent {
+        let text = format!(
+            "carried by {}, which every account of this system holds",
+            evaluation.entitlement_name(carrier)
+        );
+        return (Decision::Justified, vec![Because::Fact { text }]);
+    }
     let who = &evaluation.identities[identity.index()];
     if !who.may_hold_access(evaluation.inputs.now) {
         let state = if who.has_left(evaluation.inputs.now) { "left" } else { who.state.as_str() };
@@ -173,7 +185,6 @@ fn not_justified(
             Because::IdentityNotLive { identity: who.key.clone(), state: state.to_owned(), since: who.end };
         return (Decision::Unjustified, vec![because]);
     }
-    let carriers = evaluation.graph.containment().reached_from(entitlement.0);
     for grant in evaluation.graph.grants_of(account).filter(|grant| carriers.contains(&grant.0)) {
         let held =
             access::check(&evaluation.graph, &evaluation.justification, identity, grant, evaluation.now());

@@ -76,6 +76,9 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
             .policy
             .protected
             .iter()
+            .filter(|protected| {
+                protected.break_glass.as_ref().is_none_or(|(_, until)| *until > evaluation.inputs.now)
+            })
             .map(|protected| {
                 let words = match &protected.break_glass {
                     Some((owner, until)) => {

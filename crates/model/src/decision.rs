@@ -142,10 +142,11 @@ impl fmt::Display for Because {
                 write!(formatter, "carried by {entitlement}: {reason}")
             }
             Self::ReasonEnded { reason } => write!(formatter, "ended: {reason}"),
-            Self::NoReason => formatter.write_str("no role, exception, lease or baseline gives a reason"),
+            Self::NoReason => formatter.write_str("no role, exception or baseline gives a reason"),
             Self::IdentityNotLive { identity, state, since } => {
-                write!(formatter, "{identity} is {state}")?;
-                since.map_or(Ok(()), |since| write!(formatter, " since {since}"))
+                let verb = if state == "left" { "has" } else { "is" };
+                write!(formatter, "{identity} {verb} {state}")?;
+                since.map_or(Ok(()), |since| write!(formatter, ", access ended {since}"))
             }
             Self::NoIdentity => formatter.write_str("no identity matches this account"),
             Self::Ambiguous { candidates } => {

@@ -21,16 +21,12 @@ macro_rules! event_kinds {
 }
 
 event_kinds! {
-    /// The log began.
-    LedgerCreated = "ledger.created",
     /// A system was enumerated, completely or in part.
     EpochEnded = "epoch.ended",
     /// A policy revision became the live one.
     PolicyApplied = "policy.applied",
     /// Access that was there was given a reason that ends.
     BaselineAdopted = "baseline.adopted",
-    /// A person said whose account this is.
-    CorrelationOverridden = "correlation.overridden",
     /// A plan was made.
     PlanCreated = "plan.created",
     /// Somebody overrode a guard by name.

@@ -11,6 +11,30 @@ pub enum ReconcileError {
     /// The ledger failed.
     #[error(transparent)]
     Ledger(#[from] leasehold_ledger::Error),
+    /// The published log is shorter than what was once published.
+    #[error(
+        "the log in {directory} ends after {found} entries, and {published} were published: it was cut or replaced; run \
+         `leasehold ledger verify`, and restore the folder from a copy; nothing was changed"
+    )]
+    LedgerCut {
+        /// The log's folder.
+        directory: String,
+        /// How many entries it has.
+        found: u64,
+        /// How many it must have at least.
+        published: u64,
+    },
+    /// The log has entries that the store does not have.
+    #[error(
+        "the log in {directory} and the store differ at entry {index}: the store was restored from an older copy, or \
+         belongs to another log; restore the two together; nothing was changed"
+    )]
+    LedgerDiffers {
+        /// The log's folder.
+        directory: String,
+        /// The first entry known to differ.
+        index: u64,
+    },
     /// The engine was given facts that contradict each other.
     #[error("the stored facts contradict each other: {0}; run `leasehold sync` and report this if it stays")]
     Engine(#[from] leasehold_decide::engine::EngineError),

@@ -4,9 +4,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use leasehold_decide::plan::Scope;
+use leasehold_model::action::ActionState;
 use leasehold_model::id::PlanHash;
 use leasehold_model::plan::{Plan, Verb};
-use leasehold_store::{ActionRow, Store};
+use leasehold_store::{ActionRow, Store, Transition};
 
 use crate::error::ReconcileError;
 use crate::pace::{Patience, SharedPace};
@@ -41,14 +42,36 @@ impl Runner {
         overrides: &[String],
         by: &str,
     ) -> Result<Vec<ActionRow>, ReconcileError> {
-        let begun = !self.store.actions(&plan.hash).await?.is_empty();
-        if !begun {
+        let rows = self.store.actions(&plan.hash).await?;
+        if rows.is_empty() {
             let loaded = Loaded::load(&self.store, &self.systems, self.pace.now(), None).await?;
             plan::check_is_current(plan, &loaded)?;
             self.store.save_plan(plan, self.pace.now()).await?;
-            self.store.begin_apply(plan, overrides, by, self.pace.now()).await?;
+        }
+        // Beginning again is harmless, and lets go of what a guard held that is overridden only now.
+        self.store.begin_apply(plan, overrides, by, self.pace.now()).await?;
+        for row in rows.iter().filter(|row| row.state == ActionState::Stuck) {
+            self.try_again(row, by).await?;
         }
         self.go_on(plan).await
+    }
+
+    /// A person applied the plan again: what was stuck is approved anew, and void where it is not wanted any more.
+    async fn try_again(&self, row: &ActionRow, by: &str) -> Result<(), ReconcileError> {
+        let transition = Transition {
+            plan: row.plan.clone(),
+            action: row.id.clone(),
+            from: ActionState::Stuck,
+            to: ActionState::Approved,
+            at: self.pace.now(),
+            reason: Some(format!("tried again by {by}")),
+            detail: serde_json::Value::Null,
+            next_attempt_at: None,
+            observed: Vec::new(),
+        };
+        // Where somebody else moved it first, it is on its way already.
+        self.store.transition(&transition).await?;
+        Ok(())
     }
 
     /// Takes up every run that was interrupted.

@@ -104,6 +104,31 @@ impl Store {
         Ok(count(length))
     }
 
+    /// How many entries were published under a signed checkpoint, as far as this store was told.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn ledger_published(&self) -> Result<u64> {
+        let mut tx = self.db.read().await?;
+        let (length,): (i64,) = fetch_one!(&mut tx, (i64,), "SELECT published_length FROM head")?;
+        Ok(count(length))
+    }
+
+    /// Remembers how many entries are published; never fewer than before.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn set_ledger_published(&self, length: u64) -> Result<()> {
+        let mut tx = self.db.write().await?;
+        execute!(
+            &mut tx,
+            "UPDATE head SET published_length = $1 WHERE published_length < $1",
+            stored(length)
+        )?;
+        tx.commit().await?;
+        Ok(())
+    }
+
     /// Entries from an index on, at most `limit`.
     ///
     /// # Errors

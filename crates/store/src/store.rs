@@ -119,7 +119,12 @@ async fn open_postgres(url: &str, options: &StoreOptions) -> Result<Db> {
     let connect = PgConnectOptions::from_str(url).map_err(StoreError::Open)?.application_name("leasehold");
     let connect = if options.durable { connect } else { connect.options([("synchronous_commit", "off")]) };
     // A pool tries again and again and then says only that time ran out; one connection says what is wrong.
-    PgConnection::connect_with(&connect).await.map_err(StoreError::Open)?.close().await.map_err(StoreError::Open)?;
+    PgConnection::connect_with(&connect)
+        .await
+        .map_err(StoreError::Open)?
+        .close()
+        .await
+        .map_err(StoreError::Open)?;
     let pool = PgPoolOptions::new()
         .max_connections(options.connections_max)
         .acquire_timeout(Duration::from_millis(options.busy_timeout_ms.min(30_000)))

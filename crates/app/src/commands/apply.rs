@@ -38,7 +38,7 @@ pub struct Apply {
 impl Apply {
     /// Applies; may be killed at any point and run again.
     pub async fn run(self, common: &Common) -> anyhow::Result<Outcome> {
-        let context = Context::open(common).await?;
+        let context = Context::open_to_change(common).await?;
         let progress = Progress::new("applying");
         let runner = runner(&context, progress, Patience { sends_max: self.tries, ..Patience::default() });
         let by = actor();

@@ -36,7 +36,7 @@ enum What {
 impl BaselineCommand {
     /// Adopts or lists.
     pub async fn run(self, common: &Common) -> anyhow::Result<Outcome> {
-        let context = Context::open(common).await?;
+        let context = Context::open_to_change(common).await?;
         match self.what {
             What::Adopt { system, until, owner } => adopt(&context, &system, until, owner).await,
             What::List => list(&context).await,

@@ -47,7 +47,7 @@ impl Demo {
     pub async fn run(self, common: &Common) -> anyhow::Result<Outcome> {
         self.prepare()?;
         let common = Common { config: self.folder.join(crate::config::FILE_NAME), json: common.json };
-        let context = Context::open(&common).await?;
+        let context = Context::open_to_change(&common).await?;
         self.say(&context, "1", "read every system")?;
         let reports = super::sync::sync(&context, &[], Observe::default()).await?;
         if !context.json {
@@ -85,7 +85,7 @@ impl Demo {
         }
         self.say(&context, "6", "prove it")?;
         context.publish().await?;
-        let key = signing_key(&context.config.ledger_key, &context.config.ledger_origin)?.verifying_key();
+        let key = signing_key(&context.config)?.verifying_key();
         let report = check(&context.config.ledger, &key, Options::default());
         if !report.is_good() {
             bail!("the ledger does not verify: {:?}", report.findings);

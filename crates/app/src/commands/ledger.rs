@@ -75,14 +75,7 @@ impl LedgerCommand {
                     Some(key) => read_key(&key)?,
                     None => own_key(&context)?,
                 };
-                let mut rows = Vec::new();
-                loop {
-                    let more = context.store.ledger_entries(rows.len() as u64, 4_096).await?;
-                    if more.is_empty() {
-                        break;
-                    }
-                    rows.extend(more);
-                }
+                let rows = published_rows(&context).await?;
                 verify(context.json, &context.config.ledger, &key, since, Some(rows))
             }
             What::Prove { action, index, out, closed } => {
@@ -103,7 +96,23 @@ impl LedgerCommand {
 }
 
 fn own_key(context: &Context) -> anyhow::Result<VerifyingKey> {
-    Ok(signing_key(&context.config.ledger_key, &context.config.ledger_origin)?.verifying_key())
+    Ok(signing_key(&context.config)?.verifying_key())
+}
+
+/// The store's entries as far as they are published: what an interrupted command recorded is published by the next one.
+async fn published_rows(context: &Context) -> anyhow::Result<Vec<(u64, Vec<u8>)>> {
+    let in_log = View::open(&context.config.ledger)?.map_or(0, |view| view.len());
+    let published = in_log.max(context.store.ledger_published().await?);
+    let mut rows: Vec<(u64, Vec<u8>)> = Vec::new();
+    while (rows.len() as u64) < published {
+        let more = context.store.ledger_entries(rows.len() as u64, 4_096).await?;
+        if more.is_empty() {
+            break;
+        }
+        rows.extend(more);
+    }
+    rows.truncate(usize::try_from(published).unwrap_or(usize::MAX));
+    Ok(rows)
 }
 
 /// A key as text, or a file that holds it.

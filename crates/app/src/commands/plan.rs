@@ -33,7 +33,7 @@ pub struct PlanCommand {
 impl PlanCommand {
     /// Makes a plan from what was last read; changes nothing anywhere.
     pub async fn run(self, common: &Common) -> anyhow::Result<Outcome> {
-        let context = Context::open(common).await?;
+        let context = Context::open_to_change(common).await?;
         let systems = self.system.iter().map(|name| Ok(context.system(name)?.name.clone()));
         let scope = Scope { systems: systems.collect::<anyhow::Result<_>>()?, kinds: self.kind };
         let loaded = context.load(None).await?;

@@ -89,7 +89,7 @@ impl Files {
 impl PolicyCommand {
     /// Checks, compares or applies.
     pub async fn run(self, common: &Common) -> anyhow::Result<Outcome> {
-        let context = Context::open(common).await?;
+        let context = Context::open_to_change(common).await?;
         let files = Files::read(&context.config.policy)?;
         match self.what {
             What::Check => run_check(&context, &files).await,
@@ -134,7 +134,8 @@ async fn run_check(context: &Context, files: &Files) -> anyhow::Result<Outcome> 
         "{} read: {}, {}, {}",
         output::count(files.texts.len(), "file"),
         output::count(policy.roles.len(), "role"),
-        output::count(policy.explicit.len(), "assignment or exception"),
+        output::count(policy.explicit.len(), "assignment and exception")
+            .replace("assignment and exceptions", "assignments and exceptions"),
         output::count(policy.sod.len(), "SoD set")
     ))?;
     Ok(Outcome::Clean)

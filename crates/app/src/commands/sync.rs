@@ -27,7 +27,7 @@ pub struct Sync {
 impl Sync {
     /// Reads each system; one that fails does not keep the others from being read.
     pub async fn run(self, common: &Common) -> anyhow::Result<Outcome> {
-        let context = Context::open(common).await?;
+        let context = Context::open_to_change(common).await?;
         let reports = sync(&context, &self.systems, Observe { accept_empty: self.accept_empty }).await?;
         let mut items = Vec::new();
         for (system, report) in &reports {

@@ -80,5 +80,8 @@ fn some_of(evaluation: &Evaluation<'_>, address: &EntitlementAddress) -> String 
     let of_system = snapshot.entitlements.iter().filter(|entitlement| entitlement.system == system);
     let some: Vec<String> =
         of_system.map(|entitlement| entitlement.entitlement.name.to_string()).take(6).collect();
+    if some.is_empty() {
+        return format!("; nothing was read of `{}`", address.system);
+    }
     format!("; some that `{}` has: {}", address.system, some.join(", "))
 }
