@@ -39,6 +39,8 @@ struct Reading<'run> {
     /// Why something may be missing.
     missing: Vec<String>,
     grants: u64,
+    /// Entries read so far, over all listings.
+    progress: u64,
 }
 
 /// Pages of one search, until the last or until something is amiss.
@@ -71,6 +73,7 @@ pub(super) async fn enumerate(client: &Client, sink: &mut dyn Sink) -> Result<Co
         logins: HashMap::new(),
         missing: Vec::new(),
         grants: 0,
+        progress: 0,
     };
     let groups = reading.read_groups(&mut session).await?;
     let people = reading.read_people(&mut session).await?;
@@ -134,7 +137,9 @@ impl Reading<'_> {
             Err(error) => return Err(error),
         };
         pager.pages += 1;
-        pager.entries += u64::try_from(page.entries.len()).unwrap_or(u64::MAX);
+        let came = u64::try_from(page.entries.len()).unwrap_or(u64::MAX);
+        pager.entries += came;
+        self.progress += came;
         if !page.references.is_empty() {
             let places = page.references.join(", ");
             self.missing.push(format!("{what}: a part of the tree is in another directory: {places}"));
@@ -169,7 +174,7 @@ impl Reading<'_> {
         }
         pager.cookie = page.cookie;
         pager.ended |= pager.cookie.is_none();
-        self.batch.progress(pager.entries, None);
+        self.batch.progress(self.progress, None);
         Ok(Some(page.entries))
     }
 

@@ -105,7 +105,7 @@ pub(super) fn account(dialect: Dialect, policies: &Policies, entry: &Entry) -> R
         account.kind = Some(IdentityKind::Service);
     }
     let state = state(dialect, policies, entry);
-    account.enabled = state.enabled;
+    account.enabled = state.lets_in(Timestamp::now());
     account.locked = state.locked;
     account.expires_at = state.expires_at;
     match dialect {
@@ -133,9 +133,17 @@ fn is_service(entry: &Entry) -> bool {
 
 /// Whether an account can log in, as far as its own switches say.
 pub(super) struct AccountState {
+    /// Not switched off, whether it has ended or not.
     pub enabled: bool,
     pub locked: bool,
     pub expires_at: Option<Timestamp>,
+}
+
+impl AccountState {
+    /// Whether a new log-in can succeed: a directory refuses every sort of it after the end.
+    pub fn lets_in(&self, now: Timestamp) -> bool {
+        self.enabled && self.expires_at.is_none_or(|end| now < end)
+    }
 }
 
 /// Reads the switches.

@@ -110,8 +110,7 @@ async fn read_account(
         Some(entry) => {
             let policies = Policies::read(client, session).await?;
             let state = state(session.dialect, &policies, &entry);
-            let expired = state.expires_at.is_some_and(|at| at <= jiff::Timestamp::now());
-            ReadBack::Account { exists: true, enabled: state.enabled && !expired }
+            ReadBack::Account { exists: true, enabled: state.lets_in(jiff::Timestamp::now()) }
         }
     })
 }

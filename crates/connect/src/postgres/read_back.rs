@@ -72,9 +72,11 @@ pub(super) async fn read_back(client: &Client, target: &ReadTarget) -> Result<Re
             let mut session = client.session().await?;
             let found = role(client, &mut session, account).await?;
             client.keep(session).await;
+            // `VALID UNTIL` ends log-ins by password only, so an account past it is not disabled: a certificate or
+            // the host's own identity may still let it in.
             Ok(ReadBack::Account {
                 exists: found.is_some(),
-                enabled: found.is_some_and(|role| role.can_log_in && role.not_expired),
+                enabled: found.is_some_and(|role| role.can_log_in),
             })
         }
         ReadTarget::Sessions { account } => {
@@ -104,7 +106,6 @@ pub(super) async fn keep(client: &Client, held: &Held, session: Session) {
 /// A role as far as changes need to know it.
 pub(super) struct RoleState {
     pub can_log_in: bool,
-    pub not_expired: bool,
     /// It is the one that we are logged in as.
     pub is_ours: bool,
 }
@@ -117,11 +118,7 @@ pub(super) async fn role(
 ) -> Result<Option<RoleState>, ConnectError> {
     let reading = sqlx::query(sql::ROLE).bind(account.key.as_str()).fetch_optional(&mut session.connection);
     let Some(row) = client.wait("reading the account", reading).await? else { return Ok(None) };
-    Ok(Some(RoleState {
-        can_log_in: client.get(&row, 0)?,
-        not_expired: client.get(&row, 1)?,
-        is_ours: client.get(&row, 2)?,
-    }))
+    Ok(Some(RoleState { can_log_in: client.get(&row, 0)?, is_ours: client.get(&row, 1)? }))
 }
 
 /// Whether an account holds something directly, and on any path; `None` where one of the two does not exist.

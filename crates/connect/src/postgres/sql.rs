@@ -187,7 +187,7 @@ pub(super) const PRIVILEGES: &str = concat!(
 );
 
 /// A role: $1 its name.
-pub(super) const ROLE: &str = "select rolcanlogin, rolvaliduntil is null or rolvaliduntil > now(), \
+pub(super) const ROLE: &str = "select rolcanlogin, \
      rolname = current_user or rolname = session_user from pg_catalog.pg_roles where rolname = $1";
 
 /// A membership, directly and on any path: $1 the member, $2 the role.

@@ -22,8 +22,12 @@ type Line = (&'static str, fn() -> Fixtures);
 
 /// One line for each kind of connector: what prepares targets of that kind. A connector whose target is a server
 /// starts it here, or panics; it is never skipped.
-const FIXTURES: &[Line] =
-    &[("csv", || Box::pin(csv_fixtures())), ("simulated", || Box::pin(simulated_fixtures()))];
+const FIXTURES: &[Line] = &[
+    ("csv", || Box::pin(csv_fixtures())),
+    ("ldap", || Box::pin(crate::ldap::contract::fixtures())),
+    ("postgres", || Box::pin(crate::postgres::contract::fixtures())),
+    ("simulated", || Box::pin(simulated_fixtures())),
+];
 
 #[test]
 fn every_kind_has_a_fixture() {

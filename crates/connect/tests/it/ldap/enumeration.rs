@@ -43,7 +43,7 @@ async fn accounts_carry_their_switches() {
         .iter()
         .map(|login| (facts.accounts[*login].enabled, facts.accounts[*login].locked))
         .collect();
-    assert_eq!(states, [(false, false), (true, true), (true, false)]);
+    assert_eq!(states, [(false, false), (true, true), (false, false)]);
     assert_eq!(
         facts.accounts["ended"].expires_at.map(|at| at.to_string()).as_deref(),
         Some("2020-01-01T00:00:00Z")

@@ -2,6 +2,7 @@
 
 mod active_directory;
 mod changes;
+pub mod contract;
 mod enumeration;
 mod failures;
 

@@ -215,8 +215,9 @@ async fn a_disabled_account_stays_in_sight_and_cannot_log_in() {
     server.sql(COMPANY);
     let connector = connector(&server);
     server.sql("create role plain login");
-    for (login, before) in [("alice", (true, true)), ("plain", (true, true)), ("gone", (true, false))] {
+    for (login, before) in [("alice", (true, true)), ("plain", (true, true)), ("gone", (true, true))] {
         let target = account(login);
+        // `gone` is past its VALID UNTIL, which only ends log-ins by password.
         assert_eq!(read_account(&*connector, &target).await, before, "{login}");
         acknowledged(&*connector, Verb::DisableAccount, &target, None).await;
         assert_eq!(read_account(&*connector, &target).await, (true, false), "{login}");

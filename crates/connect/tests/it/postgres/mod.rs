@@ -1,6 +1,7 @@
 //! The `postgres` connector against a real server, checked with `psql`.
 
 mod changes;
+pub mod contract;
 mod enumeration;
 mod failures;
 

@@ -1,0 +1,53 @@
+//! OpenLDAP as a target of the contract suite.
+
+use async_trait::async_trait;
+use leasehold_connect::connector::Connector;
+use leasehold_connect::contract::{ContractFixture, Subject};
+use leasehold_testing::{OpenLdapServer, openldap};
+
+use super::{connector, dn, group, group_dn, group_of, person, target};
+use crate::harness::{build, enumerate_all};
+
+struct Fixture {
+    server: OpenLdapServer,
+    connector: Box<dyn Connector>,
+    subject: Subject,
+}
+
+#[async_trait]
+impl ContractFixture for Fixture {
+    fn connector(&self) -> &dyn Connector {
+        self.connector.as_ref()
+    }
+
+    fn subject(&self) -> Option<Subject> {
+        Some(self.subject.clone())
+    }
+
+    fn unreachable(&self) -> Option<Box<dyn Connector>> {
+        let port = leasehold_testing::process::free_port();
+        Some(build("ldap", &format!("url = 'ldap://127.0.0.1:{port}'\nbase_dn = '{}'", openldap::BASE)))
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        vec![openldap::PASSWORD.to_owned()]
+    }
+
+    async fn truly_holds(&self) -> Option<bool> {
+        Some(self.server.values(openldap::BASE, "(cn=names)", "member").contains(&dn("alice")))
+    }
+}
+
+/// One directory with nested groups.
+pub async fn fixtures() -> Vec<Box<dyn ContractFixture>> {
+    let server = OpenLdapServer::start();
+    for login in ["alice", "bob"] {
+        server.add(&person(login, ""));
+    }
+    server.add(&group_of("names", "groupOfNames", "member", &[&dn("alice"), &dn("bob")]));
+    server.add(&group_of("outer", "groupOfNames", "member", &[&group_dn("names"), &dn("bob")]));
+    let connector = connector(&server);
+    let facts = enumerate_all(&*connector).await;
+    let subject = Subject { account: target(&facts, "alice"), entitlement: group(&facts, "group/names") };
+    vec![Box::new(Fixture { server, connector, subject })]
+}
