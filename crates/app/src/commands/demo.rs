@@ -171,11 +171,21 @@ impl Demo {
             (format!("leasehold ledger prove --action {action}"), "a proof that anybody checks offline"),
             ("leasehold plan".to_owned(), "run again: nothing is done twice"),
         ];
+        let program = program();
         for (command, what) in tries {
+            let command = command.replacen("leasehold", &program, 1);
             output::line(format!("  {command}\n      {}", toned(what, Tone::Quiet)))?;
         }
         Ok(())
     }
+}
+
+/// How this program is called: by name where the shell would find it, by path where it would not.
+fn program() -> String {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let by_name = std::env::split_paths(&path).any(|folder| folder.join("leasehold").is_file());
+    let here = std::env::current_exe().ok().filter(|_| !by_name);
+    here.map_or_else(|| "leasehold".to_owned(), |here| here.display().to_string())
 }
 
 /// The company is as of today's midnight, so that one day's demo is the same each time.
