@@ -10,16 +10,25 @@ use leasehold_connect::error::ConnectError;
 use leasehold_connect::registry;
 use leasehold_connect::settings::{Settings, did_you_mean};
 use leasehold_decide::correlate::CorrelationRule;
+use leasehold_decide::evaluate::SystemSettings;
 use leasehold_decide::policy::diagnostic::Severity;
 use leasehold_model::id::SystemName;
 use leasehold_model::secret::SecretReference;
-use leasehold_reconcile::system::{Enforce, System, Systems};
+use leasehold_reconcile::system::{Enforce, System, Systems, abilities};
 use toml_edit::{Document, Item};
 
 use crate::diagnostic::{Rendered, render};
 
 /// The name of the file that is looked for.
 pub const FILE_NAME: &str = "leasehold.toml";
+
+/// What every system's table says, apart from what its connector reads.
+struct CommonSettings {
+    kind: String,
+    correlate: Vec<CorrelationRule>,
+    enforce: Enforce,
+    rest: toml::Table,
+}
 
 /// The configuration, with its text for complaints.
 pub struct Config {
@@ -152,8 +161,29 @@ impl Config {
         Ok(systems)
     }
 
-    fn system(&self, name: &str, table: &toml::Table) -> anyhow::Result<System> {
-        let system = SystemName::new(name)?;
+    /// What deciding needs to know of every system, from the file alone: no connector is built and no secret is read.
+    ///
+    /// # Errors
+    /// For the first setting of ours that is missing or malformed, with line and caret.
+    pub fn settings(&self) -> anyhow::Result<BTreeMap<SystemName, SystemSettings>> {
+        let mut settings = BTreeMap::new();
+        for (name, table) in &self.tables {
+            let common = self.common(name, table)?;
+            let can =
+                registry::find(&common.kind).map(|kind| abilities(&kind.capabilities())).unwrap_or_default();
+            let of_system = SystemSettings {
+                correlate: common.correlate,
+                connector_login: connector_login(table),
+                can,
+                report_only: common.enforce == Enforce::Report,
+            };
+            settings.insert(SystemName::new(name.as_str())?, of_system);
+        }
+        Ok(settings)
+    }
+
+    /// The settings that every system has, apart from those of its connector.
+    fn common(&self, name: &str, table: &toml::Table) -> anyhow::Result<CommonSettings> {
         let mut table = table.clone();
         let Some(kind) = table.remove("connector") else {
             let known: Vec<&str> = registry::KINDS.iter().map(|kind| kind.name()).collect();
@@ -171,9 +201,15 @@ impl Config {
                 return Err(self.complain(&["system", name, "enforce"], "not a way to enforce", help));
             }
         };
-        let authoritative = table.get("authoritative").and_then(toml::Value::as_bool).unwrap_or(false);
-        let connector_login = connector_login(&table);
-        let settings = Settings::new(system.clone(), self.folder.clone(), table);
+        Ok(CommonSettings { kind, correlate, enforce, rest: table })
+    }
+
+    fn system(&self, name: &str, table: &toml::Table) -> anyhow::Result<System> {
+        let system = SystemName::new(name)?;
+        let CommonSettings { kind, correlate, enforce, rest } = self.common(name, table)?;
+        let authoritative = rest.get("authoritative").and_then(toml::Value::as_bool).unwrap_or(false);
+        let connector_login = connector_login(&rest);
+        let settings = Settings::new(system.clone(), self.folder.clone(), rest);
         let connector = registry::build(&kind, settings).map_err(|error| self.explain(error))?;
         Ok(System {
             name: system,

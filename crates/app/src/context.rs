@@ -1,17 +1,19 @@
 //! What most commands need: the configuration, the store, the systems, the clock, the ledger.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
+use leasehold_decide::evaluate::SystemSettings;
 use leasehold_ledger::checkpoint::SigningKey;
 use leasehold_model::clock::SystemClock;
 use leasehold_model::id::SystemName;
 use leasehold_reconcile::pace::SharedPace;
 use leasehold_reconcile::stages::decide::Loaded;
 use leasehold_reconcile::stages::prove;
-use leasehold_reconcile::system::{System, Systems};
+use leasehold_reconcile::system::{self, System, Systems};
 use leasehold_store::{Store, StoreOptions};
 
 use crate::config::Config;
@@ -33,8 +35,10 @@ pub struct Context {
     pub config: Config,
     /// The store.
     pub store: Store,
-    /// The configured systems.
+    /// The configured systems with their connectors; none where the installation was opened to read.
     pub systems: Systems,
+    /// What deciding needs to know of the systems.
+    pub settings: BTreeMap<SystemName, SystemSettings>,
     /// The clock.
     pub pace: SharedPace,
     /// JSON is wanted.
@@ -47,10 +51,22 @@ impl Context {
     /// # Errors
     /// Where the configuration or the store cannot be used.
     pub async fn open(common: &Common) -> anyhow::Result<Self> {
+        let mut context = Self::open_to_read(common).await?;
+        context.systems = context.config.systems()?;
+        context.settings = system::settings(&context.systems);
+        Ok(context)
+    }
+
+    /// Opens the installation to ask what is known: without connectors, and so without their secrets.
+    ///
+    /// # Errors
+    /// As [`Context::open`].
+    pub async fn open_to_read(common: &Common) -> anyhow::Result<Self> {
         let config = Config::load(&common.config)?;
-        let systems = config.systems()?;
+        let settings = config.settings()?;
         let store = Store::open(&config.store_url, StoreOptions::default()).await?;
-        Ok(Self { config, store, systems, pace: Arc::new(SystemClock::default()), json: common.json })
+        let pace = Arc::new(SystemClock::default());
+        Ok(Self { config, store, systems: Systems::new(), settings, pace, json: common.json })
     }
 
     /// Opens the installation to change something: the ledger must be fit to record it before anything is changed.
@@ -75,7 +91,7 @@ impl Context {
     /// # Errors
     /// Where the store fails or the live policy cannot be read.
     pub async fn load(&self, at: Option<Timestamp>) -> anyhow::Result<Loaded> {
-        Ok(Loaded::load(&self.store, &self.systems, self.now(), at).await?)
+        Ok(Loaded::load_with(&self.store, self.settings.clone(), self.now(), at).await?)
     }
 
     /// A configured system.
@@ -83,9 +99,18 @@ impl Context {
     /// # Errors
     /// Where there is none of that name; the message names those that there are.
     pub fn system(&self, name: &str) -> anyhow::Result<&System> {
-        let found = SystemName::new(name).ok().and_then(|name| self.systems.get(&name));
+        let name = self.system_name(name)?;
+        self.systems.get(&name).with_context(|| format!("system `{name}` has no connector"))
+    }
+
+    /// The name of a configured system.
+    ///
+    /// # Errors
+    /// As [`Context::system`].
+    pub fn system_name(&self, name: &str) -> anyhow::Result<SystemName> {
+        let found = SystemName::new(name).ok().filter(|name| self.settings.contains_key(name));
         found.with_context(|| {
-            let known: Vec<&str> = self.systems.keys().map(SystemName::as_str).collect();
+            let known: Vec<&str> = self.settings.keys().map(SystemName::as_str).collect();
             format!(
                 "there is no system `{name}` in {}; systems are {}",
                 self.config.path.display(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use leasehold_connect::connector::Connector;
 use leasehold_decide::correlate::CorrelationRule;
 use leasehold_decide::evaluate::{Abilities, SystemSettings};
+use leasehold_model::capability::Capabilities;
 use leasehold_model::id::SystemName;
 
 /// What may be done about drift of a system without being asked each time.
@@ -42,18 +43,22 @@ pub struct System {
 impl System {
     /// What deciding needs to know of it.
     pub fn settings(&self) -> SystemSettings {
-        let capabilities = self.connector.capabilities();
         SystemSettings {
             correlate: self.correlate.clone(),
             connector_login: self.connector_login.clone(),
-            can: Abilities {
-                grant: capabilities.grant.supported,
-                revoke: capabilities.revoke.supported,
-                disable_account: capabilities.disable_account.supported,
-                end_sessions: capabilities.end_sessions.supported,
-            },
+            can: abilities(&self.connector.capabilities()),
             report_only: self.enforce == Enforce::Report,
         }
+    }
+}
+
+/// What planning needs to know of a connector's capabilities.
+pub fn abilities(capabilities: &Capabilities) -> Abilities {
+    Abilities {
+        grant: capabilities.grant.supported,
+        revoke: capabilities.revoke.supported,
+        disable_account: capabilities.disable_account.supported,
+        end_sessions: capabilities.end_sessions.supported,
     }
 }
 

@@ -34,7 +34,7 @@ fn parse_state(text: &str) -> Result<ActionState, String> {
 impl ActionCommand {
     /// Lists; what is stuck, or not yet final, counts as outstanding.
     pub async fn run(self, common: &Common) -> anyhow::Result<Outcome> {
-        let context = Context::open(common).await?;
+        let context = Context::open_to_read(common).await?;
         let What::List { state } = self.what;
         let rows: Vec<ActionRow> = match state {
             Some(ActionState::Stuck) => context.store.stuck_actions().await?,

@@ -42,12 +42,9 @@ pub fn parse_kind(text: &str) -> Result<DriftKind, String> {
 impl Drift {
     /// Computes drift from what was last read; reads nothing itself.
     pub async fn run(self, common: &Common) -> anyhow::Result<Outcome> {
-        let context = Context::open(common).await?;
-        let systems: Vec<SystemName> = self
-            .system
-            .iter()
-            .map(|name| Ok(context.system(name)?.name.clone()))
-            .collect::<anyhow::Result<_>>()?;
+        let context = Context::open_to_read(common).await?;
+        let systems: Vec<SystemName> =
+            self.system.iter().map(|name| context.system_name(name)).collect::<anyhow::Result<_>>()?;
         let loaded = context.load(self.at).await?;
         require_read(&loaded.snapshot)?;
         let scope = Scope { systems, kinds: self.kind };
@@ -70,7 +67,7 @@ pub fn find(loaded: &Loaded) -> anyhow::Result<Vec<DriftItem>> {
 /// Unknown is shown as unknown: before anything was read there is no drift to speak of, and no "no drift" either.
 pub fn require_read(snapshot: &Snapshot) -> anyhow::Result<()> {
     if snapshot.systems.iter().all(|system| system.latest.is_none()) {
-        anyhow::bail!("nothing was read yet, so nothing can be said; run `leasehold sync` first");
+        anyhow::bail!("nothing was read by then, so nothing can be said; run `leasehold sync` first");
     }
     Ok(())
 }

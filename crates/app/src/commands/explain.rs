@@ -27,7 +27,7 @@ pub struct Explain {
 impl Explain {
     /// Answers from what was last read.
     pub async fn run(self, common: &Common) -> anyhow::Result<Outcome> {
-        let context = Context::open(common).await?;
+        let context = Context::open_to_read(common).await?;
         let loaded = context.load(self.at).await?;
         super::drift::require_read(&loaded.snapshot)?;
         let evaluation = loaded.evaluate()?;

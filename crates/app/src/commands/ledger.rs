@@ -70,7 +70,7 @@ impl LedgerCommand {
                 verify(common.json, &dir, &key, since, None)
             }
             What::Verify { key, since, .. } => {
-                let context = Context::open(common).await?;
+                let context = Context::open_to_read(common).await?;
                 let key = match key {
                     Some(key) => read_key(&key)?,
                     None => own_key(&context)?,
@@ -79,10 +79,10 @@ impl LedgerCommand {
                 verify(context.json, &context.config.ledger, &key, since, Some(rows))
             }
             What::Prove { action, index, out, closed } => {
-                prove(&Context::open(common).await?, &action, index, &out, closed).await
+                prove(&Context::open_to_change(common).await?, &action, index, &out, closed).await
             }
             What::Key => {
-                let context = Context::open(common).await?;
+                let context = Context::open_to_read(common).await?;
                 let key = own_key(&context)?.to_text();
                 if context.json {
                     output::json(&json!({"key": key}))?

@@ -34,7 +34,7 @@ impl PlanCommand {
     /// Makes a plan from what was last read; changes nothing anywhere.
     pub async fn run(self, common: &Common) -> anyhow::Result<Outcome> {
         let context = Context::open_to_change(common).await?;
-        let systems = self.system.iter().map(|name| Ok(context.system(name)?.name.clone()));
+        let systems = self.system.iter().map(|name| context.system_name(name));
         let scope = Scope { systems: systems.collect::<anyhow::Result<_>>()?, kinds: self.kind };
         let loaded = context.load(None).await?;
         super::drift::require_read(&loaded.snapshot)?;

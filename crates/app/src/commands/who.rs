@@ -23,7 +23,7 @@ pub struct Who {
 impl Who {
     /// Answers from what was last read; never leaves anybody out.
     pub async fn run(self, common: &Common) -> anyhow::Result<Outcome> {
-        let context = Context::open(common).await?;
+        let context = Context::open_to_read(common).await?;
         let loaded = context.load(self.at).await?;
         super::drift::require_read(&loaded.snapshot)?;
         let evaluation = loaded.evaluate()?;

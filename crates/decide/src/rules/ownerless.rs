@@ -1,7 +1,7 @@
-//! Non-humans, and roles, for which nobody answers any more.
+//! Non-humans, roles and entitlements for which nobody answers any more.
 
 use leasehold_model::decision::{Because, DriftItem, DriftKind};
-use leasehold_model::id::IdentityKey;
+use leasehold_model::id::{EntitlementAddress, IdentityKey};
 use leasehold_model::identity::IdentityKind;
 
 use super::{Context, about_account};
@@ -21,23 +21,37 @@ pub(super) fn find(context: &Context<'_, '_>, items: &mut Vec<DriftItem>) {
         }
     }
     for role in &evaluation.inputs.policy.roles {
-        if evaluation.owner_is_live(&role.owner.value) != Some(false) {
-            continue;
+        if let Some(grant) = role.grants.first() {
+            items.extend(without_owner(
+                evaluation,
+                &format!("role {}", role.name),
+                &grant.value,
+                &role.owner.value,
+            ));
         }
-        let Some(grant) = role.grants.first() else { continue };
-        items.push(DriftItem {
-            kind: DriftKind::Ownerless,
-            system: grant.value.system.clone(),
-            account: None,
-            login: None,
-            identity: Some(role.owner.value.clone()),
-            entitlement: Some(grant.value.entitlement.clone()),
-            since: None,
-            because: vec![Because::Fact {
-                text: format!("role {} is owned by {}, who is gone", role.name, role.owner.value),
-            }],
-        });
     }
+    for (address, owner) in &evaluation.inputs.policy.owners {
+        items.extend(without_owner(evaluation, &address.value.to_string(), &address.value, &owner.value));
+    }
+}
+
+/// An item about something whose owner is gone.
+fn without_owner(
+    evaluation: &Evaluation<'_>,
+    what: &str,
+    address: &EntitlementAddress,
+    owner: &IdentityKey,
+) -> Option<DriftItem> {
+    (evaluation.owner_is_live(owner) == Some(false)).then(|| DriftItem {
+        kind: DriftKind::Ownerless,
+        system: address.system.clone(),
+        account: None,
+        login: None,
+        identity: Some(owner.clone()),
+        entitlement: Some(address.entitlement.clone()),
+        since: None,
+        because: vec![Because::Fact { text: format!("{what} is owned by {owner}, who is gone") }],
+    })
 }
 
 /// What is wrong with an owner, in words; `None` where the owner is live.

@@ -1,3 +1,4 @@
 //! Integration tests of the reasoning crate.
 
 mod engine;
+mod predicate;

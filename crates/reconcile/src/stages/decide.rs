@@ -40,6 +40,19 @@ impl Loaded {
         now: Timestamp,
         at: Option<Timestamp>,
     ) -> Result<Self, ReconcileError> {
+        Self::load_with(store, system::settings(systems), now, at).await
+    }
+
+    /// The same from settings alone: who only asks needs no connector, and so none of its secrets.
+    ///
+    /// # Errors
+    /// As [`Loaded::load`].
+    pub async fn load_with(
+        store: &Store,
+        settings: BTreeMap<SystemName, SystemSettings>,
+        now: Timestamp,
+        at: Option<Timestamp>,
+    ) -> Result<Self, ReconcileError> {
         let snapshot = store.snapshot(at).await?;
         let revision = match at {
             None => store.live_policy().await?,
@@ -60,7 +73,7 @@ impl Loaded {
         if let Some(at) = at {
             baselines.retain(|baseline| baseline.adopted_at <= at);
         }
-        Ok(Self { snapshot, policy, baselines, settings: system::settings(systems), now: at.unwrap_or(now) })
+        Ok(Self { snapshot, policy, baselines, settings, now: at.unwrap_or(now) })
     }
 
     /// The inputs of a decision.

@@ -1,0 +1,52 @@
+//! `apply` killed with SIGKILL at random instants, again and again: it goes on where it was, and nothing is lost.
+
+use std::process::Command;
+use std::time::Duration;
+
+use leasehold_connect::simulated::Company;
+
+use crate::installation::Installation;
+
+/// How often `apply` is killed before it may end by itself.
+const KILLS: u64 = 25;
+
+#[test]
+fn apply_killed_at_any_instant_goes_on_where_it_was() {
+    let mut installation = Installation::new();
+    let company = Company::generate(5, 60);
+    installation.write("leasehold.toml", &company.configuration());
+    for (path, text) in company.policy_files() {
+        installation.write(&format!("policy/{}", path.trim_start_matches("policy/")), &text);
+    }
+    installation.run(&["sync"]).expect(0);
+    installation.run(&["policy", "apply"]).expect(0);
+    let plan = installation.run(&["plan", "--out", "plan.json", "--json"]).expect(2).json();
+    assert!(plan["items"].as_array().map(Vec::len) > Some(10));
+
+    let mut killed = 0;
+    for round in 0..KILLS {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_leasehold"))
+            .args(["apply", "plan.json", "--json"])
+            .current_dir(installation.path())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("run leasehold");
+        // From before the store is open to well within the calls; the steps are spread by a fixed odd stride.
+        std::thread::sleep(Duration::from_millis(20 + round * 37 % 400));
+        if child.try_wait().expect("look at apply").is_none() {
+            child.kill().expect("kill apply");
+            killed += 1;
+        }
+        child.wait().expect("wait for apply");
+    }
+    assert!(killed > KILLS / 2, "only {killed} of {KILLS} runs were still at work when they were killed");
+
+    let applied = installation.run(&["apply", "plan.json", "--json"]).json();
+    let total = applied["items"].as_array().map(Vec::len).unwrap_or_default();
+    assert_eq!(applied["summary"]["verified"], total, "{:#}", applied["summary"]);
+    installation.run(&["sync"]).expect(0);
+    let again = installation.run(&["plan", "--json"]).expect(0).json();
+    assert_eq!(again["items"].as_array().map(Vec::len), Some(0), "a second plan is empty: {again:#}");
+    installation.run(&["ledger", "verify"]).expect(0);
+}
