@@ -22,12 +22,15 @@ pub struct StoreOptions {
     pub busy_timeout_ms: u64,
     /// How many connections read at once.
     pub connections_max: u32,
+    /// Memory for what an enumeration has told and the store does not hold yet, in bytes for each kind of fact; beyond
+    /// it goes into staging tables.
+    pub stage_bytes_max: usize,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
         // The first read of ten million grants is one transaction of about a minute; others wait for it.
-        Self { durable: true, busy_timeout_ms: 300_000, connections_max: 8 }
+        Self { durable: true, busy_timeout_ms: 300_000, connections_max: 8, stage_bytes_max: 32 << 20 }
     }
 }
 
@@ -35,6 +38,7 @@ impl Default for StoreOptions {
 #[derive(Debug, Clone)]
 pub struct Store {
     pub(crate) db: Db,
+    pub(crate) stage_bytes_max: usize,
 }
 
 impl Store {
@@ -59,7 +63,7 @@ impl Store {
             return Err(StoreError::Address);
         };
         migrate::run(&db, migration).await?;
-        Ok(Self { db })
+        Ok(Self { db, stage_bytes_max: options.stage_bytes_max })
     }
 
     /// Closes every connection.
