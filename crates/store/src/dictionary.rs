@@ -103,6 +103,8 @@ pub(crate) struct Dictionary {
     slots: Vec<Slot>,
     /// Names that the store does not have yet.
     pub new: Vec<(u32, &'static str, Box<str>)>,
+    /// The memory that those take.
+    pub new_bytes: usize,
 }
 
 impl Dictionary {
@@ -146,6 +148,7 @@ impl Dictionary {
         let number = self.slots.len() as u32;
         self.numbers[class as usize].insert(key.into(), number);
         self.slots.push(Slot::new(class));
+        self.new_bytes += key.len() + 40;
         self.new.push((number, class.as_str(), key.into()));
         number
     }

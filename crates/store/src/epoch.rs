@@ -19,8 +19,6 @@ use crate::store::Store;
 
 /// Longer names cannot stand in PostgreSQL's indexes, and no system has them for a good reason.
 const KEY_BYTES_MAX: usize = 1_500;
-/// New names held in memory before they are written out.
-const NAMES_MAX: usize = 50_000;
 
 /// An enumeration that is being told. Dropped without `finish`, it never counts.
 #[derive(Debug)]
@@ -113,12 +111,9 @@ impl EpochWriter {
                 Fact::Containment(containment) => self.take_containment(&containment),
                 Fact::Owner(owner) => self.take_owner(&owner),
             }
-            if self.grants.is_full() || self.containments.is_full() || self.states.is_full() {
+            if self.is_full() {
                 self.spill().await?;
             }
-        }
-        if self.dictionary.new.len() >= NAMES_MAX {
-            self.spill().await?;
         }
         Ok(())
     }
@@ -133,12 +128,22 @@ impl EpochWriter {
         self.facts
     }
 
+    /// Whether something has to be written out. Names and states leave at a quarter of the bound, because both are
+    /// written whole in one statement; pairs at the bound, because fewer runs merge faster.
+    fn is_full(&self) -> bool {
+        let bound = self.store.stage_bytes_max;
+        self.grants.is_full(bound)
+            || self.containments.is_full(bound)
+            || self.states.is_full(bound / 4)
+            || (!self.dictionary.new.is_empty() && self.dictionary.new_bytes >= bound / 4)
+    }
+
     async fn spill(&mut self) -> Result<()> {
         let mut tx = self.store.db.write().await?;
         self.check_writer(&mut tx).await?;
         self.write_out(&mut tx).await?;
         for pairs in [&mut self.grants, &mut self.containments] {
-            if pairs.is_full() {
+            if pairs.is_full(self.store.stage_bytes_max) {
                 pairs.spill(&mut tx, self.system).await?;
             }
         }
@@ -148,6 +153,7 @@ impl EpochWriter {
     /// Names and states to the store, so that statements over both can follow.
     pub(crate) async fn write_out(&mut self, tx: &mut Tx) -> Result<()> {
         stage::write_names(tx, self.system, &mut self.dictionary.new).await?;
+        self.dictionary.new_bytes = 0;
         self.states.spill(tx, self.system).await
     }
 

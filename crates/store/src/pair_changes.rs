@@ -105,22 +105,25 @@ fn count(relation: Relation, changes: &Changes, counts: &mut ChangeCounts) {
         Relation::Grant => {
             counts.grants_added += begun;
             counts.grants_ended += ended;
-            // A qualifier that changes on a grant that goes on, without those that come or go with their grant.
-            let begun: HashSet<i64> = changes.begun.iter().copied().collect();
-            let ended: HashSet<i64> = changes.ended.iter().copied().collect();
-            let set = changes
-                .qualifiers_begun
-                .iter()
-                .map(|(pair, _)| pair.packed())
-                .filter(|pair| !begun.contains(pair));
-            let unset = changes.qualifiers_ended.iter().copied().filter(|pair| !ended.contains(pair));
-            counts.grants_changed += set.chain(unset).collect::<HashSet<_>>().len() as u64;
+            if !changes.qualifiers_begun.is_empty() || !changes.qualifiers_ended.is_empty() {
+                counts.grants_changed += changed(changes);
+            }
         }
         Relation::Containment => {
             counts.containments_added += begun;
             counts.containments_ended += ended;
         }
     }
+}
+
+/// Grants that go on with another qualifier, without the qualifiers that come or go with their grant.
+fn changed(changes: &Changes) -> u64 {
+    let begun: HashSet<i64> = changes.begun.iter().copied().collect();
+    let ended: HashSet<i64> = changes.ended.iter().copied().collect();
+    let set =
+        changes.qualifiers_begun.iter().map(|(pair, _)| pair.packed()).filter(|pair| !begun.contains(pair));
+    let unset = changes.qualifiers_ended.iter().copied().filter(|pair| !ended.contains(pair));
+    set.chain(unset).collect::<HashSet<_>>().len() as u64
 }
 
 /// What is held by the holders from `from` to below `to`.

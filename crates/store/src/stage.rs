@@ -5,15 +5,8 @@ use crate::dictionary::Digest;
 use crate::error::{Result, StoreError};
 use crate::pair::{self, Pair, StagedPair};
 
-/// Pairs held in memory before they are written out as one sorted run (24 bytes each).
-const RUN_PAIRS_MAX: usize = 1 << 20;
-/// Qualifiers' bytes held in memory before that.
-const RUN_QUALIFIER_BYTES_MAX: usize = 32 << 20;
 /// Pairs in one page of a run, which is what a merge holds of each run.
 const PAGE_PAIRS: usize = 1 << 15;
-/// Changed states held in memory before they are written out.
-const STATE_BYTES_MAX: usize = 8 << 20;
-
 /// What holds what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Relation {
@@ -51,8 +44,10 @@ impl PairStage {
         self.pairs.push(StagedPair { pair, qualifier: qualifier.map(String::into_boxed_str) });
     }
 
-    pub(crate) fn is_full(&self) -> bool {
-        self.pairs.len() >= RUN_PAIRS_MAX || self.qualifier_bytes >= RUN_QUALIFIER_BYTES_MAX
+    /// Whether memory for `bytes_max` bytes is used up.
+    pub(crate) fn is_full(&self, bytes_max: usize) -> bool {
+        let bytes = self.pairs.len() * size_of::<StagedPair>() + self.qualifier_bytes;
+        !self.pairs.is_empty() && bytes >= bytes_max
     }
 
     /// Writes what is held in memory out as one more sorted run.
@@ -156,8 +151,9 @@ impl StateStage {
         self.rows.push((object, aspect, body, digest.to_text()));
     }
 
-    pub(crate) fn is_full(&self) -> bool {
-        self.bytes >= STATE_BYTES_MAX
+    /// Whether memory for `bytes_max` bytes is used up.
+    pub(crate) fn is_full(&self, bytes_max: usize) -> bool {
+        !self.rows.is_empty() && self.bytes >= bytes_max
     }
 
     pub(crate) async fn spill(&mut self, tx: &mut Tx, system: i64) -> Result<()> {

@@ -22,12 +22,15 @@ pub struct StoreOptions {
     pub busy_timeout_ms: u64,
     /// How many connections read at once.
     pub connections_max: u32,
+    /// Memory for what an enumeration has told and the store does not hold yet, in bytes for each kind of fact; beyond
+    /// it goes into staging tables.
+    pub stage_bytes_max: usize,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
         // The first read of ten million grants is one transaction of about a minute; others wait for it.
-        Self { durable: true, busy_timeout_ms: 300_000, connections_max: 8 }
+        Self { durable: true, busy_timeout_ms: 300_000, connections_max: 8, stage_bytes_max: 32 << 20 }
     }
 }
 
@@ -35,6 +38,7 @@ impl Default for StoreOptions {
 #[derive(Debug, Clone)]
 pub struct Store {
     pub(crate) db: Db,
+    pub(crate) stage_bytes_max: usize,
 }
 
 impl Store {
@@ -59,7 +63,7 @@ impl Store {
             return Err(StoreError::Address);
         };
         migrate::run(&db, migration).await?;
-        Ok(Self { db })
+        Ok(Self { db, stage_bytes_max: options.stage_bytes_max })
     }
 
     /// Closes every connection.
@@ -80,6 +84,8 @@ async fn open_sqlite(url: &str, options: &StoreOptions) -> Result<Db> {
         // Pages in KiB: a bulk load touches a few indexes in order, and 64 MiB hold their edges.
         .pragma("cache_size", "-65536")
         .pragma("temp_store", "memory")
+        // Rows that the driver's thread hands over at a time: with its default of 50 it mostly changes threads.
+        .row_buffer_size(2_048)
         // The log of one large first read is not kept around for ever.
         .pragma("journal_size_limit", "67108864");
     // Never closed for being idle: the connection of a store in memory is the store.

@@ -45,7 +45,12 @@ pub struct Fresh {
 
 /// Nothing here has to survive a loss of power.
 pub fn options() -> StoreOptions {
-    StoreOptions { durable: false, busy_timeout_ms: 20_000, connections_max: 4 }
+    StoreOptions { durable: false, busy_timeout_ms: 20_000, connections_max: 4, ..StoreOptions::default() }
+}
+
+/// The same, with everything that an enumeration tells written to the staging tables at once.
+pub fn staging() -> StoreOptions {
+    StoreOptions { stage_bytes_max: 0, ..options() }
 }
 
 fn server() -> &'static PostgresServer {
