@@ -169,11 +169,7 @@ impl Store {
         let rows = fetch_all!(
             &mut tx,
             Row,
-            select_actions!(
-                "AND plan_action.plan = action.plan
-                 JOIN plan ON plan.hash = action.plan
-                 ORDER BY plan.id, plan_action.seq"
-            )
+            select_actions!("ORDER BY plan.id, seq")
         )?;
         rows.into_iter().map(action_row).collect()
     }

@@ -1,0 +1,1 @@
+//! Stories of the field's known failures, one each, over many companies.
