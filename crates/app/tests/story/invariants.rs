@@ -166,7 +166,7 @@ pub fn only_the_plan_changed(before: &WorldState, after: &WorldState, rows: &[Ac
         let now = &after.systems[name];
         assert_eq!((&then.entitlements, &then.carries, &then.owners), (&now.entitlements, &now.carries, &now.owners));
         assert_eq!(then.accounts.len(), now.accounts.len(), "accounts of {name}");
-        let on_account = |verb: Verb, key| {
+        let on_account = |verb: Verb, key: &leasehold_model::id::AccountKey| {
             sent.iter().any(|row| {
                 row.item.verb == verb && row.item.system == *name && row.item.account_key == *key
             })

@@ -30,7 +30,6 @@ pub type Pair = (SystemName, AccountKey, EntitlementName);
 
 /// A story that is being told.
 pub struct Story {
-    pub seed: u64,
     pub scene: Scene,
     pub world: Arc<World>,
     pub clock: Arc<StoryClock>,
@@ -94,7 +93,7 @@ impl Story {
             .map(|name| (name.clone(), system(&scene, &world, &life, &calls, name)))
             .collect();
         let mut story = Self {
-            seed,
+
             scene,
             world,
             clock,
