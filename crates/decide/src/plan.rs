@@ -59,6 +59,8 @@ struct Planner<'plan, 'inputs> {
     evaluation: &'plan Evaluation<'inputs>,
     accounts: HashMap<(SystemName, AccountKey), AccountIndex>,
     untouchable: HashMap<AccountIndex, String>,
+    /// Systems of which nothing may be concluded yet that takes access away, with why.
+    unproved: HashMap<SystemName, String>,
     /// Direct grants that end, with why.
     revokes: BTreeMap<AccountIndex, BTreeMap<EntitlementIndex, Vec<String>>>,
     grants: BTreeMap<(AccountIndex, EntitlementIndex), Vec<String>>,
@@ -112,6 +114,7 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
             evaluation,
             accounts,
             untouchable,
+            unproved: unproved(evaluation),
             revokes: BTreeMap::new(),
             grants: BTreeMap::new(),
             disables: BTreeMap::new(),
@@ -203,6 +206,9 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
     }
 
     fn consider_revoke(&mut self, item: &DriftItem, account: AccountIndex) {
+        if let Some(why) = self.unproved.get(&item.system).cloned() {
+            return self.leave(item, why);
+        }
         let evaluation = self.evaluation;
         let identity =
             evaluation.graph.identity_of(account).map(|identity| &evaluation.identities[identity.index()]);
@@ -235,6 +241,9 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
     }
 
     fn consider_disable(&mut self, item: &DriftItem, account: AccountIndex) {
+        if let Some(why) = self.unproved.get(&item.system).cloned() {
+            return self.leave(item, why);
+        }
         if !self.abilities(&item.system).disable_account {
             return self.leave(
                 item,
@@ -437,6 +446,33 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
             after: Vec::new(),
         }
     }
+}
+
+/// Absence needs proof (law 3), and the lack of a reason is an absence, too: a nesting, or the other person whose account
+/// this could be, may be in what was not read. So nothing is taken away in a system, or on the word of a people feed, that
+/// was never read completely.
+fn unproved(evaluation: &Evaluation<'_>) -> HashMap<SystemName, String> {
+    let snapshot = evaluation.inputs.snapshot;
+    let never = |position: u32| -> Option<String> {
+        let system = &snapshot.systems[position as usize];
+        let why = match (&system.latest_complete, &system.latest) {
+            (Some(_), _) => return None,
+            (None, Some(latest)) => latest.completeness.detail(),
+            (None, None) => "no enumeration has ended",
+        };
+        Some(format!(
+            "system {0} was never read completely ({why}), and a reason may be in what was not read; run `leasehold sync {0}`",
+            system.name
+        ))
+    };
+    let feeds: BTreeSet<u32> = snapshot.identities.iter().map(|(system, _)| *system).collect();
+    let of_a_feed = feeds.into_iter().find_map(never);
+    (0u32..)
+        .zip(&snapshot.systems)
+        .filter_map(|(position, system)| {
+            never(position).or_else(|| of_a_feed.clone()).map(|why| (system.name.clone(), why))
+        })
+        .collect()
 }
 
 /// A connector that binds by DN: its account is the one whose `dn` that is.

@@ -99,7 +99,8 @@ pub struct VanishedGrant {
 pub struct Snapshot {
     /// Every system that was ever read.
     pub systems: Vec<SystemState>,
-    /// From the authoritative sources, with the position of the system that told.
+    /// From the authoritative sources, with the position of the system that told. Whom no source lists any longer after
+    /// a complete read is here as `left`, since the end of the epoch that no longer showed the row.
     pub identities: Vec<(u32, Identity)>,
     /// Accounts of every system.
     pub accounts: Vec<SnapshotAccount>,

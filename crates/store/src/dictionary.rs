@@ -2,7 +2,7 @@
 //!
 //! Memory grows with the number of names (about 150 bytes each), not with the number of grants.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sha2::{Digest as _, Sha256};
 
@@ -74,6 +74,8 @@ pub(crate) struct Slot {
     pub owner: Digest,
     /// This enumeration has told its state.
     pub seen: bool,
+    /// This enumeration has told a grant to it.
+    pub holds: bool,
     /// What it told differs from what the store held.
     pub changed: bool,
     /// This enumeration has told its owner.
@@ -89,6 +91,7 @@ impl Slot {
             state: Digest::default(),
             owner: Digest::default(),
             seen: false,
+            holds: false,
             changed: false,
             owner_seen: false,
             owner_changed: false,
@@ -161,8 +164,27 @@ impl Dictionary {
         &self.slots
     }
 
+    /// The accounts that are there and differ only by case from one of these.
+    pub(crate) fn spelled_like(&self, strangers: &HashSet<u32>, present: &[bool]) -> HashSet<u32> {
+        if strangers.is_empty() {
+            return HashSet::new();
+        }
+        let accounts = &self.numbers[Class::Account as usize];
+        let folded: HashSet<String> = accounts
+            .iter()
+            .filter(|(_, number)| strangers.contains(number))
+            .map(|(name, _)| name.to_lowercase())
+            .collect();
+        accounts
+            .iter()
+            .filter(|(_, number)| present.get(**number as usize).copied().unwrap_or(false))
+            .filter(|(name, _)| folded.contains(&name.to_lowercase()))
+            .map(|(_, number)| *number)
+            .collect()
+    }
+
     /// The names of some numbers, for messages: one pass over everything, so it is asked for many at once.
-    pub(crate) fn names(&self, wanted: &std::collections::HashSet<u32>) -> HashMap<u32, &str> {
+    pub(crate) fn names(&self, wanted: &HashSet<u32>) -> HashMap<u32, &str> {
         if wanted.is_empty() {
             return HashMap::new();
         }

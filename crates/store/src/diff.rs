@@ -33,8 +33,8 @@ pub(crate) trait Rules {
     fn both_present(&self, pair: Pair) -> bool;
     /// Whether it was read back while this enumeration ran, which is newer.
     fn is_read_back(&self, pair: Pair) -> bool;
-    /// Whether absence counts (law 3).
-    fn absence_counts(&self) -> bool;
+    /// Whether the absence of this pair counts (law 3).
+    fn absence_counts(&self, pair: Pair) -> bool;
 }
 
 /// Compares what was told (sorted, equal pairs in order of arrival) with what is held.
@@ -77,7 +77,7 @@ pub(crate) fn diff(told: Vec<StagedPair>, held: Held, rules: &impl Rules) -> Cha
                     changes.qualifiers_begun.extend(staged.qualifier.map(|text| (pair, text)));
                 }
             }
-            (None, Some(_)) if rules.absence_counts() => {
+            (None, Some(_)) if rules.absence_counts(pair) => {
                 changes.ended.push(pair.packed());
                 if old.is_some() {
                     changes.qualifiers_ended.push(pair.packed());
@@ -105,7 +105,7 @@ mod tests {
         fn is_read_back(&self, pair: Pair) -> bool {
             pair.held == self.read_back
         }
-        fn absence_counts(&self) -> bool {
+        fn absence_counts(&self, _: Pair) -> bool {
             self.complete
         }
     }

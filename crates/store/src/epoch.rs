@@ -220,6 +220,7 @@ impl EpochWriter {
         let account = self.number(Class::Account, grant.account.as_str());
         let entitlement = self.entitlement(&grant.entitlement);
         if let (Some(holder), Some(held)) = (account, entitlement) {
+            self.dictionary.slot(holder).holds = true;
             let DirectGrant { valid_from, valid_until, options, .. } = grant;
             let qualifier = if valid_from.is_some() || valid_until.is_some() || options.is_some() {
                 Some(to_json("a grant", &Qualifier { valid_from, valid_until, options })?)

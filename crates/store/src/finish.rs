@@ -98,7 +98,14 @@ impl EpochWriter {
         let read_backs = self.read_backs(&mut tx).await?;
         let complete = completeness.is_complete();
         let present = self.apply_states(&mut tx, epoch, complete, &read_backs, &mut changes).await?;
-        let presence = Presence { present, read_back: read_backs.grants, complete };
+        // A grant to an account that was never listed, but for its case, is no proof that the account lost it.
+        let strangers: HashSet<u32> = (0u32..)
+            .zip(self.dictionary.slots().iter().zip(&present))
+            .filter(|(_, (slot, present))| slot.holds && !**present)
+            .map(|(number, _)| number)
+            .collect();
+        let in_doubt = self.dictionary.spelled_like(&strangers, &present);
+        let presence = Presence { present, read_back: read_backs.grants, in_doubt, complete };
         pair_changes::apply(&mut self, &mut tx, epoch, &presence, &mut changes).await?;
 
         let summary = EpochSummary {

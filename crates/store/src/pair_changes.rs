@@ -23,6 +23,8 @@ pub(crate) struct Presence {
     pub present: Vec<bool>,
     /// Grants that were read back while the enumeration ran.
     pub read_back: HashSet<Pair>,
+    /// Accounts that some grants may mean which were told under another spelling.
+    pub in_doubt: HashSet<u32>,
     /// Whether absence counts.
     pub complete: bool,
 }
@@ -42,8 +44,9 @@ impl Rules for RelationRules<'_> {
         self.relation == Relation::Grant && self.presence.read_back.contains(&pair)
     }
 
-    fn absence_counts(&self) -> bool {
-        self.presence.complete
+    fn absence_counts(&self, pair: Pair) -> bool {
+        let in_doubt = self.relation == Relation::Grant && self.presence.in_doubt.contains(&pair.holder);
+        self.presence.complete && !(in_doubt && self.both_present(pair))
     }
 }
 

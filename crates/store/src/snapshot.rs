@@ -1,7 +1,10 @@
 //! Everything observed, as it stands or as it stood at an instant, read in streams into positions.
 
+use std::collections::{BTreeMap, HashSet};
+
 use jiff::Timestamp;
 use leasehold_model::id::{EpochId, IdentityKey};
+use leasehold_model::identity::{Identity, LifecycleState};
 use leasehold_model::snapshot::{
     Snapshot, SnapshotAccount, SnapshotEntitlement, SnapshotGrant, Validity, VanishedGrant,
 };
@@ -108,6 +111,7 @@ impl Store {
         let mut snapshot = Snapshot::default();
         let mut places = read_systems(tx, epoch, &mut snapshot).await?;
         read_objects(tx, at, &mut snapshot, &mut places).await?;
+        read_departed(tx, epoch, &mut snapshot, &places).await?;
         read_owners(tx, at, &mut snapshot, &places).await?;
         read_grants(tx, at, &mut snapshot, &places).await?;
         read_validity(tx, at, &mut snapshot, &places).await?;
@@ -175,6 +179,44 @@ async fn read_objects(
         "ORDER BY state.system, state.object",
         take
     );
+    Ok(())
+}
+
+/// Whom a source no longer lists has left: absence was proved by the complete epoch that ended the row (law 3), and an
+/// identity that just disappeared would turn its accounts into orphans, which nothing takes down.
+async fn read_departed(tx: &mut Tx, epoch: i64, snapshot: &mut Snapshot, places: &Places) -> Result<()> {
+    let listed: HashSet<IdentityKey> =
+        snapshot.identities.iter().map(|(_, identity)| identity.key.clone()).collect();
+    let mut departed: BTreeMap<IdentityKey, (i64, u32, Identity)> = BTreeMap::new();
+    // From the few identities to their intervals: accounts and entitlements have many more that ended.
+    for_each_row!(
+        tx,
+        (i64, i64, String),
+        "SELECT gone.system, gone.until, gone.body
+         FROM object CROSS JOIN state_interval AS gone
+         WHERE object.class = 'identity' AND gone.system = object.system AND gone.object = object.id
+         AND gone.aspect = 'state' AND gone.until IS NOT NULL AND gone.until <= $1 AND NOT EXISTS (
+             SELECT 1 FROM state_interval AS later WHERE later.system = gone.system AND later.object = gone.object
+             AND later.aspect = 'state' AND later.since >= gone.until AND later.since <= $1)",
+        [epoch],
+        |(system, until, body)| {
+            let identity: Identity = from_json("an identity", &body)?;
+            let latest = departed.get(&identity.key).is_none_or(|(other, _, _)| *other < until);
+            if latest && !listed.contains(&identity.key) {
+                departed.insert(identity.key.clone(), (until, places.system(system)?, identity));
+            }
+        }
+    );
+    for (until, system, mut identity) in departed.into_values() {
+        let gone_at = snapshot.ended_at(EpochId(until));
+        identity.state = LifecycleState::Left;
+        // A last day that the source had told and that came first stays the end.
+        identity.end = match (identity.end, gone_at) {
+            (Some(told), Some(gone_at)) => Some(told.min(gone_at)),
+            (told, gone_at) => gone_at.or(told),
+        };
+        snapshot.identities.push((system, identity));
+    }
     Ok(())
 }
 

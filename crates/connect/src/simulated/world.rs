@@ -68,7 +68,12 @@ impl std::fmt::Debug for World {
 impl World {
     /// A world in memory.
     pub fn new(company: &Company) -> Arc<Self> {
-        Arc::new(Self::around(company.state.clone(), None))
+        Self::of(company.state.clone())
+    }
+
+    /// A world in memory around any state, for stories that need a shape which no company has.
+    pub fn of(state: WorldState) -> Arc<Self> {
+        Arc::new(Self::around(state, None))
     }
 
     /// The world of a state file, which every change is saved to. Generates the company where there is no file yet.

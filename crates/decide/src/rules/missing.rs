@@ -20,11 +20,15 @@ pub(super) fn find(context: &Context<'_, '_>, items: &mut Vec<DriftItem>) {
         if snapshot.systems[system.index()].latest_complete.is_none() {
             continue;
         }
-        let account = account_for(evaluation, row.identity, row.entitlement);
+        let mut account = account_for(evaluation, row.identity, row.entitlement);
         let identity = &evaluation.identities[row.identity.index()];
         let mut because = reasons(evaluation, row.identity, row.entitlement);
-        let gone = account.and_then(|account| vanished.ended(evaluation, account, row.entitlement));
-        let kind = if let Some(words) = gone {
+        // What was removed from one account of an identity must not come back through another one.
+        let gone = accounts_in(evaluation, row.identity, row.entitlement)
+            .filter_map(|account| Some((account, vanished.ended(evaluation, account, row.entitlement)?)))
+            .min_by_key(|(lost_by, _)| Some(*lost_by) != account);
+        let kind = if let Some((lost_by, words)) = gone {
+            account = Some(lost_by);
             because.push(Because::Fact { text: words });
             DriftKind::RemovedOutOfBand
         } else {
@@ -50,15 +54,21 @@ fn account_for(
     identity: IdentityIndex,
     entitlement: EntitlementIndex,
 ) -> Option<AccountIndex> {
-    let system = evaluation.graph.system_of_entitlement(entitlement);
-    let there = evaluation
-        .graph
-        .accounts_of(identity)
-        .filter(|account| evaluation.graph.system_of_account(*account) == system);
-    there.min_by_key(|account| {
+    accounts_in(evaluation, identity, entitlement).min_by_key(|account| {
         let observed = &evaluation.account(*account).account;
         (!observed.enabled, observed.key.clone())
     })
+}
+
+/// The identity's accounts in the entitlement's system.
+fn accounts_in<'evaluation>(
+    evaluation: &'evaluation Evaluation<'_>,
+    identity: IdentityIndex,
+    entitlement: EntitlementIndex,
+) -> impl Iterator<Item = AccountIndex> + 'evaluation {
+    let system = evaluation.graph.system_of_entitlement(entitlement);
+    let accounts = evaluation.graph.accounts_of(identity);
+    accounts.filter(move |account| evaluation.graph.system_of_account(*account) == system)
 }
 
 fn reasons(

@@ -6,7 +6,8 @@
 //! process that dies at any point leaves a state from which [`run`] goes on:
 //!
 //! - `approved`: nothing was sent.
-//! - `sent`: it is not known whether the target has it; it is sent again, which every connector bears.
+//! - `sent`: it is not known whether the target has it; it is sent again, which every connector bears, unless facts have
+//!   moved since, in which case the target is only read.
 //! - `acknowledged`, `contradicted`: the target is read.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -132,8 +133,12 @@ impl Worker {
         if !matches!(row.state, ActionState::Approved | ActionState::Sent | ActionState::Contradicted) {
             return Ok(());
         }
+        let wanted = self.shared.wanted.contains(&effect_of(&row.item));
+        if !wanted && row.state != ActionState::Approved {
+            return self.settle(row).await;
+        }
         if row.state == ActionState::Approved {
-            if !self.shared.wanted.contains(&effect_of(&row.item)) {
+            if !wanted {
                 return self
                     .step(row, ActionState::Void, "facts moved first; nothing was sent", Value::Null)
                     .await;
@@ -179,6 +184,21 @@ impl Worker {
                 Ok(())
             }
         }
+    }
+
+    /// An action that an earlier run sent and that nobody wants any more, because it shows already or because the access
+    /// got a reason meanwhile: the target is looked at and not asked again.
+    async fn settle(&self, row: &mut ActionRow) -> Result<(), ReconcileError> {
+        let what = match verify(self.system.connector.as_ref(), &row.item).await {
+            Verdict::Holds { seen, effects } => {
+                return self.finish(row, ActionState::Verified, "read back", seen, effects).await;
+            }
+            Verdict::Contradicted { why } | Verdict::Unverifiable { why } | Verdict::Unanswered { why } => {
+                why
+            }
+        };
+        let why = format!("facts moved after it was sent, so it was not sent again: {what}");
+        self.step(row, ActionState::Stuck, &why, Value::Null).await
     }
 
     async fn read_back(&self, row: &mut ActionRow) -> Result<(), ReconcileError> {

@@ -24,7 +24,71 @@ fn without(facts: Vec<Fact>, gone: &[Fact]) -> Vec<Fact> {
     facts.into_iter().filter(|fact| !gone.contains(fact)).collect()
 }
 
+fn person(key: &str, last_day: Option<i64>) -> Fact {
+    Fact::Identity(Identity {
+        key: key.into(),
+        kind: IdentityKind::Person,
+        state: LifecycleState::Active,
+        start: None,
+        end: last_day.map(at),
+        manager: None,
+        owner: None,
+        attributes: [("email".to_owned(), key.to_owned())].into(),
+    })
+}
+
+/// Each identity of the snapshot with its state and end.
+async fn people(store: &leasehold_store::Store, minute: Option<i64>) -> Vec<String> {
+    let snapshot = store.snapshot(minute.map(at)).await.expect("reads");
+    let mut people: Vec<String> = snapshot
+        .identities
+        .iter()
+        .map(|(system, identity)| {
+            let end = identity.end.map_or_else(
+                || "-".to_owned(),
+                |end| ((end.as_second() - at(0).as_second()) / 60).to_string(),
+            );
+            format!("{} {} {} {end}", snapshot.system(*system), identity.key, identity.state.as_str())
+        })
+        .collect();
+    people.sort();
+    people
+}
+
 on_both! {
+    async fn whom_a_complete_read_no_longer_lists_has_left(fresh: &Fresh) {
+        let store = &fresh.store;
+        sync(store, vec![person("ada", None), person("bo", Some(2)), person("cy", Some(90))], complete(), 1).await;
+        sync(store, vec![person("ada", None)], partial(), 3).await;
+        let all = ["directory ada active -", "directory bo active 2", "directory cy active 90"];
+        assert_eq!(people(store, None).await, all, "a partial read ends nobody");
+
+        sync(store, vec![person("ada", None)], complete(), 4).await;
+        let gone = ["directory ada active -", "directory bo left 2", "directory cy left 4"];
+        assert_eq!(people(store, None).await, gone, "an earlier last day stays");
+        assert_eq!(people(store, Some(3)).await, all, "as it stood before");
+
+        sync(store, vec![person("ada", None), person("cy", None)], complete(), 5).await;
+        let back = ["directory ada active -", "directory bo left 2", "directory cy active -"];
+        assert_eq!(people(store, None).await, back, "listed again");
+        assert_eq!(people(store, Some(4)).await, gone);
+    }
+
+    async fn whom_another_source_lists_has_not_left(fresh: &Fresh) {
+        let store = &fresh.store;
+        let read = async |name: &str, facts: Vec<Fact>, minute: i64| {
+            let mut writer = store.begin_epoch(&system(name), at(minute)).await.expect("begins");
+            writer.accept(facts).await.expect("takes facts");
+            writer.finish(complete(), at(minute)).await.expect("finishes");
+        };
+        read("hr", vec![person("ada", None)], 1).await;
+        read("contractors", vec![person("ada", None), person("bo", None)], 2).await;
+        read("hr", vec![], 3).await;
+        assert_eq!(people(store, None).await, ["contractors ada active -", "contractors bo active -"]);
+        read("contractors", vec![], 4).await;
+        assert_eq!(people(store, None).await, ["contractors ada left 4", "contractors bo left 4"], "once, by the last");
+    }
+
     async fn a_first_read_is_what_the_snapshot_shows(fresh: &Fresh) {
         let report = sync(&fresh.store, small_directory(), complete(), 1).await;
         assert_eq!(report.summary.facts, 8);

@@ -83,7 +83,8 @@ fn step() -> impl Strategy<Value = Step> {
 /// What holds, by name; the same for the model and for a snapshot. The numbers are epochs.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct World {
-    identities: BTreeMap<String, bool>,
+    /// Whether each has left, and the epoch that no longer listed it.
+    identities: BTreeMap<String, (bool, Option<i64>)>,
     accounts: BTreeMap<String, (bool, i64)>,
     groups: BTreeSet<String>,
     grants: BTreeMap<(String, String), (i64, Option<u8>)>,
@@ -102,6 +103,8 @@ struct Model {
     /// For each pair that ended: when, and whether we ended it.
     ended: BTreeMap<(String, String), (i64, bool)>,
     ended_contains: BTreeSet<(String, String)>,
+    /// Identities that a complete read no longer listed, and in which epoch.
+    departed: BTreeMap<String, i64>,
     /// Names that a finished read has told; a read-back of any other says nothing.
     known: BTreeSet<&'static str>,
 }
@@ -114,6 +117,9 @@ impl Model {
     /// The world with what vanished: ended without us, not held, both ends there.
     fn shown(&self) -> World {
         let mut world = self.world.clone();
+        for (who, until) in &self.departed {
+            world.identities.entry(who.clone()).or_insert((true, Some(*until)));
+        }
         for (pair, (until, ours)) in &self.ended {
             let there = world.accounts.contains_key(&pair.0) && world.groups.contains(&pair.1);
             if there && !ours && !world.grants.contains_key(pair) {
@@ -203,7 +209,7 @@ impl Model {
             self.known.extend(names_in(*fact));
             match *fact {
                 Told::Identity(who, left) => {
-                    told.identities.entry(name(who)).or_insert(left);
+                    told.identities.entry(name(who)).or_insert((left, None));
                 }
                 Told::Account(account, enabled) => {
                     told.accounts.entry(ACCOUNTS[account].to_owned()).or_insert((enabled, epoch));
@@ -225,6 +231,8 @@ impl Model {
 
         let world = &mut self.world;
         if complete {
+            let gone = world.identities.keys().filter(|who| !told.identities.contains_key(*who));
+            self.departed.extend(gone.map(|who| (who.clone(), epoch)));
             world.identities.retain(|who, _| told.identities.contains_key(who));
             world
                 .accounts
@@ -295,10 +303,14 @@ fn pair_of(account: usize, group: usize) -> (String, String) {
 fn by_name(snapshot: &Snapshot) -> World {
     let account = |position: u32| snapshot.accounts[position as usize].account.key.to_string();
     let group = |position: u32| snapshot.entitlements[position as usize].entitlement.name.name.clone();
-    let identities = snapshot
-        .identities
-        .iter()
-        .map(|(_, identity)| (identity.key.to_string(), identity.state == LifecycleState::Left));
+    let epoch_of = |end: jiff::Timestamp| {
+        let found = snapshot.epoch_ended_at.iter().find(|(_, ended_at)| **ended_at == end);
+        found.map(|(epoch, _)| epoch.0)
+    };
+    let identities = snapshot.identities.iter().map(|(_, identity)| {
+        let left = identity.state == LifecycleState::Left;
+        (identity.key.to_string(), (left, identity.end.and_then(epoch_of)))
+    });
     let accounts =
         snapshot.accounts.iter().map(|row| (row.account.key.to_string(), (row.account.enabled, row.since.0)));
     let grants = (0u32..).zip(&snapshot.grants).map(|(position, grant)| {

@@ -1,0 +1,207 @@
+//! The life of the process in a story: it counts every point at which it could die, and dies at one of them.
+
+use std::collections::BTreeMap;
+use std::future::pending;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use leasehold_connect::connector::{Connector, Sink, TestReport};
+use leasehold_connect::error::ConnectError;
+use leasehold_connect::simulated::{SimulatedConnector, World};
+use leasehold_model::Timestamp;
+use leasehold_model::capability::Capabilities;
+use leasehold_model::clock::{Clock, ManualClock};
+use leasehold_model::fact::Completeness;
+use leasehold_model::id::{AccountKey, EntitlementName, SystemName};
+use leasehold_model::plan::Verb;
+use leasehold_model::request::{ActionRequest, Outcome, ReadBack, ReadTarget};
+use leasehold_reconcile::pace::Pace;
+use tokio::sync::Notify;
+
+/// Counts points of a run and ends it at one of them.
+pub struct Life {
+    passed: AtomicU64,
+    dies_at: AtomicU64,
+    dead: AtomicBool,
+    died: Notify,
+}
+
+impl Life {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            passed: AtomicU64::new(0),
+            dies_at: AtomicU64::new(u64::MAX),
+            dead: AtomicBool::new(false),
+            died: Notify::new(),
+        })
+    }
+
+    /// Chooses the point of death, counted from 0 over the whole story.
+    pub fn dies_at(&self, point: u64) {
+        self.dies_at.store(point, Ordering::SeqCst);
+    }
+
+    /// How many points were passed.
+    pub fn passed(&self) -> u64 {
+        self.passed.load(Ordering::SeqCst)
+    }
+
+    /// A point at which the process may die. After its death nothing of it goes on: an async caller then waits for ever,
+    /// a sync one at its next await, because whoever waits for [`Life::lives`] is woken first and drops it.
+    pub fn point(&self) -> bool {
+        if self.passed.fetch_add(1, Ordering::SeqCst) == self.dies_at.load(Ordering::SeqCst) {
+            self.die();
+        }
+        self.dead.load(Ordering::SeqCst)
+    }
+
+    /// Dies now.
+    pub fn die(&self) {
+        self.dead.store(true, Ordering::SeqCst);
+        self.died.notify_one();
+    }
+
+    /// Runs until the end or the death of the process; `None` where it died. Tasks that it had started are ended, too.
+    pub async fn lives<T>(&self, run: impl Future<Output = T>) -> Option<T> {
+        let ended = tokio::select! {
+            biased;
+            () = self.died.notified() => None,
+            ended = run => Some(ended),
+        };
+        let dead = self.dead.swap(false, Ordering::SeqCst);
+        if dead {
+            // The point was passed once; the next life does not die there.
+            self.dies_at.store(u64::MAX, Ordering::SeqCst);
+            // Aborted tasks are dropped when they are scheduled next, and their connections returned after that.
+            for _ in 0..8 {
+                tokio::task::yield_now().await;
+            }
+        }
+        ended.filter(|_| !dead)
+    }
+
+    async fn async_point(&self) {
+        if self.point() {
+            pending::<()>().await;
+        }
+    }
+}
+
+/// A clock that waiting moves. It does not yield, so that systems take turns at the store's one writer only and every
+/// run of a story is the same.
+pub struct StoryClock(ManualClock);
+
+impl StoryClock {
+    pub fn at(now: Timestamp) -> Arc<Self> {
+        Arc::new(Self(ManualClock::at(now)))
+    }
+
+    pub fn advance_ms(&self, by_ms: u64) {
+        self.0.advance_ms(by_ms);
+    }
+}
+
+impl Clock for StoryClock {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+}
+
+#[async_trait]
+impl Pace for StoryClock {
+    async fn sleep_ms(&self, duration_ms: u64) {
+        self.0.advance_ms(duration_ms);
+    }
+}
+
+/// What was really so in the world when something was read back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Truth {
+    Grant { direct: bool, effective: bool },
+    Account { enabled: bool },
+    Sessions { live: usize },
+}
+
+/// Object of a read-back: system, account, entitlement; `None` and a flag for account and sessions.
+pub type Looked = (SystemName, AccountKey, Option<EntitlementName>, bool);
+
+/// What was asked of the systems in a story.
+#[derive(Default)]
+pub struct Calls {
+    /// The truth at the latest answered read-back of each object.
+    pub truths: BTreeMap<Looked, Truth>,
+    /// How often each change was asked for.
+    pub asked: BTreeMap<(SystemName, AccountKey, Option<EntitlementName>, Verb), u32>,
+}
+
+/// A simulated connector in a process that may die before and after each call.
+pub struct MortalConnector {
+    pub inner: SimulatedConnector,
+    pub system: SystemName,
+    pub world: Arc<World>,
+    pub life: Arc<Life>,
+    pub calls: Arc<Mutex<Calls>>,
+}
+
+impl MortalConnector {
+    fn look(&self, target: &ReadTarget) -> (Looked, Truth) {
+        let system = self.system.as_str();
+        let (account, entitlement, sessions, truth) = match target {
+            ReadTarget::Grant { account, entitlement } => {
+                let (direct, effective) =
+                    self.world.holds(system, account.key.as_str(), &entitlement.name.to_string());
+                (account, Some(entitlement.name.clone()), false, Truth::Grant { direct, effective })
+            }
+            ReadTarget::Account { account } => {
+                let enabled =
+                    self.world.account(system, account.key.as_str()).is_some_and(|found| found.enabled);
+                (account, None, false, Truth::Account { enabled })
+            }
+            ReadTarget::Sessions { account } => {
+                let live = self.world.sessions(system, account.key.as_str()).len();
+                (account, None, true, Truth::Sessions { live })
+            }
+        };
+        ((self.system.clone(), account.key.clone(), entitlement, sessions), truth)
+    }
+}
+
+#[async_trait]
+impl Connector for MortalConnector {
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    async fn test(&self) -> Result<TestReport, ConnectError> {
+        self.inner.test().await
+    }
+
+    async fn enumerate(&self, sink: &mut dyn Sink) -> Result<Completeness, ConnectError> {
+        self.life.async_point().await;
+        let answer = self.inner.enumerate(sink).await;
+        self.life.async_point().await;
+        answer
+    }
+
+    async fn read_back(&self, target: &ReadTarget) -> Result<ReadBack, ConnectError> {
+        self.life.async_point().await;
+        let answer = self.inner.read_back(target).await;
+        if answer.is_ok() {
+            let (looked, truth) = self.look(target);
+            self.calls.lock().expect("calls").truths.insert(looked, truth);
+        }
+        self.life.async_point().await;
+        answer
+    }
+
+    async fn execute(&self, request: &ActionRequest) -> Result<Outcome, ConnectError> {
+        self.life.async_point().await;
+        let entitlement = request.entitlement.as_ref().map(|target| target.name.clone());
+        let asked = (self.system.clone(), request.account.key.clone(), entitlement, request.verb);
+        *self.calls.lock().expect("calls").asked.entry(asked).or_default() += 1;
+        let answer = self.inner.execute(request).await;
+        self.life.async_point().await;
+        answer
+    }
+}

@@ -1,0 +1,14 @@
+//! Story tests: the whole loop over simulated systems, with everything that goes wrong drawn from one seed.
+//!
+//! `LEASEHOLD_STORY_SEEDS=500` tells the first 500 seeds of each story, `LEASEHOLD_STORY_SEEDS=17..18` exactly seed 17.
+
+mod answers;
+mod crashes;
+mod faults;
+mod invariants;
+mod life;
+mod named;
+mod oracle;
+mod scene;
+mod seeds;
+mod world;

@@ -1,0 +1,395 @@
+//! Stories of the field's known failures, one each, over many companies.
+
+use std::collections::BTreeSet;
+
+use leasehold_connect::simulated::dice::Dice;
+use leasehold_connect::simulated::state::SystemTraits;
+use leasehold_connect::simulated::{FaultKind, Faults, Operation};
+use leasehold_model::action::ActionState;
+use leasehold_model::clock::Clock;
+use leasehold_model::decision::{DriftItem, DriftKind};
+use leasehold_model::fact::Completeness;
+use leasehold_model::plan::{Plan, Verb};
+use leasehold_model::reason::Baseline;
+use leasehold_reconcile::error::ReconcileError;
+use leasehold_reconcile::stages::enforce::effect_of;
+
+use crate::invariants;
+use crate::scene::{Scene, days_from};
+use crate::seeds::tell;
+use crate::world::Story;
+
+async fn observed(seed: u64) -> Story {
+    let story = Story::begin(seed, Scene::drawn(seed)).await;
+    story.observe_all().await;
+    story
+}
+
+/// Field 3: a connector reports success without acting.
+#[test]
+fn a_lying_connector_never_yields_verified() {
+    tell("a_lying_connector_never_yields_verified", 150, |seed| async move {
+        let mut story = observed(seed).await;
+        let (_, plan) = story.plan().await;
+        let lies = Faults::seeded(seed, 1_000, u64::MAX).only(&[FaultKind::LyingSuccess]);
+        story.world.set_faults(lies);
+        let before = story.truth();
+        let rows = story.apply(&plan, &[]).await;
+        invariants::actions_are_settled(&story, &plan, &[], &rows);
+        assert_eq!(before, story.truth(), "it lied, so nothing changed");
+        for row in rows.iter().filter(|row| row.state != ActionState::Planned) {
+            // An effect can already be there, as when a disabled leaver has no session to end.
+            let already = row.state == ActionState::Verified && row.item.verb == Verb::EndSessions;
+            assert!(row.state == ActionState::Stuck || already, "{row:?}");
+        }
+        story.calm();
+        let (drift_before, _) = (story.plan().await.0, ());
+        story.observe_all().await;
+        let (drift_after, _) = story.plan().await;
+        assert_eq!(drift_before, drift_after, "what was lied about is drift still");
+    });
+}
+
+/// A target that cannot be read back: nobody claims to know.
+#[test]
+fn what_cannot_be_read_back_is_never_verified() {
+    tell("what_cannot_be_read_back_is_never_verified", 100, |seed| async move {
+        let mut story = observed(seed).await;
+        for name in ["alpha", "beta"] {
+            let traits = SystemTraits { read_back: false, sessions: name == "alpha", last_use: false };
+            story.world.set_traits(name, traits).expect("traits");
+        }
+        let (_, plan) = story.plan().await;
+        let rows = story.apply(&plan, &[]).await;
+        for row in &rows {
+            let expected =
+                matches!(row.state, ActionState::Unverifiable | ActionState::Planned | ActionState::Stuck);
+            assert!(expected && row.reason.as_ref().is_some_and(|why| !why.is_empty()), "{row:?}");
+            if row.state == ActionState::Stuck {
+                assert!(
+                    !row.item.after.is_empty(),
+                    "only what waits for an unverified grant is stuck: {row:?}"
+                );
+            }
+        }
+    });
+}
+
+/// Field 26 to 28: an empty, partial or broken answer revokes nothing and says so.
+#[test]
+fn an_empty_or_partial_answer_revokes_nothing() {
+    const KINDS: [FaultKind; 8] = [
+        FaultKind::PartialPages,
+        FaultKind::BrokenPages,
+        FaultKind::EmptyAnswer,
+        FaultKind::EmptyClaimedComplete,
+        FaultKind::RateLimited { after_ms: 1_500 },
+        FaultKind::TimeoutBefore,
+        FaultKind::TimeoutAfter,
+        FaultKind::Unreachable,
+    ];
+    tell("an_empty_or_partial_answer_revokes_nothing", 60, |seed| async move {
+        let story = observed(seed).await;
+        let (drift, plan) = story.plan().await;
+        let known = story.store.snapshot(None).await.expect("a snapshot");
+        for kind in KINDS {
+            for name in ["hr", "alpha", "beta"] {
+                story.clock.advance_ms(1_000);
+                story.world.set_faults(Faults::none().next(Operation::Enumerate, kind));
+                let report = story.observe(name).await;
+                let Completeness::Partial { why } = &report.summary.completeness else {
+                    panic!("{kind:?} of {name} was taken for complete: {report:?}")
+                };
+                assert!(!why.is_empty());
+                let now = story.store.snapshot(None).await.expect("a snapshot");
+                assert_eq!(invariants::pairs(&known), invariants::pairs(&now), "{kind:?} of {name}");
+                assert_eq!(known.identities, now.identities, "{kind:?} of {name}");
+            }
+        }
+        let (drift_after, plan_after) = story.plan().await;
+        assert_eq!(drift, drift_after);
+        assert_eq!(effects(&plan), effects(&plan_after));
+        // What was cut off at first contact takes nothing away either.
+        for (first, name) in [("hr", "hr"), ("alpha", "alpha"), ("beta", "beta")] {
+            let story = Story::begin(seed, Scene::drawn(seed)).await;
+            story.world.set_faults(Faults::none().next(Operation::Enumerate, FaultKind::PartialPages));
+            story.observe(first).await;
+            story.world.set_faults(Faults::none());
+            for other in ["hr", "alpha", "beta"].into_iter().filter(|other| *other != first) {
+                story.observe(other).await;
+            }
+            let (drift, plan) = story.plan().await;
+            invariants::plan_explains_drift(&story, &drift, &plan);
+            let takes = plan.items.iter().filter(|item| item.verb.takes_away());
+            let from: Vec<_> = takes.filter(|item| name == "hr" || item.system.as_str() == name).collect();
+            assert!(from.is_empty(), "{name} was never read completely, and yet: {from:?}");
+        }
+    });
+}
+
+fn effects(plan: &Plan) -> BTreeSet<impl Ord + std::fmt::Debug + use<>> {
+    plan.items.iter().map(effect_of).collect()
+}
+
+/// Field 14, law 5: what somebody removed in an incident is not put back.
+#[test]
+fn a_removal_out_of_band_is_asked_about_and_never_undone() {
+    tell("a_removal_out_of_band_is_asked_about_and_never_undone", 150, |seed| async move {
+        let mut dice = Dice::new(seed ^ 0x14);
+        let mut story = observed(seed).await;
+        let (_, plan) = story.plan().await;
+        story.apply(&plan, &[]).await;
+        story.observe_all().await;
+        let truth = story.truth();
+        for (system, account, entitlement) in invariants::true_pairs(&truth) {
+            let touchable = !story.scene.untouchable.contains(&(system.clone(), account.clone()));
+            let inherent = truth.systems[&system].entitlements[&entitlement].inherent;
+            if touchable && !inherent && dice.in_a_thousand(300) {
+                let (system_text, entitlement_text) = (system.as_str(), entitlement.to_string());
+                story
+                    .world
+                    .remove_out_of_band(system_text, account.as_str(), &entitlement_text)
+                    .expect("taken");
+                story.removed.insert((system, account, entitlement));
+            }
+        }
+        for _ in 0..2 {
+            story.observe_all().await;
+            let (drift, plan) = story.plan().await;
+            invariants::plan_explains_drift(&story, &drift, &plan);
+            nothing_returns_by_another_account(&story, &drift, &plan);
+            let before = story.truth();
+            story.apply(&plan, &[]).await;
+            for (system, account, entitlement) in &story.removed {
+                let held = |state: &leasehold_connect::simulated::state::WorldState| {
+                    state.systems[system].holds_directly(account, entitlement)
+                };
+                assert_eq!(held(&before), held(&story.truth()), "{entitlement} of {account} in {system}");
+            }
+        }
+    });
+}
+
+/// What a person lost in a system by a removal there is not given to another account of the same person.
+fn nothing_returns_by_another_account(story: &Story, drift: &[DriftItem], plan: &Plan) {
+    for item in drift.iter().filter(|item| item.kind == DriftKind::Missing) {
+        let (Some(identity), Some(entitlement)) = (&item.identity, &item.entitlement) else { continue };
+        let removed = story.removed.iter().find(|(system, account, removed)| {
+            let local = identity.as_str().split('@').next().unwrap_or_default();
+            let state = &story.truth().systems[system];
+            let login = state.accounts[account].login.trim_start_matches("adm-").to_owned();
+            *system == item.system && removed == entitlement && login == local
+        });
+        assert!(removed.is_none(), "removed out of band, and yet missing: {removed:?} {item:?}");
+    }
+    for item in plan.items.iter().filter(|item| item.verb == Verb::Grant) {
+        assert!(item.identity.is_some());
+    }
+}
+
+/// Field 2: a revoked grant that something else restores is drift again, and ends.
+#[test]
+fn a_resurrected_grant_is_drift_again() {
+    tell("a_resurrected_grant_is_drift_again", 100, |seed| async move {
+        let mut story = observed(seed).await;
+        let (_, plan) = story.plan().await;
+        let later = FaultKind::Resurrected { after_steps: 40 };
+        story.world.set_faults(Faults::seeded(seed, 1_000, 100_000).only(&[later]));
+        let rows = story.apply(&plan, &[]).await;
+        invariants::actions_are_settled(&story, &plan, &[], &rows);
+        for _ in 0..20 {
+            story.observe_all().await;
+        }
+        story.calm();
+        story.observe_all().await;
+        let truth = story.truth();
+        let (_, again) = story.plan().await;
+        let wanted = effects(&again);
+        let mut back = 0;
+        for row in
+            rows.iter().filter(|row| row.item.verb == Verb::Revoke && row.state == ActionState::Verified)
+        {
+            let entitlement = row.item.entitlement.clone().expect("an entitlement");
+            if truth.systems[&row.item.system].holds_directly(&row.item.account_key, &entitlement) {
+                back += 1;
+                let found = wanted
+                    .iter()
+                    .any(|wanted| format!("{wanted:?}") == format!("{:?}", effect_of(&row.item)));
+                assert!(found, "came back and is no drift: {row:?}");
+            }
+        }
+        let revoked =
+            rows.iter().any(|row| row.item.verb == Verb::Revoke && row.state == ActionState::Verified);
+        assert!(back > 0 || !revoked, "everything that was revoked was to come back");
+        for row in story.apply(&again, &[]).await {
+            assert!(matches!(row.state, ActionState::Verified | ActionState::Planned), "{row:?}");
+        }
+    });
+}
+
+/// Law 7: a plan is refused when what it was made from has moved.
+#[test]
+fn a_plan_of_another_state_is_refused() {
+    tell("a_plan_of_another_state_is_refused", 60, |seed| async move {
+        let mut dice = Dice::new(seed ^ 0x7);
+        let mut story = observed(seed).await;
+        let (_, plan) = story.plan().await;
+        let known = story.store.snapshot(None).await.expect("a snapshot");
+        story.disturb(&mut dice, true);
+        let reports = story.observe_all().await;
+        let moved = reports.iter().any(|(_, report)| !report.changes.is_empty());
+        let before = story.truth();
+        match story.runner().apply(&plan, &[], "story").await {
+            Err(ReconcileError::StateMoved { .. }) => assert!(moved),
+            Err(other) => panic!("{other}"),
+            Ok(_) => assert!(!moved, "applied although the state moved"),
+        }
+        if moved {
+            assert_eq!(before, story.truth());
+            assert!(story.store.actions(&plan.hash).await.expect("actions").is_empty());
+        }
+        let mut edited = plan.clone();
+        edited.items.pop();
+        if edited.items.len() < plan.items.len() {
+            let refused = story.runner().apply(&edited, &[], "story").await;
+            assert!(matches!(refused, Err(ReconcileError::PlanEdited { .. })), "an edited plan");
+        }
+        drop(known);
+    });
+}
+
+/// A crash before the target had it, and meanwhile somebody gives the access a reason: it is not taken away.
+#[test]
+fn what_got_a_reason_during_an_interruption_is_kept() {
+    tell("what_got_a_reason_during_an_interruption_is_kept", 120, |seed| async move {
+        let mut story = observed(seed).await;
+        let (_, plan) = story.plan().await;
+        let Some(first) = plan.items.iter().position(|item| {
+            item.verb == Verb::Revoke && item.identity.as_ref().is_some_and(|key| key.as_str().contains('@'))
+        }) else {
+            return;
+        };
+        // Every call before the crash fails without effect, so that nothing has reached any target.
+        story.world.set_faults(Faults::seeded(seed, 1_000, 1_000_000).only(&[FaultKind::TimeoutBefore]));
+        story.life.dies_at(6 + seed % 40);
+        let life = story.life.clone();
+        let runner = story.runner();
+        life.lives(runner.apply(&plan, &[], "story")).await;
+        let rows = story.store.actions(&plan.hash).await.expect("actions");
+        story.calm();
+        let item = &plan.items[first];
+        let (identity, entitlement) = (item.identity.clone().expect("a person"), item.entitlement.clone());
+        let address = format!("{}:{}", item.system, entitlement.expect("an entitlement"));
+        let mut files = story.scene.policy.clone();
+        files.insert(
+            "policy/late.toml".to_owned(),
+            format!(
+                "[exception.late]\nidentity = \"{identity}\"\ngrants = [\"{address}\"]\nuntil = \"2026-12-01\"\nowner = \"p0@example.com\"\nwhy = \"W\"\n"
+            ),
+        );
+        story.apply_policy(files).await;
+        let justified = story
+            .load()
+            .await
+            .evaluate()
+            .map(|evaluation| {
+                let index = evaluation.identity(&identity).expect("an identity");
+                let held = leasehold_decide::explain::explain(&evaluation, index);
+                held.iter().any(|row| {
+                    format!("{}:{}", row.system, row.entitlement) == address
+                        && row.login == item.account
+                        && row.decision == leasehold_model::decision::Decision::Justified
+                })
+            })
+            .expect("an evaluation");
+        let unsettled = rows.iter().any(|row| row.id == item.id && !row.state.is_final());
+        story.runner().resume().await.expect("resumed");
+        let (direct, _) = story.world.holds(
+            item.system.as_str(),
+            item.account_key.as_str(),
+            &item.entitlement.as_ref().expect("an entitlement").to_string(),
+        );
+        if justified && unsettled {
+            assert!(direct, "taken away although it has a reason now: {item:?}");
+        }
+        for row in story.store.actions(&plan.hash).await.expect("actions") {
+            let held = plan.guard_of(&row.id).is_some();
+            assert!(row.state.is_final() || held, "{row:?}");
+        }
+        invariants::ledger_is_a_chain(&story).await;
+    });
+}
+
+/// A row that leaves the feed is a leaver after a complete read, and everything of it comes down; not after a partial one.
+#[test]
+fn whoever_leaves_the_feed_leaves_everything() {
+    tell("whoever_leaves_the_feed_leaves_everything", 100, |seed| async move {
+        let mut scene = Scene::drawn(seed);
+        let gone = leasehold_model::id::IdentityKey::from("p1@example.com");
+        let story = Story::begin(seed, scene.clone()).await;
+        story.observe_all().await;
+        let (_, plan) = story.plan().await;
+        story.runner().apply(&plan, &[], "story").await.expect("applied");
+        // The same world without that row: the feed is read from it, the systems are as they were.
+        scene.state = story.truth();
+        scene.state.people.remove(&gone);
+        let mut rest = Story::begin(seed, scene).await;
+        rest.store = story.store.clone();
+        rest.clock.advance_ms(600_000);
+        rest.world.set_faults(Faults::none().next(Operation::Enumerate, FaultKind::PartialPages));
+        rest.observe("hr").await;
+        let (drift, _) = rest.plan().await;
+        let leaver =
+            |item: &DriftItem| item.kind == DriftKind::Leaver && item.identity.as_ref() == Some(&gone);
+        assert!(!drift.iter().any(leaver), "a partial feed made a leaver");
+        rest.calm();
+        rest.observe_all().await;
+        let (drift, plan) = rest.plan().await;
+        invariants::plan_explains_drift(&rest, &drift, &plan);
+        let overrides: Vec<String> = plan.guards.iter().map(|guard| guard.name.clone()).collect();
+        rest.apply(&plan, &overrides).await;
+        for (name, state) in &rest.truth().systems {
+            for account in
+                state.accounts.values().filter(|account| account.login.trim_start_matches("adm-") == "p1")
+            {
+                assert!(!account.enabled, "{} of {name} can log in still", account.key);
+                for held in state.revocable(&account.key) {
+                    let irrevocable = state.entitlements[&held].irrevocable.is_some();
+                    assert!(irrevocable, "{} of {name} holds {held} still", account.key);
+                }
+                assert!(
+                    !state.sessions.contains_key(&account.key),
+                    "{} of {name} is logged in still",
+                    account.key
+                );
+            }
+        }
+    });
+}
+
+/// Access on baseline survives a source that spells its accounts in another case, twice, or not at all for once.
+#[test]
+fn a_baseline_survives_a_bad_read() {
+    tell("a_baseline_survives_a_bad_read", 100, |seed| async move {
+        let story = observed(seed).await;
+        let snapshot = story.store.snapshot(None).await.expect("a snapshot");
+        for state in snapshot.systems.iter().filter(|state| state.name.as_str() != "hr") {
+            let baseline = Baseline {
+                system: state.name.clone(),
+                epoch: state.latest_complete.as_ref().expect("complete").id,
+                until: days_from(story.clock.now(), 30),
+                owner: "security@example.com".to_owned(),
+                adopted_at: story.clock.now(),
+            };
+            story.store.adopt_baseline(&baseline, story.clock.now()).await.expect("adopted");
+        }
+        let (_, before) = story.plan().await;
+        let bad = [FaultKind::FoldedCase, FaultKind::DuplicateIds, FaultKind::EmptyClaimedComplete];
+        story.world.set_faults(Faults::seeded(seed, 1_000, 6).only(&bad));
+        story.observe_all().await;
+        story.calm();
+        story.observe_all().await;
+        let (_, after) = story.plan().await;
+        assert_eq!(effects(&before), effects(&after), "a bad read changed what is justified");
+    });
+}
