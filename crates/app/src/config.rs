@@ -36,8 +36,10 @@ pub struct Config {
     pub path: PathBuf,
     /// The folder of the file: where relative paths start.
     pub folder: PathBuf,
-    /// The store's address.
+    /// The store's address, without a password.
     pub store_url: String,
+    /// Where the store's password is, where it has one.
+    store_password: Option<SecretReference>,
     /// The folder of policy files.
     pub policy: PathBuf,
     /// The folder of the ledger.
@@ -73,6 +75,7 @@ impl Config {
         let mut config = Self {
             path: path.to_owned(),
             store_url: "sqlite:leasehold.db".to_owned(),
+            store_password: None,
             policy: folder.join("policy"),
             ledger: folder.join("ledger"),
             ledger_origin: "leasehold.local/ledger".to_owned(),
@@ -101,7 +104,7 @@ impl Config {
                         self.tables.insert(system.clone(), table.clone());
                     }
                 }
-                ("store", toml::Value::Table(table)) => self.section(name, table, &["url"])?,
+                ("store", toml::Value::Table(table)) => self.section(name, table, &["url", "password"])?,
                 ("policy", toml::Value::Table(table)) => self.section(name, table, &["path"])?,
                 ("ledger", toml::Value::Table(table)) => {
                     self.section(name, table, &["path", "origin", "key"])?
@@ -133,7 +136,30 @@ impl Config {
                 ));
             };
             match (name, key.as_str()) {
-                ("store", "url") => self.store_url = text.to_owned(),
+                ("store", "url") => {
+                    if url::Url::parse(text).is_ok_and(|url| url.password().is_some()) {
+                        let span = self.span(&[name, key]);
+                        let help = "take it out, and write `password = \"env:NAME\"` or `password = \"file:PATH\"` below";
+                        let hidden = self.without_secret(&span);
+                        return Err(complaint(
+                            &self.path,
+                            &hidden,
+                            &span,
+                            "the address holds a password in clear text",
+                            help,
+                        ));
+                    }
+                    self.store_url = text.to_owned();
+                }
+                ("store", "password") => {
+                    let Some(reference) = SecretReference::parse(text) else {
+                        let span = self.span(&[name, key]);
+                        let help = "write `env:NAME` or `file:PATH` and keep the secret there";
+                        let hidden = self.without_secret(&span);
+                        return Err(complaint(&self.path, &hidden, &span, "a secret in clear text", help));
+                    };
+                    self.store_password = Some(reference);
+                }
                 ("policy", "path") => self.policy = self.folder.join(text),
                 ("ledger", "path") => self.ledger = self.folder.join(text),
                 ("ledger", "origin") => self.ledger_origin = text.to_owned(),
@@ -141,6 +167,22 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// The store's address with its password, read now. Not to be shown.
+    ///
+    /// # Errors
+    /// Where the variable or file cannot be read, or the store has no place for a password.
+    pub fn store_address(&self) -> anyhow::Result<String> {
+        let Some(reference) = &self.store_password else { return Ok(self.store_url.clone()) };
+        let secret = reference.read(&self.folder).map_err(|error| {
+            self.complain(&["store", "password"], &format!("cannot read {reference}: {error}"), "")
+        })?;
+        let mut url = url::Url::parse(&self.store_url)
+            .map_err(|error| self.complain(&["store", "url"], &format!("not an address: {error}"), ""))?;
+        url.set_password(Some(&secret))
+            .map_err(|()| self.complain(&["store", "password"], "this store takes no password", ""))?;
+        Ok(url.into())
     }
 
     /// The names of the configured systems.
@@ -262,7 +304,7 @@ impl Config {
         let value = self.text.get(span.clone()).unwrap_or_default();
         let line = self.text.get(..span.start).and_then(|before| before.lines().last()).unwrap_or_default();
         let names_a_secret =
-            ["password", "secret", "token", "key"].iter().any(|word| line.to_lowercase().contains(word));
+            ["password", "secret", "token", "key", "url"].iter().any(|word| line.to_lowercase().contains(word));
         if !names_a_secret || SecretReference::parse(value.trim_matches(['"', '\''])).is_some() {
             return self.text.clone();
         }

@@ -64,7 +64,7 @@ impl Context {
     pub async fn open_to_read(common: &Common) -> anyhow::Result<Self> {
         let config = Config::load(&common.config)?;
         let settings = config.settings()?;
-        let store = Store::open(&config.store_url, StoreOptions::default()).await?;
+        let store = Store::open(&config.store_address()?, StoreOptions::default()).await?;
         let pace = Arc::new(SystemClock::default());
         Ok(Self { config, store, systems: Systems::new(), settings, pace, json: common.json })
     }

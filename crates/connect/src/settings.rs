@@ -196,15 +196,9 @@ impl Settings {
                 "holds a secret in clear text; write `env:NAME` or `file:PATH` and keep the secret there",
             )
         })?;
-        let secret = match &reference {
-            SecretReference::Environment(name) => std::env::var(name)
-                .map_err(|_| self.error(key, format!("the environment variable {name} is not set")))?,
-            SecretReference::File(path) => {
-                let path = self.directory.join(path);
-                read_secret_file(&path)
-                    .map_err(|error| self.error(key, format!("cannot read {}: {error}", path.display())))?
-            }
-        };
+        let secret = reference
+            .read(&self.directory)
+            .map_err(|error| self.error(key, format!("cannot read {reference}: {error}")))?;
         Ok(Some(SecretString::from(secret)))
     }
 
@@ -221,17 +215,6 @@ impl Settings {
             }
         }
     }
-}
-
-fn read_secret_file(path: &Path) -> std::io::Result<String> {
-    let mut text = std::fs::read_to_string(path)?;
-    if text.ends_with('\n') {
-        text.pop();
-        if text.ends_with('\r') {
-            text.pop();
-        }
-    }
-    Ok(text)
 }
 
 /// `; did you mean …?` where a known word is near, else the list of the known words.

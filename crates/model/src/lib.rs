@@ -1,4 +1,5 @@
-//! The nouns that every other crate shares. Nothing here does I/O, reads a clock or decides anything.
+//! The nouns that every other crate shares. Nothing here decides anything; a secret's reference and the clock are the only things that
+//! look outside.
 
 pub mod account;
 pub mod action;

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::installation::{Installation, holds};
 
 const DIRECTORY_PASSWORD: &str = leasehold_testing::openldap::PASSWORD;
+const STORE_PASSWORD: &str = "planted-55d0-store-secret";
 const DATABASE_PASSWORD: &str = "planted-7f3a-database-secret";
 
 const PEOPLE: &str = "\
@@ -43,6 +44,7 @@ struct Company {
     directory: OpenLdapServer,
     database: PostgresServer,
     installation: Installation,
+    store_in_postgres: bool,
 }
 
 fn person(uid: &str, number: u32) -> String {
@@ -59,7 +61,7 @@ fn group(name: &str, members: &[&str]) -> String {
 }
 
 impl Company {
-    fn start() -> Self {
+    fn start(store_in_postgres: bool) -> Self {
         let directory = OpenLdapServer::start();
         let people = [("dana", 1), ("lee", 2), ("mia", 3), ("ravi", 4)];
         directory.add(&people.map(|(uid, number)| person(uid, number)).concat());
@@ -89,14 +91,27 @@ impl Company {
         installation.set("DATABASE_PASSWORD", DATABASE_PASSWORD);
         installation.write("people.csv", PEOPLE);
         installation.write("policy/all.toml", POLICY);
-        let company = Self { directory, database, installation };
+        if store_in_postgres {
+            database.sql(&format!("create role leasehold_store login password '{STORE_PASSWORD}'"));
+            database.sql("create database leasehold owner leasehold_store");
+            installation.set("STORE_PASSWORD", STORE_PASSWORD);
+        }
+        let company = Self { directory, database, installation, store_in_postgres };
         company.configure(leasehold_testing::openldap::CONNECTOR);
         company
     }
 
     fn configure(&self, bind_dn: &str) {
+        let store = if self.store_in_postgres {
+            format!(
+                "[store]\nurl = \"{}?sslmode=disable\"\npassword = \"env:STORE_PASSWORD\"\n\n",
+                self.database.url("leasehold_store", "leasehold")
+            )
+        } else {
+            String::new()
+        };
         let text = format!(
-            "[system.hr]\nconnector = \"csv\"\npath = \"people.csv\"\nauthoritative = true\nkey = \"email\"\n\n\
+            "{store}[system.hr]\nconnector = \"csv\"\npath = \"people.csv\"\nauthoritative = true\nkey = \"email\"\n\n\
              [system.directory]\nconnector = \"ldap\"\nurl = \"{}\"\nca_certificate = \"{}\"\nbase_dn = \"dc=example,dc=com\"\n\
              bind_dn = \"{bind_dn}\"\npassword = \"env:DIRECTORY_PASSWORD\"\ncorrelate = [\"mail = email\"]\n\n\
              [system.database]\nconnector = \"postgres\"\nurl = \"{}\"\npassword = \"env:DATABASE_PASSWORD\"\n\
@@ -139,7 +154,7 @@ fn is_cut(child: &mut Child, limit: Duration) -> bool {
 
 #[test]
 fn the_loop_ends_access_in_a_real_directory_and_a_real_database() {
-    let mut company = Company::start();
+    let mut company = Company::start(false);
     let mut lee_session = company.database.live_session("lee", "lee-secret");
     let mut dana_session = company.database.live_session("dana", "dana-secret");
     assert!(company.directory.can_bind("uid=lee,ou=people,dc=example,dc=com", "lee-secret"));
@@ -254,7 +269,8 @@ fn the_loop_ends_access_in_a_real_directory_and_a_real_database() {
 
 #[test]
 fn a_removal_out_of_band_is_asked_about_and_a_partial_answer_ends_nothing() {
-    let mut company = Company::start();
+    // What Leasehold knows is kept in PostgreSQL here, and in SQLite in the test above.
+    let mut company = Company::start(true);
     for command in [&["sync"][..], &["policy", "apply"]] {
         company.installation.run(command).expect(0);
     }
@@ -291,4 +307,8 @@ fn a_removal_out_of_band_is_asked_about_and_a_partial_answer_ends_nothing() {
     assert_eq!(sync["items"][0]["changes"]["grants_ended"], 0, "{sync:#}");
     let after = company.installation.run(&["who", "directory:group/payments-eng", "--json"]).expect(0).json();
     assert_eq!(before["items"], after["items"]);
+
+    company.installation.run(&["ledger", "verify"]).expect(0);
+    assert!(!company.installation.printed.contains(STORE_PASSWORD), "a secret was printed");
+    assert!(!holds(&company.installation.all_bytes(), STORE_PASSWORD), "a secret was written to a file");
 }
