@@ -1,7 +1,7 @@
-//! Writes the rows of a small store as this release keeps them, for `tests/fixtures/NNNN.sql`: run it once when a
-//! release is made, name the file after the newest migration, and add it to `RELEASES` in `tests/it/migrations.rs`.
+//! Writes the rows of a small store as this release keeps them: run it once with every new migration, name the file
+//! after the migration, and add it to `RELEASES` in `tests/it/migrations.rs`. The file is never written again.
 //!
-//! `cargo run -p leasehold-store --example release_rows > crates/store/tests/fixtures/0001.sql`
+//! `cargo run -p leasehold-store --example release_rows > crates/store/tests/fixtures/NNNN.sql`
 
 use std::collections::BTreeMap;
 
@@ -114,6 +114,7 @@ async fn fill(store: &Store) -> Result<(), AnyError> {
         observed: Vec::new(),
     };
     store.transition(&sent).await?;
+    store.set_ledger_published(store.ledger_len().await?).await?;
     Ok(())
 }
 
@@ -126,9 +127,13 @@ async fn print_rows(url: &str) -> Result<(), AnyError> {
     )
     .fetch_all(&mut connection)
     .await?;
-    let (epoch, length): (i64, i64) =
-        sqlx::query_as("SELECT epoch, ledger_length FROM head").fetch_one(&mut connection).await?;
-    println!("UPDATE head SET epoch = {epoch}, ledger_length = {length};");
+    // The one row of `head` is there from the beginning.
+    let head = sqlx::query("SELECT * FROM head").fetch_one(&mut connection).await?;
+    let mut set = Vec::new();
+    for column in head.columns().iter().filter(|column| column.name() != "only_row") {
+        set.push(format!("{} = {}", column.name(), head.try_get::<i64, _>(column.ordinal())?));
+    }
+    println!("UPDATE head SET {};", set.join(", "));
     for (table,) in tables {
         // The name is one of our own tables', just read from the schema.
         let select = sqlx::AssertSqlSafe(format!("SELECT * FROM {table}"));

@@ -11,7 +11,7 @@ use crate::common::*;
 
 fn event(subject: &str, person: &str) -> Event {
     Event {
-        kind: EventKind::CorrelationOverridden,
+        kind: EventKind::PolicyApplied,
         subject: subject.to_owned(),
         body: json!({ "system": "directory" }),
         personal: BTreeMap::from([("identity".to_owned(), person.to_owned())]),

@@ -9,9 +9,10 @@ use leasehold_store::{Store, StoreError, newest_migration};
 
 use crate::common::*;
 
-/// The rows of a store as a release wrote it, by the newest migration of that release. A migration brings the rows of
-/// the release before it, written once and never changed: the test then upgrades them with everything that follows.
-const RELEASES: &[(i64, &str)] = &[(1, include_str!("../fixtures/0001.sql"))];
+/// The rows of a store as it was written with each newest migration. A migration brings its rows along (the example
+/// `release_rows` writes them, once and never again), and the test upgrades them with every migration that follows.
+const RELEASES: &[(i64, &str)] =
+    &[(1, include_str!("../fixtures/0001.sql")), (2, include_str!("../fixtures/0002.sql"))];
 
 /// Runs SQL beside the store.
 async fn sql(url: &str, text: &'static str) {
@@ -91,6 +92,8 @@ async fn every_release_is_brought_up_to_this_one() {
                     assert!(opening.matches(&commitments[&field]), "{field} of entry {index}");
                 }
             }
+            let published = store.ledger_published().await.expect("reads");
+            assert_eq!(published, if *migration < 2 { 0 } else { entries.len() as u64 });
             // And it goes on from there.
             let report = sync(&store, vec![account("ada")], complete(), 60).await;
             assert_eq!((report.changes.accounts_ended, report.changes.grants_ended), (2, 1));
