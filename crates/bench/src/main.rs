@@ -111,7 +111,7 @@ enum Job {
         #[command(flatten)]
         size: Size,
     },
-    /// The floor of a full ingest: parse CSV, sort into rows.
+    /// A full ingest: CSV into a validated graph, and the epoch's entry into the ledger.
     Ingest {
         #[command(flatten)]
         size: Size,
@@ -119,14 +119,14 @@ enum Job {
         #[arg(long, value_delimiter = ',', default_value = "kernel")]
         vs: Vec<Versus>,
     },
-    /// The floor of the ledger: SHA-256 chain, and batches written with fdatasync.
+    /// The ledger: durable batches of 1 to 10,000 entries, and the check of a whole log.
     Ledger {
-        /// Number of 248-byte records to chain and to append.
+        /// Number of entries of 244 bytes to hash and to check, and the most to append in one run.
         #[arg(long, default_value_t = 1_000_000)]
         records: u32,
-        /// Records in one durable batch.
-        #[arg(long, default_value_t = 1_000)]
-        batch: u32,
+        /// Entries in one durable batch; one run for each.
+        #[arg(long, value_delimiter = ',', default_value = "1,10,100,1000,10000")]
+        batches: Vec<u32>,
         /// How often each is run.
         #[arg(long, default_value_t = 3)]
         rounds: usize,
@@ -141,7 +141,7 @@ fn run(job: Job) -> anyhow::Result<Report> {
         Job::Sod { size } => jobs::sod::run(&size),
         Job::Memory { size } => jobs::memory::run(&size),
         Job::Ingest { size, vs } => jobs::ingest::run(&size, &vs),
-        Job::Ledger { records, batch, rounds } => jobs::ledger::run(records, batch, rounds),
+        Job::Ledger { records, batches, rounds } => jobs::ledger::run(records, &batches, rounds),
     }
 }
 

@@ -63,9 +63,26 @@ pub struct Runs {
 }
 
 impl Runs {
+    /// Runs that were measured elsewhere, such as in a child process, one of each round.
+    pub fn new(name: &'static str, costs: Vec<Cost>) -> Self {
+        Runs { name, costs }
+    }
+
     /// Median CPU seconds.
     pub fn cpu_seconds(&self) -> f64 {
         median(self.costs.iter().map(|cost| cost.cpu_seconds).collect())
+    }
+
+    /// Median seconds on the wall.
+    pub fn wall_seconds(&self) -> f64 {
+        median(self.costs.iter().map(|cost| cost.wall_seconds).collect())
+    }
+
+    /// Median of the ratios of seconds on the wall of the same round, where waiting for the disk is the subject.
+    pub fn wall_ratio_to(&self, other: &Runs) -> f64 {
+        let ratios =
+            self.costs.iter().zip(&other.costs).map(|(mine, theirs)| mine.wall_seconds / theirs.wall_seconds);
+        median(ratios.collect())
     }
 
     /// Median of the ratios of runs of the same round.
@@ -77,8 +94,8 @@ impl Runs {
 
     /// A report row with the median run.
     pub fn row(&self, job: &str) -> Row {
-        let wall_seconds = median(self.costs.iter().map(|cost| cost.wall_seconds).collect());
-        Row::new(job, self.name).cost(Cost { cpu_seconds: self.cpu_seconds(), wall_seconds })
+        let cost = Cost { cpu_seconds: self.cpu_seconds(), wall_seconds: self.wall_seconds() };
+        Row::new(job, self.name).cost(cost)
     }
 }
 

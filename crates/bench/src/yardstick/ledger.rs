@@ -1,4 +1,5 @@
-//! The ledger floor: a SHA-256 chain over fixed records, and batches that are on disk before the next begins.
+//! The ledger floor: a SHA-256 chain over fixed records in batches that are on disk before the next begins, and one
+//! SHA-256 of every record.
 
 use std::fs::File;
 use std::io::Write;
@@ -7,47 +8,58 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 /// Bytes of one record.
-pub const RECORD_BYTES: usize = 248;
+pub const RECORD_BYTES: usize = 244;
 
-/// Record number `number`.
-pub fn record(number: u32) -> [u8; RECORD_BYTES] {
-    let mut record = [0u8; RECORD_BYTES];
-    for (position, byte) in record.iter_mut().enumerate() {
-        *byte = (number.wrapping_mul(2_654_435_761) >> (position % 24)) as u8 ^ position as u8;
+/// So many records, one after the other, each different.
+pub fn records(count: u32) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(count as usize * RECORD_BYTES);
+    for number in 0..count {
+        let mixed = number.wrapping_mul(2_654_435_761);
+        bytes.extend((0..RECORD_BYTES).map(|position| (mixed >> (position % 24)) as u8 ^ position as u8));
     }
-    record
+    bytes
 }
 
-/// Hashes every record with the hash before it and returns the last.
-pub fn chain(records: u32) -> [u8; 32] {
+/// Hashes every record by itself and folds the hashes, so that none can be left out.
+pub fn hash_each(records: &[u8]) -> [u8; 32] {
+    let mut folded = [0u8; 32];
+    for record in records.chunks_exact(RECORD_BYTES) {
+        let hash: [u8; 32] = Sha256::digest(record).into();
+        folded.iter_mut().zip(hash).for_each(|(sum, byte)| *sum ^= byte);
+    }
+    folded
+}
+
+/// Appends records in batches, each hashed onto the last hash, written and synchronised before the next.
+pub fn append(path: &Path, records: &[u8], batch: u32) -> std::io::Result<[u8; 32]> {
+    let mut file = File::create_new(path)?;
     let mut last = [0u8; 32];
-    let mut template = record(0);
-    for number in 0..records {
-        // Building 248 fresh bytes would cost as much as hashing them; four are enough to make records differ.
-        template[..4].copy_from_slice(&number.to_le_bytes());
-        let mut hasher = Sha256::new();
-        hasher.update(last);
-        hasher.update(template);
-        last = hasher.finalize().into();
+    for records in records.chunks(batch as usize * RECORD_BYTES) {
+        for record in records.chunks_exact(RECORD_BYTES) {
+            let mut hasher = Sha256::new();
+            hasher.update(last);
+            hasher.update(record);
+            last = hasher.finalize().into();
+        }
+        file.write_all(records)?;
+        file.sync_data()?;
     }
-    last
+    Ok(last)
 }
 
-/// Appends records in batches, each written and synchronised before the next.
-pub fn append(path: &Path, records: u32, batch: u32) -> std::io::Result<u64> {
-    let mut file = File::create(path)?;
-    let mut buffer = Vec::with_capacity(batch as usize * RECORD_BYTES);
-    let mut written = 0u64;
-    let mut number = 0;
-    while number < records {
-        buffer.clear();
-        for next in number..(number + batch).min(records) {
-            buffer.extend_from_slice(&record(next));
-        }
-        file.write_all(&buffer)?;
-        file.sync_data()?;
-        written += buffer.len() as u64;
-        number += batch;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_chain_depends_on_records_and_not_on_batches() {
+        let folder = tempfile::tempdir().unwrap();
+        let bytes = records(7);
+        let one = append(&folder.path().join("one"), &bytes, 1).unwrap();
+        let three = append(&folder.path().join("three"), &bytes, 3).unwrap();
+        assert_eq!(one, three);
+        assert_ne!(one, append(&folder.path().join("six"), &bytes[RECORD_BYTES..], 3).unwrap());
+        assert_eq!(std::fs::read(folder.path().join("three")).unwrap(), bytes);
+        assert_ne!(hash_each(&bytes), hash_each(&bytes[RECORD_BYTES..]));
     }
-    Ok(written)
 }
