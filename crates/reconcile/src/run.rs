@@ -41,6 +41,7 @@ impl Runner {
         overrides: &[String],
         by: &str,
     ) -> Result<Vec<ActionRow>, ReconcileError> {
+        plan::check_is_whole(plan)?;
         let begun = !self.store.actions(&plan.hash).await?.is_empty();
         if !begun {
             let loaded = Loaded::load(&self.store, &self.systems, self.pace.now(), None).await?;

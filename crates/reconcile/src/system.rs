@@ -45,6 +45,7 @@ impl System {
         let capabilities = self.connector.capabilities();
         SystemSettings {
             correlate: self.correlate.clone(),
+            authoritative: self.authoritative,
             connector_login: self.connector_login.clone(),
             can: Abilities {
                 grant: capabilities.grant.supported,
