@@ -215,6 +215,7 @@ impl Config {
                 registry::find(&common.kind).map(|kind| abilities(&kind.capabilities())).unwrap_or_default();
             let of_system = SystemSettings {
                 correlate: common.correlate,
+                authoritative: table.get("authoritative").and_then(toml::Value::as_bool).unwrap_or(false),
                 connector_login: connector_login(table),
                 can,
                 report_only: common.enforce == Enforce::Report,
@@ -303,8 +304,9 @@ impl Config {
     fn without_secret(&self, span: &Range<usize>) -> String {
         let value = self.text.get(span.clone()).unwrap_or_default();
         let line = self.text.get(..span.start).and_then(|before| before.lines().last()).unwrap_or_default();
-        let names_a_secret =
-            ["password", "secret", "token", "key", "url"].iter().any(|word| line.to_lowercase().contains(word));
+        let names_a_secret = ["password", "secret", "token", "key", "url"]
+            .iter()
+            .any(|word| line.to_lowercase().contains(word));
         if !names_a_secret || SecretReference::parse(value.trim_matches(['"', '\''])).is_some() {
             return self.text.clone();
         }

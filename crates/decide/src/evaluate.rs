@@ -40,6 +40,8 @@ pub struct Abilities {
 pub struct SystemSettings {
     /// Whose an account is, in order.
     pub correlate: Vec<CorrelationRule>,
+    /// Its identities are the ones that access is for.
+    pub authoritative: bool,
     /// The login that our own connector uses; never touched.
     pub connector_login: Option<String>,
     /// What the connector can do.

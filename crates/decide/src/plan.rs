@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use crate::engine::access::{self, Because as EngineBecause, Listing};
 use crate::engine::{AccountIndex, EntitlementIndex};
-use crate::evaluate::{Abilities, Evaluation};
+use crate::evaluate::{Abilities, Evaluation, Inputs};
 use crate::guard;
 
 /// Which drift a plan is about.
@@ -371,7 +371,11 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
     fn finish(mut self) -> (Vec<PlanItem>, Vec<LeftAlone>) {
         let mut items = Vec::new();
         for (account, ending) in &self.revokes {
-            let staying = self.staying(*account);
+            let mut staying = self.staying(*account);
+            for (_, granted) in self.grants.keys().filter(|(holder, _)| holder == account) {
+                staying.insert(granted.0);
+                staying.extend(self.evaluation.graph.containment().reaches(granted.0));
+            }
             for (entitlement, because) in ending {
                 let mut item = self.item(Verb::Revoke, *account, Some(*entitlement), because);
                 let carried = self.evaluation.graph.containment().reaches(entitlement.0).iter();
@@ -395,6 +399,20 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
             items.push(self.item(Verb::Grant, *account, Some(*entitlement), because));
         }
         let disables = std::mem::take(&mut self.disables);
+        for (account, ending) in &self.revokes {
+            // A leaver whose log-ins were stopped before may still be logged in.
+            let identity = self.evaluation.graph.identity_of(*account);
+            let left = identity.is_some_and(|identity| {
+                self.evaluation.identities[identity.index()].has_left(self.evaluation.inputs.now)
+            });
+            if let Some(because) = ending.values().next().filter(|_| left && !disables.contains_key(account))
+            {
+                let item = self.item(Verb::EndSessions, *account, None, because);
+                if self.abilities(&item.system).end_sessions {
+                    items.push(item);
+                }
+            }
+        }
         for (account, because) in &disables {
             let item = self.item(Verb::DisableAccount, *account, None, because);
             if self.abilities(&item.system).end_sessions {
@@ -452,27 +470,23 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
 /// this could be, may be in what was not read. So nothing is taken away in a system, or on the word of a people feed, that
 /// was never read completely.
 fn unproved(evaluation: &Evaluation<'_>) -> HashMap<SystemName, String> {
-    let snapshot = evaluation.inputs.snapshot;
-    let never = |position: u32| -> Option<String> {
-        let system = &snapshot.systems[position as usize];
-        let why = match (&system.latest_complete, &system.latest) {
-            (Some(_), _) => return None,
-            (None, Some(latest)) => latest.completeness.detail(),
-            (None, None) => "no enumeration has ended",
+    let Inputs { snapshot, systems, .. } = evaluation.inputs;
+    let never = |name: &SystemName| -> Option<String> {
+        let state = snapshot.systems.iter().find(|system| &system.name == name);
+        let why = match state.map(|system| (&system.latest_complete, &system.latest)) {
+            Some((Some(_), _)) => return None,
+            Some((None, Some(latest))) => latest.completeness.detail(),
+            Some((None, None)) | None => "no enumeration has ended",
         };
         Some(format!(
-            "system {0} was never read completely ({why}), and a reason may be in what was not read; run `leasehold sync {0}`",
-            system.name
+            "system {name} was never read completely ({why}), and a reason may be in what was not read; run `leasehold sync {name}`"
         ))
     };
-    let feeds: BTreeSet<u32> = snapshot.identities.iter().map(|(system, _)| *system).collect();
-    let of_a_feed = feeds.into_iter().find_map(never);
-    (0u32..)
-        .zip(&snapshot.systems)
-        .filter_map(|(position, system)| {
-            never(position).or_else(|| of_a_feed.clone()).map(|why| (system.name.clone(), why))
-        })
-        .collect()
+    let of_a_feed =
+        systems.iter().filter(|(_, settings)| settings.authoritative).find_map(|(name, _)| never(name));
+    let of_a_system = |name: &SystemName| never(name).or_else(|| of_a_feed.clone());
+    let names = snapshot.systems.iter().map(|system| &system.name);
+    names.filter_map(|name| Some((name.clone(), of_a_system(name)?))).collect()
 }
 
 /// A connector that binds by DN: its account is the one whose `dn` that is.

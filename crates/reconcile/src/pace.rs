@@ -44,11 +44,20 @@ pub struct Patience {
     pub reads_max: u32,
     /// How long to wait before the second read-back; doubles each time.
     pub read_again_ms: u64,
+    /// How many systems are worked on at once.
+    pub systems_at_once: usize,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { sends_max: 5, back_off_ms: 500, back_off_ms_max: 15_000, reads_max: 4, read_again_ms: 250 }
+        Self {
+            sends_max: 5,
+            back_off_ms: 500,
+            back_off_ms_max: 15_000,
+            reads_max: 4,
+            read_again_ms: 250,
+            systems_at_once: 64,
+        }
     }
 }
 

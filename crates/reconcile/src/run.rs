@@ -42,6 +42,7 @@ impl Runner {
         overrides: &[String],
         by: &str,
     ) -> Result<Vec<ActionRow>, ReconcileError> {
+        plan::check_is_whole(plan)?;
         let rows = self.store.actions(&plan.hash).await?;
         if rows.is_empty() {
             let loaded = Loaded::load(&self.store, &self.systems, self.pace.now(), None).await?;

@@ -45,6 +45,7 @@ impl System {
     pub fn settings(&self) -> SystemSettings {
         SystemSettings {
             correlate: self.correlate.clone(),
+            authoritative: self.authoritative,
             connector_login: self.connector_login.clone(),
             can: abilities(&self.connector.capabilities()),
             report_only: self.enforce == Enforce::Report,

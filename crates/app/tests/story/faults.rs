@@ -33,6 +33,7 @@ fn a_company_with_faults_at_every_step() {
         let people = 24 + usize::try_from(seed % 17).unwrap_or(0);
         let (scene, company) = Scene::company(seed, people);
         let mut story = Story::begin(seed, scene).await;
+        story.systems_at_once = 5;
         story.observe_all().await;
         let (drift, _) = story.plan().await;
         for planted in &company.planted {

@@ -88,8 +88,7 @@ impl Life {
     }
 }
 
-/// A clock that waiting moves. It does not yield, so that systems take turns at the store's one writer only and every
-/// run of a story is the same.
+/// A clock that waiting moves. It does not yield, so that nothing but the store is ever waited for.
 pub struct StoryClock(ManualClock);
 
 impl StoryClock {

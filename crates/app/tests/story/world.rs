@@ -41,6 +41,8 @@ pub struct Story {
     pub baseline: BTreeSet<Pair>,
     /// Direct grants that somebody removed in the system after they had been observed.
     pub removed: BTreeSet<Pair>,
+    /// One, so that a seed's calls come in the same order each time; more where that is not asked for.
+    pub systems_at_once: usize,
     file: Option<(tempfile::TempDir, PathBuf)>,
 }
 
@@ -102,6 +104,7 @@ impl Story {
             systems,
             baseline: BTreeSet::new(),
             removed: BTreeSet::new(),
+            systems_at_once: 1,
             file,
         };
         let files = story.scene.policy.clone();
@@ -162,7 +165,7 @@ impl Story {
             store: self.store.clone(),
             systems: self.systems.clone(),
             pace: self.clock.clone(),
-            patience: Patience::default(),
+            patience: Patience { systems_at_once: self.systems_at_once, ..Patience::default() },
             watch: Arc::new(move |_, _| {
                 life.point();
             }),

@@ -19,6 +19,7 @@ use leasehold_model::plan::{Plan, PlanItem, Verb};
 use leasehold_model::request::{ActionRequest, Outcome};
 use leasehold_store::{ActionRow, ObservedEffect, Store, Transition, TransitionOutcome};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::verify::{Verdict, account_target, entitlement_target, verify};
@@ -62,11 +63,17 @@ pub async fn run(enforcement: &Enforcement, systems: &Systems, plan: &Plan) -> R
     for row in enforcement.store.actions(&plan.hash).await? {
         by_system.entry(row.item.system.clone()).or_default().push(row);
     }
+    let turns = Arc::new(Semaphore::new(enforcement.patience.systems_at_once.max(1)));
     let mut workers: JoinSet<Result<(), ReconcileError>> = JoinSet::new();
     for (name, rows) in by_system {
         let system = systems.get(&name).ok_or_else(|| ReconcileError::UnknownSystem(name.clone()))?.clone();
         let worker = Worker { shared: enforcement.clone(), system };
-        workers.spawn(async move { worker.system(rows).await });
+        let turns = Arc::clone(&turns);
+        workers.spawn(async move {
+            // The semaphore is never closed.
+            let _turn = turns.acquire().await;
+            worker.system(rows).await
+        });
     }
     let mut first_error = None;
     while let Some(ended) = workers.join_next().await {

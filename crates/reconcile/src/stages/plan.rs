@@ -28,14 +28,23 @@ pub async fn make(store: &Store, loaded: &Loaded, scope: &Scope) -> Result<Plan,
     Ok(plan)
 }
 
+/// Whether a plan is as it was made, also one whose run has begun.
+///
+/// # Errors
+/// [`ReconcileError::PlanEdited`].
+pub fn check_is_whole(plan: &Plan) -> Result<(), ReconcileError> {
+    if plan.content_hash() == plan.hash {
+        return Ok(());
+    }
+    Err(ReconcileError::PlanEdited { hash: plan.hash.to_string() })
+}
+
 /// Whether a plan may be applied to the present state (law 7).
 ///
 /// # Errors
 /// [`ReconcileError::PlanEdited`] or [`ReconcileError::StateMoved`], naming what moved.
 pub fn check_is_current(plan: &Plan, loaded: &Loaded) -> Result<(), ReconcileError> {
-    if plan.content_hash() != plan.hash {
-        return Err(ReconcileError::PlanEdited { hash: plan.hash.to_string() });
-    }
+    check_is_whole(plan)?;
     let present = loaded.fingerprint();
     match moved(&plan.state, &present) {
         None => Ok(()),

@@ -78,7 +78,8 @@ async fn grant(connector: &dyn Connector, item: &PlanItem) -> Verdict {
     };
     let (system, account_key) = (item.system.clone(), item.account_key.clone());
     if item.verb == Verb::Grant {
-        return if direct || effective == Some(true) {
+        // What is held through another entitlement only does not count: that path may be the one that ends next.
+        return if direct {
             let effects = vec![ObservedEffect::GrantPresent {
                 system,
                 account: account_key,
@@ -86,7 +87,7 @@ async fn grant(connector: &dyn Connector, item: &PlanItem) -> Verdict {
             }];
             Verdict::Holds { seen: json!({"direct": direct, "effective": effective}), effects }
         } else {
-            Verdict::Contradicted { why: format!("{} was read back as not held", entitlement.name) }
+            Verdict::Contradicted { why: format!("{} was read back as not granted", entitlement.name) }
         };
     }
     if direct {
