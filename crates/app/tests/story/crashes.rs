@@ -49,7 +49,7 @@ fn a_crash_after_every_step_changes_nothing_about_the_end() {
 
 /// What an administrator's script does: finish what was begun, read, plan, apply; and again after a crash.
 async fn tell_it(seed: u64, made: &[u8], dies_at: Option<u64>) -> Ended {
-    let mut story = Story::begin_in_file(seed, Scene::drawn(seed), made).await;
+    let mut story = Story::begin_in_file(Scene::drawn(seed), made).await;
     if let Some(step) = dies_at {
         story.life.dies_at(step);
     }

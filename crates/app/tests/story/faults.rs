@@ -32,7 +32,7 @@ fn a_company_with_faults_at_every_step() {
     tell("a_company_with_faults_at_every_step", 40, |seed| async move {
         let people = 24 + usize::try_from(seed % 17).unwrap_or(0);
         let (scene, company) = Scene::company(seed, people);
-        let mut story = Story::begin(seed, scene).await;
+        let mut story = Story::begin(scene).await;
         story.systems_at_once = 5;
         story.observe_all().await;
         let (drift, _) = story.plan().await;
@@ -71,7 +71,7 @@ fn the_same_seed_tells_the_same_story() {
 
 async fn from_first_contact_to_calm(seed: u64) -> Story {
     let mut dice = Dice::new(seed ^ 0xFA_017);
-    let mut story = Story::begin(seed, Scene::drawn(seed)).await;
+    let mut story = Story::begin(Scene::drawn(seed)).await;
     let flawed_from_the_start = dice.in_a_thousand(150);
     if flawed_from_the_start {
         story.world.set_faults(Faults::seeded(seed, 500, 20));

@@ -100,7 +100,7 @@ impl Scene {
 
     /// A handful of people, two systems of odd shapes, a policy: everything that the rules treat differently, in small.
     pub fn drawn(seed: u64) -> Self {
-        let dice = Dice::new(seed.wrapping_mul(0x9E37_79B9) ^ 0x5CE_4E);
+        let dice = Dice::new(seed.wrapping_mul(0x9E37_79B9) ^ 0x0005_CE4E);
         let as_of = Timestamp::from_second(1_768_435_200).expect("a date of a story");
         Drawing { dice, as_of, people: BTreeMap::new(), systems: BTreeMap::new(), claims: Claims::default() }
             .finish()

@@ -44,7 +44,7 @@ pub fn tell<F: Future<Output = ()>>(name: &str, default: u64, story: impl Fn(u64
         }
     };
     std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(&one_after_another)).collect();
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(one_after_another)).collect();
         for worker in workers {
             if let Err(panic) = worker.join() {
                 resume_unwind(panic);

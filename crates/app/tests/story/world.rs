@@ -59,27 +59,22 @@ fn options() -> StoreOptions {
 
 impl Story {
     /// A story with its store in memory.
-    pub async fn begin(seed: u64, scene: Scene) -> Self {
+    pub async fn begin(scene: Scene) -> Self {
         let store = Store::open("sqlite::memory:", options()).await.expect("a store in memory");
-        Self::around(seed, scene, store, None).await
+        Self::around(scene, store, None).await
     }
 
     /// A story with its store in a file, to be opened again after a crash. `made` is a store that was made before, to
     /// be copied.
-    pub async fn begin_in_file(seed: u64, scene: Scene, made: &[u8]) -> Self {
+    pub async fn begin_in_file(scene: Scene, made: &[u8]) -> Self {
         let folder = folder();
         let path = folder.path().join("leasehold.db");
         std::fs::write(&path, made).expect("a copy of a store");
         let store = open_file(&path).await;
-        Self::around(seed, scene, store, Some((folder, path))).await
+        Self::around(scene, store, Some((folder, path))).await
     }
 
-    async fn around(
-        seed: u64,
-        scene: Scene,
-        store: Store,
-        file: Option<(tempfile::TempDir, PathBuf)>,
-    ) -> Self {
+    async fn around(scene: Scene, store: Store, file: Option<(tempfile::TempDir, PathBuf)>) -> Self {
         let world = World::of(scene.state.clone());
         let clock = StoryClock::at(scene.state.as_of);
         clock.advance_ms(3_600_000);
