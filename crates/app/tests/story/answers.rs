@@ -19,7 +19,7 @@ use crate::world::Story;
 fn answers_agree_with_the_world_now_and_then() {
     tell("answers_agree_with_the_world_now_and_then", 250, |seed| async move {
         let mut dice = Dice::new(seed ^ 0xA5);
-        let mut story = Story::begin(seed, Scene::drawn(seed)).await;
+        let mut story = Story::begin(Scene::drawn(seed)).await;
         let mut told = Vec::new();
         for _ in 0..3 {
             story.observe_all().await;

@@ -185,10 +185,27 @@ pub fn only_the_plan_changed(before: &WorldState, after: &WorldState, rows: &[Ac
     }
 }
 
-/// What was held by right before is held still.
-pub fn nothing_justified_is_lost(oracle: &Oracle<'_>, before: &WorldState, after: &WorldState) {
+/// What was held by right before is held still. Where a fault of the target undoes what was granted (`undone`), accounts
+/// that were granted something are left out: nobody promises what the target takes back.
+pub fn nothing_justified_is_lost(
+    oracle: &Oracle<'_>,
+    before: &WorldState,
+    after: &WorldState,
+    rows: &[ActionRow],
+    undone: bool,
+) {
     for (name, state) in &before.systems {
         for account in state.accounts.values() {
+            let of_account =
+                |row: &&ActionRow| row.item.account_key == account.key && row.item.system == *name;
+            if undone && rows.iter().filter(of_account).any(|row| row.item.verb == Verb::Grant) {
+                continue;
+            }
+            let rows: Vec<String> = rows
+                .iter()
+                .filter(of_account)
+                .map(|row| format!("{} {:?}: {} {:?}", row.item.verb, row.item.entitlement, row.state, row.reason))
+                .collect();
             let held = after.systems[name].effective(&account.key);
             let kept = match oracle.may_keep(name, state, account) {
                 Some(kept) => kept,
@@ -196,7 +213,14 @@ pub fn nothing_justified_is_lost(oracle: &Oracle<'_>, before: &WorldState, after
                 None => state.effective(&account.key),
             };
             for entitlement in kept {
-                assert!(held.contains(&entitlement), "{} of {name} lost {entitlement}, held by right", account.key);
+                let grants = (state.grants.get(&account.key), after.systems[name].grants.get(&account.key));
+                assert!(
+                    held.contains(&entitlement),
+                    "{} of {name} lost {entitlement}, held by right: {:#?} {rows:#?} {:?}",
+                    account.key,
+                    grants,
+                    state.carries
+                );
             }
         }
     }

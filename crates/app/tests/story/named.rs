@@ -20,7 +20,7 @@ use crate::seeds::tell;
 use crate::world::Story;
 
 async fn observed(seed: u64) -> Story {
-    let story = Story::begin(seed, Scene::drawn(seed)).await;
+    let story = Story::begin(Scene::drawn(seed)).await;
     story.observe_all().await;
     story
 }
@@ -111,7 +111,7 @@ fn an_empty_or_partial_answer_revokes_nothing() {
         assert_eq!(effects(&plan), effects(&plan_after));
         // What was cut off at first contact takes nothing away either.
         for first in ["hr", "alpha", "beta"] {
-            let story = Story::begin(seed, Scene::drawn(seed)).await;
+            let story = Story::begin(Scene::drawn(seed)).await;
             story.world.set_faults(Faults::none().next(Operation::Enumerate, FaultKind::PartialPages));
             story.observe(first).await;
             story.world.set_faults(Faults::none());
@@ -322,14 +322,14 @@ fn whoever_leaves_the_feed_leaves_everything() {
     tell("whoever_leaves_the_feed_leaves_everything", 100, |seed| async move {
         let mut scene = Scene::drawn(seed);
         let gone = leasehold_model::id::IdentityKey::from("p1@example.com");
-        let story = Story::begin(seed, scene.clone()).await;
+        let story = Story::begin(scene.clone()).await;
         story.observe_all().await;
         let (_, plan) = story.plan().await;
         story.runner().apply(&plan, &[], "story").await.expect("applied");
         // The same world without that row: the feed is read from it, the systems are as they were.
         scene.state = story.truth();
         scene.state.people.remove(&gone);
-        let mut rest = Story::begin(seed, scene).await;
+        let mut rest = Story::begin(scene).await;
         rest.store = story.store.clone();
         rest.clock.advance_ms(600_000);
         rest.world.set_faults(Faults::none().next(Operation::Enumerate, FaultKind::PartialPages));

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use leasehold_connect::simulated::dice::Dice;
 use leasehold_connect::simulated::state::WorldState;
@@ -43,7 +43,9 @@ pub struct Story {
     pub removed: BTreeSet<Pair>,
     /// One, so that a seed's calls come in the same order each time; more where that is not asked for.
     pub systems_at_once: usize,
-    file: Option<(tempfile::TempDir, PathBuf)>,
+    path: PathBuf,
+    /// Removed with the story.
+    _folder: tempfile::TempDir,
 }
 
 /// Where temporary stores go: memory where the machine offers it.
@@ -58,28 +60,12 @@ fn options() -> StoreOptions {
 }
 
 impl Story {
-    /// A story with its store in memory.
-    pub async fn begin(seed: u64, scene: Scene) -> Self {
-        let store = Store::open("sqlite::memory:", options()).await.expect("a store in memory");
-        Self::around(seed, scene, store, None).await
-    }
-
-    /// A story with its store in a file, to be opened again after a crash. `made` is a store that was made before, to
-    /// be copied.
-    pub async fn begin_in_file(seed: u64, scene: Scene, made: &[u8]) -> Self {
+    /// A story at its beginning: an empty store and the scene's policy.
+    pub async fn begin(scene: Scene) -> Self {
         let folder = folder();
         let path = folder.path().join("leasehold.db");
-        std::fs::write(&path, made).expect("a copy of a store");
-        let store = open_file(&path).await;
-        Self::around(seed, scene, store, Some((folder, path))).await
-    }
-
-    async fn around(
-        seed: u64,
-        scene: Scene,
-        store: Store,
-        file: Option<(tempfile::TempDir, PathBuf)>,
-    ) -> Self {
+        std::fs::write(&path, MADE.get_or_init(made_store)).expect("a copy of a store");
+        let store = open(&path).await;
         let world = World::of(scene.state.clone());
         let clock = StoryClock::at(scene.state.as_of);
         clock.advance_ms(3_600_000);
@@ -106,7 +92,8 @@ impl Story {
             baseline: BTreeSet::new(),
             removed: BTreeSet::new(),
             systems_at_once: 1,
-            file,
+            path,
+            _folder: folder,
         };
         let files = story.scene.policy.clone();
         story.apply_policy(files).await;
@@ -122,9 +109,7 @@ impl Story {
 
     /// Starts the process again on what its store holds.
     pub async fn restart(&mut self) {
-        if let Some((_, path)) = &self.file {
-            self.store = open_file(path).await;
-        }
+        self.store = open(&self.path).await;
     }
 
     /// Reads one system.
@@ -271,16 +256,22 @@ impl Story {
     }
 }
 
-/// An empty store's bytes, to be copied: making one anew costs more than most stories.
-pub async fn made_store() -> Vec<u8> {
-    let folder = folder();
-    let path = folder.path().join("made.db");
-    let store = open_file(&path).await;
-    store.close().await;
-    std::fs::read(&path).expect("the made store")
+/// An empty store's bytes, to be copied: making one anew costs more than a short story.
+static MADE: OnceLock<Vec<u8>> = OnceLock::new();
+
+fn made_store() -> Vec<u8> {
+    // Called from within a story's runtime, so it needs a thread of its own.
+    let made = std::thread::spawn(|| {
+        let folder = folder();
+        let path = folder.path().join("made.db");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async { open(&path).await.close().await });
+        std::fs::read(&path).expect("the made store")
+    });
+    made.join().expect("a store is made")
 }
 
-async fn open_file(path: &std::path::Path) -> Store {
+async fn open(path: &std::path::Path) -> Store {
     Store::open(&format!("sqlite:{}", path.display()), options()).await.expect("a store in a file")
 }
 
