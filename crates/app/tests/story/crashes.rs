@@ -1,7 +1,6 @@
 //! The process dies after every single step of a story, and the end is the same as if it had lived.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::OnceLock;
 
 use leasehold_connect::simulated::state::WorldState;
 use leasehold_model::action::ActionState;
@@ -12,7 +11,7 @@ use leasehold_reconcile::stages::enforce::effect_of;
 use crate::invariants;
 use crate::scene::Scene;
 use crate::seeds::tell;
-use crate::world::{Story, made_store};
+use crate::world::Story;
 
 type Effect = (Verb, SystemName, AccountKey, Option<EntitlementName>);
 
@@ -26,13 +25,10 @@ struct Ended {
 
 #[test]
 fn a_crash_after_every_step_changes_nothing_about_the_end() {
-    static MADE: OnceLock<Vec<u8>> = OnceLock::new();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let made = MADE.get_or_init(|| runtime.block_on(made_store()));
     tell("a_crash_after_every_step_changes_nothing_about_the_end", 12, |seed| async move {
-        let whole = tell_it(seed, made, None).await;
+        let whole = tell_it(seed, None).await;
         for step in 0..whole.steps {
-            let crashed = tell_it(seed, made, Some(step)).await;
+            let crashed = tell_it(seed, Some(step)).await;
             let place = format!("seed {seed}, dead after step {step} of {}", whole.steps);
             assert_eq!(crashed.truth, whole.truth, "another end: {place}");
             for effect in &whole.done {
@@ -48,8 +44,8 @@ fn a_crash_after_every_step_changes_nothing_about_the_end() {
 }
 
 /// What an administrator's script does: finish what was begun, read, plan, apply; and again after a crash.
-async fn tell_it(seed: u64, made: &[u8], dies_at: Option<u64>) -> Ended {
-    let mut story = Story::begin_in_file(Scene::drawn(seed), made).await;
+async fn tell_it(seed: u64, dies_at: Option<u64>) -> Ended {
+    let mut story = Story::begin(Scene::tiny(seed)).await;
     if let Some(step) = dies_at {
         story.life.dies_at(step);
     }

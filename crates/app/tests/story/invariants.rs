@@ -67,9 +67,7 @@ pub fn plan_explains_drift(story: &Story, drift: &[DriftItem], plan: &Plan) {
             action.system == item.system
                 && Some(&action.account_key) == item.account.as_ref()
                 && match item.kind {
-                    DriftKind::Missing => {
-                        action.verb == Verb::Grant && action.entitlement == item.entitlement
-                    }
+                    DriftKind::Missing => action.verb == Verb::Grant && action.entitlement == item.entitlement,
                     DriftKind::Leaver if item.entitlement.is_none() => action.verb == Verb::DisableAccount,
                     DriftKind::Unjustified | DriftKind::Expired | DriftKind::Leaver => {
                         action.verb == Verb::Revoke && action.entitlement == item.entitlement
@@ -104,10 +102,9 @@ pub fn actions_are_settled(story: &Story, plan: &Plan, overrides: &[String], row
     assert_eq!(rows.len(), plan.items.len(), "one action for each item");
     let calls = story.calls.lock().expect("calls");
     for row in rows {
-        let held = plan
-            .guards
-            .iter()
-            .any(|guard| guard.holds.contains(&row.id) && !overrides.iter().any(|name| name == &guard.name));
+        let held = plan.guards.iter().any(|guard| {
+            guard.holds.contains(&row.id) && !overrides.iter().any(|name| name == &guard.name)
+        });
         if held {
             assert_eq!(row.state, ActionState::Planned, "a guard holds {row:?}");
             assert!(row.sent_at.is_none(), "a guard held it and it was sent: {row:?}");
@@ -127,10 +124,7 @@ pub fn actions_are_settled(story: &Story, plan: &Plan, overrides: &[String], row
         match row.item.verb {
             Verb::Revoke => {
                 let own = truth(row.item.entitlement.clone(), false);
-                assert!(
-                    matches!(own, Truth::Grant { direct: false, .. }),
-                    "a lie was verified: {own:?} {row:?}"
-                );
+                assert!(matches!(own, Truth::Grant { direct: false, .. }), "a lie was verified: {own:?} {row:?}");
                 for gone in &row.item.must_end {
                     let found = truth(Some(gone.clone()), false);
                     let ended = Truth::Grant { direct: false, effective: false };
@@ -170,14 +164,12 @@ pub fn only_the_plan_changed(before: &WorldState, after: &WorldState, rows: &[Ac
     assert_eq!(before.people, after.people);
     for (name, then) in &before.systems {
         let now = &after.systems[name];
-        assert_eq!(
-            (&then.entitlements, &then.carries, &then.owners),
-            (&now.entitlements, &now.carries, &now.owners)
-        );
+        assert_eq!((&then.entitlements, &then.carries, &then.owners), (&now.entitlements, &now.carries, &now.owners));
         assert_eq!(then.accounts.len(), now.accounts.len(), "accounts of {name}");
         let on_account = |verb: Verb, key: &leasehold_model::id::AccountKey| {
-            sent.iter()
-                .any(|row| row.item.verb == verb && row.item.system == *name && row.item.account_key == *key)
+            sent.iter().any(|row| {
+                row.item.verb == verb && row.item.system == *name && row.item.account_key == *key
+            })
         };
         for (key, account) in &then.accounts {
             if account != &now.accounts[key] {
@@ -193,10 +185,27 @@ pub fn only_the_plan_changed(before: &WorldState, after: &WorldState, rows: &[Ac
     }
 }
 
-/// What was held by right before is held still.
-pub fn nothing_justified_is_lost(oracle: &Oracle<'_>, before: &WorldState, after: &WorldState) {
+/// What was held by right before is held still. Where a fault of the target undoes what was granted (`undone`), accounts
+/// that were granted something are left out: nobody promises what the target takes back.
+pub fn nothing_justified_is_lost(
+    oracle: &Oracle<'_>,
+    before: &WorldState,
+    after: &WorldState,
+    rows: &[ActionRow],
+    undone: bool,
+) {
     for (name, state) in &before.systems {
         for account in state.accounts.values() {
+            let of_account =
+                |row: &&ActionRow| row.item.account_key == account.key && row.item.system == *name;
+            if undone && rows.iter().filter(of_account).any(|row| row.item.verb == Verb::Grant) {
+                continue;
+            }
+            let rows: Vec<String> = rows
+                .iter()
+                .filter(of_account)
+                .map(|row| format!("{} {:?}: {} {:?}", row.item.verb, row.item.entitlement, row.state, row.reason))
+                .collect();
             let held = after.systems[name].effective(&account.key);
             let kept = match oracle.may_keep(name, state, account) {
                 Some(kept) => kept,
@@ -204,10 +213,13 @@ pub fn nothing_justified_is_lost(oracle: &Oracle<'_>, before: &WorldState, after
                 None => state.effective(&account.key),
             };
             for entitlement in kept {
+                let grants = (state.grants.get(&account.key), after.systems[name].grants.get(&account.key));
                 assert!(
                     held.contains(&entitlement),
-                    "{} of {name} lost {entitlement}, held by right",
-                    account.key
+                    "{} of {name} lost {entitlement}, held by right: {:#?} {rows:#?} {:?}",
+                    account.key,
+                    grants,
+                    state.carries
                 );
             }
         }
@@ -220,8 +232,7 @@ pub fn nothing_unjustified_is_left(story: &Story, oracle: &Oracle<'_>, plan: &Pl
     let truth = story.truth();
     for (name, state) in &truth.systems {
         for (key, account) in &state.accounts {
-            if story.scene.untouchable.contains(&(name.clone(), key.clone())) || oracle.is_suspended(account)
-            {
+            if story.scene.untouchable.contains(&(name.clone(), key.clone())) || oracle.is_suspended(account) {
                 continue;
             }
             let held_back = |verb: Verb, entitlement: Option<&leasehold_model::id::EntitlementName>| {
@@ -281,9 +292,7 @@ pub async fn ledger_is_a_chain(story: &Story) {
 /// The ledger's entries, parsed.
 pub async fn entries(story: &Story) -> Vec<(u64, Value)> {
     let rows = story.store.ledger_entries(0, usize::MAX >> 1).await.expect("entries");
-    rows.into_iter()
-        .map(|(index, bytes)| (index, serde_json::from_slice(&bytes).expect("an entry")))
-        .collect()
+    rows.into_iter().map(|(index, bytes)| (index, serde_json::from_slice(&bytes).expect("an entry"))).collect()
 }
 
 /// The published log verifies by the independent checker against the store's rows.

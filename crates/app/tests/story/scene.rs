@@ -98,11 +98,21 @@ impl Scene {
         (scene, company)
     }
 
-    /// A handful of people, two systems of odd shapes, a policy: everything that the rules treat differently, in small.
+    /// A few people, two systems of odd shapes, a policy: everything that the rules treat differently, in small.
     pub fn drawn(seed: u64) -> Self {
-        let dice = Dice::new(seed.wrapping_mul(0x9E37_79B9) ^ 0x0005_CE4E);
+        Self::of_size(seed, 3, 4)
+    }
+
+    /// The same with hardly anybody in it, for stories that are told again and again.
+    pub fn tiny(seed: u64) -> Self {
+        Self::of_size(seed, 2, 2)
+    }
+
+    fn of_size(seed: u64, people: usize, entitlements: usize) -> Self {
+        let dice = Dice::new(seed.wrapping_mul(0x9E37_79B9) ^ 0x5CE_4E);
         let as_of = Timestamp::from_second(1_768_435_200).expect("a date of a story");
-        Drawing { dice, as_of, people: BTreeMap::new(), systems: BTreeMap::new(), claims: Claims::default() }
+        let size = (people, entitlements);
+        Drawing { dice, as_of, size, people: BTreeMap::new(), systems: BTreeMap::new(), claims: Claims::default() }
             .finish()
     }
 }
@@ -110,6 +120,8 @@ impl Scene {
 struct Drawing {
     dice: Dice,
     as_of: Timestamp,
+    /// The fewest people, and entitlements of a system.
+    size: (usize, usize),
     people: BTreeMap<IdentityKey, Identity>,
     systems: BTreeMap<SystemName, SystemState>,
     claims: Claims,
@@ -124,8 +136,7 @@ impl Drawing {
         self.draw_claims();
         self.follow_claims();
         let policy = self.policy();
-        let protected =
-            [("alpha", "break-glass"), ("beta", "kept"), ("alpha", OWN_LOGIN), ("beta", OWN_LOGIN)];
+        let protected = [("alpha", "break-glass"), ("beta", "kept"), ("alpha", OWN_LOGIN), ("beta", OWN_LOGIN)];
         Scene {
             untouchable: protected.map(|(system, key)| (system_name(system), AccountKey::from(key))).into(),
             policy: [("policy/all.toml".to_owned(), policy)].into(),
@@ -141,12 +152,12 @@ impl Drawing {
     }
 
     fn hire(&mut self) {
-        let count = 4 + self.dice.below(5);
+        let count = self.size.0 + self.dice.below(3);
         for number in 0..count {
             let key = format!("p{number}@example.com");
             let mut person = identity(&key, DEPARTMENTS[self.dice.below(3)]);
-            // The first two stay, so that owners of claims live in most stories and end in some.
-            match if number < 2 { 99 } else { self.dice.below(16) } {
+            // The first one stays, so that somebody owns the roles.
+            match if number < 1 { 99 } else { self.dice.below(14) } {
                 0 | 1 => {
                     person.state = LifecycleState::Left;
                     person.end = Some(days_from(self.as_of, -3));
@@ -168,12 +179,12 @@ impl Drawing {
         }
         if self.dice.in_a_thousand(200) {
             // Two people whose accounts cannot be told apart.
-            let twin = identity("p2@other.example", DEPARTMENTS[self.dice.below(3)]);
+            let twin = identity("p1@other.example", DEPARTMENTS[self.dice.below(3)]);
             self.people.insert(twin.key.clone(), twin);
         }
         let mut service = identity("svc@example.com", "Red");
         service.kind = IdentityKind::Service;
-        service.owner = Some(IdentityKey::from("p3@example.com"));
+        service.owner = Some(IdentityKey::from("p1@example.com"));
         self.people.insert(service.key.clone(), service);
     }
 
@@ -182,7 +193,7 @@ impl Drawing {
             traits: SystemTraits { read_back: true, sessions: name == "alpha", last_use: false },
             ..SystemState::default()
         };
-        let count = 4 + self.dice.below(4);
+        let count = self.size.1 + self.dice.below(3);
         for number in 0..count {
             let mut entitlement = Entitlement::new("role", format!("e{number}"));
             entitlement.privileged = number == 0;
@@ -201,13 +212,9 @@ impl Drawing {
                 system.carries.entry(role(parent)).or_default().insert(role(child));
             }
         }
-        let people: Vec<String> = self
-            .people
-            .keys()
-            .map(|key| key.as_str().split('@').next().unwrap_or_default().to_owned())
-            .collect();
-        let mut accounts =
-            vec![(OWN_LOGIN.to_owned(), OWN_LOGIN.to_owned()), ("ghost".into(), "ghost".into())];
+        let people: Vec<String> =
+            self.people.keys().map(|key| key.as_str().split('@').next().unwrap_or_default().to_owned()).collect();
+        let mut accounts = vec![(OWN_LOGIN.to_owned(), OWN_LOGIN.to_owned()), ("ghost".into(), "ghost".into())];
         for person in people {
             if self.dice.in_a_thousand(850) {
                 let key = if name == "alpha" { format!("uid-{person}") } else { person.clone() };
@@ -227,11 +234,11 @@ impl Drawing {
                 let owner = IdentityKey::from(if self.dice.in_a_thousand(500) {
                     "p0@example.com"
                 } else {
-                    "p3@example.com"
+                    "p1@example.com"
                 });
                 system.owners.push(OwnerFact { of: Owned::Account(account.key.clone()), owner });
             }
-            for _ in 0..self.dice.below(4) {
+            for _ in 0..self.dice.below(3) {
                 let entitlement = role(self.dice.below(count));
                 system.grant(&account.key, &entitlement);
             }
@@ -330,9 +337,7 @@ impl Drawing {
         text.push_str(
             "[break_glass.alpha]\naccounts = [\"alpha:break-glass\"]\nowner = \"p0@example.com\"\nuntil = \"2026-12-01\"\n\n",
         );
-        text.push_str(
-            "[sod.both]\nseverity = \"high\"\nconflict = [[\"alpha:role/e1\"], [\"beta:role/e2\"]]\n\n",
-        );
+        text.push_str("[sod.both]\nseverity = \"high\"\nconflict = [[\"alpha:role/e1\"], [\"beta:role/e2\"]]\n\n");
         if self.dice.in_a_thousand(250) {
             // Small enough to hold back many of these plans.
             text.push_str("[guard.alpha]\nshare_max = 0.15\ncount_min = 3\n\n");

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use leasehold_connect::simulated::dice::Dice;
 use leasehold_connect::simulated::state::WorldState;
@@ -43,7 +43,9 @@ pub struct Story {
     pub removed: BTreeSet<Pair>,
     /// One, so that a seed's calls come in the same order each time; more where that is not asked for.
     pub systems_at_once: usize,
-    file: Option<(tempfile::TempDir, PathBuf)>,
+    path: PathBuf,
+    /// Removed with the story.
+    _folder: tempfile::TempDir,
 }
 
 /// Where temporary stores go: memory where the machine offers it.
@@ -58,23 +60,12 @@ fn options() -> StoreOptions {
 }
 
 impl Story {
-    /// A story with its store in memory.
+    /// A story at its beginning: an empty store and the scene's policy.
     pub async fn begin(scene: Scene) -> Self {
-        let store = Store::open("sqlite::memory:", options()).await.expect("a store in memory");
-        Self::around(scene, store, None).await
-    }
-
-    /// A story with its store in a file, to be opened again after a crash. `made` is a store that was made before, to
-    /// be copied.
-    pub async fn begin_in_file(scene: Scene, made: &[u8]) -> Self {
         let folder = folder();
         let path = folder.path().join("leasehold.db");
-        std::fs::write(&path, made).expect("a copy of a store");
-        let store = open_file(&path).await;
-        Self::around(scene, store, Some((folder, path))).await
-    }
-
-    async fn around(scene: Scene, store: Store, file: Option<(tempfile::TempDir, PathBuf)>) -> Self {
+        std::fs::write(&path, MADE.get_or_init(made_store)).expect("a copy of a store");
+        let store = open(&path).await;
         let world = World::of(scene.state.clone());
         let clock = StoryClock::at(scene.state.as_of);
         clock.advance_ms(3_600_000);
@@ -90,6 +81,7 @@ impl Story {
             .map(|name| (name.clone(), system(&scene, &world, &life, &calls, name)))
             .collect();
         let mut story = Self {
+
             scene,
             world,
             clock,
@@ -100,7 +92,8 @@ impl Story {
             baseline: BTreeSet::new(),
             removed: BTreeSet::new(),
             systems_at_once: 1,
-            file,
+            path,
+            _folder: folder,
         };
         let files = story.scene.policy.clone();
         story.apply_policy(files).await;
@@ -110,18 +103,13 @@ impl Story {
     /// Makes a policy the live one.
     pub async fn apply_policy(&mut self, files: BTreeMap<String, String>) {
         let read = policy::read::read(&files).unwrap_or_else(|all| panic!("the policy: {all:?}"));
-        self.store
-            .apply_policy(files.clone(), &read.digest, "story", self.clock.now())
-            .await
-            .expect("policy");
+        self.store.apply_policy(files.clone(), &read.digest, "story", self.clock.now()).await.expect("policy");
         self.scene.policy = files;
     }
 
     /// Starts the process again on what its store holds.
     pub async fn restart(&mut self) {
-        if let Some((_, path)) = &self.file {
-            self.store = open_file(path).await;
-        }
+        self.store = open(&self.path).await;
     }
 
     /// Reads one system.
@@ -223,12 +211,8 @@ impl Story {
             let person = people[dice.below(people.len())].clone();
             match dice.below(8) {
                 0..=2 => {
-                    let all: Vec<_> = state
-                        .entitlements
-                        .values()
-                        .filter(|found| !found.inherent)
-                        .map(|found| &found.name)
-                        .collect();
+                    let all: Vec<_> =
+                        state.entitlements.values().filter(|found| !found.inherent).map(|found| &found.name).collect();
                     let entitlement = all[dice.below(all.len())].clone();
                     if !state.holds_directly(&account, &entitlement) {
                         self.world
@@ -264,9 +248,7 @@ impl Story {
                         self.world.log_in(system.as_str(), account.as_str()).expect("logged in");
                     } else {
                         let number = dice.below(100);
-                        self.world
-                            .join(identity(&format!("new{number}@example.com"), "Blue"))
-                            .expect("joined");
+                        self.world.join(identity(&format!("new{number}@example.com"), "Blue")).expect("joined");
                     }
                 }
             }
@@ -274,16 +256,22 @@ impl Story {
     }
 }
 
-/// An empty store's bytes, to be copied: making one anew costs more than most stories.
-pub async fn made_store() -> Vec<u8> {
-    let folder = folder();
-    let path = folder.path().join("made.db");
-    let store = open_file(&path).await;
-    store.close().await;
-    std::fs::read(&path).expect("the made store")
+/// An empty store's bytes, to be copied: making one anew costs more than a short story.
+static MADE: OnceLock<Vec<u8>> = OnceLock::new();
+
+fn made_store() -> Vec<u8> {
+    // Called from within a story's runtime, so it needs a thread of its own.
+    let made = std::thread::spawn(|| {
+        let folder = folder();
+        let path = folder.path().join("made.db");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async { open(&path).await.close().await });
+        std::fs::read(&path).expect("the made store")
+    });
+    made.join().expect("a store is made")
 }
 
-async fn open_file(path: &std::path::Path) -> Store {
+async fn open(path: &std::path::Path) -> Store {
     Store::open(&format!("sqlite:{}", path.display()), options()).await.expect("a store in a file")
 }
 

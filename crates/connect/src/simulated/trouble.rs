@@ -1,9 +1,11 @@
 //! What is wrong in the practice company on purpose: each kind of trouble that Leasehold should find, and its note.
 
+use std::collections::BTreeSet;
+
 use leasehold_model::account::{Account, LastUse, PostureFinding};
 use leasehold_model::decision::DriftKind;
 use leasehold_model::fact::{Owned, OwnerFact};
-use leasehold_model::id::{AccountKey, IdentityKey, SystemName};
+use leasehold_model::id::{AccountKey, EntitlementAddress, IdentityKey, SystemName};
 use leasehold_model::identity::{Identity, IdentityKind, LifecycleState};
 
 use super::company::{Company, Given, session};
@@ -183,6 +185,17 @@ impl Company {
         }
     }
 
+    /// These addresses and all that they carry: holding the small one beside the large one is no trouble.
+    fn carried_by(&self, addresses: &[&str]) -> BTreeSet<String> {
+        let mut carried = BTreeSet::new();
+        for address in addresses.iter().filter_map(|address| address.parse::<EntitlementAddress>().ok()) {
+            let Some(state) = self.state.systems.get(&address.system) else { continue };
+            let reached = state.closure([address.entitlement]);
+            carried.extend(reached.into_iter().map(|name| format!("{}:{name}", address.system)));
+        }
+        carried
+    }
+
     /// Changed job and kept the access of the old one.
     fn add_mover(&mut self, key: &IdentityKey) {
         let Some(identity) = self.state.people.get(key).cloned() else { return };
@@ -194,9 +207,9 @@ impl Company {
             "Payments" => ("Platform", "Platform Engineer"),
             _ => ("Sales", "Account Executive"),
         };
-        let justified = roles::grants_of(&identity, department, title);
+        let justified = self.carried_by(&roles::grants_of(&identity, department, title));
         for address in roles::grants_of(&identity, old_department, old_title) {
-            if !justified.contains(&address)
+            if !justified.contains(address)
                 && let Some(place) = self.give(key, address)
             {
                 self.plant(DriftKind::Unjustified, &place, Some(key));
@@ -209,10 +222,10 @@ impl Company {
         let Some(identity) = self.state.people.get(key).cloned() else { return };
         let department = identity.attribute("department").unwrap_or_default();
         let title = identity.attribute("title").unwrap_or_default();
-        let justified = roles::grants_of(&identity, department, title);
+        let justified = self.carried_by(&roles::grants_of(&identity, department, title));
         let mut unjustified =
             (0..OUT_OF_BAND.len()).map(|offset| OUT_OF_BAND[(number + offset) % OUT_OF_BAND.len()]);
-        if let Some(address) = unjustified.find(|address| !justified.contains(address))
+        if let Some(address) = unjustified.find(|address| !justified.contains(*address))
             && let Some(place) = self.give(key, address)
         {
             self.plant(DriftKind::Unjustified, &place, Some(key));
