@@ -108,13 +108,9 @@ async fn adopt(story: &mut Story, dice: &mut Dice) {
 /// Things happen, everything fails now and then, the plan is carried out, and everything is judged.
 async fn tell_on(story: &mut Story, dice: &mut Dice, observed: bool) {
     story.disturb(dice, observed);
-    let before = story.store.snapshot(None).await.expect("a snapshot");
     let share = [60, 200, 450][dice.below(3)];
     story.world.set_faults(Faults::seeded(dice.roll(), share, 400));
-    let reports = story.observe_all_mortal().await;
-    let after = story.store.snapshot(None).await.expect("a snapshot");
-    invariants::partial_ends_nothing(&before, &after, &reports);
-
+    story.observe_all_mortal().await;
     let (drift, plan) = story.plan().await;
     invariants::plan_explains_drift(story, &drift, &plan);
     if dice.in_a_thousand(300) {
@@ -129,7 +125,8 @@ async fn tell_on(story: &mut Story, dice: &mut Dice, observed: bool) {
     let rows = story.apply(&plan, &overrides).await;
     invariants::actions_are_settled(story, &plan, &overrides, &rows);
     invariants::only_the_plan_changed(&truth, &story.truth(), &rows);
-    let resurrects = story.world.struck().iter().any(|fault| matches!(fault.kind, FaultKind::Resurrected { .. }));
+    let resurrects =
+        story.world.struck().iter().any(|fault| matches!(fault.kind, FaultKind::Resurrected { .. }));
     if let Some(claims) = story.scene.claims.clone() {
         let oracle = oracle(story, &claims).await;
         invariants::nothing_justified_is_lost(&oracle, &truth, &story.truth(), &rows, resurrects);
@@ -181,7 +178,11 @@ async fn catch_up(story: &mut Story, at_once: bool) {
             invariants::nothing_unjustified_is_left(story, &oracle, &plan);
         }
         let snapshot = story.store.snapshot(None).await.expect("a snapshot");
-        assert_eq!(invariants::pairs(&snapshot), invariants::true_pairs(&story.truth()), "what is believed is so");
+        assert_eq!(
+            invariants::pairs(&snapshot),
+            invariants::true_pairs(&story.truth()),
+            "what is believed is so"
+        );
         return;
     }
 }

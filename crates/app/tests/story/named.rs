@@ -9,13 +9,14 @@ use leasehold_model::action::ActionState;
 use leasehold_model::clock::Clock;
 use leasehold_model::decision::{DriftItem, DriftKind};
 use leasehold_model::fact::Completeness;
+use leasehold_model::id::IdentityKey;
 use leasehold_model::plan::{Plan, Verb};
 use leasehold_model::reason::Baseline;
 use leasehold_reconcile::error::ReconcileError;
 use leasehold_reconcile::stages::enforce::effect_of;
 
 use crate::invariants;
-use crate::scene::{Scene, days_from};
+use crate::scene::{Scene, days_from, identity};
 use crate::seeds::tell;
 use crate::world::Story;
 
@@ -165,7 +166,7 @@ fn a_removal_out_of_band_is_asked_about_and_never_undone() {
             story.apply(&plan, &[]).await;
             for (system, account, entitlement) in &story.removed {
                 let held = |state: &leasehold_connect::simulated::state::WorldState| {
-                    state.systems[system].holds_directly(account, entitlement)
+                    state.systems[system].effective(account).contains(entitlement)
                 };
                 assert_eq!(held(&before), held(&story.truth()), "{entitlement} of {account} in {system}");
             }
@@ -330,7 +331,9 @@ fn what_got_a_reason_during_an_interruption_is_kept() {
 fn whoever_leaves_the_feed_leaves_everything() {
     tell("whoever_leaves_the_feed_leaves_everything", 100, |seed| async move {
         let mut scene = Scene::drawn(seed);
-        let gone = leasehold_model::id::IdentityKey::from("p1@example.com");
+        let gone = IdentityKey::from("p1@example.com");
+        scene.state.people.insert(gone.clone(), identity("p1@example.com", "Green"));
+        scene.state.people.remove(&IdentityKey::from("p1@other.example"));
         let story = Story::begin(scene.clone()).await;
         story.observe_all().await;
         let (_, plan) = story.plan().await;

@@ -109,11 +109,18 @@ impl Scene {
     }
 
     fn of_size(seed: u64, people: usize, entitlements: usize) -> Self {
-        let dice = Dice::new(seed.wrapping_mul(0x9E37_79B9) ^ 0x5CE_4E);
+        let dice = Dice::new(seed.wrapping_mul(0x9E37_79B9) ^ 0x0005_CE4E);
         let as_of = Timestamp::from_second(1_768_435_200).expect("a date of a story");
         let size = (people, entitlements);
-        Drawing { dice, as_of, size, people: BTreeMap::new(), systems: BTreeMap::new(), claims: Claims::default() }
-            .finish()
+        Drawing {
+            dice,
+            as_of,
+            size,
+            people: BTreeMap::new(),
+            systems: BTreeMap::new(),
+            claims: Claims::default(),
+        }
+        .finish()
     }
 }
 
@@ -136,7 +143,8 @@ impl Drawing {
         self.draw_claims();
         self.follow_claims();
         let policy = self.policy();
-        let protected = [("alpha", "break-glass"), ("beta", "kept"), ("alpha", OWN_LOGIN), ("beta", OWN_LOGIN)];
+        let protected =
+            [("alpha", "break-glass"), ("beta", "kept"), ("alpha", OWN_LOGIN), ("beta", OWN_LOGIN)];
         Scene {
             untouchable: protected.map(|(system, key)| (system_name(system), AccountKey::from(key))).into(),
             policy: [("policy/all.toml".to_owned(), policy)].into(),
@@ -212,9 +220,13 @@ impl Drawing {
                 system.carries.entry(role(parent)).or_default().insert(role(child));
             }
         }
-        let people: Vec<String> =
-            self.people.keys().map(|key| key.as_str().split('@').next().unwrap_or_default().to_owned()).collect();
-        let mut accounts = vec![(OWN_LOGIN.to_owned(), OWN_LOGIN.to_owned()), ("ghost".into(), "ghost".into())];
+        let people: Vec<String> = self
+            .people
+            .keys()
+            .map(|key| key.as_str().split('@').next().unwrap_or_default().to_owned())
+            .collect();
+        let mut accounts =
+            vec![(OWN_LOGIN.to_owned(), OWN_LOGIN.to_owned()), ("ghost".into(), "ghost".into())];
         for person in people {
             if self.dice.in_a_thousand(850) {
                 let key = if name == "alpha" { format!("uid-{person}") } else { person.clone() };
@@ -337,7 +349,9 @@ impl Drawing {
         text.push_str(
             "[break_glass.alpha]\naccounts = [\"alpha:break-glass\"]\nowner = \"p0@example.com\"\nuntil = \"2026-12-01\"\n\n",
         );
-        text.push_str("[sod.both]\nseverity = \"high\"\nconflict = [[\"alpha:role/e1\"], [\"beta:role/e2\"]]\n\n");
+        text.push_str(
+            "[sod.both]\nseverity = \"high\"\nconflict = [[\"alpha:role/e1\"], [\"beta:role/e2\"]]\n\n",
+        );
         if self.dice.in_a_thousand(250) {
             // Small enough to hold back many of these plans.
             text.push_str("[guard.alpha]\nshare_max = 0.15\ncount_min = 3\n\n");

@@ -22,6 +22,7 @@ use leasehold_reconcile::stages::plan;
 use leasehold_reconcile::system::{Enforce, System, Systems};
 use leasehold_store::{ActionRow, EpochReport, Store, StoreOptions};
 
+use crate::invariants;
 use crate::life::{Calls, Life, MortalConnector, StoryClock};
 use crate::scene::{Scene, identity};
 
@@ -81,7 +82,6 @@ impl Story {
             .map(|name| (name.clone(), system(&scene, &world, &life, &calls, name)))
             .collect();
         let mut story = Self {
-
             scene,
             world,
             clock,
@@ -103,7 +103,10 @@ impl Story {
     /// Makes a policy the live one.
     pub async fn apply_policy(&mut self, files: BTreeMap<String, String>) {
         let read = policy::read::read(&files).unwrap_or_else(|all| panic!("the policy: {all:?}"));
-        self.store.apply_policy(files.clone(), &read.digest, "story", self.clock.now()).await.expect("policy");
+        self.store
+            .apply_policy(files.clone(), &read.digest, "story", self.clock.now())
+            .await
+            .expect("policy");
         self.scene.policy = files;
     }
 
@@ -170,14 +173,16 @@ impl Story {
         }
     }
 
-    /// Reads everything, even where the process dies on the way.
-    pub async fn observe_all_mortal(&mut self) -> Vec<(SystemName, EpochReport)> {
+    /// Reads everything, even where the process dies on the way. A partial or empty answer must end nothing (law 3).
+    pub async fn observe_all_mortal(&mut self) {
         loop {
+            let before = self.store.snapshot(None).await.expect("a snapshot");
             let life = self.life.clone();
-            match life.lives(self.observe_all()).await {
-                Some(reports) => return reports,
-                None => self.restart().await,
+            if let Some(reports) = life.lives(self.observe_all()).await {
+                let after = self.store.snapshot(None).await.expect("a snapshot");
+                return invariants::partial_ends_nothing(&before, &after, &reports);
             }
+            self.restart().await;
         }
     }
 
@@ -211,8 +216,12 @@ impl Story {
             let person = people[dice.below(people.len())].clone();
             match dice.below(8) {
                 0..=2 => {
-                    let all: Vec<_> =
-                        state.entitlements.values().filter(|found| !found.inherent).map(|found| &found.name).collect();
+                    let all: Vec<_> = state
+                        .entitlements
+                        .values()
+                        .filter(|found| !found.inherent)
+                        .map(|found| &found.name)
+                        .collect();
                     let entitlement = all[dice.below(all.len())].clone();
                     if !state.holds_directly(&account, &entitlement) {
                         self.world
@@ -248,7 +257,9 @@ impl Story {
                         self.world.log_in(system.as_str(), account.as_str()).expect("logged in");
                     } else {
                         let number = dice.below(100);
-                        self.world.join(identity(&format!("new{number}@example.com"), "Blue")).expect("joined");
+                        self.world
+                            .join(identity(&format!("new{number}@example.com"), "Blue"))
+                            .expect("joined");
                     }
                 }
             }
