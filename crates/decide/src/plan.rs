@@ -61,6 +61,8 @@ struct Planner<'plan, 'inputs> {
     untouchable: HashMap<AccountIndex, String>,
     /// Systems of which nothing may be concluded yet that takes access away, with why.
     unproved: HashMap<SystemName, String>,
+    /// Direct grants that ended without us, by the snapshot's positions.
+    vanished: HashSet<(u32, u32)>,
     /// Direct grants that end, with why.
     revokes: BTreeMap<AccountIndex, BTreeMap<EntitlementIndex, Vec<String>>>,
     grants: BTreeMap<(AccountIndex, EntitlementIndex), Vec<String>>,
@@ -115,6 +117,7 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
             accounts,
             untouchable,
             unproved: unproved(evaluation),
+            vanished: snapshot.vanished.iter().map(|gone| (gone.account, gone.entitlement)).collect(),
             revokes: BTreeMap::new(),
             grants: BTreeMap::new(),
             disables: BTreeMap::new(),
@@ -311,7 +314,11 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
                 if staying.contains(&row.entitlement.0) {
                     continue;
                 }
-                let Some((carrier, because)) = self.carrier_to_grant(&listing, row) else { continue };
+                let Some((mut carrier, because)) = self.carrier_to_grant(&listing, row) else { continue };
+                // What somebody took away is not put back (law 5): then only what is held still goes on.
+                if self.vanished.contains(&(evaluation.position_of(account), carrier.0)) {
+                    carrier = row.entitlement;
+                }
                 if staying.contains(&carrier.0) {
                     continue;
                 }

@@ -31,7 +31,7 @@ fn answers_agree_with_the_world_now_and_then() {
             let (_, plan) = story.plan().await;
             story.clock.advance_ms(1_000);
             story.apply(&plan, &[]).await;
-            story.disturb(&mut dice, true);
+            story.disturb(&mut dice, true).await;
         }
         for (at, expected) in told {
             let then = Loaded::load(&story.store, &story.systems, story.clock.now(), Some(at)).await;

@@ -5,6 +5,7 @@ use leasehold_connect::simulated::{FaultKind, Faults};
 use leasehold_model::action::ActionState;
 use leasehold_model::clock::Clock;
 use leasehold_model::id::SystemName;
+use leasehold_model::plan::Verb;
 use leasehold_model::reason::Baseline;
 
 use crate::invariants;
@@ -17,7 +18,6 @@ use crate::world::Story;
 const ROUNDS_MAX: usize = 6;
 
 #[test]
-#[ignore = "open: the count of states after some fault schedules is not settled yet; see CHANGELOG"]
 fn every_fault_at_every_step() {
     tell("every_fault_at_every_step", 2_000, |seed| async move {
         let story = from_first_contact_to_calm(seed).await;
@@ -29,7 +29,6 @@ fn every_fault_at_every_step() {
 }
 
 #[test]
-#[ignore = "open: a grant removed by hand between incomplete readings is planned again in some seeds; see CHANGELOG"]
 fn a_company_with_faults_at_every_step() {
     tell("a_company_with_faults_at_every_step", 40, |seed| async move {
         let people = 24 + usize::try_from(seed % 17).unwrap_or(0);
@@ -109,7 +108,7 @@ async fn adopt(story: &mut Story, dice: &mut Dice) {
 
 /// Things happen, everything fails now and then, the plan is carried out, and everything is judged.
 async fn tell_on(story: &mut Story, dice: &mut Dice, observed: bool) {
-    story.disturb(dice, observed);
+    story.disturb(dice, observed).await;
     let share = [60, 200, 450][dice.below(3)];
     story.world.set_faults(Faults::seeded(dice.roll(), share, 400));
     story.observe_all_mortal().await;
@@ -117,7 +116,16 @@ async fn tell_on(story: &mut Story, dice: &mut Dice, observed: bool) {
     invariants::plan_explains_drift(story, &drift, &plan);
     if dice.in_a_thousand(300) {
         // The world moves on between plan and apply; only the next read will tell.
-        story.disturb(dice, false);
+        story.disturb(dice, observed).await;
+        // What somebody removed that the plan ends, too, ended with our consent.
+        story.removed.retain(|(system, account, entitlement)| {
+            !plan.items.iter().any(|item| {
+                item.verb == Verb::Revoke
+                    && item.system == *system
+                    && item.account_key == *account
+                    && item.entitlement.as_ref() == Some(entitlement)
+            })
+        });
     }
     let overrides: Vec<String> = match dice.in_a_thousand(500) {
         true => plan.guards.iter().map(|guard| guard.name.clone()).collect(),
@@ -131,12 +139,20 @@ async fn tell_on(story: &mut Story, dice: &mut Dice, observed: bool) {
         story.world.struck().iter().any(|fault| matches!(fault.kind, FaultKind::Resurrected { .. }));
     if let Some(claims) = story.scene.claims.clone() {
         let oracle = oracle(story, &claims).await;
-        invariants::nothing_justified_is_lost(&oracle, &truth, &story.truth(), &rows, resurrects);
+        invariants::nothing_justified_is_lost(
+            &oracle,
+            &truth,
+            &story.truth(),
+            &rows,
+            &story.removed,
+            resurrects,
+        );
     }
     catch_up(story, !resurrects).await;
 }
 
-async fn oracle<'story>(story: &'story Story, claims: &'story crate::scene::Claims) -> Oracle<'story> {
+/// The slow judge of what the story's people may hold now.
+pub async fn oracle<'story>(story: &'story Story, claims: &'story crate::scene::Claims) -> Oracle<'story> {
     let snapshot = story.store.snapshot(None).await.expect("a snapshot");
     Oracle {
         claims,
@@ -167,7 +183,14 @@ async fn catch_up(story: &mut Story, at_once: bool) {
         }
         if let Some(claims) = story.scene.claims.clone() {
             let oracle = oracle(story, &claims).await;
-            invariants::nothing_justified_is_lost(&oracle, &truth, &story.truth(), &rows, !at_once);
+            invariants::nothing_justified_is_lost(
+                &oracle,
+                &truth,
+                &story.truth(),
+                &rows,
+                &story.removed,
+                !at_once,
+            );
         }
         if rows.iter().filter(free).count() > 0 {
             assert!(round < ROUNDS_MAX, "still something to do after {round} calm rounds: {rows:?}");

@@ -96,7 +96,11 @@ pub fn plan_explains_drift(story: &Story, drift: &[DriftItem], plan: &Plan) {
             let pair = (action.system.clone(), action.account_key.clone(), entitlement.clone());
             // Held on another path still, it may be granted directly before that path ends.
             let held = story.truth().systems[&pair.0].effective(&pair.1).contains(&pair.2);
-            assert!(held || !story.removed.contains(&pair), "the plan undoes a removal: {pair:?}");
+            assert!(
+                held || !story.removed.contains(&pair),
+                "the plan undoes a removal: {pair:?} {action:#?} {:?}",
+                story.truth().systems[&pair.0].grants.get(&pair.1),
+            );
         }
     }
 }
@@ -117,14 +121,19 @@ pub fn actions_are_settled(story: &Story, plan: &Plan, overrides: &[String], row
         }
         assert!(row.state.is_final(), "not at its end: {row:?}");
         assert!(row.reason.as_ref().is_some_and(|reason| !reason.is_empty()), "without a reason: {row:?}");
-        assert_eq!(row.state == ActionState::Void, row.sent_at.is_none() && row.state != ActionState::Stuck);
+        // Void: nothing was sent since it was approved, the last time where a person said so more than once.
+        let unsent = row.attempts == 0 && row.state != ActionState::Stuck;
+        assert_eq!(row.state == ActionState::Void, unsent, "{row:?}");
         if row.state != ActionState::Verified {
             continue;
         }
         assert!(row.read_back_at >= row.sent_at && row.sent_at.is_some(), "read back before sent: {row:?}");
         let truth = |entitlement, sessions| {
             let looked = (row.item.system.clone(), row.item.account_key.clone(), entitlement, sessions);
-            *calls.truths.get(&looked).unwrap_or_else(|| panic!("verified without a look: {row:?}"))
+            let then = calls.verdicts.get(&row.id).and_then(|verdict| verdict.get(&looked));
+            *then
+                .or_else(|| calls.truths.get(&looked))
+                .unwrap_or_else(|| panic!("verified without a look: {row:?}"))
         };
         match row.item.verb {
             Verb::Revoke => {
@@ -195,13 +204,15 @@ pub fn only_the_plan_changed(before: &WorldState, after: &WorldState, rows: &[Ac
     }
 }
 
-/// What was held by right before is held still. Where a fault of the target undoes what was granted (`undone`), accounts
+/// What was held by right before is held still. What somebody removed by hand (`removed`) does not count, nor what it
+/// carried: that it was held through something else, too, was not what they wanted. Where a fault of the target undoes what was granted (`undone`), accounts
 /// that were granted something are left out: nobody promises what the target takes back.
 pub fn nothing_justified_is_lost(
     oracle: &Oracle<'_>,
     before: &WorldState,
     after: &WorldState,
     rows: &[ActionRow],
+    removed: &BTreeSet<Pair>,
     undone: bool,
 ) {
     for (name, state) in &before.systems {
@@ -224,7 +235,10 @@ pub fn nothing_justified_is_lost(
                 // Nobody can say whose it is, so nothing is done to it.
                 None => state.effective(&account.key),
             };
-            for entitlement in kept {
+            let of_account = |pair: &&Pair| pair.0 == *name && pair.1 == account.key;
+            let taken = state
+                .closure(removed.iter().filter(of_account).map(|pair| pair.2.clone()).collect::<Vec<_>>());
+            for entitlement in kept.into_iter().filter(|kept| !taken.contains(kept)) {
                 let grants = (state.grants.get(&account.key), after.systems[name].grants.get(&account.key));
                 assert!(
                     held.contains(&entitlement),

@@ -13,8 +13,8 @@ use leasehold_model::Timestamp;
 use leasehold_model::capability::Capabilities;
 use leasehold_model::clock::{Clock, ManualClock};
 use leasehold_model::fact::Completeness;
-use leasehold_model::id::{AccountKey, EntitlementName, SystemName};
-use leasehold_model::plan::Verb;
+use leasehold_model::id::{AccountKey, ActionId, EntitlementName, SystemName};
+use leasehold_model::plan::{PlanItem, Verb};
 use leasehold_model::request::{ActionRequest, Outcome, ReadBack, ReadTarget};
 use leasehold_reconcile::pace::Pace;
 use tokio::sync::Notify;
@@ -130,8 +130,24 @@ pub type Looked = (SystemName, AccountKey, Option<EntitlementName>, bool);
 pub struct Calls {
     /// The truth at the latest answered read-back of each object.
     pub truths: BTreeMap<Looked, Truth>,
+    /// The truth at the read-back by which each action became verified. What another action looks at later is not it.
+    pub verdicts: BTreeMap<ActionId, BTreeMap<Looked, Truth>>,
     /// How often each change was asked for.
     pub asked: BTreeMap<(SystemName, AccountKey, Option<EntitlementName>, Verb), u32>,
+}
+
+impl Calls {
+    /// Keeps what was true when an action was just now found verified: of its own object and of every path.
+    pub fn keep_verdict(&mut self, item: &PlanItem) {
+        let looked = |entitlement: Option<&EntitlementName>| -> Looked {
+            let sessions = item.verb == Verb::EndSessions;
+            (item.system.clone(), item.account_key.clone(), entitlement.cloned(), sessions)
+        };
+        let all =
+            std::iter::once(item.entitlement.as_ref()).chain(item.must_end.iter().map(Some)).map(looked);
+        let truths = all.filter_map(|looked| Some((looked.clone(), *self.truths.get(&looked)?))).collect();
+        self.verdicts.insert(item.id.clone(), truths);
+    }
 }
 
 /// A simulated connector in a process that may die before and after each call.

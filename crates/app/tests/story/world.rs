@@ -10,6 +10,7 @@ use leasehold_connect::simulated::{Faults, World};
 use leasehold_decide::correlate::CorrelationRule;
 use leasehold_decide::plan::Scope;
 use leasehold_decide::{policy, rules};
+use leasehold_model::action::ActionState;
 use leasehold_model::clock::Clock;
 use leasehold_model::decision::DriftItem;
 use leasehold_model::id::{AccountKey, EntitlementName, SystemName};
@@ -112,6 +113,8 @@ impl Story {
 
     /// Starts the process again on what its store holds.
     pub async fn restart(&mut self) {
+        // A commit that was under way lands or not, but not later than the next life begins.
+        self.store.close().await;
         self.store = open(&self.path).await;
     }
 
@@ -146,13 +149,16 @@ impl Story {
     }
 
     pub fn runner(&self) -> Runner {
-        let life = self.life.clone();
+        let (life, calls) = (self.life.clone(), self.calls.clone());
         Runner {
             store: self.store.clone(),
             systems: self.systems.clone(),
             pace: self.clock.clone(),
             patience: Patience { systems_at_once: self.systems_at_once, ..Patience::default() },
-            watch: Arc::new(move |_, _| {
+            watch: Arc::new(move |item, state| {
+                if state == ActionState::Verified {
+                    calls.lock().expect("calls").keep_verdict(item);
+                }
                 life.point();
             }),
         }
@@ -199,7 +205,9 @@ impl Story {
 
     /// What happens in a company without asking: access given and taken in the systems, people who leave and move,
     /// log-ins, new accounts. `observed` says that everything was read before.
-    pub fn disturb(&mut self, dice: &mut Dice, observed: bool) {
+    pub async fn disturb(&mut self, dice: &mut Dice, observed: bool) {
+        // Only what was seen can be seen to vanish.
+        let known = invariants::pairs(&self.store.snapshot(None).await.expect("a snapshot"));
         for _ in 0..dice.below(5) {
             let truth = self.truth();
             let names: Vec<SystemName> = truth.systems.keys().cloned().collect();
@@ -239,7 +247,7 @@ impl Story {
                             .expect("taken");
                         let pair = (system, account, entitlement);
                         self.baseline.remove(&pair);
-                        if observed {
+                        if observed && known.contains(&pair) {
                             self.removed.insert(pair);
                         }
                     }

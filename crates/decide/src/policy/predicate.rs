@@ -101,6 +101,14 @@ impl Predicate {
     /// Where Cedar cannot parse it, or it uses something that makes no sense for membership.
     pub fn parse(text: &str) -> Result<Self, PredicateError> {
         const BEFORE: &str = "permit(principal, action, resource) when {";
+        if text.trim().is_empty() {
+            return Err(PredicateError {
+                message: "the expression is empty, and membership by nothing would be a guess".to_owned(),
+                help: "write who belongs, for example `principal.department == \"Payments\"`; for everybody, `true`"
+                    .to_owned(),
+                span: Some(0..text.len()),
+            });
+        }
         let source = format!("{BEFORE}{text}\n}};");
         let policy = cedar_policy::Policy::parse(None, &source).map_err(|error| {
             let span = error.labels().and_then(|mut labels| labels.next()).and_then(|label| {

@@ -106,7 +106,8 @@ fn what_cannot_decide_membership_is_refused_with_words() {
         ("resource.owner == principal", "one side of a comparison"),
         ("principal in Group::\"x\"", "`in` is not supported"),
         ("principal.age < 3", "`<` is not supported"),
-        ("", "unexpected"),
+        ("", "the expression is empty"),
+        (" \t", "the expression is empty"),
     ] {
         let error = Predicate::parse(text).expect_err(text);
         assert!(error.message.contains(names), "{text}: {}", error.message);

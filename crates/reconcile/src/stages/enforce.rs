@@ -146,9 +146,12 @@ impl Worker {
         }
         if row.state == ActionState::Approved {
             if !wanted {
-                return self
-                    .step(row, ActionState::Void, "facts moved first; nothing was sent", Value::Null)
-                    .await;
+                let why = match row.sent_at {
+                    None => "facts moved first; nothing was sent",
+                    // A person took it off the stuck list, and it is not wanted any more.
+                    Some(_) => "facts moved after it was sent in vain; it was not sent again",
+                };
+                return self.step(row, ActionState::Void, why, Value::Null).await;
             }
             let ahead = |id: &&ActionId| states.get(*id) != Some(&ActionState::Verified);
             if let Some(first) = row.item.after.iter().find(ahead) {
