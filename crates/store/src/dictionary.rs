@@ -4,9 +4,10 @@
 
 use std::collections::{HashMap, HashSet};
 
+use leasehold_model::account::{Account, LastUse};
 use sha2::{Digest as _, Sha256};
 
-use crate::db::{Tx, for_each_row};
+use crate::db::{Tx, for_each_row, to_json};
 use crate::error::{Result, StoreError};
 
 /// What a name names.
@@ -37,31 +38,61 @@ impl Class {
     }
 }
 
-/// The first 16 bytes of SHA-256 over a stored body: tells a changed state from an unchanged one without reading the
-/// body back. All zeros stand for "not there". It must resist collisions, because targets choose the bodies.
+/// Tells a changed state from an unchanged one without reading the stored body back: the first 16 bytes of SHA-256 over
+/// what a decision can rest on, and 4 over what changes by mere use. All zeros stand for "not there". The first part
+/// must resist collisions, because targets choose the bodies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Digest([u8; 16]);
+pub(crate) struct Digest {
+    lasting: [u8; 16],
+    use_of_it: [u8; 4],
+}
 
 impl Digest {
     pub(crate) fn of(body: &str) -> Self {
-        let mut short = [0; 16];
-        short.copy_from_slice(&Sha256::digest(body.as_bytes())[..16]);
-        Self(short)
+        Self { lasting: first_bytes(body), use_of_it: [0; 4] }
+    }
+
+    /// Of an account: that somebody logged in is no other state of it.
+    pub(crate) fn of_account(account: &Account, body: &str) -> Result<Self> {
+        if account.last_use == LastUse::Unknown {
+            return Ok(Self::of(body));
+        }
+        let unused = Account { last_use: LastUse::Unknown, ..account.clone() };
+        let mut digest = Self::of(&to_json("an account", &unused)?);
+        digest.use_of_it = first_bytes(body);
+        Ok(digest)
     }
 
     pub(crate) fn is_absent(self) -> bool {
         self == Self::default()
     }
 
+    /// Whether the two differ in more than use.
+    pub(crate) fn differs_lastingly(self, other: Self) -> bool {
+        self.lasting != other.lasting
+    }
+
     pub(crate) fn to_text(self) -> String {
-        hex::encode(self.0)
+        hex::encode(self.lasting) + &hex::encode(self.use_of_it)
     }
 
     fn from_text(text: &str) -> Result<Self> {
-        let mut digest = [0; 16];
-        hex::decode_to_slice(text, &mut digest).map_err(|error| StoreError::corrupt("a digest", error))?;
-        Ok(Self(digest))
+        let mut digest = [0; 20];
+        // Rows from before use was told apart hold 16 bytes.
+        let length = if text.len() == 32 { 16 } else { 20 };
+        hex::decode_to_slice(text, &mut digest[..length])
+            .map_err(|error| StoreError::corrupt("a digest", error))?;
+        let (mut lasting, mut use_of_it) = ([0; 16], [0; 4]);
+        lasting.copy_from_slice(&digest[..16]);
+        use_of_it.copy_from_slice(&digest[16..]);
+        Ok(Self { lasting, use_of_it })
     }
+}
+
+fn first_bytes<const LENGTH: usize>(body: &str) -> [u8; LENGTH] {
+    let mut first = [0; LENGTH];
+    first.copy_from_slice(&Sha256::digest(body.as_bytes())[..LENGTH]);
+    first
 }
 
 /// What is known of one name.
@@ -76,8 +107,10 @@ pub(crate) struct Slot {
     pub seen: bool,
     /// This enumeration has told a grant to it.
     pub holds: bool,
-    /// What it told differs from what the store held.
+    /// What it told differs from what the store held, in more than use.
     pub changed: bool,
+    /// It was used since; nothing else changed.
+    pub used: bool,
     /// This enumeration has told its owner.
     pub owner_seen: bool,
     /// The owner differs from what the store held.
@@ -93,6 +126,7 @@ impl Slot {
             seen: false,
             holds: false,
             changed: false,
+            used: false,
             owner_seen: false,
             owner_changed: false,
         }

@@ -184,7 +184,11 @@ impl EpochWriter {
         account.posture.sort_unstable();
         account.posture.dedup();
         match self.number(Class::Account, account.key.as_str()) {
-            Some(number) => self.take_state(number, account.key.as_str(), to_json("an account", &account)?),
+            Some(number) => {
+                let body = to_json("an account", &account)?;
+                let digest = Digest::of_account(&account, &body)?;
+                self.take_digested(number, account.key.as_str(), body, digest)
+            }
             None => Ok(()),
         }
     }
@@ -201,6 +205,11 @@ impl EpochWriter {
     }
 
     fn take_state(&mut self, number: u32, key: &str, body: String) -> Result<()> {
+        let digest = Digest::of(&body);
+        self.take_digested(number, key, body, digest)
+    }
+
+    fn take_digested(&mut self, number: u32, key: &str, body: String, digest: Digest) -> Result<()> {
         let slot = self.dictionary.slot(number);
         if slot.seen {
             let place = format!("{} {key}", slot.class.as_str());
@@ -208,9 +217,9 @@ impl EpochWriter {
             return Ok(());
         }
         slot.seen = true;
-        let digest = Digest::of(&body);
         if slot.state != digest {
-            slot.changed = true;
+            slot.changed = slot.state.differs_lastingly(digest);
+            slot.used = !slot.changed;
             self.states.push(number, "state", body, digest);
         }
         Ok(())

@@ -29,6 +29,8 @@ pub struct ChangeCounts {
     pub accounts_added: u64,
     pub accounts_changed: u64,
     pub accounts_ended: u64,
+    /// Accounts of which a later use was seen and nothing else.
+    pub accounts_used: u64,
     pub entitlements_added: u64,
     pub entitlements_changed: u64,
     pub entitlements_ended: u64,
@@ -44,9 +46,10 @@ pub struct ChangeCounts {
 }
 
 impl ChangeCounts {
-    /// Whether nothing changed.
+    /// Whether nothing changed that a decision about access could rest on. That somebody logged in is no such thing: a
+    /// plan need not be made anew for it.
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        *self == Self { accounts_used: self.accounts_used, ..Self::default() }
     }
 
     fn of(&mut self, class: Class) -> (&mut u64, &mut u64, &mut u64) {
@@ -274,6 +277,8 @@ fn state_after(slot: &Slot, complete: bool, changes: &mut ChangeCounts) -> bool 
             *added += 1;
         } else if slot.changed {
             *changed += 1;
+        } else if slot.used {
+            changes.accounts_used += 1;
         }
     } else if before && complete {
         *ended += 1;

@@ -245,7 +245,7 @@ impl ReadBackEpoch<'_> {
             present_since,
             self.epoch,
             body.as_str(),
-            Digest::of(&body).to_text()
+            Digest::of_account(&state, &body)?.to_text()
         )?;
         Ok(true)
     }

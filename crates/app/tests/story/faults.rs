@@ -103,6 +103,7 @@ async fn adopt(story: &mut Story, dice: &mut Dice) {
     story.store.adopt_baseline(&baseline, story.clock.now()).await.expect("adopted");
     if !ends {
         story.baseline = invariants::pairs(&snapshot).into_iter().filter(|pair| pair.0 == system).collect();
+        story.adopted = story.baseline.clone();
     }
 }
 

@@ -41,6 +41,8 @@ pub struct Story {
     pub systems: Systems,
     /// Direct grants that an adopted baseline covers and that nobody has removed since.
     pub baseline: BTreeSet<Pair>,
+    /// Direct grants that the baseline was adopted with and that were never seen to end.
+    pub adopted: BTreeSet<Pair>,
     /// Direct grants that somebody removed in the system after they had been observed.
     pub removed: BTreeSet<Pair>,
     /// One, so that a seed's calls come in the same order each time; more where that is not asked for.
@@ -91,6 +93,7 @@ impl Story {
             store,
             systems,
             baseline: BTreeSet::new(),
+            adopted: BTreeSet::new(),
             removed: BTreeSet::new(),
             systems_at_once: 1,
             path,
@@ -235,7 +238,14 @@ impl Story {
                         self.world
                             .grant_out_of_band(system.as_str(), account.as_str(), &entitlement.to_string())
                             .expect("given");
-                        self.removed.remove(&(system, account, entitlement));
+                        let pair = (system, account, entitlement);
+                        self.removed.remove(&pair);
+                        // Taken and given again between two readings, it never ended as far as anybody saw.
+                        if !known.contains(&pair) {
+                            self.adopted.remove(&pair);
+                        } else if self.adopted.contains(&pair) {
+                            self.baseline.insert(pair);
+                        }
                     }
                 }
                 3 | 4 => {
