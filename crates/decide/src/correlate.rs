@@ -123,6 +123,30 @@ impl CorrelationRule {
     pub fn text(&self) -> &str {
         &self.text
     }
+
+    /// Why the rule can match nothing, where it names an attribute that no account or no identity has. A slip of the pen
+    /// would otherwise look like a system full of strangers.
+    pub fn names_nothing<'facts>(
+        &self,
+        accounts: impl IntoIterator<Item = &'facts Account>,
+        identities: &[Identity],
+    ) -> Option<String> {
+        let Self { text, account, identity } = self;
+        if !accounts.into_iter().any(|found| attribute_of(found, &account.attribute).is_some()) {
+            return Some(format!("rule `{text}`: no account of this system has `{}`", account.attribute));
+        }
+        let known = identities.iter().any(|found| found.attribute(&identity.attribute).is_some());
+        (!known).then(|| format!("rule `{text}`: no identity has `{}`", identity.attribute))
+    }
+}
+
+/// What rules can look at in an account.
+fn attribute_of<'account>(account: &'account Account, name: &str) -> Option<&'account str> {
+    match name {
+        "login" => Some(account.login.as_str()),
+        "key" => Some(account.key.as_str()),
+        name => account.attributes.get(name).map(String::as_str),
+    }
 }
 
 /// Whose an account is.
@@ -169,11 +193,7 @@ impl<'rules> Correlator<'rules> {
     /// The first rule with a match decides.
     pub fn correlate(&self, account: &Account) -> Correlation {
         for (rule, index) in &self.rules {
-            let raw = match rule.account.attribute.as_str() {
-                "login" => Some(account.login.as_str()),
-                "key" => Some(account.key.as_str()),
-                name => account.attributes.get(name).map(String::as_str),
-            };
+            let raw = attribute_of(account, &rule.account.attribute);
             let matching = rule.account.value(raw).and_then(|value| index.get(&value));
             match matching.map(Vec::as_slice) {
                 None | Some([]) => {}
@@ -253,6 +273,24 @@ mod tests {
             format!("dana@example.com by {}", pattern[0])
         );
         assert_eq!(outcome(&pattern, &account("dana", &[])), "orphan");
+    }
+
+    #[test]
+    fn a_rule_that_can_match_nothing_says_so() {
+        let identities = [person("dana@example.com", "17")];
+        let mut account = Account::new("k", "dana");
+        account.attributes.insert("mail".to_owned(), "dana@example.com".to_owned());
+        let cases = [
+            ("mail = email", None),
+            ("login = email.local", None),
+            ("maill = email", Some("no account of this system has `maill`")),
+            ("mail = emial", Some("no identity has `emial`")),
+        ];
+        for (text, expected) in cases {
+            let found = CorrelationRule::parse(text).unwrap().names_nothing([&account], &identities);
+            assert_eq!(found.is_some(), expected.is_some(), "{text}: {found:?}");
+            assert!(expected.is_none_or(|words| found.is_some_and(|found| found.contains(words))), "{text}");
+        }
     }
 
     #[test]

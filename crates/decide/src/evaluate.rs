@@ -89,6 +89,18 @@ pub struct Evaluation<'inputs> {
     unobserved: Vec<EntitlementAddress>,
     /// Reasons written for one identity, by identity.
     explicit_of: HashMap<u32, Vec<usize>>,
+    /// Roles that ended with their owner (law 4), by name.
+    ended_roles: HashMap<String, EndedRole>,
+}
+
+/// A role whose owner has gone: it justifies nothing until somebody answers for it again.
+struct EndedRole {
+    /// Its place in the policy.
+    position: usize,
+    /// When its owner went.
+    end: Timestamp,
+    /// Who held it by rule.
+    members: RoaringBitmap,
 }
 
 /// Whole seconds since the epoch, as the engine counts.
@@ -184,7 +196,9 @@ impl<'inputs> Evaluation<'inputs> {
             entitlements,
             unobserved,
             explicit_of: HashMap::new(),
+            ended_roles: HashMap::new(),
         };
+        evaluation.end_roles_of_gone_owners();
         for (position, explicit) in policy.explicit.iter().enumerate() {
             if let Some(identity) = evaluation.identity_by_key.get(&explicit.identity.value) {
                 evaluation.explicit_of.entry(*identity).or_default().push(position);
@@ -192,6 +206,18 @@ impl<'inputs> Evaluation<'inputs> {
         }
         evaluation.justification = evaluation.justify(now)?;
         Ok(evaluation)
+    }
+
+    fn end_roles_of_gone_owners(&mut self) {
+        let mut attributes = Attributes::new(&self.identities);
+        let mut ended = HashMap::new();
+        for (position, role) in self.inputs.policy.roles.iter().enumerate() {
+            let Some(end) = self.owner_end(&role.owner.value) else { continue };
+            let members = role.members.as_ref().map(|members| members.value.members(&mut attributes));
+            let members = members.unwrap_or_default();
+            ended.insert(role.name.clone(), EndedRole { position, end, members });
+        }
+        self.ended_roles = ended;
     }
 
     fn justify(&self, now: Timestamp) -> Result<Justification, EngineError> {
@@ -204,7 +230,8 @@ impl<'inputs> Evaluation<'inputs> {
                 builder.add_role(role.grants.iter().filter_map(|grant| self.entitlement(&grant.value)));
             roles.insert(&role.name, index);
             if let Some(members) = &role.members {
-                builder.assign_members(&members.value.members(&mut attributes), index, NEVER);
+                let end = self.ended_roles.get(&role.name).map_or(NEVER, |ended| seconds(ended.end));
+                builder.assign_members(&members.value.members(&mut attributes), index, end);
             }
         }
         for (position, explicit) in (0u32..).zip(&policy.explicit) {
@@ -241,10 +268,41 @@ impl<'inputs> Evaluation<'inputs> {
         builder.finish(&self.graph)
     }
 
-    /// When an assignment or exception ends: on its own date, or earlier with its owner (law 4).
+    /// When an assignment or exception ends: on its own date, or earlier with its owner or its role's (law 4).
     pub fn explicit_end(&self, position: usize) -> Timestamp {
         let explicit = &self.inputs.policy.explicit[position];
-        self.owner_end(&explicit.owner.value).map_or(explicit.until, |end| end.min(explicit.until))
+        let role = explicit.role.as_ref().and_then(|role| self.ended_roles.get(&role.value));
+        let ends = [self.owner_end(&explicit.owner.value), role.map(|role| role.end)];
+        ends.into_iter().flatten().fold(explicit.until, Timestamp::min)
+    }
+
+    /// The roles by which this identity held the entitlement until their owner went.
+    pub fn ended_roles_of(
+        &self,
+        identity: IdentityIndex,
+        entitlement: EntitlementIndex,
+    ) -> impl Iterator<Item = &'inputs crate::policy::Role> + '_ {
+        let policy = self.inputs.policy;
+        let assigned = |name: &str| {
+            let mut explicit = self.explicit_of.get(&identity.0).into_iter().flatten();
+            explicit.any(|position| {
+                let explicit = &policy.explicit[*position];
+                explicit.until > self.inputs.now
+                    && explicit.role.as_ref().is_some_and(|role| role.value == name)
+            })
+        };
+        let mut roles: Vec<_> = self
+            .ended_roles
+            .values()
+            .map(|ended| (ended, &policy.roles[ended.position]))
+            .filter(move |(ended, role)| ended.members.contains(identity.0) || assigned(&role.name))
+            .map(|(_, role)| role)
+            .collect();
+        roles.sort_by(|left, right| left.name.cmp(&right.name));
+        roles.into_iter().filter(move |role| {
+            let named = role.grants.iter().filter_map(|grant| self.entitlement(&grant.value));
+            self.carrier_among(named, entitlement).is_some()
+        })
     }
 
     /// When a baseline ends: on its own date, or earlier with its owner.
@@ -416,6 +474,18 @@ impl<'inputs> Evaluation<'inputs> {
             let named = grants.iter().filter_map(|grant| self.entitlement(&grant.value));
             if self.carrier_among(named, entitlement).is_some() {
                 ended.push(Because::ReasonEnded { reason: self.explicit_reason(position) });
+            }
+        }
+        for role in self.ended_roles_of(identity, entitlement) {
+            let reason = Reason {
+                kind: ReasonKind::Role,
+                name: role.name.clone(),
+                owner: Some(role.owner.value.clone()),
+                until: self.ended_roles.get(&role.name).map(|ended| ended.end),
+            };
+            // An assignment of the role has said so already, in its own name.
+            if self.ended_roles[&role.name].members.contains(identity.0) {
+                ended.push(Because::ReasonEnded { reason });
             }
         }
         for (position, baseline) in self.inputs.baselines.iter().enumerate() {

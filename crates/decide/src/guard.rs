@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use leasehold_model::id::{AccountKey, SystemName};
+use leasehold_model::id::{AccountKey, ActionId, EntitlementAddress, IdentityKey, SystemName};
 use leasehold_model::plan::{Guard, GuardKind, PlanItem, Verb};
 
 use crate::engine::{EntitlementIndex, access};
@@ -23,6 +23,7 @@ pub fn guards(evaluation: &Evaluation<'_>, items: &[PlanItem]) -> Vec<Guard> {
     for (system, items) in by_system {
         guards.extend(blast_radius(evaluation, system, &items));
         guards.extend(last_administrator(evaluation, system, &items));
+        guards.extend(owner_gone(evaluation, system, &items));
     }
     guards
 }
@@ -62,6 +63,45 @@ fn blast_radius(evaluation: &Evaluation<'_>, system: &SystemName, items: &[&Plan
         ),
         holds: items.iter().map(|item| item.id.clone()).collect(),
     })
+}
+
+/// A role ends with its owner (law 4), and whoever held it works on without having changed anything: a person first
+/// names somebody who answers for the role, or means its end.
+fn owner_gone(evaluation: &Evaluation<'_>, system: &SystemName, items: &[&PlanItem]) -> Vec<Guard> {
+    let mut by_role: BTreeMap<(&str, &IdentityKey), Vec<ActionId>> = BTreeMap::new();
+    for item in items.iter().filter(|item| item.verb == Verb::Revoke) {
+        let identity = item.identity.as_ref().and_then(|key| evaluation.identity(key));
+        let entitlement = item.entitlement.clone().and_then(|entitlement| {
+            evaluation.entitlement(&EntitlementAddress { system: system.clone(), entitlement })
+        });
+        let (Some(identity), Some(entitlement)) = (identity, entitlement) else { continue };
+        // Whoever may hold nothing any more loses it with or without the role.
+        if !evaluation.identities[identity.index()].may_hold_access(evaluation.inputs.now) {
+            continue;
+        }
+        for role in evaluation.ended_roles_of(identity, entitlement) {
+            by_role.entry((&role.name, &role.owner.value)).or_default().push(item.id.clone());
+        }
+    }
+    let guard = |((role, owner), holds): ((&str, &IdentityKey), Vec<ActionId>)| {
+        let name = format!("{}:{system}:{role}", GuardKind::OwnerGone.as_str());
+        let count = holds.len();
+        let grants = if count == 1 { "grant" } else { "grants" };
+        Guard {
+            kind: GuardKind::OwnerGone,
+            system: system.clone(),
+            message: format!(
+                "role {role} ended with its owner {owner}, and {count} {grants} in {system} would end with it"
+            ),
+            way_on: format!(
+                "name a new `owner` in `[role.{role}]` and run `leasehold policy apply`; or, if the role is to end: \
+                 `leasehold apply --override '{name}'`"
+            ),
+            name,
+            holds,
+        }
+    };
+    by_role.into_iter().map(guard).collect()
 }
 
 /// Somebody must be left who can administer the system: an enabled account that effectively holds what the policy, or

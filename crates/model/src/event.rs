@@ -27,6 +27,8 @@ event_kinds! {
     PolicyApplied = "policy.applied",
     /// Access that was there was given a reason that ends.
     BaselineAdopted = "baseline.adopted",
+    /// A baseline was ended before its time.
+    BaselineEnded = "baseline.ended",
     /// A plan was made.
     PlanCreated = "plan.created",
     /// Somebody overrode a guard by name.

@@ -99,6 +99,8 @@ pub enum GuardKind {
     BlastRadius,
     /// Nobody would be left to administer the system.
     LastAdministrator,
+    /// A role ended because its owner went, and its members would lose what it gave them.
+    OwnerGone,
 }
 
 impl GuardKind {
@@ -107,6 +109,7 @@ impl GuardKind {
         match self {
             Self::BlastRadius => "blast_radius",
             Self::LastAdministrator => "last_administrator",
+            Self::OwnerGone => "owner_gone",
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use leasehold_model::event::EventKind;
-use leasehold_model::id::EpochId;
+use leasehold_model::id::{EpochId, SystemName};
 use leasehold_model::reason::Baseline;
 use serde_json::json;
 
@@ -15,11 +15,27 @@ use crate::ledger::{self, Event};
 use crate::store::Store;
 
 impl Store {
-    /// Records a baseline.
+    /// Records a baseline. From now on it is the system's baseline; an earlier one counts no more.
     ///
     /// # Errors
     /// [`crate::StoreError::Database`].
     pub async fn adopt_baseline(&self, baseline: &Baseline, now: Timestamp) -> Result<()> {
+        self.add_baseline(EventKind::BaselineAdopted, baseline, now).await
+    }
+
+    /// Ends the system's baseline now; gives it as it ended, or `None` where none was in force.
+    ///
+    /// # Errors
+    /// [`crate::StoreError::Database`].
+    pub async fn end_baseline(&self, system: &SystemName, now: Timestamp) -> Result<Option<Baseline>> {
+        let latest = self.baselines().await?.into_iter().rfind(|baseline| baseline.system == *system);
+        let Some(in_force) = latest.filter(|baseline| baseline.until > now) else { return Ok(None) };
+        let ended = Baseline { until: now, adopted_at: now, ..in_force };
+        self.add_baseline(EventKind::BaselineEnded, &ended, now).await?;
+        Ok(Some(ended))
+    }
+
+    async fn add_baseline(&self, kind: EventKind, baseline: &Baseline, now: Timestamp) -> Result<()> {
         let mut tx = self.db.write().await?;
         ledger::lock(&mut tx).await?;
         execute!(
@@ -33,7 +49,7 @@ impl Store {
             micros(baseline.adopted_at)
         )?;
         let event = Event {
-            kind: EventKind::BaselineAdopted,
+            kind,
             subject: baseline.system.to_string(),
             body: json!({
                 "system": baseline.system,
@@ -46,7 +62,7 @@ impl Store {
         tx.commit().await
     }
 
-    /// Every baseline that was ever adopted, in that order; those that have ended, too.
+    /// Every baseline that was ever adopted, in that order; the last one of a system counts.
     ///
     /// # Errors
     /// [`crate::StoreError::Corrupt`] where one does not read back.

@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 use jiff::Timestamp;
 use leasehold_model::reason::Baseline;
+use leasehold_reconcile::stages::decide::in_force;
 use serde_json::json;
 
 use crate::Outcome;
@@ -29,7 +30,12 @@ enum What {
         #[arg(long, value_name = "IDENTITY")]
         owner: Option<String>,
     },
-    /// List what was adopted
+    /// End a system's baseline now, before its date
+    End {
+        /// The system
+        system: String,
+    },
+    /// List the baselines that count, and those that others have replaced
     List,
 }
 
@@ -39,6 +45,7 @@ impl BaselineCommand {
         let context = Context::open_to_change(common).await?;
         match self.what {
             What::Adopt { system, until, owner } => adopt(&context, &system, until, owner).await,
+            What::End { system } => end(&context, &system).await,
             What::List => list(&context).await,
         }
     }
@@ -74,9 +81,28 @@ async fn adopt(
         output::json(&json!({"items": [baseline], "summary": {"grants": grants}}))?;
     } else {
         output::line(format!(
-            "{} of {name} are justified until {until} by a baseline owned by {}; after that they are drift unless a role or an exception covers them",
+            "{} of {name} {} justified until {until} by a baseline owned by {}; after that they are drift unless a role or an exception covers them",
             output::count(grants, "direct grant"),
+            if grants == 1 { "is" } else { "are" },
             baseline.owner
+        ))?;
+    }
+    Ok(Outcome::Clean)
+}
+
+async fn end(context: &Context, system: &str) -> anyhow::Result<Outcome> {
+    let name = context.system_name(system)?;
+    let ended = context.store.end_baseline(&name, context.now()).await?;
+    let ended = ended.with_context(|| {
+        format!("no baseline of system `{name}` is in force; `leasehold baseline list` shows what there is")
+    })?;
+    context.publish().await?;
+    if context.json {
+        output::json(&json!({"items": [ended], "summary": {"total": 1}}))?;
+    } else {
+        output::line(format!(
+            "the baseline of {name} ended at {}; what only it justified is drift now, see `leasehold drift --system {name}`",
+            ended.until
         ))?;
     }
     Ok(Outcome::Clean)
@@ -84,15 +110,30 @@ async fn adopt(
 
 async fn list(context: &Context) -> anyhow::Result<Outcome> {
     let baselines = context.store.baselines().await?;
+    let in_force = in_force(baselines.clone());
+    let state = |baseline: &Baseline| match in_force.contains(baseline) {
+        true if baseline.until > context.now() => "in force",
+        true => "ended",
+        false => "replaced",
+    };
     if context.json {
-        output::json(&json!({"items": baselines, "summary": {"total": baselines.len()}}))?;
+        let rows: Vec<_> = baselines
+            .iter()
+            .map(|baseline| {
+                let mut row = json!(baseline);
+                row["state"] = json!(state(baseline));
+                row
+            })
+            .collect();
+        output::json(&json!({"items": rows, "summary": {"total": baselines.len()}}))?;
     } else if baselines.is_empty() {
         output::line("no baseline was adopted")?;
     } else {
-        let mut table = output::table(&["system", "until", "owner", "adopted", "covers up to"]);
+        let mut table = output::table(&["system", "state", "until", "owner", "adopted", "covers up to"]);
         for baseline in &baselines {
             table.add_row([
                 baseline.system.to_string(),
+                state(baseline).to_owned(),
                 baseline.until.to_string(),
                 baseline.owner.clone(),
                 baseline.adopted_at.to_string(),

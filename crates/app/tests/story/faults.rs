@@ -145,7 +145,7 @@ async fn tell_on(story: &mut Story, dice: &mut Dice, observed: bool) {
             &truth,
             &story.truth(),
             &rows,
-            &story.removed,
+            &story.taken,
             resurrects,
         );
     }
@@ -189,7 +189,7 @@ async fn catch_up(story: &mut Story, at_once: bool) {
                 &truth,
                 &story.truth(),
                 &rows,
-                &story.removed,
+                &story.taken,
                 !at_once,
             );
         }

@@ -204,7 +204,7 @@ pub fn only_the_plan_changed(before: &WorldState, after: &WorldState, rows: &[Ac
     }
 }
 
-/// What was held by right before is held still. What somebody removed by hand (`removed`) does not count, nor what it
+/// What was held by right before is held still. What somebody removed by hand (`taken`) does not count, nor what it
 /// carried: that it was held through something else, too, was not what they wanted. Where a fault of the target undoes what was granted (`undone`), accounts
 /// that were granted something are left out: nobody promises what the target takes back.
 pub fn nothing_justified_is_lost(
@@ -212,7 +212,7 @@ pub fn nothing_justified_is_lost(
     before: &WorldState,
     after: &WorldState,
     rows: &[ActionRow],
-    removed: &BTreeSet<Pair>,
+    taken: &BTreeSet<Pair>,
     undone: bool,
 ) {
     for (name, state) in &before.systems {
@@ -236,9 +236,9 @@ pub fn nothing_justified_is_lost(
                 None => state.effective(&account.key),
             };
             let of_account = |pair: &&Pair| pair.0 == *name && pair.1 == account.key;
-            let taken = state
-                .closure(removed.iter().filter(of_account).map(|pair| pair.2.clone()).collect::<Vec<_>>());
-            for entitlement in kept.into_iter().filter(|kept| !taken.contains(kept)) {
+            let taken_away =
+                state.closure(taken.iter().filter(of_account).map(|pair| pair.2.clone()).collect::<Vec<_>>());
+            for entitlement in kept.into_iter().filter(|kept| !taken_away.contains(kept)) {
                 let grants = (state.grants.get(&account.key), after.systems[name].grants.get(&account.key));
                 assert!(
                     held.contains(&entitlement),

@@ -7,11 +7,11 @@ use leasehold_connect::simulated::state::{SystemTraits, WorldState};
 use leasehold_connect::simulated::{FaultKind, Faults, Operation};
 use leasehold_model::action::ActionState;
 use leasehold_model::clock::Clock;
-use leasehold_model::decision::{DriftItem, DriftKind};
+use leasehold_model::decision::{Because, DriftItem, DriftKind};
 use leasehold_model::fact::Completeness;
 use leasehold_model::id::IdentityKey;
-use leasehold_model::plan::{Plan, Verb};
-use leasehold_model::reason::Baseline;
+use leasehold_model::plan::{Plan, PlanItem, Verb};
+use leasehold_model::reason::{Baseline, ReasonKind};
 use leasehold_reconcile::error::ReconcileError;
 use leasehold_reconcile::stages::enforce::effect_of;
 
@@ -203,6 +203,59 @@ fn nothing_returns_by_another_account(story: &Story, drift: &[DriftItem], plan: 
     for item in plan.items.iter().filter(|item| item.verb == Verb::Grant) {
         assert!(item.identity.is_some());
     }
+}
+
+/// Law 4: no reason outlives its owner. What a role gave is drift once its owner has gone, and waits for a person, who
+/// names somebody else or means its end.
+#[test]
+fn a_role_ends_with_its_owner_and_a_person_decides() {
+    tell("a_role_ends_with_its_owner_and_a_person_decides", 100, |seed| async move {
+        let mut story = observed(seed).await;
+        let (_, plan) = story.plan().await;
+        story.apply(&plan, &[]).await;
+        story.observe_all().await;
+        let (before, _) = story.plan().await;
+        story.world.leave("p0@example.com", story.clock.now()).expect("left");
+        story.observe_all().await;
+        let (drift, plan) = story.plan().await;
+        invariants::plan_explains_drift(&story, &drift, &plan);
+        let of_role = |item: &&DriftItem| {
+            let ended = item.because.iter().any(|because| {
+                matches!(because, Because::ReasonEnded { reason } if reason.kind == ReasonKind::Role
+                    && reason.name.starts_with('r')
+                    && reason.owner.as_ref().is_some_and(|owner| owner.as_str() == "p0@example.com"))
+            });
+            ended && item.kind == DriftKind::Expired && !before.contains(item)
+        };
+        let expired: Vec<&DriftItem> = drift.iter().filter(of_role).collect();
+        for item in &expired {
+            let action = plan.items.iter().find(|action| {
+                Some(&action.account_key) == item.account.as_ref()
+                    && action.system == item.system
+                    && action.verb == Verb::Revoke
+                    && action.entitlement == item.entitlement
+            });
+            let kept = plan.left_alone.iter().any(|left| left.entitlement == item.entitlement);
+            let held = |action: &PlanItem| plan.guard_of(&action.id).is_some();
+            assert!(action.is_some_and(held) || (action.is_none() && kept), "nothing waits: {item:?}");
+        }
+        let truth = story.truth();
+        story.apply(&plan, &[]).await;
+        for item in &expired {
+            let (account, entitlement) = (item.account.clone(), item.entitlement.clone());
+            let (account, entitlement) = (account.expect("an account"), entitlement.expect("an entitlement"));
+            let held =
+                |state: &WorldState| state.systems[&item.system].holds_directly(&account, &entitlement);
+            assert_eq!(held(&truth), held(&story.truth()), "{item:?} did not wait");
+        }
+        // Somebody else answers for the roles: everything has its reason again.
+        let files = story.scene.policy.clone().into_iter();
+        let files =
+            files.map(|(name, text)| (name, text.replace("\"p0@example.com\"", "\"security@example.com\"")));
+        story.apply_policy(files.collect()).await;
+        let (drift, _) = story.plan().await;
+        assert_eq!(drift.iter().filter(of_role).count(), 0);
+    });
 }
 
 /// Field 2: a revoked grant that something else restores is drift again, and ends.

@@ -58,6 +58,7 @@ impl Oracle<'_> {
             .claims
             .roles
             .iter()
+            .filter(|role| !self.has_left(&role.owner))
             .filter(|role| identity.attribute("department") == Some(role.department))
             .map(|role| &role.grants);
         let given = self

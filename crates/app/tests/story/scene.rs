@@ -24,6 +24,7 @@ pub type Address = (SystemName, EntitlementName);
 #[derive(Debug, Clone)]
 pub struct Role {
     pub department: &'static str,
+    pub owner: IdentityKey,
     pub grants: Vec<Address>,
 }
 
@@ -282,7 +283,8 @@ impl Drawing {
         for _ in 0..1 + self.dice.below(4) {
             let department = DEPARTMENTS[self.dice.below(3)];
             let grants = self.addresses(3);
-            self.claims.roles.push(Role { department, grants });
+            let owner = IdentityKey::from("p0@example.com");
+            self.claims.roles.push(Role { department, owner, grants });
         }
         let keys: Vec<IdentityKey> = self.people.keys().cloned().collect();
         for _ in 0..self.dice.below(4) {
@@ -329,7 +331,8 @@ impl Drawing {
         for (number, role) in self.claims.roles.iter().enumerate() {
             let _ = writeln!(
                 text,
-                "[role.r{number}]\ntitle = \"R\"\ntask = \"T\"\nowner = \"p0@example.com\"\nmembers = 'principal.department == \"{}\"'\ngrants = {}\n",
+                "[role.r{number}]\ntitle = \"R\"\ntask = \"T\"\nowner = \"{}\"\nmembers = 'principal.department == \"{}\"'\ngrants = {}\n",
+                role.owner,
                 role.department,
                 list(&role.grants)
             );

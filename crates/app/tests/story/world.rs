@@ -45,6 +45,8 @@ pub struct Story {
     pub adopted: BTreeSet<Pair>,
     /// Direct grants that somebody removed in the system after they had been observed.
     pub removed: BTreeSet<Pair>,
+    /// Direct grants that somebody removed in the system, whether or not anybody had read them.
+    pub taken: BTreeSet<Pair>,
     /// One, so that a seed's calls come in the same order each time; more where that is not asked for.
     pub systems_at_once: usize,
     path: PathBuf,
@@ -95,6 +97,7 @@ impl Story {
             baseline: BTreeSet::new(),
             adopted: BTreeSet::new(),
             removed: BTreeSet::new(),
+            taken: BTreeSet::new(),
             systems_at_once: 1,
             path,
             _folder: folder,
@@ -240,6 +243,7 @@ impl Story {
                             .expect("given");
                         let pair = (system, account, entitlement);
                         self.removed.remove(&pair);
+                        self.taken.remove(&pair);
                         // Taken and given again between two readings, it never ended as far as anybody saw.
                         if !known.contains(&pair) {
                             self.adopted.remove(&pair);
@@ -257,6 +261,7 @@ impl Story {
                             .expect("taken");
                         let pair = (system, account, entitlement);
                         self.baseline.remove(&pair);
+                        self.taken.insert(pair.clone());
                         if observed && known.contains(&pair) {
                             self.removed.insert(pair);
                         }

@@ -73,6 +73,7 @@ impl Loaded {
         if let Some(at) = at {
             baselines.retain(|baseline| baseline.adopted_at <= at);
         }
+        let baselines = in_force(baselines);
         Ok(Self { snapshot, policy, baselines, settings, now: at.unwrap_or(now) })
     }
 
@@ -109,6 +110,13 @@ impl Loaded {
             claims: hex::encode(Sha256::digest(claims)),
         }
     }
+}
+
+/// The last one of each system: adopting again replaces what was adopted before.
+pub fn in_force(baselines: Vec<Baseline>) -> Vec<Baseline> {
+    let last: BTreeMap<SystemName, Baseline> =
+        baselines.into_iter().map(|baseline| (baseline.system.clone(), baseline)).collect();
+    last.into_values().collect()
 }
 
 fn first(diagnostics: &[Diagnostic]) -> String {

@@ -41,7 +41,14 @@ on_both! {
             fresh.store.baselines().await.expect("reads"),
             [baseline("directory", 1), baseline("directory", 2)]
         );
-        assert_eq!(kinds(&fresh.store).await, ["baseline.adopted", "baseline.adopted"]);
+        let ended = fresh.store.end_baseline(&system("directory"), at(5)).await.expect("ends").expect("one");
+        assert_eq!((ended.epoch, ended.until), (EpochId(2), at(5)));
+        assert_eq!(fresh.store.end_baseline(&system("directory"), at(6)).await.expect("ends"), None);
+        assert_eq!(fresh.store.baselines().await.expect("reads").last(), Some(&ended));
+        assert_eq!(
+            kinds(&fresh.store).await,
+            ["baseline.adopted", "baseline.adopted", "baseline.ended"]
+        );
     }
 
     async fn plans_are_found_by_the_beginning_of_their_hash(fresh: &Fresh) {

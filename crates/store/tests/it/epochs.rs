@@ -193,6 +193,27 @@ on_both! {
         }
     }
 
+    async fn a_log_in_is_kept_and_moves_nothing(fresh: &Fresh) {
+        let first = sync(&fresh.store, small_directory(), complete(), 1).await;
+        let used = |at| {
+            let mut facts = without(small_directory(), &[account("ada")]);
+            let mut ada = leasehold_model::account::Account::new("ada", "ada");
+            ada.last_use = leasehold_model::account::LastUse::At(at);
+            facts.push(Fact::Account(ada));
+            facts
+        };
+        for minute in [2, 3] {
+            let report = sync(&fresh.store, used(at(minute)), complete(), minute).await;
+            assert!(report.changes.is_empty(), "{:?}", report.changes);
+            assert_eq!(report.changes.accounts_used, 1);
+            let snapshot = fresh.store.snapshot(None).await.expect("reads");
+            assert_eq!(snapshot.systems[0].generation, first.summary.id, "a plan made before still holds");
+            let ada = snapshot.accounts.iter().find(|row| row.account.key.as_str() == "ada").expect("ada");
+            assert_eq!(ada.account.last_use, leasehold_model::account::LastUse::At(at(minute)));
+        }
+        assert_eq!(sync(&fresh.store, used(at(3)), complete(), 4).await.changes, ChangeCounts::default());
+    }
+
     async fn of_two_the_first_counts(fresh: &Fresh) {
         let mut other = leasehold_model::account::Account::new("ada", "another login");
         other.locked = true;
