@@ -2,10 +2,15 @@
 //!
 //! A leaf is `SHA-256(0x00 || entry)`, a node is `SHA-256(0x01 || left || right)`.
 //!
-//! The bulk functions hash several independent messages block by block in turn. A SHA-256 block waits on the block before it in the
-//! same message, so a processor with SHA instructions idles for about a third of the time on one message; blocks of a second message
-//! fill that time. Measured on one core of the development machine: 24 million blocks a second alone, 33 million in turn.
+//! The bulk functions hash several independent messages at once. A SHA-256 block waits on the block before it in the same message, so a
+//! processor with SHA instructions idles for a good part of the time on one message. Where the processor has AVX-512, sixteen messages go
+//! through it in the lanes of its registers ([`wide`]); elsewhere the blocks of three messages take turns. Measured on one core of the
+//! development machine, in nanoseconds a block: 31 to 38 alone, 28 in turn, 12 in lanes.
 
+mod message;
+mod wide;
+
+use message::Message;
 use sha2::Digest as _;
 use sha2::Sha256;
 use sha2::block_api::compress256;
@@ -16,12 +21,8 @@ pub const HASH_BYTES: usize = 32;
 /// A SHA-256 hash of a leaf, of a node or of the whole tree.
 pub type Hash = [u8; HASH_BYTES];
 
-/// The initial state of SHA-256 (FIPS 180-4, section 5.3.3).
-const INITIAL: [u32; 8] =
-    [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
-
 /// How many messages are hashed in turn. More lanes than three gained nothing on the machines measured.
-const LANES: usize = 3;
+const TURNS: usize = 3;
 
 /// The root of a tree without entries: the hash of nothing (RFC 6962, section 2.1).
 pub fn empty_root() -> Hash {
@@ -30,32 +31,21 @@ pub fn empty_root() -> Hash {
 
 /// Hash of one entry as a leaf.
 pub fn leaf_hash(entry: &[u8]) -> Hash {
-    let mut lane = Lane::leaf(entry);
-    for block in 0..lane.blocks() {
-        lane.step(block);
-    }
-    lane.finish()
+    let [hash] = in_turn([Message::leaf(entry)]);
+    hash
 }
 
 /// Hash of an inner node from its two children.
 pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
-    let mut lane = Lane::node(left, right);
-    lane.step(0);
-    lane.step(1);
-    lane.finish()
+    let [hash] = in_turn([Message::node(left, right)]);
+    hash
 }
 
 /// Appends the leaf hash of every entry to `out`, in order.
 pub fn leaf_hashes<'a>(entries: impl IntoIterator<Item = &'a [u8]>, out: &mut Vec<Hash>) {
-    let mut entries = entries.into_iter();
-    while let Some(first) = entries.next() {
-        match (entries.next(), entries.next()) {
-            (Some(second), Some(third)) => {
-                in_turn([Lane::leaf(first), Lane::leaf(second), Lane::leaf(third)], out);
-            }
-            (Some(second), None) => in_turn([Lane::leaf(first), Lane::leaf(second)], out),
-            (None, _) => out.push(leaf_hash(first)),
-        }
+    match wide::compressor() {
+        Some(compress) => wide::leaf_hashes(compress, entries.into_iter(), out),
+        None => leaf_hashes_in_turn(entries.into_iter(), out),
     }
 }
 
@@ -66,115 +56,60 @@ pub fn complete_root(hashes: &mut [Hash]) -> Option<Hash> {
     if !hashes.len().is_power_of_two() {
         return None;
     }
+    let compress = wide::compressor();
     let mut width = hashes.len();
-    let mut parents = Vec::with_capacity(LANES);
     while width > 1 {
-        let pairs = width / 2;
-        let mut pair = 0;
-        while pair < pairs {
-            let at = |p: usize| Lane::node(&hashes[2 * p], &hashes[2 * p + 1]);
-            parents.clear();
-            match pairs - pair {
-                1 => in_turn([at(pair)], &mut parents),
-                2 => in_turn([at(pair), at(pair + 1)], &mut parents),
-                _ => in_turn([at(pair), at(pair + 1), at(pair + 2)], &mut parents),
-            }
-            // A parent is written to the left of every child that is still to be read.
-            hashes[pair..pair + parents.len()].copy_from_slice(&parents);
-            pair += parents.len();
+        match compress {
+            Some(compress) if width / 2 >= wide::LANES_MIN => wide::parents(compress, &mut hashes[..width]),
+            _ => parents_in_turn(&mut hashes[..width]),
         }
-        width = pairs;
+        width /= 2;
     }
     hashes.first().copied()
 }
 
+fn leaf_hashes_in_turn<'a>(mut entries: impl Iterator<Item = &'a [u8]>, out: &mut Vec<Hash>) {
+    while let Some(first) = entries.next() {
+        match (entries.next(), entries.next()) {
+            (Some(second), Some(third)) => {
+                out.extend(in_turn([Message::leaf(first), Message::leaf(second), Message::leaf(third)]));
+            }
+            (Some(second), None) => out.extend(in_turn([Message::leaf(first), Message::leaf(second)])),
+            (None, _) => out.push(leaf_hash(first)),
+        }
+    }
+}
+
+/// Replaces the nodes of one level by their parents, which take the first half of the room.
+fn parents_in_turn(hashes: &mut [Hash]) {
+    let pairs = hashes.len() / 2;
+    let mut pair = 0;
+    while pair < pairs {
+        let at = |p: usize| Message::node(&hashes[2 * p], &hashes[2 * p + 1]);
+        // A parent is written to the left of every child that is still to be read.
+        if pairs - pair >= TURNS {
+            let parents = in_turn([at(pair), at(pair + 1), at(pair + 2)]);
+            hashes[pair..pair + TURNS].copy_from_slice(&parents);
+            pair += TURNS;
+        } else {
+            [hashes[pair]] = in_turn([at(pair)]);
+            pair += 1;
+        }
+    }
+}
+
 /// Hashes independent messages block by block in turn.
-fn in_turn<const N: usize>(mut lanes: [Lane<'_>; N], out: &mut Vec<Hash>) {
-    let most = lanes.iter().map(Lane::blocks).max().unwrap_or(0);
+fn in_turn<const N: usize>(messages: [Message<'_>; N]) -> [Hash; N] {
+    let mut states = [message::INITIAL; N];
+    let most = messages.iter().map(Message::blocks).max().unwrap_or(0);
     for block in 0..most {
-        for lane in &mut lanes {
-            if block < lane.blocks() {
-                lane.step(block);
+        for (message, state) in messages.iter().zip(&mut states) {
+            if block < message.blocks() {
+                compress256(state, std::slice::from_ref(message.block(block)));
             }
         }
     }
-    out.extend(lanes.into_iter().map(Lane::finish));
-}
-
-/// One message on its way through SHA-256: `head`, then `middle` borrowed from the entry, then the padded `tail`.
-struct Lane<'a> {
-    state: [u32; 8],
-    head: [u8; 64],
-    head_blocks: usize,
-    middle: &'a [[u8; 64]],
-    tail: [[u8; 64]; 2],
-    tail_blocks: usize,
-}
-
-impl<'a> Lane<'a> {
-    fn leaf(entry: &'a [u8]) -> Self {
-        let mut head = [0; 64];
-        // With the prefix byte, the first block takes 63 bytes of the entry; the blocks after it are the entry's own bytes, uncopied.
-        if let Some((first, rest)) = entry.split_at_checked(63) {
-            head[1..].copy_from_slice(first);
-            let (middle, remainder) = rest.as_chunks::<64>();
-            let (tail, tail_blocks) = pad(&[], remainder, entry.len() + 1);
-            Lane { state: INITIAL, head, head_blocks: 1, middle, tail, tail_blocks }
-        } else {
-            let (tail, tail_blocks) = pad(&[0], entry, entry.len() + 1);
-            Lane { state: INITIAL, head, head_blocks: 0, middle: &[], tail, tail_blocks }
-        }
-    }
-
-    fn node(left: &Hash, right: &Hash) -> Self {
-        let mut head = [0; 64];
-        head[0] = 1;
-        head[1..33].copy_from_slice(left);
-        head[33..].copy_from_slice(&right[..31]);
-        let (tail, tail_blocks) = pad(&[], &right[31..], 2 * HASH_BYTES + 1);
-        Lane { state: INITIAL, head, head_blocks: 1, middle: &[], tail, tail_blocks }
-    }
-
-    fn blocks(&self) -> usize {
-        self.head_blocks + self.middle.len() + self.tail_blocks
-    }
-
-    #[inline]
-    fn step(&mut self, block: usize) {
-        if block < self.head_blocks {
-            compress256(&mut self.state, std::slice::from_ref(&self.head));
-            return;
-        }
-        let block = block - self.head_blocks;
-        let data = match self.middle.get(block) {
-            Some(data) => data,
-            None => &self.tail[block - self.middle.len()],
-        };
-        compress256(&mut self.state, std::slice::from_ref(data));
-    }
-
-    fn finish(self) -> Hash {
-        let mut hash = [0; HASH_BYTES];
-        for (bytes, word) in hash.as_chunks_mut::<4>().0.iter_mut().zip(self.state) {
-            *bytes = word.to_be_bytes();
-        }
-        hash
-    }
-}
-
-/// The last one or two blocks of a message of `total` bytes that ends in `prefix` and `rest` (FIPS 180-4, section 5.1.1).
-///
-/// `prefix` and `rest` together are shorter than one block.
-fn pad(prefix: &[u8], rest: &[u8], total: usize) -> ([[u8; 64]; 2], usize) {
-    let mut tail = [[0; 64]; 2];
-    let used = prefix.len() + rest.len();
-    let flat = tail.as_flattened_mut();
-    flat[..prefix.len()].copy_from_slice(prefix);
-    flat[prefix.len()..used].copy_from_slice(rest);
-    flat[used] = 0x80;
-    let blocks = if used + 9 <= 64 { 1 } else { 2 };
-    flat[blocks * 64 - 8..blocks * 64].copy_from_slice(&(total as u64 * 8).to_be_bytes());
-    (tail, blocks)
+    states.map(message::hash_of)
 }
 
 #[cfg(test)]
@@ -195,13 +130,24 @@ mod tests {
     fn leaf_hashes_agree_with_plain_sha256_at_every_length() {
         let bytes: Vec<u8> = (0..700u32).map(|i| (i * 31 % 251) as u8).collect();
         let entries: Vec<&[u8]> = (0..=bytes.len()).map(|length| &bytes[..length]).collect();
-        let mut bulk = Vec::new();
+        let expected: Vec<Hash> = entries.iter().map(|entry| plain(0, &[entry])).collect();
+        let (mut bulk, mut in_turn) = (vec![[7; HASH_BYTES]], Vec::new());
         leaf_hashes(entries.iter().copied(), &mut bulk);
-        assert_eq!(bulk.len(), entries.len());
-        for (entry, hash) in entries.iter().zip(&bulk) {
-            let expected = plain(0, &[entry]);
-            assert_eq!(*hash, expected, "bulk hash of {} bytes", entry.len());
-            assert_eq!(leaf_hash(entry), expected, "single hash of {} bytes", entry.len());
+        leaf_hashes_in_turn(entries.iter().copied(), &mut in_turn);
+        assert_eq!(bulk.remove(0), [7; HASH_BYTES], "what stood there before stays");
+        assert_eq!((bulk.len(), in_turn.len()), (entries.len(), entries.len()));
+        for (at, entry) in entries.iter().enumerate() {
+            let length = entry.len();
+            assert_eq!(bulk[at], expected[at], "bulk hash of {length} bytes");
+            assert_eq!(in_turn[at], expected[at], "hash in turn of {length} bytes");
+            assert_eq!(leaf_hash(entry), expected[at], "single hash of {length} bytes");
+        }
+        for count in 0..40 {
+            // Long and short entries side by side, and every number of entries around the number of lanes.
+            let some = || (0..count).map(|i| if i % 3 == 0 { 700 - i } else { i });
+            let mut bulk = Vec::new();
+            leaf_hashes(some().map(|at| entries[at]), &mut bulk);
+            assert_eq!(bulk, some().map(|at| expected[at]).collect::<Vec<_>>(), "{count} entries");
         }
     }
 
@@ -214,12 +160,17 @@ mod tests {
 
     #[test]
     fn complete_root_folds_pairs_and_refuses_other_widths() {
-        let leaves: Vec<Hash> = (0..16u8).map(|i| leaf_hash(&[i])).collect();
-        let mut level = leaves.clone();
-        while level.len() > 1 {
-            level = level.chunks(2).map(|pair| plain(1, &[&pair[0], &pair[1]])).collect();
+        let leaves: Vec<Hash> = (0..256u32).map(|i| leaf_hash(&i.to_be_bytes())).collect();
+        for width in (0..=8).map(|height| 1 << height) {
+            let mut level = leaves[..width].to_vec();
+            let mut in_turn = level.clone();
+            while level.len() > 1 {
+                parents_in_turn(&mut in_turn[..level.len()]);
+                level = level.chunks(2).map(|pair| plain(1, &[&pair[0], &pair[1]])).collect();
+            }
+            assert_eq!(complete_root(&mut leaves[..width].to_vec()), Some(level[0]), "{width} leaves");
+            assert_eq!(in_turn[0], level[0], "{width} leaves in turn");
         }
-        assert_eq!(complete_root(&mut leaves.clone()), Some(level[0]));
         assert_eq!(complete_root(&mut leaves[..3].to_vec()), None);
         assert_eq!(complete_root(&mut []), None);
     }

@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::error::Error;
 use crate::hash::{Hash, leaf_hashes};
-use crate::tile::{read_if_present, split_bundle, sync_dir};
+use crate::tile::{push_entry, read_if_present, split_bundle, sync_dir};
 
 /// The first bytes of a segment. 0xff stands in no UTF-8 text, so no entry can look like it.
 const SEGMENT_MAGIC: &[u8; 8] = b"\xffLHJRNL1";
@@ -29,9 +29,6 @@ const BATCH_DOMAIN: &[u8] = b"leasehold-ledger/journal/v1\0";
 
 /// Magic, first index, count, payload length and digest.
 const BATCH_HEADER_BYTES: usize = 4 + 8 + 4 + 4 + 32;
-
-/// A segment that has grown to this size is retired. It bounds the time that recovery takes.
-pub const SEGMENT_BYTES_MAX: u64 = 16 << 20;
 
 /// Directory of the segments.
 pub fn journal_dir(dir: &Path) -> PathBuf {
@@ -65,7 +62,10 @@ impl Segment {
         let digest = Sha256::digest(&bytes);
         bytes.extend_from_slice(&digest);
         if !tail_leaves.is_empty() {
-            encode_batch(start, tail, tail_leaves, &mut bytes);
+            let mut batch = Batch::default();
+            batch.clear();
+            batch.bytes.extend_from_slice(tail);
+            bytes.extend_from_slice(batch.finish(start, tail_leaves));
         }
         let create = || -> std::io::Result<File> {
             let mut file = File::create(&path)?;
@@ -93,10 +93,9 @@ impl Segment {
     }
 
     /// Appends a batch without syncing it.
-    pub fn write_batch(&mut self, start: u64, payload: &[u8], leaves: &[Hash]) -> Result<(), Error> {
-        let mut bytes = Vec::with_capacity(BATCH_HEADER_BYTES + payload.len());
-        encode_batch(start, payload, leaves, &mut bytes);
-        self.file.write_all(&bytes).map_err(|e| Error::io(&self.path, "written", e))?;
+    pub fn write_batch(&mut self, batch: &mut Batch, start: u64, leaves: &[Hash]) -> Result<(), Error> {
+        let bytes = batch.finish(start, leaves);
+        self.file.write_all(bytes).map_err(|e| Error::io(&self.path, "written", e))?;
         self.bytes += bytes.len() as u64;
         Ok(())
     }
@@ -116,9 +115,9 @@ impl Segment {
         self.start
     }
 
-    /// Whether the segment has grown enough to be retired.
-    pub fn is_full(&self) -> bool {
-        self.bytes >= SEGMENT_BYTES_MAX
+    /// How large the segment has grown.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 }
 
@@ -131,15 +130,41 @@ fn batch_digest(fields: &[u8], leaves: &[Hash]) -> [u8; 32] {
     hasher.finalize().into()
 }
 
-fn encode_batch(start: u64, payload: &[u8], leaves: &[Hash], out: &mut Vec<u8>) {
-    let mut fields = [0; 16];
-    fields[..8].copy_from_slice(&start.to_be_bytes());
-    fields[8..12].copy_from_slice(&(leaves.len() as u32).to_be_bytes());
-    fields[12..].copy_from_slice(&(payload.len() as u32).to_be_bytes());
-    out.extend_from_slice(BATCH_MAGIC);
-    out.extend_from_slice(&fields);
-    out.extend_from_slice(&batch_digest(&fields, leaves));
-    out.extend_from_slice(payload);
+/// A batch as it is put together: room for its header, then its payload. One of them serves many batches, because fresh memory for
+/// megabytes costs as much as hashing them.
+#[derive(Debug, Default)]
+pub struct Batch {
+    bytes: Vec<u8>,
+}
+
+impl Batch {
+    /// Begins a batch without entries.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.bytes.resize(BATCH_HEADER_BYTES, 0);
+    }
+
+    /// Adds an entry. `None` when it is larger than a bundle can hold.
+    pub fn push(&mut self, entry: &[u8]) -> Option<()> {
+        push_entry(&mut self.bytes, entry)
+    }
+
+    /// How many bytes its entries take.
+    pub fn payload_bytes(&self) -> usize {
+        self.bytes.len().saturating_sub(BATCH_HEADER_BYTES)
+    }
+
+    /// Writes the header, and returns the whole.
+    fn finish(&mut self, start: u64, leaves: &[Hash]) -> &[u8] {
+        let length = self.payload_bytes() as u32;
+        let mut fields = [0; 16];
+        fields[..8].copy_from_slice(&start.to_be_bytes());
+        fields[8..12].copy_from_slice(&(leaves.len() as u32).to_be_bytes());
+        fields[12..].copy_from_slice(&length.to_be_bytes());
+        let header = [&BATCH_MAGIC[..], &fields, &batch_digest(&fields, leaves)].concat();
+        self.bytes[..BATCH_HEADER_BYTES].copy_from_slice(&header);
+        &self.bytes
+    }
 }
 
 /// A batch as it was read: its first index, its payload and the leaf hashes of its entries.

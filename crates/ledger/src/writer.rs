@@ -10,16 +10,32 @@ use crate::entry::ENTRY_BYTES_MAX;
 use crate::error::Error;
 use crate::growth::{self, Growth, write_tiles};
 use crate::hash::{Hash, leaf_hashes};
-use crate::journal::{Segment, journal_dir};
+use crate::journal::{Batch, Segment, journal_dir};
 use crate::recover::{self, sync_files};
 use crate::tile;
 
 /// The most bytes of entries that go into one journal batch; larger appends are cut, so that recovery reads bounded pieces.
 const BATCH_BYTES_MAX: usize = 8 << 20;
 
+/// A segment of the journal that has grown to this size is followed by the next.
+const SEGMENT_BYTES: u64 = 16 << 20;
+
+/// When so many full segments have gathered, their tiles are synced and they are removed. Syncing two files for every 256 entries costs
+/// more than everything else, and much less once the system has written them back by itself, so it is not done at once.
+const SEGMENTS_KEPT: usize = 4;
+
+/// When so many have gathered, an append waits for the thread that syncs. It bounds what recovery reads.
+const SEGMENTS_MAX: usize = 8;
+
 /// So many bytes of full tiles are handed to the thread that writes them at a time. Creating two files for every 256 entries costs more
 /// than making the entries durable, so it happens beside the appends.
-const PENDING_BYTES_MAX: usize = 4 << 20;
+const PENDING_BYTES: usize = 4 << 20;
+
+/// When so many have gathered, an append waits for that thread. It bounds memory when the disk is slower than the caller.
+const PENDING_BYTES_MAX: usize = 16 << 20;
+
+/// A thread that works beside the appends.
+type Beside = JoinHandle<Result<(), Error>>;
 
 /// The log, open for writing. One process at a time.
 ///
@@ -30,10 +46,15 @@ pub struct Log {
     origin: String,
     growth: Growth,
     segment: Segment,
-    /// Older segments that go with the next retirement; recovery may have found some.
+    /// Full segments that wait to be retired; recovery may have found some.
     older: Vec<PathBuf>,
-    /// The thread that writes tiles and retires segments beside the appends; one at a time.
-    beside: Option<JoinHandle<Result<(), Error>>>,
+    /// Working space of appends.
+    batch: Batch,
+    leaves: Vec<Hash>,
+    /// The thread that writes tiles beside the appends; one at a time.
+    writing: Option<Beside>,
+    /// The thread that retires segments, whose tiles are written; one at a time.
+    retiring: Option<Beside>,
     published: Option<SignedCheckpoint>,
     /// Why no more is written. What is in memory may be ahead of the disk then.
     stopped: Option<String>,
@@ -67,7 +88,10 @@ impl Log {
             growth: recovered.growth,
             segment: recovered.segment,
             older: recovered.older,
-            beside: None,
+            batch: Batch::default(),
+            leaves: Vec::new(),
+            writing: None,
+            retiring: None,
             published,
             stopped: None,
             _lock: lock,
@@ -162,39 +186,52 @@ impl Log {
 
     fn append_checked(&mut self, entries: &[&[u8]]) -> Result<(), Error> {
         let mut rest = entries;
-        let (mut payload, mut leaves) = (Vec::new(), Vec::new());
         while !rest.is_empty() {
-            payload.clear();
-            leaves.clear();
+            self.batch.clear();
+            self.leaves.clear();
             let mut count = 0;
             while count < rest.len()
-                && (count == 0 || payload.len() + rest[count].len() + 2 <= BATCH_BYTES_MAX)
+                && (count == 0 || self.batch.payload_bytes() + rest[count].len() + 2 <= BATCH_BYTES_MAX)
             {
                 let index = self.growth.len() + count as u64;
-                tile::push_entry(&mut payload, rest[count])
+                self.batch
+                    .push(rest[count])
                     .ok_or(Error::EntryTooLarge { index, bytes: rest[count].len() })?;
                 count += 1;
             }
             let (now, later) = rest.split_at(count);
-            leaf_hashes(now.iter().copied(), &mut leaves);
-            self.segment.write_batch(self.growth.len(), &payload, &leaves)?;
+            leaf_hashes(now.iter().copied(), &mut self.leaves);
+            self.segment.write_batch(&mut self.batch, self.growth.len(), &self.leaves)?;
             if later.is_empty() {
                 self.segment.sync()?;
             }
-            self.growth.apply(now, &leaves)?;
-            if self.segment.is_full() {
-                self.retire_segment()?;
-            }
-            if self.growth.pending_bytes() > PENDING_BYTES_MAX {
-                self.work_beside(Vec::new(), Vec::new())?;
-            }
+            self.growth.apply(now, &self.leaves)?;
+            self.hand_over()?;
             rest = later;
         }
         Ok(())
     }
 
-    /// Starts a new segment, and beside the writer syncs the tiles of the old one and removes it.
-    fn retire_segment(&mut self) -> Result<(), Error> {
+    /// Gives the threads beside the appends what has gathered for them, and waits for them only when they are far behind.
+    fn hand_over(&mut self) -> Result<(), Error> {
+        if self.segment.bytes() >= SEGMENT_BYTES {
+            self.start_segment()?;
+        }
+        let free = |beside: &Option<Beside>| beside.as_ref().is_none_or(Beside::is_finished);
+        let (segments, bytes) = (self.older.len(), self.growth.pending_bytes());
+        if segments >= SEGMENTS_MAX || segments >= SEGMENTS_KEPT && free(&self.retiring) {
+            self.retire_segments()?;
+        } else if bytes > PENDING_BYTES_MAX || bytes > PENDING_BYTES && free(&self.writing) {
+            // The tiles of the thread before are read from memory until here.
+            join(&mut self.writing)?;
+            let (dir, tiles) = (self.dir.clone(), self.growth.take_pending());
+            self.writing = Some(self.spawn("ledger-tiles", move || write_tiles(&dir, &tiles))?);
+        }
+        Ok(())
+    }
+
+    /// Goes on in a new segment; the old one waits to be retired.
+    fn start_segment(&mut self) -> Result<(), Error> {
         let (tail, leaves) = self.growth.tail();
         let start = self.growth.len() - leaves.len() as u64;
         if start <= self.segment.start() {
@@ -202,33 +239,34 @@ impl Log {
         }
         self.segment.sync()?;
         let segment = Segment::create(&self.dir, &self.origin, start, tail, leaves)?;
-        let mut segments = std::mem::take(&mut self.older);
-        segments.push(std::mem::replace(&mut self.segment, segment).path().to_owned());
-        let unsynced = self.growth.take_unsynced();
-        self.work_beside(unsynced, segments)
-    }
-
-    /// Lets a thread write the pending tiles, and then sync `unsynced` and remove the `segments` that held their entries.
-    fn work_beside(&mut self, unsynced: Vec<PathBuf>, segments: Vec<PathBuf>) -> Result<(), Error> {
-        // Waiting for the one before keeps memory bounded when the disk is slower than the caller.
-        self.join_beside()?;
-        let tiles = self.growth.take_pending();
-        let dir = self.dir.clone();
-        let run = move || {
-            write_tiles(&dir, &tiles)?;
-            if segments.is_empty() { Ok(()) } else { retire(&dir, &unsynced, &segments) }
-        };
-        let builder = std::thread::Builder::new().name("ledger-tiles".into());
-        self.beside = Some(builder.spawn(run).map_err(|e| Error::io(&self.dir, "written", e))?);
+        self.older.push(std::mem::replace(&mut self.segment, segment).path().to_owned());
         Ok(())
     }
 
+    /// Lets a thread sync the tiles of the full segments and remove the segments.
+    fn retire_segments(&mut self) -> Result<(), Error> {
+        join(&mut self.retiring)?;
+        join(&mut self.writing)?;
+        self.growth.write_pending()?;
+        let (dir, unsynced) = (self.dir.clone(), self.growth.take_unsynced());
+        let segments = std::mem::take(&mut self.older);
+        self.retiring = Some(self.spawn("ledger-retire", move || retire(&dir, &unsynced, &segments))?);
+        Ok(())
+    }
+
+    fn spawn(
+        &self,
+        name: &str,
+        run: impl FnOnce() -> Result<(), Error> + Send + 'static,
+    ) -> Result<Beside, Error> {
+        let spawned = std::thread::Builder::new().name(name.into()).spawn(run);
+        spawned.map_err(|e| Error::io(&self.dir, "written", e))
+    }
+
+    /// Waits for the threads beside the appends.
     fn join_beside(&mut self) -> Result<(), Error> {
-        match self.beside.take().map(JoinHandle::join) {
-            None => Ok(()),
-            Some(Ok(result)) => result,
-            Some(Err(_)) => Err(Error::Internal("the thread that writes tiles ended early".into())),
-        }
+        let written = join(&mut self.writing);
+        join(&mut self.retiring).and(written)
     }
 
     /// Appends the entries that begin at index `start`, as a caller does that keeps the entries elsewhere too and does not know how
@@ -335,9 +373,18 @@ impl Log {
 
 impl Drop for Log {
     fn drop(&mut self) {
-        // A failure needs no word here: the segment is still there, and the next opening writes the tiles again. The thread has to end
+        // A failure needs no word here: the segments are still there, and the next opening writes the tiles again. The threads have to end
         // before the lock goes, or it would work in a log that another process has opened.
         let _ = self.join_beside();
+    }
+}
+
+/// Waits for a thread, if there is one.
+fn join(beside: &mut Option<Beside>) -> Result<(), Error> {
+    match beside.take().map(JoinHandle::join) {
+        None => Ok(()),
+        Some(Ok(result)) => result,
+        Some(Err(_)) => Err(Error::Internal("a thread that writes or syncs tiles ended early".into())),
     }
 }
 

@@ -112,14 +112,15 @@ impl<'a> Pass<'a> {
     /// Reads everything.
     pub fn run(&mut self, look: Look, threads: u64) {
         let bundles = self.claim.size.div_ceil(WIDTH);
+        let mut scanners: Vec<Scanner> = (0..threads).map(|_| Scanner::default()).collect();
         let mut next = 0;
         self.compare_marks(0, &[]);
         'chunks: while next < bundles {
             let end = bundles.min(next.saturating_add(threads * BUNDLES_PER_THREAD));
-            let (scanned, mut kinds) = self.scan_chunk(next, end, threads, look);
+            let (scanned, mut kinds) = self.scan_chunk(next, end, &mut scanners, look);
             if let Some(gap) = scanned.iter().find(|bundle| !bundle.present) {
                 // What stands behind the gap is scanned again after it; counting it now would count it twice.
-                kinds = self.scan_chunk(next, gap.index, threads, look).1;
+                kinds = self.scan_chunk(next, gap.index, &mut scanners, look).1;
             }
             for (kind, count) in kinds {
                 *self.kinds.entry(kind).or_insert(0) += count;
@@ -138,25 +139,34 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Scans bundles up to the first that is missing, in several threads.
-    fn scan_chunk(&self, first: u64, end: u64, threads: u64, look: Look) -> (Vec<Scanned>, Kinds) {
+    /// Scans bundles, each scanner a share of them in a thread of its own.
+    fn scan_chunk(
+        &self,
+        first: u64,
+        end: u64,
+        scanners: &mut [Scanner],
+        look: Look,
+    ) -> (Vec<Scanned>, Kinds) {
         // The rows of the database stay with this thread, so the others get only what they need.
         let (dir, size) = (self.dir.as_path(), self.claim.size);
-        let part = |from: u64, to: u64| {
-            let mut scanner = Scanner::default();
-            let scanned: Vec<Scanned> =
+        let part = |scanner: &mut Scanner, from: u64, to: u64| -> (Vec<Scanned>, Kinds) {
+            let scanned =
                 (from..to).map(|index| scanner.scan(dir, index, width(size, index), look)).collect();
-            (scanned, scanner.kinds)
+            (scanned, std::mem::take(&mut scanner.kinds))
         };
-        let share = (end - first).div_ceil(threads).max(1);
-        let starts: Vec<u64> = (first..end).step_by(share as usize).collect();
-        if starts.len() < 2 {
-            return part(first, end);
+        let share = (end - first).div_ceil(scanners.len() as u64).max(1);
+        if let [scanner, ..] = scanners
+            && share == end - first
+        {
+            return part(scanner, first, end);
         }
         std::thread::scope(|scope| {
             let part = &part;
-            let handles: Vec<_> =
-                starts.iter().map(|&from| scope.spawn(move || part(from, end.min(from + share)))).collect();
+            let starts = (first..end).step_by(share as usize);
+            let handles: Vec<_> = starts
+                .zip(scanners)
+                .map(|(from, scanner)| scope.spawn(move || part(scanner, from, end.min(from + share))))
+                .collect();
             let mut all = (Vec::new(), Kinds::new());
             for handle in handles {
                 let (scanned, kinds) = handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));

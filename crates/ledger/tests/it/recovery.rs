@@ -150,9 +150,9 @@ fn a_crash_at_any_step_of_retiring_a_segment_is_repaired() {
     let root = log.root(330).expect("a root");
     drop(log);
     let segments = files(&base.path().join("journal"));
-    assert_eq!(segments.len(), 1, "the old segment is gone: {segments:?}");
-    let second = segments[0].clone();
-    assert_ne!(second, first);
+    assert_eq!(segments.len(), 2, "the old segment waits to be retired: {segments:?}");
+    let second = segments[1].clone();
+    assert_eq!(segments[0], first);
     let header = 8 + 2 + ORIGIN.len() as u64 + 8 + 32;
 
     // The old segment as it was: everything up to where the new one begins, written by another log of the same entries.
@@ -190,8 +190,35 @@ fn a_crash_at_any_step_of_retiring_a_segment_is_repaired() {
             .expect("copies");
         opens(dir.path(), 250, &format!("new segment of {bytes} bytes"));
     }
-    // The old segment is gone, as it should be.
-    opens(copy(base.path()).path(), 330, "retired");
+    // Both segments are there, and the tiles are or are not; then the old one is gone, as after its tiles were synced.
+    opens(copy(base.path()).path(), 330, "not retired");
+    let dir = copy(base.path());
+    fs::remove_dir_all(dir.path().join("tile")).expect("removes");
+    opens(dir.path(), 330, "not retired, and no tiles");
+    let dir = copy(base.path());
+    fs::remove_file(dir.path().join(first.strip_prefix(base.path()).expect("below"))).expect("removes");
+    opens(dir.path(), 330, "retired");
+}
+
+#[test]
+fn full_segments_are_retired_together_once_some_have_gathered() {
+    let key = key();
+    let dir = directory();
+    let mut log = Log::open(dir.path(), ORIGIN).expect("opens");
+    let entries: Vec<Vec<u8>> = (0..1100).map(|i| vec![(i % 251) as u8; 65_000]).collect();
+    for batch in entries.chunks(100) {
+        log.append_batch(batch).expect("appends");
+    }
+    log.publish(&key).expect("publishes");
+    drop(log);
+    let segments = files(&dir.path().join("journal"));
+    assert_eq!(segments.len(), 1, "four full segments are gone: {segments:?}");
+    assert_ne!(segments[0].file_name().expect("a name"), "00000000000000000000.journal");
+    let options = Options { opaque_entries: true, ..Options::default() };
+    assert!(check(dir.path(), &key.verifying_key(), options).is_good());
+    let log = Log::open(dir.path(), ORIGIN).expect("opens");
+    assert_eq!(log.len(), 1100);
+    assert_eq!(log.entry(300).expect("an entry"), entries[300]);
 }
 
 #[test]
