@@ -83,10 +83,17 @@ fn owner_gone(evaluation: &Evaluation<'_>, system: &SystemName, items: &[&PlanIt
             by_role.entry((&role.name, &role.owner.value)).or_default().push(item.id.clone());
         }
     }
-    let guard = |((role, owner), holds): ((&str, &IdentityKey), Vec<ActionId>)| {
+    let guard = |((role, owner), mut holds): ((&str, &IdentityKey), Vec<ActionId>)| {
         let name = format!("{}:{system}:{role}", GuardKind::OwnerGone.as_str());
         let count = holds.len();
         let grants = if count == 1 { "grant" } else { "grants" };
+        // Sessions end for what was taken away, so they wait with it.
+        let waits = |account: &AccountKey| {
+            items.iter().any(|item| item.account_key == *account && holds.contains(&item.id))
+        };
+        let sessions = items.iter().filter(|item| item.verb == Verb::EndSessions && waits(&item.account_key));
+        let sessions: Vec<ActionId> = sessions.map(|item| item.id.clone()).collect();
+        holds.extend(sessions);
         Guard {
             kind: GuardKind::OwnerGone,
             system: system.clone(),

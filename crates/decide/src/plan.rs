@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use leasehold_model::decision::{Because, DriftItem, DriftKind};
-use leasehold_model::id::{AccountKey, ActionId, SystemName};
+use leasehold_model::id::{AccountKey, ActionId, IdentityKey, SystemName};
 use leasehold_model::identity::LifecycleState;
 use leasehold_model::plan::{LeftAlone, Plan, PlanItem, StateFingerprint, Verb};
 use sha2::{Digest, Sha256};
@@ -25,6 +25,10 @@ pub struct Scope {
     pub systems: Vec<SystemName>,
     /// Only these kinds; all where empty.
     pub kinds: Vec<DriftKind>,
+    /// Only these identities; all where empty.
+    pub identities: Vec<IdentityKey>,
+    /// A person says that what was removed out of band returns.
+    pub restore: bool,
 }
 
 impl Scope {
@@ -32,6 +36,10 @@ impl Scope {
     pub fn covers(&self, item: &DriftItem) -> bool {
         (self.systems.is_empty() || self.systems.contains(&item.system))
             && (self.kinds.is_empty() || self.kinds.contains(&item.kind))
+            && (self.identities.is_empty()
+                || item.identity.as_ref().is_some_and(|identity| {
+                    self.identities.iter().any(|wanted| wanted.folded() == identity.folded())
+                }))
     }
 }
 
@@ -44,7 +52,7 @@ pub fn plan(
 ) -> Plan {
     let mut planner = Planner::new(evaluation);
     for item in drift.iter().filter(|item| scope.covers(item)) {
-        planner.consider(item);
+        planner.consider(item, scope);
     }
     planner.keep_what_is_justified();
     let (mut items, mut left_alone) = planner.finish();
@@ -61,6 +69,8 @@ struct Planner<'plan, 'inputs> {
     untouchable: HashMap<AccountIndex, String>,
     /// Systems of which nothing may be concluded yet that takes access away, with why.
     unproved: HashMap<SystemName, String>,
+    /// Entitlements for which a role would say whose they are, if its predicate could be decided, with why it cannot.
+    undecided_by: HashMap<EntitlementIndex, String>,
     /// Direct grants that ended without us, by the snapshot's positions.
     vanished: HashSet<(u32, u32)>,
     /// Direct grants that end, with why.
@@ -117,6 +127,7 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
             accounts,
             untouchable,
             unproved: unproved(evaluation),
+            undecided_by: undecided_by(evaluation),
             vanished: snapshot.vanished.iter().map(|gone| (gone.account, gone.entitlement)).collect(),
             revokes: BTreeMap::new(),
             grants: BTreeMap::new(),
@@ -129,6 +140,7 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
         self.left_alone.push(LeftAlone {
             system: item.system.clone(),
             account: item.login.clone(),
+            identity: item.identity.clone(),
             entitlement: item.entitlement.clone(),
             why: format!("{}: {}", item.kind, why.into()),
         });
@@ -138,7 +150,7 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
         self.evaluation.inputs.systems.get(system).map(|settings| settings.can).unwrap_or_default()
     }
 
-    fn consider(&mut self, item: &DriftItem) {
+    fn consider(&mut self, item: &DriftItem, scope: &Scope) {
         let settings = self.evaluation.inputs.systems.get(&item.system);
         if settings.is_some_and(|settings| settings.report_only) {
             return self.leave(item, "this system is set to `enforce = \"report\"`");
@@ -155,16 +167,19 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
             (DriftKind::Unjustified | DriftKind::Expired | DriftKind::Leaver, Some(account), Some(_)) => {
                 self.consider_revoke(item, account);
             }
-            (DriftKind::Leaver, Some(account), None) => self.consider_disable(item, account),
+            (DriftKind::Leaver | DriftKind::Unjustified, Some(account), None) => {
+                self.consider_disable(item, account);
+            }
             (DriftKind::Missing, _, _) => self.consider_grant(item, account),
+            (DriftKind::RemovedOutOfBand, _, _) if scope.restore => self.consider_grant(item, account),
             (DriftKind::RemovedOutOfBand, _, _) => {
-                self.leave(
-                    item,
-                    format!(
-                        "somebody removed it on purpose or by mistake: {}",
-                        words(&item.because).join("; ")
-                    ),
+                let identity = item.identity.as_ref().map(ToString::to_string).unwrap_or_default();
+                let why = format!(
+                    "somebody removed it on purpose or by mistake: {}; if it is to return, `leasehold plan --identity \
+                     {identity} --restore`; if not, change what justifies it",
+                    words(&item.because).join("; ")
                 );
+                self.leave(item, why);
             }
             (DriftKind::Toxic, _, _) => {
                 self.leave(item, "a person chooses which side ends, by changing the policy or the roles")
@@ -237,6 +252,10 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
         {
             return self.leave(item, format!("the connector cannot take it away: {why}"));
         }
+        let live = identity.is_some_and(|identity| identity.may_hold_access(evaluation.inputs.now));
+        if let Some(why) = self.undecided_by.get(&entitlement).filter(|_| live).cloned() {
+            return self.leave(item, why);
+        }
         if !self.abilities(&item.system).revoke {
             return self.leave(item, "the connector of this system cannot revoke; a person must do it there");
         }
@@ -244,6 +263,18 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
     }
 
     fn consider_disable(&mut self, item: &DriftItem, account: AccountIndex) {
+        let evaluation = self.evaluation;
+        let identity = evaluation.graph.identity_of(account);
+        let to_come = identity.map(|identity| &evaluation.identities[identity.index()]).filter(|identity| {
+            identity.state != LifecycleState::Suspended && !identity.has_left(evaluation.inputs.now)
+        });
+        if let Some(identity) = to_come {
+            let when = identity.start.map_or_else(|| "later".to_owned(), |start| format!("on {start}"));
+            return self.leave(
+                item,
+                format!("the access of {} begins {when}; nothing would open the account again, so a person closes it until then", identity.key),
+            );
+        }
         if let Some(why) = self.unproved.get(&item.system).cloned() {
             return self.leave(item, why);
         }
@@ -366,6 +397,7 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
             self.left_alone.push(LeftAlone {
                 system: evaluation.inputs.snapshot.system(observed.system).clone(),
                 account: Some(observed.account.login.clone()),
+                identity: None,
                 entitlement: Some(evaluation.entitlement_name(grant).clone()),
                 why: format!(
                     "unjustified, but it carries {}, which is justified and cannot be granted directly",
@@ -407,13 +439,9 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
         }
         let disables = std::mem::take(&mut self.disables);
         for (account, ending) in &self.revokes {
-            // A leaver whose log-ins were stopped before may still be logged in.
-            let identity = self.evaluation.graph.identity_of(*account);
-            let left = identity.is_some_and(|identity| {
-                self.evaluation.identities[identity.index()].has_left(self.evaluation.inputs.now)
-            });
-            if let Some(because) = ending.values().next().filter(|_| left && !disables.contains_key(account))
-            {
+            // A session that is open goes on with what it has taken up, as a database session does with a role.
+            let because = ending.values().next().filter(|_| !disables.contains_key(account));
+            if let Some(because) = because {
                 let item = self.item(Verb::EndSessions, *account, None, because);
                 if self.abilities(&item.system).end_sessions {
                     items.push(item);
@@ -428,6 +456,7 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
                 self.left_alone.push(LeftAlone {
                     system: item.system.clone(),
                     account: Some(item.account.clone()),
+                    identity: item.identity.clone(),
                     entitlement: None,
                     why: "live sessions are residual: this system cannot end them; they last until they close by themselves"
                         .to_owned(),
@@ -494,6 +523,23 @@ fn unproved(evaluation: &Evaluation<'_>) -> HashMap<SystemName, String> {
     let of_a_system = |name: &SystemName| never(name).or_else(|| of_a_feed.clone());
     let names = snapshot.systems.iter().map(|system| &system.name);
     names.filter_map(|name| Some((name.clone(), of_a_system(name)?))).collect()
+}
+
+/// What roles would give whose predicate relies on an attribute that no identity has. Unknown is not "nobody" (law 6).
+fn undecided_by(evaluation: &Evaluation<'_>) -> HashMap<EntitlementIndex, String> {
+    let mut undecided = HashMap::new();
+    for role in &evaluation.inputs.policy.roles {
+        let Some(why) = evaluation.undecidable(role) else { continue };
+        for named in role.grants.iter().filter_map(|grant| evaluation.entitlement(&grant.value)) {
+            let carried = evaluation.graph.containment().reaches(named.0).iter().copied();
+            for entitlement in carried.map(EntitlementIndex).chain([named]) {
+                undecided.entry(entitlement).or_insert_with(|| {
+                    format!("{why}, so nobody can say who may keep this; is a column missing from the people feed?")
+                });
+            }
+        }
+    }
+    undecided
 }
 
 /// A connector that binds by DN: its account is the one whose `dn` that is.

@@ -34,6 +34,16 @@ pub fn check(policy: &Policy, systems: &[SystemName], snapshot: &Snapshot) -> Ve
         observed.addresses(&explicit.grants, &mut diagnostics);
         observed.identity(&explicit.owner, policy, "owner", &mut diagnostics);
         observed.identity(&explicit.identity, policy, "identity", &mut diagnostics);
+        if explicit.identity.value.folded() == explicit.owner.value.folded() {
+            let message = format!("`{}` would answer for their own access", explicit.owner.value);
+            let help = "name somebody else as the owner: nobody decides on their own access".to_owned();
+            diagnostics.push(Diagnostic::error(
+                &explicit.owner.file,
+                explicit.owner.span.clone(),
+                message,
+                help,
+            ));
+        }
     }
     for set in &policy.sod {
         for side in &set.sides {
@@ -57,7 +67,8 @@ struct Observed<'snapshot> {
     systems: &'snapshot [SystemName],
     entitlements: HashMap<&'snapshot SystemName, HashSet<String>>,
     read_completely: HashSet<&'snapshot SystemName>,
-    identities: HashSet<&'snapshot IdentityKey>,
+    /// Folded.
+    identities: HashSet<String>,
     attributes: BTreeSet<&'snapshot str>,
 }
 
@@ -80,7 +91,7 @@ impl<'snapshot> Observed<'snapshot> {
             systems,
             entitlements,
             read_completely: complete.map(|system| &system.name).collect(),
-            identities: snapshot.identities.iter().map(|(_, identity)| &identity.key).collect(),
+            identities: snapshot.identities.iter().map(|(_, identity)| identity.key.folded()).collect(),
             attributes,
         }
     }
@@ -100,7 +111,11 @@ impl<'snapshot> Observed<'snapshot> {
             if names.is_some_and(|names| names.contains(&name)) {
                 continue;
             }
-            if self.read_completely.contains(&address.system) {
+            if address.entitlement.is_there_while_held() {
+                let message = format!("nobody holds `{name}` in system `{}` at present", address.system);
+                let help = "check the spelling; it can be granted once the system shows it".to_owned();
+                diagnostics.push(Diagnostic::warning(file, span, message, help));
+            } else if self.read_completely.contains(&address.system) {
                 let message = format!("system `{}` has no entitlement `{name}`", address.system);
                 diagnostics.push(Diagnostic::error(file, span, message, nearest(&name, names)));
             } else {
@@ -120,11 +135,12 @@ impl<'snapshot> Observed<'snapshot> {
         diagnostics: &mut Vec<Diagnostic>,
     ) {
         let known = self.identities.is_empty()
-            || self.identities.contains(&who.value)
-            || policy.identities.iter().any(|declared| declared.key == who.value);
+            || self.identities.contains(&who.value.folded())
+            || policy.identities.iter().any(|declared| declared.key.folded() == who.value.folded());
         if !known {
             let message = format!("{what} `{}` is not an identity that was read", who.value);
-            let help = "identities are named by their key in the authoritative system".to_owned();
+            let likely = nearest(who.value.as_str(), Some(&self.identities));
+            let help = format!("identities are named by their key in the authoritative system; {likely}");
             diagnostics.push(Diagnostic::warning(&who.file, who.span.clone(), message, help));
         }
     }
