@@ -74,19 +74,17 @@ impl Cut {
             field: 0,
             start: 0,
         };
-        let mut base = 0;
-        let mut steps = block.chunks_exact(STEP);
-        for step in &mut steps {
-            let mut stops = mask(step.try_into().unwrap_or(&[0; STEP]), self.delimiter);
+        let (steps, rest) = block.as_chunks::<STEP>();
+        for (number, step) in steps.iter().enumerate() {
+            let mut stops = mask(step, self.delimiter);
             while stops != 0 {
-                walk.stop(base + stops.trailing_zeros() as usize);
+                walk.stop(number * STEP + stops.trailing_zeros() as usize);
                 stops &= stops - 1;
             }
-            base += STEP;
         }
-        for (offset, byte) in steps.remainder().iter().enumerate() {
+        for (offset, byte) in rest.iter().enumerate() {
             if *byte == self.delimiter || *byte == b'\n' {
-                walk.stop(base + offset);
+                walk.stop(steps.len() * STEP + offset);
             }
         }
         walk.passed
