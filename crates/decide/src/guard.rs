@@ -57,7 +57,7 @@ fn blast_radius(evaluation: &Evaluation<'_>, system: &SystemName, items: &[&Plan
         system: system.clone(),
         message: format!("{what} in {system}; more than {:.0} % waits for a person", share_max * 100.0),
         way_on: format!(
-            "give what is there a reason that ends: `leasehold baseline adopt {system} --until DATE`; or, if all of \
+            "give what is there a reason that ends: `leasehold baseline adopt {system} --until DATE --owner IDENTITY`; or, if all of \
              this is meant: `leasehold apply --override {}:{system}`",
             GuardKind::BlastRadius.as_str()
         ),

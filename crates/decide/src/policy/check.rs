@@ -6,7 +6,7 @@ use leasehold_model::id::{EntitlementAddress, IdentityKey, SystemName};
 use leasehold_model::snapshot::Snapshot;
 
 use super::diagnostic::Diagnostic;
-use super::{Placed, Policy};
+use super::{AccountAddress, Placed, Policy};
 
 /// Checks a policy against the configured systems and the observed state.
 ///
@@ -57,6 +57,9 @@ pub fn check(policy: &Policy, systems: &[SystemName], snapshot: &Snapshot) -> Ve
     for settings in policy.guards.values() {
         observed.addresses(&settings.administrators, &mut diagnostics);
     }
+    for protected in &policy.protected {
+        observed.account(&protected.account, &mut diagnostics);
+    }
     for declared in &policy.identities {
         observed.identity(&declared.owner, policy, "owner", &mut diagnostics);
     }
@@ -66,6 +69,8 @@ pub fn check(policy: &Policy, systems: &[SystemName], snapshot: &Snapshot) -> Ve
 struct Observed<'snapshot> {
     systems: &'snapshot [SystemName],
     entitlements: HashMap<&'snapshot SystemName, HashSet<String>>,
+    /// Logins and keys, folded.
+    accounts: HashMap<&'snapshot SystemName, HashSet<String>>,
     read_completely: HashSet<&'snapshot SystemName>,
     /// Folded.
     identities: HashSet<String>,
@@ -79,6 +84,11 @@ impl<'snapshot> Observed<'snapshot> {
             let names = entitlements.entry(snapshot.system(entitlement.system)).or_default();
             names.insert(entitlement.entitlement.name.to_string());
         }
+        let mut accounts: HashMap<&SystemName, HashSet<String>> = HashMap::new();
+        for account in &snapshot.accounts {
+            let names = accounts.entry(snapshot.system(account.system)).or_default();
+            names.extend([account.account.login.to_lowercase(), account.account.key.0.to_lowercase()]);
+        }
         let complete = snapshot.systems.iter().filter(|system| system.latest_complete.is_some());
         let mut attributes: BTreeSet<&str> = BTreeSet::new();
         for (_, identity) in &snapshot.identities {
@@ -90,6 +100,7 @@ impl<'snapshot> Observed<'snapshot> {
         Self {
             systems,
             entitlements,
+            accounts,
             read_completely: complete.map(|system| &system.name).collect(),
             identities: snapshot.identities.iter().map(|(_, identity)| identity.key.folded()).collect(),
             attributes,
@@ -124,6 +135,23 @@ impl<'snapshot> Observed<'snapshot> {
                 let help = format!("run `leasehold sync {}` and check again", address.system);
                 diagnostics.push(Diagnostic::warning(file, span, message, help));
             }
+        }
+    }
+
+    /// A protection that names nothing protects nothing, and nobody would notice before it is needed.
+    fn account(&self, account: &Placed<AccountAddress>, diagnostics: &mut Vec<Diagnostic>) {
+        let (file, span, AccountAddress { system, login }) =
+            (&account.file, account.span.clone(), &account.value);
+        if !self.systems.contains(system) {
+            let known: Vec<&str> = self.systems.iter().map(SystemName::as_str).collect();
+            let help = format!("systems in leasehold.toml: {}", known.join(", "));
+            diagnostics.push(Diagnostic::error(file, span, format!("there is no system `{system}`"), help));
+        } else if self.read_completely.contains(system)
+            && !self.accounts.get(system).is_some_and(|names| names.contains(&login.to_lowercase()))
+        {
+            let message = format!("system `{system}` has no account `{login}`, so this protects nothing");
+            let help = nearest(login, self.accounts.get(system));
+            diagnostics.push(Diagnostic::warning(file, span, message, help));
         }
     }
 
