@@ -119,6 +119,21 @@ enum Job {
         #[arg(long, value_delimiter = ',', default_value = "kernel")]
         vs: Vec<Versus>,
     },
+    /// Writes a system as files with a configuration beside it, to measure `leasehold sync` with.
+    Files {
+        /// The folder.
+        #[arg(long)]
+        out: std::path::PathBuf,
+        /// Number of accounts, each of one person.
+        #[arg(long, default_value_t = 500_000)]
+        accounts: u32,
+        /// Number of entitlements.
+        #[arg(long, default_value_t = 20_000)]
+        entitlements: u32,
+        /// Grants of each account.
+        #[arg(long, default_value_t = 20)]
+        grants_each: u32,
+    },
     /// The ledger: durable batches of 1 to 10,000 entries, and the check of a whole log.
     Ledger {
         /// Number of entries of 244 bytes to hash and to check, and the most to append in one run.
@@ -141,6 +156,9 @@ fn run(job: Job) -> anyhow::Result<Report> {
         Job::Sod { size } => jobs::sod::run(&size),
         Job::Memory { size } => jobs::memory::run(&size),
         Job::Ingest { size, vs } => jobs::ingest::run(&size, &vs),
+        Job::Files { out, accounts, entitlements, grants_each } => {
+            jobs::files::run(&out, accounts, entitlements, grants_each)
+        }
         Job::Ledger { records, batches, rounds } => jobs::ledger::run(records, &batches, rounds),
     }
 }

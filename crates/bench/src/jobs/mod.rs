@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod drift;
+pub mod files;
 pub mod incremental;
 pub mod ingest;
 pub mod ledger;
