@@ -76,8 +76,10 @@ impl Context {
     pub async fn open_to_change(common: &Common) -> anyhow::Result<Self> {
         let context = Self::open(common).await?;
         let config = &context.config;
-        signing_key(config)?;
-        prove::open(&context.store, &config.ledger, &config.ledger_origin).await?;
+        let key = signing_key(config)?;
+        let log = prove::open(&context.store, &config.ledger, &config.ledger_origin).await?;
+        prove::check_key(&context.store, &log, &key).await?;
+        drop(log);
         Ok(context)
     }
 
