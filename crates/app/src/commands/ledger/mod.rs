@@ -1,11 +1,12 @@
 //! `leasehold ledger`: verifies the log without trusting the writer, and proves entries offline.
 
+mod verify;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use leasehold_ledger::bundle::{Bundle, VerifiedEntry};
-use leasehold_ledger::check::{Options, check};
+use leasehold_ledger::bundle::Bundle;
 use leasehold_ledger::checkpoint::VerifyingKey;
 use leasehold_ledger::view::View;
 use leasehold_model::id::ActionId;
@@ -13,7 +14,7 @@ use serde_json::json;
 
 use crate::Outcome;
 use crate::context::{Common, Context, signing_key};
-use crate::output::{self, Tone, toned};
+use crate::output;
 
 /// Arguments of `ledger`.
 #[derive(Debug, clap::Args)]
@@ -63,27 +64,27 @@ impl LedgerCommand {
     pub async fn run(self, common: &Common) -> anyhow::Result<Outcome> {
         match self.what {
             What::Verify { bundle: Some(path), key, .. } => {
-                verify_bundle(common.json, &path, &key.unwrap_or_default())
+                verify::bundle(common.json, &path, &read_key(&key.unwrap_or_default())?)
             }
             What::Verify { dir: Some(dir), key, since, .. } => {
                 let key = read_key(&key.unwrap_or_default())?;
-                verify(common.json, &dir, &key, since, None)
+                verify::folder(common.json, &dir, &key, since.as_deref())
             }
             What::Verify { key, since, .. } => {
                 let context = Context::open_to_read(common).await?;
-                let key = match key {
-                    Some(key) => read_key(&key)?,
-                    None => own_key(&context)?,
-                };
-                let rows = published_rows(&context).await?;
-                verify(context.json, &context.config.ledger, &key, since, Some(rows))
+                let key = key.as_deref().map(read_key).transpose()?;
+                verify::installation(&context, key, since.as_deref()).await
             }
             What::Prove { action, index, out, closed } => {
                 prove(&Context::open_to_change(common).await?, &action, index, &out, closed).await
             }
             What::Key => {
                 let context = Context::open_to_read(common).await?;
-                let key = own_key(&context)?.to_text();
+                let key = match kept_key(&context).await? {
+                    Some(key) => key,
+                    None => own_key(&context)?,
+                };
+                let key = key.to_text();
                 if context.json {
                     output::json(&json!({"key": key}))?
                 } else {
@@ -95,24 +96,16 @@ impl LedgerCommand {
     }
 }
 
+/// The key of the key file.
 fn own_key(context: &Context) -> anyhow::Result<VerifyingKey> {
     Ok(signing_key(&context.config)?.verifying_key())
 }
 
-/// The store's entries as far as they are published: what an interrupted command recorded is published by the next one.
-async fn published_rows(context: &Context) -> anyhow::Result<Vec<(u64, Vec<u8>)>> {
-    let in_log = View::open(&context.config.ledger)?.map_or(0, |view| view.len());
-    let published = in_log.max(context.store.ledger_published().await?);
-    let mut rows: Vec<(u64, Vec<u8>)> = Vec::new();
-    while (rows.len() as u64) < published {
-        let more = context.store.ledger_entries(rows.len() as u64, 4_096).await?;
-        if more.is_empty() {
-            break;
-        }
-        rows.extend(more);
-    }
-    rows.truncate(usize::try_from(published).unwrap_or(usize::MAX));
-    Ok(rows)
+/// The key that the log is signed with, as the store keeps it since the first publication.
+async fn kept_key(context: &Context) -> anyhow::Result<Option<VerifyingKey>> {
+    let text = context.store.ledger_key().await?;
+    let key = text.as_deref().map(VerifyingKey::from_text).transpose();
+    key.context("the ledger's public key in the store cannot be read; restore the store from a backup")
 }
 
 /// A key as text, or a file that holds it.
@@ -121,56 +114,6 @@ fn read_key(text: &str) -> anyhow::Result<VerifyingKey> {
     let text = from_file.as_deref().unwrap_or(text).trim();
     VerifyingKey::from_text(text)
         .context("--key is neither a public key (name+hash+base64) nor a file that holds one")
-}
-
-fn verify(
-    json: bool,
-    dir: &std::path::Path,
-    key: &VerifyingKey,
-    since: Option<PathBuf>,
-    rows: Option<Vec<(u64, Vec<u8>)>>,
-) -> anyhow::Result<Outcome> {
-    let trusted = since
-        .map(|path| {
-            std::fs::read_to_string(&path)
-                .with_context(|| format!("cannot read the checkpoint {}", path.display()))
-        })
-        .transpose()?;
-    let with_store = rows.is_some();
-    let mut rows = rows.map(IntoIterator::into_iter);
-    let expected = rows.as_mut().map(|rows| rows as &mut dyn Iterator<Item = (u64, Vec<u8>)>);
-    let report = check(dir, key, Options { trusted, expected_entries: expected, ..Options::default() });
-    let findings: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
-    if json {
-        let summary = json!({"size": report.size, "entries_by_kind": report.entries_by_kind, "findings": findings.len()});
-        let items: Vec<_> = findings.iter().map(|finding| json!({"finding": finding})).collect();
-        output::json(&json!({"items": items, "summary": summary}))?;
-    } else {
-        for finding in &findings {
-            output::line(format!("{} {finding}", toned("tampered:", Tone::Bad)))?;
-        }
-        for (kind, number) in &report.entries_by_kind {
-            output::line(format!("  {number:>8}  {kind}"))?;
-        }
-        if findings.is_empty() {
-            let beside = if with_store { ", and the store holds the same entries" } else { "" };
-            output::line(format!(
-                "{}: {} lead to the checkpoint signed by {}{beside}",
-                toned("verified", Tone::Good),
-                output::count(usize::try_from(report.size).unwrap_or(usize::MAX), "entry")
-                    .replace("entrys", "entries"),
-                key.name()
-            ))?;
-        }
-    }
-    if !findings.is_empty() {
-        bail!(
-            "the log in {} is not as it was written: {}",
-            dir.display(),
-            output::count(findings.len(), "finding")
-        );
-    }
-    Ok(Outcome::Clean)
 }
 
 async fn prove(
@@ -221,69 +164,4 @@ async fn prove(
         ))?;
     }
     Ok(Outcome::Clean)
-}
-
-fn verify_bundle(json: bool, path: &std::path::Path, key: &str) -> anyhow::Result<Outcome> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read the bundle {}", path.display()))?;
-    let bundle = Bundle::from_json(&text).with_context(|| format!("{} is not a bundle", path.display()))?;
-    let key = read_key(key)?;
-    match bundle.verify(&key) {
-        Ok(report) => {
-            let entries: Vec<_> = report
-                .entries
-                .iter()
-                .map(|entry| json!({"index": entry.index, "entry": event(entry), "opened": opened(&bundle, entry)}))
-                .collect();
-            if json {
-                output::json(
-                    &json!({"items": entries, "summary": {"size": report.checkpoint.size, "findings": 0}}),
-                )?;
-            } else {
-                for entry in &report.entries {
-                    let line = entry.entry.as_ref().map_or_else(
-                        || "opaque entry".to_owned(),
-                        |entry| format!("{}  {}  {}  {}", entry.at, entry.kind, entry.subject, entry.body),
-                    );
-                    output::line(format!("{:>8}  {line}", entry.index))?;
-                    for (field, value) in opened(&bundle, entry) {
-                        output::line(format!("{:>8}  {field} = {value}", ""))?;
-                    }
-                }
-                output::line(format!(
-                    "{}: in the log of {} entries signed by {}",
-                    toned("verified", Tone::Good),
-                    report.checkpoint.size,
-                    key.name()
-                ))?;
-            }
-            Ok(Outcome::Clean)
-        }
-        Err(findings) => {
-            for finding in &findings {
-                eprintln!("{finding}");
-            }
-            bail!(
-                "{} does not prove what it claims: {}",
-                path.display(),
-                output::count(findings.len(), "finding")
-            )
-        }
-    }
-}
-
-/// The personal data that a bundle opens for one entry, checked against its commitments.
-fn opened<'bundle>(
-    bundle: &'bundle Bundle,
-    verified: &VerifiedEntry,
-) -> BTreeMap<&'bundle str, &'bundle str> {
-    let proved = bundle.entries.iter().filter(|entry| entry.index == verified.index);
-    let openings =
-        proved.flat_map(|entry| &entry.openings).filter(|(name, _)| verified.opened.contains(name));
-    openings.map(|(name, opening)| (name.as_str(), opening.value.as_str())).collect()
-}
-
-/// The event of a verified entry for programs; null where its bytes are none.
-fn event(verified: &VerifiedEntry) -> Option<serde_json::Value> {
-    verified.entry.as_ref().and_then(|_| serde_json::from_slice(&verified.bytes).ok())
 }
