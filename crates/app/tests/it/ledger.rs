@@ -172,6 +172,32 @@ fn a_log_is_signed_with_one_key_and_another_is_refused_and_found() {
     says(&installation.run(&["sync"]).expect(1), &[&label(&theirs), "nothing is signed"]);
 }
 
+#[test]
+fn a_kept_checkpoint_is_compared_with_and_named() {
+    let mut installation = synced();
+    says(&installation.run(&["ledger", "verify"]).expect(0), &["kept checkpoint", "ledger checkpoint --out"]);
+    let kept = installation.run(&["ledger", "checkpoint", "--out", "kept", "--json"]).expect(0).json();
+    assert_eq!(kept["size"], 3, "{kept:#}");
+    installation.run(&["sync"]).expect(0);
+    says(&installation.run(&["ledger", "checkpoint", "--out", "kept"]).expect(1), &["kept", "new file"]);
+    let verified = installation.run(&["ledger", "verify", "--since", "kept"]).expect(0);
+    says(&verified, &["verified: 4 entries", "kept checkpoint kept", "its 3 entries"]);
+    let json = installation.run(&["ledger", "verify", "--since", "kept", "--json"]).expect(0).json();
+    assert_eq!(json["summary"]["since"], serde_json::json!({"file": "kept", "size": 3}), "{json:#}");
+
+    // The checkpoint of another log is none of this one's beginnings.
+    let mut other = synced();
+    other.run(&["ledger", "checkpoint", "--out", "kept"]).expect(0);
+    std::fs::copy(other.path().join("kept"), installation.path().join("theirs")).expect("copies");
+    installation.run(&["ledger", "verify", "--since", "theirs"]).expect(1);
+    says(
+        &installation.run(&["ledger", "verify", "--since", "people.csv"]).expect(1),
+        &["people.csv is no checkpoint"],
+    );
+    let both = ["ledger", "verify", "--bundle", "proof.json", "--key", "k", "--since", "kept"];
+    says(&installation.run(&both).expect(1), &["--since", "--bundle"]);
+}
+
 /// Puts the key back into the store that was kept there.
 fn sql_kept(installation: &Installation, key: &str) {
     block_on(async {

@@ -3,11 +3,12 @@
 mod verify;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use leasehold_ledger::bundle::Bundle;
-use leasehold_ledger::checkpoint::VerifyingKey;
+use leasehold_ledger::checkpoint::{Checkpoint, VerifyingKey};
 use leasehold_ledger::view::View;
 use leasehold_model::id::ActionId;
 use serde_json::json;
@@ -37,8 +38,14 @@ enum What {
         #[arg(long, value_name = "KEY")]
         key: Option<String>,
         /// A checkpoint that you kept earlier: the log must still begin with what it covers
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", conflicts_with = "bundle")]
         since: Option<PathBuf>,
+    },
+    /// Keep the present signed checkpoint, for a later `verify --since`: put it where the log's owner cannot change it
+    Checkpoint {
+        /// Where to write it; never over another file
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
     },
     /// Write a bundle that somebody else verifies offline
     Prove {
@@ -75,6 +82,7 @@ impl LedgerCommand {
                 let key = key.as_deref().map(read_key).transpose()?;
                 verify::installation(&context, key, since.as_deref()).await
             }
+            What::Checkpoint { out } => keep(&Context::open_to_read(common).await?, &out).await,
             What::Prove { action, index, out, closed } => {
                 prove(&Context::open_to_change(common).await?, &action, index, &out, closed).await
             }
@@ -116,11 +124,45 @@ fn read_key(text: &str) -> anyhow::Result<VerifyingKey> {
         .context("--key is neither a public key (name+hash+base64) nor a file that holds one")
 }
 
+/// Writes the published checkpoint to a file of its own, once its signature is found good.
+async fn keep(context: &Context, out: &Path) -> anyhow::Result<Outcome> {
+    let view = View::open(&context.config.ledger)?
+        .context("nothing was published yet; run `leasehold sync` first")?;
+    let published = view.published();
+    let key = match kept_key(context).await? {
+        Some(key) => key,
+        None => own_key(context)?,
+    };
+    Checkpoint::parse_and_verify(&published.text, &key)
+        .context("the published checkpoint is not worth keeping; run `leasehold ledger verify`")?;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    let written = options.open(out).and_then(|mut file| file.write_all(published.text.as_bytes()));
+    written.with_context(|| {
+        format!(
+            "cannot write {}; an earlier checkpoint is worth keeping, so name a new file for each",
+            out.display()
+        )
+    })?;
+    let size = published.checkpoint.size;
+    if context.json {
+        output::json(&json!({"file": out, "size": size, "key": key.to_text()}))?;
+    } else {
+        output::line(format!(
+            "{} kept in {}; put it where nobody who can write the log can change it, and compare later with:\n  leasehold ledger verify --since {}",
+            verify::number_of(size),
+            out.display(),
+            out.display()
+        ))?;
+    }
+    Ok(Outcome::Clean)
+}
+
 async fn prove(
     context: &Context,
     actions: &[String],
     mut indexes: Vec<u64>,
-    out: &std::path::Path,
+    out: &Path,
     closed: bool,
 ) -> anyhow::Result<Outcome> {
     context.publish().await?;

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use leasehold_ledger::bundle::{Bundle, VerifiedEntry};
 use leasehold_ledger::check::{Options, Report, check};
-use leasehold_ledger::checkpoint::{SigningKey, VerifyingKey};
+use leasehold_ledger::checkpoint::{Checkpoint, SigningKey, VerifyingKey};
 use leasehold_ledger::entry::Entry;
 use leasehold_ledger::view::View;
 use serde_json::json;
@@ -26,8 +26,9 @@ struct Beside {
 
 /// Verifies a folder alone.
 pub fn folder(json: bool, dir: &Path, key: &VerifyingKey, since: Option<&Path>) -> anyhow::Result<Outcome> {
-    let options = Options { trusted: read_since(since)?, ..Options::default() };
-    conclude(json, dir, key, &check(dir, key, options), None)
+    let since = since.map(Since::read).transpose()?;
+    let options = Options { trusted: Since::text(since.as_ref()), ..Options::default() };
+    conclude(json, dir, key, &check(dir, key, options), since.as_ref(), None)
 }
 
 /// Verifies the configured log beside the store's rows, with the key that the store keeps unless another is given.
@@ -47,7 +48,7 @@ pub async fn installation(
             number_of(recorded)
         );
     }
-    let trusted = read_since(since)?;
+    let since = since.map(Since::read).transpose()?;
     let mut findings = Vec::new();
     let key = match (given, kept) {
         (Some(given), _) => given,
@@ -77,8 +78,11 @@ pub async fn installation(
             .into_iter()
             .take_while(|(index, _)| *index < comparable)
             .filter_map(|(index, bytes)| Some((u64::try_from(index).ok()?, bytes)));
-        let options =
-            Options { trusted: trusted.clone(), expected_entries: Some(&mut expected), ..Options::default() };
+        let options = Options {
+            trusted: Since::text(since.as_ref()),
+            expected_entries: Some(&mut expected),
+            ..Options::default()
+        };
         let report = check(dir, &key, options);
         tries += 1;
         // Another command published in between: the rows that were read are older than the log.
@@ -87,16 +91,31 @@ pub async fn installation(
         }
     };
     beside.findings.splice(0..0, findings);
-    conclude(context.json, dir, &key, &report, Some(beside))
+    conclude(context.json, dir, &key, &report, since.as_ref(), Some(beside))
 }
 
-/// The checkpoint that somebody kept, as it stands in its file.
-fn read_since(since: Option<&Path>) -> anyhow::Result<Option<String>> {
-    let read = |path: &Path| {
-        std::fs::read_to_string(path)
-            .with_context(|| format!("cannot read the checkpoint {}", path.display()))
-    };
-    since.map(read).transpose()
+/// A checkpoint that somebody kept.
+struct Since {
+    path: String,
+    text: String,
+    size: u64,
+}
+
+impl Since {
+    fn read(path: &Path) -> anyhow::Result<Self> {
+        let shown = path.display().to_string();
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("cannot read the checkpoint {shown}"))?;
+        // The checker judges it; here it only has to say how much it covers.
+        let kept = Checkpoint::parse_unverified(&text).with_context(|| {
+            format!("{shown} is no checkpoint; `leasehold ledger checkpoint --out FILE` writes one")
+        })?;
+        Ok(Self { path: shown, text, size: kept.checkpoint.size })
+    }
+
+    fn text(since: Option<&Self>) -> Option<String> {
+        since.map(|since| since.text.clone())
+    }
 }
 
 /// Looks at the store's rows: they are numbered without a gap from 0 up to the length that the store gives, and the log
@@ -145,7 +164,7 @@ fn entries(first: i64, last: i64) -> String {
 }
 
 /// `1 entry`, `2 entries`.
-fn number_of(number: u64) -> String {
+pub fn number_of(number: u64) -> String {
     if number == 1 { "1 entry".to_owned() } else { format!("{number} entries") }
 }
 
@@ -155,6 +174,7 @@ fn conclude(
     dir: &Path,
     key: &VerifyingKey,
     report: &Report,
+    since: Option<&Since>,
     beside: Option<Beside>,
 ) -> anyhow::Result<Outcome> {
     let mut findings: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
@@ -165,6 +185,7 @@ fn conclude(
             "size": report.size,
             "entries_by_kind": report.entries_by_kind,
             "unpublished": unpublished,
+            "since": since.map(|since| json!({"file": since.path, "size": since.size})),
             "findings": findings.len(),
         });
         let items: Vec<_> = findings.iter().map(|finding| json!({"finding": finding})).collect();
@@ -188,6 +209,17 @@ fn conclude(
                 number_of(report.size),
                 key.name()
             ))?;
+            output::line(match since {
+                Some(since) => format!(
+                    "compared with the kept checkpoint {}: the log still begins with its {}",
+                    since.path,
+                    number_of(since.size)
+                ),
+                None => toned(
+                    "a rewrite by the key's owner shows only beside another copy or a kept checkpoint: `leasehold ledger checkpoint --out FILE` keeps one, `--since FILE` compares",
+                    Tone::Quiet,
+                ),
+            })?;
         }
     }
     if !findings.is_empty() {
