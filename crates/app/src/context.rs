@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use jiff::Timestamp;
@@ -10,13 +11,15 @@ use leasehold_decide::evaluate::SystemSettings;
 use leasehold_ledger::checkpoint::SigningKey;
 use leasehold_model::clock::SystemClock;
 use leasehold_model::id::SystemName;
+use leasehold_reconcile::error::ReconcileError;
 use leasehold_reconcile::pace::SharedPace;
 use leasehold_reconcile::stages::decide::Loaded;
-use leasehold_reconcile::stages::prove;
+use leasehold_reconcile::stages::prove::{self, ProveError};
 use leasehold_reconcile::system::{self, System, Systems};
 use leasehold_store::{Store, StoreOptions};
 
 use crate::config::Config;
+use crate::progress::Progress;
 
 /// Flags that every command takes.
 #[derive(Debug, Clone, clap::Args)]
@@ -27,6 +30,9 @@ pub struct Common {
     /// Print JSON, as documented in docs/json.md
     #[arg(long, global = true)]
     pub json: bool,
+    /// How long to wait for another command that writes the ledger
+    #[arg(long, global = true, env = "LEASEHOLD_WAIT", default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(..=86_400))]
+    pub wait: u64,
 }
 
 /// An opened installation.
@@ -43,6 +49,8 @@ pub struct Context {
     pub pace: SharedPace,
     /// JSON is wanted.
     pub json: bool,
+    /// How long to wait for another command that writes the ledger.
+    wait: Duration,
 }
 
 impl Context {
@@ -66,7 +74,15 @@ impl Context {
         let settings = config.settings()?;
         let store = Store::open(&config.store_address()?, StoreOptions::default()).await?;
         let pace = Arc::new(SystemClock::default());
-        Ok(Self { config, store, systems: Systems::new(), settings, pace, json: common.json })
+        Ok(Self {
+            config,
+            store,
+            systems: Systems::new(),
+            settings,
+            pace,
+            json: common.json,
+            wait: Duration::from_secs(common.wait),
+        })
     }
 
     /// Opens the installation to change something: the ledger must be fit to record it before anything is changed.
@@ -77,9 +93,12 @@ impl Context {
         let context = Self::open(common).await?;
         let config = &context.config;
         let key = signing_key(config)?;
-        let log = prove::open(&context.store, &config.ledger, &config.ledger_origin).await?;
-        prove::check_key(&context.store, &log, &key).await?;
-        drop(log);
+        context
+            .patiently("nothing was changed", async || {
+                let log = prove::open(&context.store, &config.ledger, &config.ledger_origin).await?;
+                prove::check_key(&context.store, &log, &key).await
+            })
+            .await?;
         Ok(context)
     }
 
@@ -127,10 +146,49 @@ impl Context {
     /// Where the log or its key cannot be used.
     pub async fn publish(&self) -> anyhow::Result<()> {
         let key = signing_key(&self.config)?;
-        prove::publish(&self.store, &self.config.ledger, &self.config.ledger_origin, &key).await?;
-        Ok(())
+        let config = &self.config;
+        self.patiently("what was done is in the store, and the next command publishes it", async || {
+            prove::publish(&self.store, &config.ledger, &config.ledger_origin, &key).await.map(|_| ())
+        })
+        .await
+    }
+
+    /// One command at a time has the log open. The others wait for their turn; who watches is told so.
+    async fn patiently(
+        &self,
+        until_now: &str,
+        mut attempt: impl AsyncFnMut() -> Result<(), ProveError>,
+    ) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        let mut told = None;
+        loop {
+            match attempt().await {
+                Err(ProveError::Reconcile(ReconcileError::Ledger(leasehold_ledger::Error::Locked {
+                    path,
+                }))) => {
+                    if begun.elapsed() >= self.wait {
+                        anyhow::bail!(
+                            "another command writes the ledger ({path}) and did not finish within {} s; {until_now}; run this \
+                             again when it has ended, or wait longer with --wait SECONDS",
+                            self.wait.as_secs()
+                        );
+                    }
+                }
+                other => return Ok(other?),
+            }
+            if begun.elapsed() >= SILENT && told.is_none() {
+                told = Some(Progress::new("waiting for another command that writes the ledger"));
+            }
+            tokio::time::sleep(POLL).await;
+        }
     }
 }
+
+/// How often it is looked whether the log is free again.
+const POLL: Duration = Duration::from_millis(50);
+
+/// A wait that is not worth a word.
+const SILENT: Duration = Duration::from_secs(2);
 
 /// The ledger's signing key, readable by its owner only. It is made on first use, and never where a log was signed
 /// already: a new key beside an old log is what a forgery looks like.

@@ -46,7 +46,7 @@ impl Demo {
     /// Builds the company and runs the loop: sync, drift, plan, apply with verification, proof.
     pub async fn run(self, common: &Common) -> anyhow::Result<Outcome> {
         self.prepare()?;
-        let common = Common { config: self.folder.join(crate::config::FILE_NAME), json: common.json };
+        let common = Common { config: self.folder.join(crate::config::FILE_NAME), ..common.clone() };
         let context = Context::open_to_change(&common).await?;
         self.say(&context, "1", "read every system")?;
         let reports = super::sync::sync(&context, &[], Observe::default()).await?;

@@ -1,6 +1,7 @@
 //! `ledger verify` beside the store: what is missing, forged, not published yet, or signed with another key.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use leasehold_model::event::EventKind;
 use leasehold_store::{Event, Store, StoreOptions};
@@ -196,6 +197,44 @@ fn a_kept_checkpoint_is_compared_with_and_named() {
     );
     let both = ["ledger", "verify", "--bundle", "proof.json", "--key", "k", "--since", "kept"];
     says(&installation.run(&both).expect(1), &["--since", "--bundle"]);
+}
+
+#[test]
+fn a_command_waits_for_another_that_writes_the_log() {
+    let mut installation = synced();
+    let lock = std::fs::File::options()
+        .write(true)
+        .open(installation.path().join("ledger/lock"))
+        .expect("opens the lock");
+    lock.lock().expect("locks");
+    let refused = installation.run(&["sync", "--wait", "1"]).expect(1);
+    says(&refused, &["another command writes the ledger", "within 1 s", "nothing was changed", "--wait"]);
+    let begun = Instant::now();
+    let release = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(1_500));
+        drop(lock);
+    });
+    installation.run(&["sync"]).expect(0);
+    assert!(begun.elapsed() >= Duration::from_millis(1_400), "it waited");
+    release.join().expect("releases");
+    // Several at once all come through.
+    let running: Vec<_> = (0..4)
+        .map(|_| {
+            std::process::Command::new(env!("CARGO_BIN_EXE_leasehold"))
+                .arg("sync")
+                .current_dir(installation.path())
+                .stdout(std::process::Stdio::null())
+                .stderr(std::process::Stdio::piped())
+                .spawn()
+                .expect("runs")
+        })
+        .collect();
+    for child in running {
+        let output = child.wait_with_output().expect("ends");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() || said.contains("overtaken"), "{said}");
+    }
+    installation.run(&["ledger", "verify"]).expect(0);
 }
 
 /// Puts the key back into the store that was kept there.
