@@ -7,12 +7,17 @@ use serde::Serialize;
 
 /// Whether standard output shows colour.
 pub fn colour() -> bool {
-    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+    std::io::stdout().is_terminal() && colour_is_wanted()
+}
+
+/// NO_COLOR set to anything but nothing means none (no-color.org).
+fn colour_is_wanted() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Whether standard error shows colour.
 pub fn colour_on_stderr() -> bool {
-    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+    std::io::stderr().is_terminal() && colour_is_wanted()
 }
 
 /// How a word is shown where colour is.
