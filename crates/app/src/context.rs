@@ -41,8 +41,6 @@ pub struct Context {
     pub config: Config,
     /// The store.
     pub store: Store,
-    /// The configured systems with their connectors; none where the installation was opened to read.
-    pub systems: Systems,
     /// What deciding needs to know of the systems.
     pub settings: BTreeMap<SystemName, SystemSettings>,
     /// The clock.
@@ -53,44 +51,43 @@ pub struct Context {
     wait: Duration,
 }
 
+/// A configured system whose connector is not built yet.
+pub struct Configured<'config> {
+    /// Its name.
+    pub name: SystemName,
+    config: &'config Config,
+}
+
+impl Configured<'_> {
+    /// Builds its connector, without reaching the target.
+    ///
+    /// # Errors
+    /// For a setting or secret that is missing, unknown or malformed.
+    pub fn connect(&self) -> anyhow::Result<System> {
+        self.config.connect(&self.name)
+    }
+}
+
 impl Context {
-    /// Opens the installation that the configuration describes.
+    /// Opens the installation that the configuration describes. No connector is built, and so no secret of one is needed:
+    /// a command builds those that it touches.
     ///
     /// # Errors
     /// Where the configuration or the store cannot be used.
-    pub async fn open(common: &Common) -> anyhow::Result<Self> {
-        let mut context = Self::open_to_read(common).await?;
-        context.systems = context.config.systems()?;
-        context.settings = system::settings(&context.systems);
-        Ok(context)
-    }
-
-    /// Opens the installation to ask what is known: without connectors, and so without their secrets.
-    ///
-    /// # Errors
-    /// As [`Context::open`].
     pub async fn open_to_read(common: &Common) -> anyhow::Result<Self> {
         let config = Config::load(&common.config)?;
         let settings = config.settings()?;
         let store = Store::open(&config.store_address()?, StoreOptions::default()).await?;
         let pace = Arc::new(SystemClock::default());
-        Ok(Self {
-            config,
-            store,
-            systems: Systems::new(),
-            settings,
-            pace,
-            json: common.json,
-            wait: Duration::from_secs(common.wait),
-        })
+        Ok(Self { config, store, settings, pace, json: common.json, wait: Duration::from_secs(common.wait) })
     }
 
     /// Opens the installation to change something: the ledger must be fit to record it before anything is changed.
     ///
     /// # Errors
-    /// As [`Context::open`]; and where the ledger or its key cannot be used, or does not fit the store.
+    /// As [`Context::open_to_read`]; and where the ledger or its key cannot be used, or does not fit the store.
     pub async fn open_to_change(common: &Common) -> anyhow::Result<Self> {
-        let context = Self::open(common).await?;
+        let context = Self::open_to_read(common).await?;
         let config = &context.config;
         let key = signing_key(config)?;
         context
@@ -115,13 +112,43 @@ impl Context {
         Ok(Loaded::load_with(&self.store, self.settings.clone(), self.now(), at).await?)
     }
 
+    /// Builds every connector, for a command that may touch each.
+    ///
+    /// # Errors
+    /// For the first setting or secret that is missing, unknown or malformed.
+    pub fn connect_all(&mut self) -> anyhow::Result<Systems> {
+        let systems = self.config.systems()?;
+        self.settings = system::settings(&systems);
+        Ok(systems)
+    }
+
+    /// Builds the connectors of the named systems, or of all: what else is configured needs no secret.
+    ///
+    /// # Errors
+    /// As [`Context::system`] and [`Configured::connect`].
+    pub fn connect(&self, names: &[String]) -> anyhow::Result<Vec<System>> {
+        match names {
+            [] => Ok(self.config.systems()?.into_values().collect()),
+            names => names.iter().map(|name| self.system(name)?.connect()).collect(),
+        }
+    }
+
+    /// Learns what each connector can do where it can be built; elsewhere its kind says it. For planning, which reaches
+    /// no system and so must not fail for want of a secret.
+    pub fn learn_abilities(&mut self) {
+        for (name, settings) in &mut self.settings {
+            if let Ok(system) = self.config.connect(name) {
+                *settings = system.settings();
+            }
+        }
+    }
+
     /// A configured system.
     ///
     /// # Errors
     /// Where there is none of that name; the message names those that there are.
-    pub fn system(&self, name: &str) -> anyhow::Result<&System> {
-        let name = self.system_name(name)?;
-        self.systems.get(&name).with_context(|| format!("system `{name}` has no connector"))
+    pub fn system(&self, name: &str) -> anyhow::Result<Configured<'_>> {
+        Ok(Configured { name: self.system_name(name)?, config: &self.config })
     }
 
     /// The name of a configured system.
@@ -214,12 +241,36 @@ pub fn signing_key(config: &Config) -> anyhow::Result<SigningKey> {
     Ok(key)
 }
 
-/// Who acts, for the record: `LEASEHOLD_ACTOR`, else the user of this session.
+/// Who acts, for the record: `LEASEHOLD_ACTOR`, else the user of this session, else the user of this process.
 pub fn actor() -> String {
+    known_actor().unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// The same, where it is known at all.
+pub fn known_actor() -> Option<String> {
     ["LEASEHOLD_ACTOR", "USER", "LOGNAME"]
         .into_iter()
-        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
-        .unwrap_or_else(|| "unknown".to_owned())
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.trim().is_empty()))
+        .or_else(process_user)
+}
+
+/// Timers and containers set no USER. The owner of this process is its effective user, whom the system's own list names.
+fn process_user() -> Option<String> {
+    #[cfg(target_os = "linux")]
+    {
+        let user = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").ok()?);
+        let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+        return Some(user_name(&users, user).unwrap_or_else(|| format!("uid {user}")));
+    }
+    #[cfg(not(target_os = "linux"))]
+    None
+}
+
+/// The name of a user id in the form of `/etc/passwd`: `name:password:uid:…`.
+fn user_name(users: &str, user: u32) -> Option<String> {
+    let id = user.to_string();
+    let line = users.lines().find(|line| line.split(':').nth(2) == Some(id.as_str()))?;
+    line.split(':').next().filter(|name| !name.is_empty()).map(str::to_owned)
 }
 
 /// An instant of the command line: RFC 3339, or a date.
@@ -230,4 +281,18 @@ pub fn parse_at(text: &str) -> Result<Timestamp, String> {
     leasehold_decide::policy::read::parse_when(text).ok_or_else(|| {
         "write an instant (2026-03-31T18:00:00Z) or a date (2026-03-31: its end, UTC)".to_owned()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_are_named_by_their_id() {
+        let users =
+            "root:x:0:0:root:/root:/bin/sh\n# a remark\n\nleasehold:x:998:998::/:/bin/false\n:x:7:7::/:\n";
+        for (user, name) in [(0, Some("root")), (998, Some("leasehold")), (7, None), (1, None)] {
+            assert_eq!(user_name(users, user).as_deref(), name, "{user}");
+        }
+    }
 }

@@ -11,11 +11,12 @@ use leasehold_model::plan::Plan;
 use leasehold_reconcile::pace::Patience;
 use leasehold_reconcile::run::Runner;
 use leasehold_reconcile::stages::plan;
+use leasehold_reconcile::system::Systems;
 use leasehold_store::ActionRow;
 use serde_json::{Value, json};
 
 use crate::Outcome;
-use crate::context::{Common, Context, actor};
+use crate::context::{Common, Context, actor, known_actor};
 use crate::output::{self, Tone, toned};
 use crate::progress::Progress;
 
@@ -38,10 +39,18 @@ pub struct Apply {
 impl Apply {
     /// Applies; may be killed at any point and run again.
     pub async fn run(self, common: &Common) -> anyhow::Result<Outcome> {
-        let context = Context::open_to_change(common).await?;
-        let progress = Progress::new("applying");
-        let runner = runner(&context, progress, Patience { sends_max: self.tries, ..Patience::default() });
+        let mut context = Context::open_to_change(common).await?;
+        let systems = context.connect_all()?;
+        if !self.overrides.is_empty() && known_actor().is_none() {
+            anyhow::bail!(
+                "an override is recorded with the name of who made it, and neither LEASEHOLD_ACTOR nor USER is set; set one of \
+                 them; nothing was changed"
+            );
+        }
         let by = actor();
+        let progress = Progress::new("applying");
+        let patience = Patience { sends_max: self.tries, ..Patience::default() };
+        let runner = runner(&context, systems, progress, patience);
         let mut rows = Vec::new();
         let mut guards = Vec::new();
         let result = match &self.plan {
@@ -95,7 +104,7 @@ fn read_plan(path: &std::path::Path) -> anyhow::Result<Plan> {
 }
 
 /// A runner that shows how far it is.
-pub fn runner(context: &Context, progress: Progress, patience: Patience) -> Runner {
+pub fn runner(context: &Context, systems: Systems, progress: Progress, patience: Patience) -> Runner {
     let finished = AtomicUsize::new(0);
     let watch = move |item: &leasehold_model::plan::PlanItem, state: ActionState| {
         if state.is_final() {
@@ -110,7 +119,7 @@ pub fn runner(context: &Context, progress: Progress, patience: Patience) -> Runn
     };
     Runner {
         store: context.store.clone(),
-        systems: context.systems.clone(),
+        systems,
         pace: context.pace.clone(),
         patience,
         watch: Arc::new(watch),

@@ -41,7 +41,7 @@ impl ConnectorCommand {
     pub async fn run(self, common: &Common) -> anyhow::Result<Outcome> {
         match self.what {
             What::List => list(common.json),
-            What::Test { systems } => test(&Context::open(common).await?, &systems).await,
+            What::Test { systems } => test(&Context::open_to_read(common).await?, &systems).await,
             What::Capabilities { markdown: true, .. } => {
                 output::line(registry::capabilities_markdown().trim_end())?;
                 Ok(Outcome::Clean)
@@ -56,7 +56,10 @@ impl ConnectorCommand {
             What::Capabilities { name: Some(name), .. } => {
                 let of = match registry::find(&name) {
                     Some(kind) => kind.capabilities(),
-                    None => Context::open(common).await?.system(&name)?.connector.capabilities(),
+                    None => {
+                        let context = Context::open_to_read(common).await?;
+                        context.system(&name)?.connect()?.connector.capabilities()
+                    }
                 };
                 capabilities(common.json, &[(name, of)])
             }
@@ -80,10 +83,7 @@ fn list(json: bool) -> anyhow::Result<Outcome> {
 }
 
 async fn test(context: &Context, names: &[String]) -> anyhow::Result<Outcome> {
-    let systems = match names {
-        [] => context.systems.values().collect(),
-        names => names.iter().map(|name| context.system(name)).collect::<anyhow::Result<Vec<_>>>()?,
-    };
+    let systems = context.connect(names)?;
     let mut rows: Vec<Value> = Vec::new();
     let mut failed = 0;
     for system in systems {

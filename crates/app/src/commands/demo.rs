@@ -47,7 +47,8 @@ impl Demo {
     pub async fn run(self, common: &Common) -> anyhow::Result<Outcome> {
         self.prepare()?;
         let common = Common { config: self.folder.join(crate::config::FILE_NAME), ..common.clone() };
-        let context = Context::open_to_change(&common).await?;
+        let mut context = Context::open_to_change(&common).await?;
+        let systems = context.connect_all()?;
         self.say(&context, "1", "read every system")?;
         let reports = super::sync::sync(&context, &[], Observe::default()).await?;
         if !context.json {
@@ -71,7 +72,7 @@ impl Demo {
         }
         self.say(&context, "4", "carry it out, and read every system back")?;
         let progress = Progress::new("applying");
-        let runner = super::apply::runner(&context, progress, Patience::default());
+        let runner = super::apply::runner(&context, systems, progress, Patience::default());
         let rows = runner.apply(&plan, &[], "demo").await?;
         drop(runner);
         if !context.json {

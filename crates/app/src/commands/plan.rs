@@ -33,7 +33,8 @@ pub struct PlanCommand {
 impl PlanCommand {
     /// Makes a plan from what was last read; changes nothing anywhere.
     pub async fn run(self, common: &Common) -> anyhow::Result<Outcome> {
-        let context = Context::open_to_change(common).await?;
+        let mut context = Context::open_to_change(common).await?;
+        context.learn_abilities();
         let systems = self.system.iter().map(|name| context.system_name(name));
         let scope = Scope { systems: systems.collect::<anyhow::Result<_>>()?, kinds: self.kind };
         let loaded = context.load(None).await?;

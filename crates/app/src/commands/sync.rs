@@ -57,10 +57,7 @@ pub async fn sync(
     names: &[String],
     options: Observe,
 ) -> anyhow::Result<Vec<(SystemName, EpochReport)>> {
-    let mut systems = match names {
-        [] => context.systems.values().collect(),
-        names => names.iter().map(|name| context.system(name)).collect::<anyhow::Result<Vec<_>>>()?,
-    };
+    let mut systems = context.connect(names)?;
     if systems.is_empty() {
         anyhow::bail!(
             "{} has no system yet; add a `[system.NAME]`, see docs/configuration.md",
@@ -69,7 +66,7 @@ pub async fn sync(
     }
     systems.sort_by_key(|system| !system.authoritative);
     let mut reports = Vec::new();
-    for system in systems {
+    for system in &systems {
         let progress = Progress::new(format!("reading {}", system.name));
         let mut say = |facts, done, total| progress.facts(facts, done, total);
         let report = observe(&context.store, system, context.pace.as_ref(), options, &mut say).await?;

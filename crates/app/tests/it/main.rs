@@ -6,3 +6,4 @@ mod installation;
 mod killed;
 mod ledger;
 mod real;
+mod surroundings;
