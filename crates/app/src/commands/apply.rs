@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::context::{Common, Context, actor, known_actor};
-use crate::output::{self, Tone, toned};
+use crate::output::{self, Tone, row, toned};
 use crate::progress::Progress;
 
 /// Arguments of `apply`.
@@ -83,9 +83,9 @@ impl Apply {
                 output::line(format!(
                     "\n{} {}: {}\n  {}",
                     toned("guard", Tone::Attention),
-                    guard.name,
-                    guard.message,
-                    guard.way_on
+                    output::safe(&guard.name),
+                    output::safe(&guard.message),
+                    output::safe_lines(&guard.way_on)
                 ))?;
             }
         }
@@ -178,11 +178,11 @@ pub fn show(rows: &[ActionRow], all: bool) -> anyhow::Result<()> {
             _ => Tone::Bad,
         };
         let state = if row.state == ActionState::Planned { "held" } else { row.state.as_str() };
-        table.add_row([
+        table.add_row(row![
             toned(state, tone),
             row.item.verb.as_str().replace('_', " "),
-            row.item.system.to_string(),
-            row.item.account.clone(),
+            row.item.system.as_str(),
+            row.item.account.as_str(),
             row.item.entitlement.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
             row.read_back_at.map_or_else(|| row.reason.clone().unwrap_or_default(), |at| at.to_string()),
             row.ledger_index.map_or_else(|| "-".to_owned(), |index| index.to_string()),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::context::{Common, Context};
-use crate::output::{self, Tone, toned};
+use crate::output::{self, Tone, row, toned};
 use crate::progress::Progress;
 
 /// Arguments of `connector`.
@@ -93,12 +93,12 @@ async fn test(context: &Context, names: &[String]) -> anyhow::Result<Outcome> {
         match result {
             Ok(report) => {
                 if !context.json {
-                    let acting = report.acting_as.as_deref().unwrap_or("nobody in particular");
+                    let acting = output::safe(report.acting_as.as_deref().unwrap_or("nobody in particular"));
                     output::line(format!(
                         "{:<16} {}  {}, as {acting}",
                         system.name.as_str(),
                         toned("reached", Tone::Good),
-                        report.target
+                        output::safe(&report.target)
                     ))?;
                     for right in &report.missing_rights {
                         output::line(format!("{:<16} {}  {right}", "", toned("lacks", Tone::Attention)))?;
@@ -110,9 +110,10 @@ async fn test(context: &Context, names: &[String]) -> anyhow::Result<Outcome> {
                 failed += 1;
                 if !context.json {
                     output::line(format!(
-                        "{:<16} {}  {error}",
+                        "{:<16} {}  {}",
                         system.name.as_str(),
-                        toned("failed", Tone::Bad)
+                        toned("failed", Tone::Bad),
+                        output::safe(&error)
                     ))?;
                 }
                 rows.push(json!({"system": system.name, "reached": false, "error": error.to_string()}));
@@ -139,7 +140,7 @@ fn capabilities(json: bool, of: &[(String, Capabilities)]) -> anyhow::Result<Out
         for (what, capability) in all.rows() {
             let supported =
                 if capability.supported { toned("yes", Tone::Good) } else { toned("no", Tone::Quiet) };
-            table.add_row([what.replace('_', " "), supported, capability.note.to_owned()]);
+            table.add_row(row![what.replace('_', " "), supported, capability.note]);
         }
         output::line(format!("{table}\n"))?;
     }

@@ -19,7 +19,7 @@ use serde_json::json;
 
 use crate::Outcome;
 use crate::context::{Common, Context, signing_key};
-use crate::output::{self, Tone, toned};
+use crate::output::{self, Tone, row, toned};
 use crate::progress::Progress;
 
 /// Arguments of `demo`.
@@ -281,7 +281,7 @@ fn compare(before: &[DriftItem], after: &[DriftItem]) -> anyhow::Result<()> {
         let (then, now) = (of(before, *kind), of(after, *kind));
         if then + now > 0 {
             let tone = if now == 0 { Tone::Good } else { Tone::Attention };
-            table.add_row([kind.as_str().to_owned(), then.to_string(), toned(now, tone)]);
+            table.add_row(row![kind.as_str(), then.to_string(), toned(now, tone)]);
         }
     }
     output::line(table)?;

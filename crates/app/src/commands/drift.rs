@@ -156,7 +156,7 @@ fn freshness(snapshot: &Snapshot) -> anyhow::Result<()> {
     output::line("")?;
     for system in &snapshot.systems {
         let words = match &system.latest {
-            None => toned("never read", Tone::Bad),
+            None => toned("never read", Tone::Bad).to_string(),
             Some(epoch) if epoch.completeness.is_complete() => format!("complete, read {}", epoch.ended_at),
             Some(epoch) => {
                 let complete = system.latest_complete.as_ref();
@@ -165,7 +165,7 @@ fn freshness(snapshot: &Snapshot) -> anyhow::Result<()> {
                     "{}, read {}; last complete {last}: {}",
                     toned("partial", Tone::Bad),
                     epoch.ended_at,
-                    epoch.completeness.detail()
+                    output::safe(epoch.completeness.detail())
                 )
             }
         };

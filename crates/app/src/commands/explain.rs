@@ -59,7 +59,11 @@ impl Explain {
             words.extend(
                 ["title", "department"].iter().filter_map(|name| identity.attribute(name)).map(str::to_owned),
             );
-            output::line(format!("{}  {}", toned(&identity.key, Tone::Strong), words.join(", ")))?;
+            output::line(format!(
+                "{}  {}",
+                toned(&identity.key, Tone::Strong),
+                output::safe(words.join(", "))
+            ))?;
         }
         match (&self.entitlement, items.is_empty()) {
             (Some(address), true) => output::line(format!("does not hold {address}"))?,
@@ -75,15 +79,19 @@ impl Explain {
             output::line(format!(
                 "\n{}:{}  {}",
                 item.system,
-                item.entitlement,
+                output::safe(&item.entitlement),
                 toned(item.decision.as_str(), tone)
             ))?;
             for because in &item.because {
-                output::line(format!("  because {because}"))?;
+                output::line(format!("  because {}", output::safe(because)))?;
             }
             for path in &item.paths {
                 let steps: Vec<String> = path.iter().map(EntitlementName::to_string).collect();
-                output::line(format!("  by      {} → {}", item.login, steps.join(" → ")))?;
+                output::line(format!(
+                    "  by      {} → {}",
+                    output::safe(&item.login),
+                    output::safe(steps.join(" → "))
+                ))?;
             }
             if item.more_paths {
                 output::line("  by      further paths through the same direct grants")?;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::context::{Common, Context};
-use crate::output::{self, Tone, toned};
+use crate::output::{self, Tone, row, toned};
 use crate::progress::Progress;
 
 /// Arguments of `sync`.
@@ -35,7 +35,11 @@ impl Sync {
             items.push(item(system, report, &problems));
             if !context.json && (self.problems || problems.len() <= 5) {
                 for problem in &problems {
-                    eprintln!("{system}: {}: {}", problem.place, problem.message);
+                    output::remark(format!(
+                        "{system}: {}: {}",
+                        output::safe(&problem.place),
+                        output::safe(&problem.message)
+                    ));
                 }
             }
         }
@@ -95,13 +99,13 @@ pub fn show(reports: &[(SystemName, EpochReport)]) -> anyhow::Result<()> {
     let mut table = output::table(&["system", "read", "facts", "grants", "problems", "evidence"]);
     for (system, report) in reports {
         let tone = if report.summary.completeness.is_complete() { Tone::Good } else { Tone::Bad };
-        table.add_row([
-            system.to_string(),
+        table.add_row(row![
+            system.as_str(),
             toned(report.summary.completeness.as_str(), tone),
             report.summary.facts.to_string(),
             format!("+{} -{}", report.changes.grants_added, report.changes.grants_ended),
             report.summary.problems.to_string(),
-            report.summary.completeness.detail().to_owned(),
+            report.summary.completeness.detail(),
         ]);
     }
     output::line(table)?;

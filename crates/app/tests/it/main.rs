@@ -5,5 +5,6 @@ mod demo;
 mod installation;
 mod killed;
 mod ledger;
+mod names;
 mod real;
 mod surroundings;

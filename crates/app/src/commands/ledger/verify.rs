@@ -218,7 +218,8 @@ fn conclude(
                 None => toned(
                     "a rewrite by the key's owner shows only beside another copy or a kept checkpoint: `leasehold ledger checkpoint --out FILE` keeps one, `--since FILE` compares",
                     Tone::Quiet,
-                ),
+                )
+                .to_string(),
             })?;
         }
     }
@@ -270,11 +271,16 @@ pub fn bundle(json: bool, path: &Path, key: &VerifyingKey) -> anyhow::Result<Out
                 for entry in &report.entries {
                     let line = entry.entry.as_ref().map_or_else(
                         || "opaque entry".to_owned(),
-                        |entry| format!("{}  {}  {}  {}", entry.at, entry.kind, entry.subject, entry.body),
+                        |entry| {
+                            output::safe(format!(
+                                "{}  {}  {}  {}",
+                                entry.at, entry.kind, entry.subject, entry.body
+                            ))
+                        },
                     );
                     output::line(format!("{:>8}  {line}", entry.index))?;
                     for (field, value) in opened(&bundle, entry) {
-                        output::line(format!("{:>8}  {field} = {value}", ""))?;
+                        output::line(format!("{:>8}  {field} = {}", "", output::safe(value)))?;
                     }
                 }
                 output::line(format!(
@@ -288,7 +294,7 @@ pub fn bundle(json: bool, path: &Path, key: &VerifyingKey) -> anyhow::Result<Out
         }
         Err(findings) => {
             for finding in &findings {
-                eprintln!("{finding}");
+                output::remark(finding);
             }
             bail!(
                 "{} does not prove what it claims: {}",
