@@ -260,7 +260,7 @@ fn process_user() -> Option<String> {
     {
         let user = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").ok()?);
         let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-        return Some(user_name(&users, user).unwrap_or_else(|| format!("uid {user}")));
+        Some(user_name(&users, user).unwrap_or_else(|| format!("uid {user}")))
     }
     #[cfg(not(target_os = "linux"))]
     None
