@@ -160,13 +160,54 @@ fn item(row: &ActionRow) -> Value {
     })
 }
 
-/// Prints the receipts: what is not verified first.
+/// A reason longer than this, in characters, is cut; `--json` has all of it.
+const REASON_CHARS_MAX: usize = 1_000;
+
+/// States in which an action waits for a person, who needs to know why.
+fn waits_for_a_person(row: &ActionRow) -> bool {
+    matches!(row.state, ActionState::Stuck | ActionState::Contradicted | ActionState::Unverifiable)
+}
+
+/// What waits for a person, each with its reason. What is stuck is never left out.
+fn waiting(rows: &[ActionRow], all: bool) -> anyhow::Result<()> {
+    let of = |state| rows.iter().filter(move |row| row.state == state);
+    let stuck = of(ActionState::Stuck).collect::<Vec<_>>();
+    let others: Vec<_> = of(ActionState::Contradicted).chain(of(ActionState::Unverifiable)).collect();
+    let (shown, more) = output::screenful(&others, all);
+    for row in stuck.iter().chain(shown) {
+        let entitlement = row.item.entitlement.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
+        let tone = if row.state == ActionState::Unverifiable { Tone::Attention } else { Tone::Bad };
+        output::line(format!(
+            "{}  {} {} {}",
+            toned(row.state.as_str(), tone),
+            row.item.verb.as_str().replace('_', " "),
+            row.item.system,
+            output::safe(format!("{}{entitlement}", row.item.account)),
+        ))?;
+        let reason =
+            row.reason.as_deref().filter(|reason| !reason.is_empty()).unwrap_or("no reason was given");
+        let cut: String = reason.chars().take(REASON_CHARS_MAX).collect();
+        let end = if cut.len() < reason.len() { "… (`--json` has all of it)" } else { "" };
+        output::line(format!("  because {}{end}", output::safe(cut)))?;
+        if let Some(at) = row.read_back_at {
+            let entry = row.ledger_index.map(|index| format!(", ledger entry {index}")).unwrap_or_default();
+            output::line(format!("  read back {at}{entry}"))?;
+        }
+    }
+    if more > 0 {
+        output::line(format!("… and {more} more; `--all` lists them"))?;
+    }
+    Ok(())
+}
+
+/// Prints the receipts: what waits for a person first, then what is not verified, then the rest.
 pub fn show(rows: &[ActionRow], all: bool) -> anyhow::Result<()> {
     if rows.is_empty() {
         output::line(toned("nothing to do", Tone::Good))?;
         return Ok(());
     }
-    let mut sorted: Vec<&ActionRow> = rows.iter().collect();
+    waiting(rows, all)?;
+    let mut sorted: Vec<&ActionRow> = rows.iter().filter(|row| !waits_for_a_person(row)).collect();
     sorted.sort_by_key(|row| row.state == ActionState::Verified);
     let mut table = output::table(&["state", "", "system", "account", "entitlement", "read back", "ledger"]);
     let (shown, more) = output::screenful(&sorted, all);
@@ -174,8 +215,7 @@ pub fn show(rows: &[ActionRow], all: bool) -> anyhow::Result<()> {
         let tone = match row.state {
             ActionState::Verified => Tone::Good,
             ActionState::Void | ActionState::Planned => Tone::Quiet,
-            ActionState::Unverifiable => Tone::Attention,
-            _ => Tone::Bad,
+            _ => Tone::Attention,
         };
         let state = if row.state == ActionState::Planned { "held" } else { row.state.as_str() };
         table.add_row(row![
@@ -188,7 +228,12 @@ pub fn show(rows: &[ActionRow], all: bool) -> anyhow::Result<()> {
             row.ledger_index.map_or_else(|| "-".to_owned(), |index| index.to_string()),
         ]);
     }
-    output::line(table)?;
+    if sorted.len() < rows.len() && !sorted.is_empty() {
+        output::line("")?;
+    }
+    if !sorted.is_empty() {
+        output::line(table)?;
+    }
     if more > 0 {
         output::line(format!("… and {more} more; `--all` lists them"))?;
     }
