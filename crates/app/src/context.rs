@@ -107,9 +107,16 @@ impl Context {
     /// Facts and claims, now or at an earlier instant.
     ///
     /// # Errors
-    /// Where the store fails or the live policy cannot be read.
+    /// Where the instant is still to come, the store fails, or the live policy cannot be read.
     pub async fn load(&self, at: Option<Timestamp>) -> anyhow::Result<Loaded> {
-        Ok(Loaded::load_with(&self.store, self.settings.clone(), self.now(), at).await?)
+        let now = self.now();
+        if let Some(at) = at.filter(|at| *at > now) {
+            anyhow::bail!(
+                "--at {at} is still to come, and nobody knows what will be so then; name an earlier instant (a date means its \
+                 end, UTC), or leave --at out for now"
+            );
+        }
+        Ok(Loaded::load_with(&self.store, self.settings.clone(), now, at).await?)
     }
 
     /// Builds every connector, for a command that may touch each.

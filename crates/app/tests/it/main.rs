@@ -1,5 +1,6 @@
 //! The binary as people run it: against real servers, with bad input, and with what programs rely on.
 
+mod answers;
 mod bad_input;
 mod demo;
 mod installation;
