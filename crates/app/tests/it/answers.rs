@@ -101,7 +101,9 @@ fn item(id: &str, account: &str) -> PlanItem {
 fn what_waits_for_a_person_says_why_before_what_is_verified() {
     let mut installation = installation();
     installation.run(&["sync", "hr", "crm"]).expect(0);
-    let paths: &[(&str, &[(ActionState, Option<&str>)])] = &[
+    /// A state, and the reason of the step that leads to it.
+    type Step = (ActionState, Option<&'static str>);
+    let paths: &[(&str, &[Step])] = &[
         ("done", &[(Sent, None), (Acknowledged, None), (Verified, Some("read back"))]),
         ("stuck", &[(Sent, None), (Stuck, Some("the target refused it: no such right"))]),
         (

@@ -340,26 +340,28 @@ mod tests {
 
     #[test]
     fn rows_are_gapless_up_to_the_length_of_the_store() {
-        let cases: &[(&str, u64, u64, Vec<i64>, &[&str], u64)] = &[
-            ("all is published", 4, 4, vec![0, 1, 2, 3], &[], 0),
-            ("an interrupted command", 4, 2, vec![0, 1, 2, 3], &[], 2),
-            ("a gap in what is published", 4, 4, vec![0, 3], &["the store lacks entries 1 to 2"], 0),
-            ("a gap beyond", 4, 1, vec![0, 1, 3], &["lacks entry 2"], 3),
-            ("the end is cut off", 4, 1, vec![0, 1], &["entries 2 to 3"], 3),
+        /// What it is, the store's length, the log's size, the rows, what is found, what is not published.
+        type Case = (&'static str, u64, u64, &'static [i64], &'static [&'static str], u64);
+        let cases: &[Case] = &[
+            ("all is published", 4, 4, &[0, 1, 2, 3], &[], 0),
+            ("an interrupted command", 4, 2, &[0, 1, 2, 3], &[], 2),
+            ("a gap in what is published", 4, 4, &[0, 3], &["the store lacks entries 1 to 2"], 0),
+            ("a gap beyond", 4, 1, &[0, 1, 3], &["lacks entry 2"], 3),
+            ("the end is cut off", 4, 1, &[0, 1], &["entries 2 to 3"], 3),
             (
                 "a row beyond the length",
                 3,
                 3,
-                vec![0, 1, 2, 3],
+                &[0, 1, 2, 3],
                 &["beyond the 3 entries that it recorded, the store has entry 3"],
                 0,
             ),
-            ("a row before the first", 1, 1, vec![-1, 0], &["entry -1"], 0),
-            ("a store of another time", 2, 3, vec![0, 1], &["recorded 2 entries, and the log has 3"], 0),
-            ("nothing left", 2, 2, vec![], &["entries 0 to 1"], 0),
+            ("a row before the first", 1, 1, &[-1, 0], &["entry -1"], 0),
+            ("a store of another time", 2, 3, &[0, 1], &["recorded 2 entries, and the log has 3"], 0),
+            ("nothing left", 2, 2, &[], &["entries 0 to 1"], 0),
         ];
         for (what, length, size, indexes, findings, unpublished) in cases {
-            let beside = examine(*length, *size, &rows(indexes.clone()));
+            let beside = examine(*length, *size, &rows(indexes.iter().copied()));
             assert_eq!(beside.findings.len(), findings.len(), "{what}: {beside:?}");
             for (found, expected) in beside.findings.iter().zip(*findings) {
                 assert!(found.contains(expected), "{what}: {found}");
