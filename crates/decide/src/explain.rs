@@ -155,37 +155,35 @@ fn describe(
 }
 
 /// The engine found no reason for the entitlement itself. It may still be carried by a direct grant that a baseline
-/// covers, or be held by everybody by the system's nature.
+/// covers, or be held by everybody: by the system's nature, or because somebody gave it to everybody.
 fn not_justified(
     evaluation: &Evaluation<'_>,
     identity: IdentityIndex,
     account: AccountIndex,
     entitlement: EntitlementIndex,
 ) -> (Decision, Vec<Because>) {
-    if evaluation.observed_entitlement(entitlement).is_some_and(|entitlement| entitlement.inherent) {
+    let who = &evaluation.identities[identity.index()];
+    let live = who.may_hold_access(evaluation.inputs.now);
+    let not_live = || {
+        let state = if who.has_left(evaluation.inputs.now) { "left" } else { who.state.as_str() };
+        let because =
+            Because::IdentityNotLive { identity: who.key.clone(), state: state.to_owned(), since: who.end };
+        (Decision::Unjustified, vec![because])
+    };
+    // What comes with every account is of use only where somebody can log in.
+    if !live && evaluation.account(account).account.enabled {
+        return not_live();
+    }
+    let is_inherent = |held: EntitlementIndex| {
+        evaluation.observed_entitlement(held).is_some_and(|entitlement| entitlement.inherent)
+    };
+    if is_inherent(entitlement) {
         let text = "every account of this system holds it by the system's nature".to_owned();
         return (Decision::Justified, vec![Because::Fact { text }]);
     }
     let carriers = evaluation.graph.containment().reached_from(entitlement.0);
-    let inherent = evaluation.graph.grants_of(account).find(|grant| {
-        carriers.contains(&grant.0)
-            && evaluation.observed_entitlement(*grant).is_some_and(|held| held.inherent)
-    });
-    if let Some(carrier) = inherent {
-        let text = format!(
-            "carried by {}, which every account of this system holds",
-            evaluation.entitlement_name(carrier)
-        );
-        return (Decision::Justified, vec![Because::Fact { text }]);
-    }
-    let who = &evaluation.identities[identity.index()];
-    if !who.may_hold_access(evaluation.inputs.now) {
-        let state = if who.has_left(evaluation.inputs.now) { "left" } else { who.state.as_str() };
-        let because =
-            Because::IdentityNotLive { identity: who.key.clone(), state: state.to_owned(), since: who.end };
-        return (Decision::Unjustified, vec![because]);
-    }
-    for grant in evaluation.graph.grants_of(account).filter(|grant| carriers.contains(&grant.0)) {
+    let held_carriers = || evaluation.graph.grants_of(account).filter(|grant| carriers.contains(&grant.0));
+    for grant in held_carriers() {
         let held =
             access::check(&evaluation.graph, &evaluation.justification, identity, grant, evaluation.now());
         if held.justified {
@@ -197,6 +195,16 @@ fn not_justified(
             });
             return (Decision::Justified, carried.collect());
         }
+    }
+    if let Some(carrier) = held_carriers().find(|carrier| is_inherent(*carrier)) {
+        let text = format!(
+            "given to everybody through {}; nobody has said why",
+            evaluation.entitlement_name(carrier)
+        );
+        return (Decision::Undecided, vec![Because::Fact { text }]);
+    }
+    if !live {
+        return not_live();
     }
     let ended = evaluation.ended_reasons(identity, entitlement);
     (Decision::Unjustified, if ended.is_empty() { vec![Because::NoReason] } else { ended })

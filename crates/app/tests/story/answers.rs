@@ -77,7 +77,11 @@ fn explain_agrees(story: &Story, evaluation: &Evaluation<'_>) {
         let kept = oracle.may_keep(system, state, &account.account).expect("somebody's");
         for row in said {
             let justified = row.decision == Decision::Justified;
-            assert_eq!(justified, kept.contains(&row.entitlement), "{key} of {system}: {row:?}");
+            // What comes with every account cannot be taken away, and is no right of whoever may hold none.
+            let inherent = state.entitlements[&row.entitlement].inherent;
+            let live = evaluation.identities[identity.index()].may_hold_access(evaluation.inputs.now);
+            let expected = kept.contains(&row.entitlement) && (live || !inherent || !account.account.enabled);
+            assert_eq!(justified, expected, "{key} of {system}: {row:?}");
             assert!(!row.because.is_empty() && !row.paths.is_empty(), "{row:?}");
             let direct = state.holds_directly(&account.account.key, &row.entitlement);
             assert_eq!(row.direct, direct, "{row:?}");

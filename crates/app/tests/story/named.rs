@@ -205,6 +205,39 @@ fn nothing_returns_by_another_account(story: &Story, drift: &[DriftItem], plan: 
     }
 }
 
+/// Law 6: a column that went missing from the feed says nothing of who belongs where, so nobody loses anything by it.
+#[test]
+fn a_feed_without_a_column_takes_nothing_from_anybody() {
+    tell("a_feed_without_a_column_takes_nothing_from_anybody", 100, |seed| async move {
+        let mut story = observed(seed).await;
+        let (_, plan) = story.plan().await;
+        let overrides: Vec<String> = plan.guards.iter().map(|guard| guard.name.clone()).collect();
+        story.apply(&plan, &overrides).await;
+        story.observe_all().await;
+        for (_, mut person) in story.truth().people {
+            person.attributes.remove("department");
+            story.world.join(person).expect("written");
+        }
+        let before = story.truth();
+        let report = story.observe("hr").await;
+        assert!(report.summary.completeness.is_complete(), "{report:?}");
+        let (drift, plan) = story.plan().await;
+        invariants::plan_explains_drift(&story, &drift, &plan);
+        let overrides: Vec<String> = plan.guards.iter().map(|guard| guard.name.clone()).collect();
+        story.apply(&plan, &overrides).await;
+        for (name, state) in &before.systems {
+            for account in state.accounts.keys() {
+                let lost: Vec<_> = state
+                    .effective(account)
+                    .difference(&story.truth().systems[name].effective(account))
+                    .cloned()
+                    .collect();
+                assert!(lost.is_empty(), "{account} of {name} lost {lost:?}");
+            }
+        }
+    });
+}
+
 /// Law 4: no reason outlives its owner. What a role gave is drift once its owner has gone, and waits for a person, who
 /// names somebody else or means its end.
 #[test]

@@ -100,6 +100,19 @@ proptest! {
 }
 
 #[test]
+fn what_a_predicate_relies_on_is_what_it_does_not_ask_for_first() {
+    for (text, expected) in [
+        ("principal.department == \"x\"", &["department"][..]),
+        ("principal has team && principal.team like \"*x\"", &[]),
+        ("principal.title == principal.team || principal has title", &["team"]),
+        ("if principal has a then principal.b == \"x\" else !([\"y\"].contains(principal.c))", &["b", "c"]),
+        ("true", &[]),
+    ] {
+        assert_eq!(Predicate::parse(text).expect("compiles").relied_on(), expected, "{text}");
+    }
+}
+
+#[test]
 fn what_cannot_decide_membership_is_refused_with_words() {
     for (text, names) in [
         ("principal.department = \"x\"", "not a valid operator"),
