@@ -203,6 +203,17 @@ impl Config {
         Ok(systems)
     }
 
+    /// Builds the connector of one configured system, without reaching its target.
+    ///
+    /// # Errors
+    /// For a setting that is missing, unknown or malformed, with line and caret; or where there is no such system.
+    pub fn connect(&self, name: &SystemName) -> anyhow::Result<System> {
+        let table = self.tables.get(name.as_str());
+        let table =
+            table.with_context(|| format!("there is no system `{name}` in {}", self.path.display()))?;
+        self.system(name.as_str(), table)
+    }
+
     /// What deciding needs to know of every system, from the file alone: no connector is built and no secret is read.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::ops::Range;
 
+use crate::output;
 use leasehold_decide::policy::diagnostic::{Diagnostic, Severity};
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report};
 
@@ -22,16 +23,17 @@ impl std::error::Error for Rendered {}
 /// Prints an error and what led to it.
 pub fn report(error: &anyhow::Error) {
     if let Some(rendered) = error.downcast_ref::<Rendered>() {
+        // Its styles are ours; what it shows of files and names was made harmless when it was rendered.
         eprintln!("{rendered}");
         return;
     }
-    eprintln!("error: {error}");
+    output::remark(format!("error: {error}"));
     // A cause that only repeats what was said above is left out.
     let mut said = error.to_string();
     for cause in error.chain().skip(1) {
         let text = cause.to_string();
         if !said.contains(&text) {
-            eprintln!("  because: {text}");
+            output::remark(format!("  because: {text}"));
             said.push_str(&text);
         }
     }
@@ -50,23 +52,39 @@ pub fn render(
         Severity::Warning => miette::Severity::Warning,
         Severity::Error => miette::Severity::Error,
     };
+    let text = harmless(text);
     let end = span.end.min(text.len());
     let start = span.start.min(end);
-    let mut diagnostic = MietteDiagnostic::new(message.to_owned())
+    let mut diagnostic = MietteDiagnostic::new(output::safe_lines(message))
         .with_severity(severity)
         .with_label(LabeledSpan::underline(start..end.max(start + usize::from(start < text.len()))));
     if !help.is_empty() {
-        diagnostic = diagnostic.with_help(help.to_owned());
+        diagnostic = diagnostic.with_help(output::safe_lines(help));
     }
-    let report = Report::new(diagnostic).with_source_code(NamedSource::new(file, text.to_owned()));
-    let colour = crate::output::colour_on_stderr();
+    let report = Report::new(diagnostic).with_source_code(NamedSource::new(output::safe(file), text));
+    let colour = output::colour_on_stderr();
     let theme = if colour { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
     let mut rendered = String::new();
     let handler = GraphicalReportHandler::new_themed(theme).with_width(110);
     if handler.render_report(&mut rendered, report.as_ref()).is_err() {
-        let _ = writeln!(rendered, "{file}: {message}");
+        let _ = writeln!(rendered, "{}", output::safe(format!("{file}: {message}")));
     }
     rendered
+}
+
+/// The text of a file without what is harmful to a terminal. Every byte stays in its place, so that carets do.
+fn harmless(text: &str) -> String {
+    let mut harmless = String::with_capacity(text.len());
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        let ends_a_line = c == '\r' && rest.peek() == Some(&'\n');
+        if output::is_harmful(c) && !ends_a_line && !matches!(c, '\n' | '\t') {
+            harmless.extend(std::iter::repeat_n('?', c.len_utf8()));
+        } else {
+            harmless.push(c);
+        }
+    }
+    harmless
 }
 
 /// All complaints about policy files, rendered one below the other.

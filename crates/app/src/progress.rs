@@ -23,7 +23,7 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix} {msg} {elapsed}") {
             bar.set_style(style);
         }
-        bar.set_prefix(title.into());
+        bar.set_prefix(crate::output::safe(title.into()));
         if watched {
             bar.enable_steady_tick(Duration::from_millis(120));
         }
@@ -32,7 +32,7 @@ impl Progress {
 
     /// Says how far it is.
     pub fn say(&self, message: impl Into<String>) {
-        self.bar.set_message(message.into());
+        self.bar.set_message(crate::output::safe(message.into()));
     }
 
     /// Facts so far, with the connector's own measure where it has a total.

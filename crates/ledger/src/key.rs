@@ -233,6 +233,11 @@ impl VerifyingKey {
         &self.name
     }
 
+    /// Name and id, as messages name the key: `<name>+<key id>`.
+    pub fn label(&self) -> String {
+        format!("{}+{}", self.name, hex::encode(self.id))
+    }
+
     /// The key id: the first four bytes of `SHA-256(name || 0x0A || type || key)`.
     pub fn id(&self) -> [u8; 4] {
         self.id

@@ -114,6 +114,9 @@ async fn fill(store: &Store) -> Result<(), AnyError> {
         observed: Vec::new(),
     };
     store.transition(&sent).await?;
+    store
+        .pin_ledger_key("leasehold.example.com/ledger+53a95617+AWN18X0yQckgBotSDaPn7XhgEOD2nTGVUG6Jl8Lb4yW/")
+        .await?;
     store.set_ledger_published(store.ledger_len().await?).await?;
     Ok(())
 }

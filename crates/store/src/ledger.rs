@@ -8,7 +8,9 @@ use leasehold_ledger::entry::Entry;
 use leasehold_model::event::EventKind;
 use serde_json::Value;
 
-use crate::db::{Tx, count, execute, execute_rows, fetch_all, fetch_one, stored, without_nul};
+use crate::db::{
+    Tx, count, execute, execute_rows, fetch_all, fetch_one, fetch_optional, stored, without_nul,
+};
 use crate::error::{Result, StoreError};
 use crate::store::Store;
 
@@ -127,6 +129,52 @@ impl Store {
         )?;
         tx.commit().await?;
         Ok(())
+    }
+
+    /// The public key that the log is signed with, as text, since it was first published.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn ledger_key(&self) -> Result<Option<String>> {
+        let mut tx = self.db.read().await?;
+        let row = fetch_optional!(&mut tx, (String,), "SELECT public_key FROM ledger_key")?;
+        Ok(row.map(|(key,)| key))
+    }
+
+    /// Keeps the public key that the log is signed with, for good, and gives the one that is kept: another one where
+    /// another was kept before.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn pin_ledger_key(&self, key: &str) -> Result<String> {
+        if let Some(kept) = self.ledger_key().await? {
+            return Ok(kept);
+        }
+        let mut tx = self.db.write().await?;
+        execute!(
+            &mut tx,
+            "INSERT INTO ledger_key (only_row, public_key) VALUES (1, $1) ON CONFLICT (only_row) DO NOTHING",
+            key
+        )?;
+        let (kept,): (String,) = fetch_one!(&mut tx, (String,), "SELECT public_key FROM ledger_key")?;
+        tx.commit().await?;
+        Ok(kept)
+    }
+
+    /// Every row of the ledger as it stands, in order, whatever is wrong with it, and how many there should be: what an
+    /// audit begins with. The two are of one instant.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn ledger_rows(&self) -> Result<(u64, Vec<(i64, Vec<u8>)>)> {
+        let mut tx = self.db.read().await?;
+        let (length,): (i64,) = fetch_one!(&mut tx, (i64,), "SELECT ledger_length FROM head")?;
+        let rows = fetch_all!(
+            &mut tx,
+            (i64, Vec<u8>),
+            "SELECT entry_index, bytes FROM ledger_entry ORDER BY entry_index"
+        )?;
+        Ok((count(length), rows))
     }
 
     /// Entries from an index on, at most `limit`.

@@ -11,12 +11,13 @@ use leasehold_model::plan::Plan;
 use leasehold_reconcile::pace::Patience;
 use leasehold_reconcile::run::Runner;
 use leasehold_reconcile::stages::plan;
+use leasehold_reconcile::system::Systems;
 use leasehold_store::ActionRow;
 use serde_json::{Value, json};
 
 use crate::Outcome;
-use crate::context::{Common, Context, actor};
-use crate::output::{self, Tone, toned};
+use crate::context::{Common, Context, actor, known_actor};
+use crate::output::{self, Tone, row, toned};
 use crate::progress::Progress;
 
 /// Arguments of `apply`.
@@ -38,10 +39,18 @@ pub struct Apply {
 impl Apply {
     /// Applies; may be killed at any point and run again.
     pub async fn run(self, common: &Common) -> anyhow::Result<Outcome> {
-        let context = Context::open_to_change(common).await?;
-        let progress = Progress::new("applying");
-        let runner = runner(&context, progress, Patience { sends_max: self.tries, ..Patience::default() });
+        let mut context = Context::open_to_change(common).await?;
+        let systems = context.connect_all()?;
+        if !self.overrides.is_empty() && known_actor().is_none() {
+            anyhow::bail!(
+                "an override is recorded with the name of who made it, and neither LEASEHOLD_ACTOR nor USER is set; set one of \
+                 them; nothing was changed"
+            );
+        }
         let by = actor();
+        let progress = Progress::new("applying");
+        let patience = Patience { sends_max: self.tries, ..Patience::default() };
+        let runner = runner(&context, systems, progress, patience);
         let mut rows = Vec::new();
         let mut guards = Vec::new();
         let result = match &self.plan {
@@ -74,9 +83,9 @@ impl Apply {
                 output::line(format!(
                     "\n{} {}: {}\n  {}",
                     toned("guard", Tone::Attention),
-                    guard.name,
-                    guard.message,
-                    guard.way_on
+                    output::safe(&guard.name),
+                    output::safe(&guard.message),
+                    output::safe_lines(&guard.way_on)
                 ))?;
             }
         }
@@ -95,7 +104,7 @@ fn read_plan(path: &std::path::Path) -> anyhow::Result<Plan> {
 }
 
 /// A runner that shows how far it is.
-pub fn runner(context: &Context, progress: Progress, patience: Patience) -> Runner {
+pub fn runner(context: &Context, systems: Systems, progress: Progress, patience: Patience) -> Runner {
     let finished = AtomicUsize::new(0);
     let watch = move |item: &leasehold_model::plan::PlanItem, state: ActionState| {
         if state.is_final() {
@@ -110,7 +119,7 @@ pub fn runner(context: &Context, progress: Progress, patience: Patience) -> Runn
     };
     Runner {
         store: context.store.clone(),
-        systems: context.systems.clone(),
+        systems,
         pace: context.pace.clone(),
         patience,
         watch: Arc::new(watch),
@@ -151,13 +160,54 @@ fn item(row: &ActionRow) -> Value {
     })
 }
 
-/// Prints the receipts: what is not verified first.
+/// A reason longer than this, in characters, is cut; `--json` has all of it.
+const REASON_CHARS_MAX: usize = 1_000;
+
+/// States in which an action waits for a person, who needs to know why.
+fn waits_for_a_person(row: &ActionRow) -> bool {
+    matches!(row.state, ActionState::Stuck | ActionState::Contradicted | ActionState::Unverifiable)
+}
+
+/// What waits for a person, each with its reason. What is stuck is never left out.
+fn waiting(rows: &[ActionRow], all: bool) -> anyhow::Result<()> {
+    let of = |state| rows.iter().filter(move |row| row.state == state);
+    let stuck = of(ActionState::Stuck).collect::<Vec<_>>();
+    let others: Vec<_> = of(ActionState::Contradicted).chain(of(ActionState::Unverifiable)).collect();
+    let (shown, more) = output::screenful(&others, all);
+    for row in stuck.iter().chain(shown) {
+        let entitlement = row.item.entitlement.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
+        let tone = if row.state == ActionState::Unverifiable { Tone::Attention } else { Tone::Bad };
+        output::line(format!(
+            "{}  {} {} {}",
+            toned(row.state.as_str(), tone),
+            row.item.verb.as_str().replace('_', " "),
+            row.item.system,
+            output::safe(format!("{}{entitlement}", row.item.account)),
+        ))?;
+        let reason =
+            row.reason.as_deref().filter(|reason| !reason.is_empty()).unwrap_or("no reason was given");
+        let cut: String = reason.chars().take(REASON_CHARS_MAX).collect();
+        let end = if cut.len() < reason.len() { "… (`--json` has all of it)" } else { "" };
+        output::line(format!("  because {}{end}", output::safe(cut)))?;
+        if let Some(at) = row.read_back_at {
+            let entry = row.ledger_index.map(|index| format!(", ledger entry {index}")).unwrap_or_default();
+            output::line(format!("  read back {at}{entry}"))?;
+        }
+    }
+    if more > 0 {
+        output::line(format!("… and {more} more; `--all` lists them"))?;
+    }
+    Ok(())
+}
+
+/// Prints the receipts: what waits for a person first, then what is not verified, then the rest.
 pub fn show(rows: &[ActionRow], all: bool) -> anyhow::Result<()> {
     if rows.is_empty() {
         output::line(toned("nothing to do", Tone::Good))?;
         return Ok(());
     }
-    let mut sorted: Vec<&ActionRow> = rows.iter().collect();
+    waiting(rows, all)?;
+    let mut sorted: Vec<&ActionRow> = rows.iter().filter(|row| !waits_for_a_person(row)).collect();
     sorted.sort_by_key(|row| row.state == ActionState::Verified);
     let mut table = output::table(&["state", "", "system", "account", "entitlement", "read back", "ledger"]);
     let (shown, more) = output::screenful(&sorted, all);
@@ -165,21 +215,25 @@ pub fn show(rows: &[ActionRow], all: bool) -> anyhow::Result<()> {
         let tone = match row.state {
             ActionState::Verified => Tone::Good,
             ActionState::Void | ActionState::Planned => Tone::Quiet,
-            ActionState::Unverifiable => Tone::Attention,
-            _ => Tone::Bad,
+            _ => Tone::Attention,
         };
         let state = if row.state == ActionState::Planned { "held" } else { row.state.as_str() };
-        table.add_row([
+        table.add_row(row![
             toned(state, tone),
             row.item.verb.as_str().replace('_', " "),
-            row.item.system.to_string(),
-            row.item.account.clone(),
+            row.item.system.as_str(),
+            row.item.account.as_str(),
             row.item.entitlement.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
             row.read_back_at.map_or_else(|| row.reason.clone().unwrap_or_default(), |at| at.to_string()),
             row.ledger_index.map_or_else(|| "-".to_owned(), |index| index.to_string()),
         ]);
     }
-    output::line(table)?;
+    if sorted.len() < rows.len() && !sorted.is_empty() {
+        output::line("")?;
+    }
+    if !sorted.is_empty() {
+        output::line(table)?;
+    }
     if more > 0 {
         output::line(format!("… and {more} more; `--all` lists them"))?;
     }

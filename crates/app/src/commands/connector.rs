@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::context::{Common, Context};
-use crate::output::{self, Tone, toned};
+use crate::output::{self, Tone, row, toned};
 use crate::progress::Progress;
 
 /// Arguments of `connector`.
@@ -41,7 +41,7 @@ impl ConnectorCommand {
     pub async fn run(self, common: &Common) -> anyhow::Result<Outcome> {
         match self.what {
             What::List => list(common.json),
-            What::Test { systems } => test(&Context::open(common).await?, &systems).await,
+            What::Test { systems } => test(&Context::open_to_read(common).await?, &systems).await,
             What::Capabilities { markdown: true, .. } => {
                 output::line(registry::capabilities_markdown().trim_end())?;
                 Ok(Outcome::Clean)
@@ -56,7 +56,10 @@ impl ConnectorCommand {
             What::Capabilities { name: Some(name), .. } => {
                 let of = match registry::find(&name) {
                     Some(kind) => kind.capabilities(),
-                    None => Context::open(common).await?.system(&name)?.connector.capabilities(),
+                    None => {
+                        let context = Context::open_to_read(common).await?;
+                        context.system(&name)?.connect()?.connector.capabilities()
+                    }
                 };
                 capabilities(common.json, &[(name, of)])
             }
@@ -80,10 +83,7 @@ fn list(json: bool) -> anyhow::Result<Outcome> {
 }
 
 async fn test(context: &Context, names: &[String]) -> anyhow::Result<Outcome> {
-    let systems = match names {
-        [] => context.systems.values().collect(),
-        names => names.iter().map(|name| context.system(name)).collect::<anyhow::Result<Vec<_>>>()?,
-    };
+    let systems = context.connect(names)?;
     let mut rows: Vec<Value> = Vec::new();
     let mut failed = 0;
     for system in systems {
@@ -93,12 +93,12 @@ async fn test(context: &Context, names: &[String]) -> anyhow::Result<Outcome> {
         match result {
             Ok(report) => {
                 if !context.json {
-                    let acting = report.acting_as.as_deref().unwrap_or("nobody in particular");
+                    let acting = output::safe(report.acting_as.as_deref().unwrap_or("nobody in particular"));
                     output::line(format!(
                         "{:<16} {}  {}, as {acting}",
                         system.name.as_str(),
                         toned("reached", Tone::Good),
-                        report.target
+                        output::safe(&report.target)
                     ))?;
                     for right in &report.missing_rights {
                         output::line(format!("{:<16} {}  {right}", "", toned("lacks", Tone::Attention)))?;
@@ -110,9 +110,10 @@ async fn test(context: &Context, names: &[String]) -> anyhow::Result<Outcome> {
                 failed += 1;
                 if !context.json {
                     output::line(format!(
-                        "{:<16} {}  {error}",
+                        "{:<16} {}  {}",
                         system.name.as_str(),
-                        toned("failed", Tone::Bad)
+                        toned("failed", Tone::Bad),
+                        output::safe(&error)
                     ))?;
                 }
                 rows.push(json!({"system": system.name, "reached": false, "error": error.to_string()}));
@@ -139,7 +140,7 @@ fn capabilities(json: bool, of: &[(String, Capabilities)]) -> anyhow::Result<Out
         for (what, capability) in all.rows() {
             let supported =
                 if capability.supported { toned("yes", Tone::Good) } else { toned("no", Tone::Quiet) };
-            table.add_row([what.replace('_', " "), supported, capability.note.to_owned()]);
+            table.add_row(row![what.replace('_', " "), supported, capability.note]);
         }
         output::line(format!("{table}\n"))?;
     }

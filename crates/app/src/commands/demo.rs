@@ -19,7 +19,7 @@ use serde_json::json;
 
 use crate::Outcome;
 use crate::context::{Common, Context, signing_key};
-use crate::output::{self, Tone, toned};
+use crate::output::{self, Tone, row, toned};
 use crate::progress::Progress;
 
 /// Arguments of `demo`.
@@ -44,14 +44,15 @@ const MARK: &str = ".leasehold-demo";
 
 impl Demo {
     /// Builds the company and runs the loop: sync, drift, plan, apply with verification, proof.
-    pub async fn run(self, common: &Common) -> anyhow::Result<Outcome> {
+    pub async fn run(mut self, common: &Common) -> anyhow::Result<Outcome> {
         self.prepare()?;
-        let common = Common { config: self.folder.join(crate::config::FILE_NAME), json: common.json };
-        let context = Context::open_to_change(&common).await?;
+        let common = Common { config: self.folder.join(crate::config::FILE_NAME), ..common.clone() };
+        let mut context = Context::open_to_change(&common).await?;
+        let systems = context.connect_all()?;
         self.say(&context, "1", "read every system")?;
-        let reports = super::sync::sync(&context, &[], Observe::default()).await?;
+        let readings = super::sync::sync(&context, &[], Observe::default()).await?;
         if !context.json {
-            super::sync::show(&reports)?;
+            super::sync::show(&readings)?;
         }
         super::policy::apply_files(&context).await?;
         let found_at = context.now();
@@ -71,7 +72,7 @@ impl Demo {
         }
         self.say(&context, "4", "carry it out, and read every system back")?;
         let progress = Progress::new("applying");
-        let runner = super::apply::runner(&context, progress, Patience::default());
+        let runner = super::apply::runner(&context, systems, progress, Patience::default());
         let rows = runner.apply(&plan, &[], "demo").await?;
         drop(runner);
         if !context.json {
@@ -111,14 +112,15 @@ impl Demo {
     }
 
     /// Makes the folder, or keeps it. A folder that something else made is never touched.
-    fn prepare(&self) -> anyhow::Result<()> {
-        let folder = &self.folder;
+    fn prepare(&mut self) -> anyhow::Result<()> {
+        let folder = self.folder.clone();
+        let folder = &folder;
         let ours = folder.join(MARK).exists();
         if folder.exists() && !ours && std::fs::read_dir(folder)?.next().is_some() {
             bail!("{} holds something else; name another folder with --folder", folder.display());
         }
         if ours && self.keep {
-            return Ok(());
+            return self.use_kept();
         }
         if ours {
             std::fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
@@ -129,6 +131,32 @@ impl Demo {
         for (path, text) in company.policy_files() {
             write(&folder.join("policy").join(path.trim_start_matches("policy/")), &text)?;
         }
+        Ok(())
+    }
+
+    /// Goes on with the numbers of the company that is there, and says so where others were asked for.
+    fn use_kept(&mut self) -> anyhow::Result<()> {
+        let path = self.folder.join(crate::config::FILE_NAME);
+        let text = std::fs::read_to_string(&path).with_context(|| {
+            format!("cannot read {}; run `leasehold demo` without --keep", path.display())
+        })?;
+        let table: toml::Table =
+            toml::from_str(&text).with_context(|| format!("{} cannot be understood", path.display()))?;
+        let systems = table.get("system").and_then(toml::Value::as_table);
+        let number = |key: &str| {
+            let found = systems?.values().find_map(|system| system.get(key)?.as_integer())?;
+            u64::try_from(found).ok()
+        };
+        let kept = (number("people").unwrap_or(self.people), number("seed").unwrap_or(self.seed));
+        if kept != (self.people, self.seed) {
+            output::remark(format!(
+                "{} holds a company of {} people (seed {}), which is kept; leave --keep out to make another",
+                self.folder.display(),
+                kept.0,
+                kept.1
+            ));
+        }
+        (self.people, self.seed) = kept;
         Ok(())
     }
 
@@ -155,22 +183,30 @@ impl Demo {
             .iter()
             .filter(|item| item.kind == DriftKind::Leaver)
             .find_map(|item| item.identity.as_ref());
-        let who = who.map_or_else(|| "IDENTITY".to_owned(), ToString::to_string);
         let action =
             rows.iter().find(|row| row.state == ActionState::Verified && row.item.verb == Verb::Revoke);
-        let action = action.map_or_else(|| "ACTION".to_owned(), |row| row.id.to_string());
         output::line(format!("\n{}", toned("try next", Tone::Strong)))?;
         output::line(format!("  cd {}", self.folder.display()))?;
-        let tries = [
-            ("leasehold drift".to_owned(), "what is left, and why a person must look at it"),
-            (
+        let mut tries =
+            vec![("leasehold drift".to_owned(), "what is left, and why a person must look at it")];
+        // A second run finds nobody who has left and revokes nothing: there is nothing to name then.
+        if let Some(who) = who {
+            tries.push((
                 format!("leasehold explain {who} --at {found_at}"),
                 "what somebody who left could still reach before, and why",
-            ),
-            ("leasehold who directory:group/staff".to_owned(), "everybody who holds it, by every path"),
-            (format!("leasehold ledger prove --action {action}"), "a proof that anybody checks offline"),
-            ("leasehold plan".to_owned(), "run again: nothing is done twice"),
-        ];
+            ));
+        }
+        tries.push((
+            "leasehold who directory:group/staff".to_owned(),
+            "everybody who holds it, by every path",
+        ));
+        if let Some(action) = action {
+            tries.push((
+                format!("leasehold ledger prove --action {}", action.id),
+                "a proof that anybody checks offline",
+            ));
+        }
+        tries.push(("leasehold plan".to_owned(), "run again: nothing is done twice"));
         let program = program();
         for (command, what) in tries {
             let command = command.replacen("leasehold", &program, 1);
@@ -280,7 +316,7 @@ fn compare(before: &[DriftItem], after: &[DriftItem]) -> anyhow::Result<()> {
         let (then, now) = (of(before, *kind), of(after, *kind));
         if then + now > 0 {
             let tone = if now == 0 { Tone::Good } else { Tone::Attention };
-            table.add_row([kind.as_str().to_owned(), then.to_string(), toned(now, tone)]);
+            table.add_row(row![kind.as_str(), then.to_string(), toned(now, tone)]);
         }
     }
     output::line(table)?;

@@ -52,12 +52,13 @@ impl Drift {
         require_read(&loaded.snapshot)?;
         let identities = self.identity.into_iter().map(IdentityKey).collect();
         let scope = Scope { systems, kinds: self.kind, identities, restore: false };
+        let unread = unread(&context, &loaded.snapshot, &scope.systems);
         let mut items = find(&loaded)?;
         items.retain(|item| scope.covers(item));
         if context.json {
-            output::json(&document(&items, &loaded.snapshot))?;
+            output::json(&document(&items, &loaded.snapshot, &unread))?;
         } else {
-            show(&items, &loaded.snapshot, self.all)?;
+            show(&items, &loaded.snapshot, &unread, self.all)?;
         }
         Ok(if items.is_empty() { Outcome::Clean } else { Outcome::Outstanding })
     }
@@ -76,7 +77,16 @@ pub fn require_read(snapshot: &Snapshot) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn document(items: &[DriftItem], snapshot: &Snapshot) -> Value {
+/// The configured systems of the scope of which nothing was read: silence about them is no good news.
+fn unread(context: &Context, snapshot: &Snapshot, scope: &[SystemName]) -> Vec<SystemName> {
+    let read = |name: &SystemName| {
+        snapshot.systems.iter().any(|system| system.name == *name && system.latest.is_some())
+    };
+    let of_scope = |name: &&SystemName| scope.is_empty() || scope.contains(name);
+    context.settings.keys().filter(of_scope).filter(|name| !read(name)).cloned().collect()
+}
+
+fn document(items: &[DriftItem], snapshot: &Snapshot, unread: &[SystemName]) -> Value {
     let mut by_kind: BTreeMap<&str, usize> = BTreeMap::new();
     for item in items {
         *by_kind.entry(item.kind.as_str()).or_default() += 1;
@@ -96,11 +106,11 @@ fn document(items: &[DriftItem], snapshot: &Snapshot) -> Value {
             })
         })
         .collect();
-    json!({"items": rows, "summary": {"total": items.len(), "by_kind": by_kind, "sources": sources(snapshot)}})
+    json!({"items": rows, "summary": {"total": items.len(), "by_kind": by_kind, "sources": sources(snapshot, unread)}})
 }
 
 /// How fresh and how complete each source is.
-pub fn sources(snapshot: &Snapshot) -> Vec<Value> {
+fn sources(snapshot: &Snapshot, unread: &[SystemName]) -> Vec<Value> {
     let row = |system: &leasehold_model::snapshot::SystemState| {
         let latest = system.latest.as_ref();
         json!({
@@ -112,12 +122,23 @@ pub fn sources(snapshot: &Snapshot) -> Vec<Value> {
             "complete_at": system.latest_complete.as_ref().map(|epoch| epoch.ended_at),
         })
     };
-    snapshot.systems.iter().map(row).collect()
+    let known = |name: &SystemName| snapshot.systems.iter().any(|system| system.name == *name);
+    let unknown = unread.iter().filter(|name| !known(name)).map(|name| {
+        json!({
+            "system": name, "epoch": null, "completeness": null, "observed_at": null, "detail": null,
+            "complete_at": null,
+        })
+    });
+    snapshot.systems.iter().map(row).chain(unknown).collect()
 }
 
 /// Prints a summary by kind, the items, and how fresh the sources are.
-pub fn show(items: &[DriftItem], snapshot: &Snapshot, all: bool) -> anyhow::Result<()> {
-    if items.is_empty() {
+fn show(items: &[DriftItem], snapshot: &Snapshot, unread: &[SystemName], all: bool) -> anyhow::Result<()> {
+    if items.is_empty() && !unread.is_empty() {
+        let names: Vec<&str> = unread.iter().map(SystemName::as_str).collect();
+        let words = format!("no drift in what was read; nothing was read of {}", names.join(", "));
+        output::line(toned(words, Tone::Attention))?;
+    } else if items.is_empty() {
         output::line(toned("no drift: everything that was read is justified", Tone::Good))?;
     } else {
         summary(items)?;
@@ -141,7 +162,7 @@ pub fn show(items: &[DriftItem], snapshot: &Snapshot, all: bool) -> anyhow::Resu
             ))?;
         }
     }
-    freshness(snapshot)
+    freshness(snapshot, unread)
 }
 
 /// One line a kind.
@@ -156,11 +177,12 @@ pub fn summary(items: &[DriftItem]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn freshness(snapshot: &Snapshot) -> anyhow::Result<()> {
+fn freshness(snapshot: &Snapshot, unread: &[SystemName]) -> anyhow::Result<()> {
     output::line("")?;
     for system in &snapshot.systems {
         let words = match &system.latest {
-            None => toned("never read", Tone::Bad),
+            None if unread.contains(&system.name) => continue,
+            None => toned("never read", Tone::Bad).to_string(),
             Some(epoch) if epoch.completeness.is_complete() => format!("complete, read {}", epoch.ended_at),
             Some(epoch) => {
                 let complete = system.latest_complete.as_ref();
@@ -169,11 +191,18 @@ fn freshness(snapshot: &Snapshot) -> anyhow::Result<()> {
                     "{}, read {}; last complete {last}: {}",
                     toned("partial", Tone::Bad),
                     epoch.ended_at,
-                    epoch.completeness.detail()
+                    output::safe(epoch.completeness.detail())
                 )
             }
         };
         output::line(format!("  {:<16} {words}", system.name.as_str()))?;
+    }
+    for system in unread {
+        output::line(format!(
+            "  {:<16} {}; run `leasehold sync {system}`",
+            system.as_str(),
+            toned("never read", Tone::Bad)
+        ))?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, bail};
 use leasehold_connect::settings::did_you_mean;
+use leasehold_decide::correlate::Correlation;
 use leasehold_decide::evaluate::Evaluation;
 use leasehold_decide::explain::{Explained, explain, explain_account, who};
 use leasehold_model::decision::{Because, Decision};
@@ -59,7 +60,11 @@ impl Explain {
             words.extend(
                 ["title", "department"].iter().filter_map(|name| identity.attribute(name)).map(str::to_owned),
             );
-            output::line(format!("{}  {}", toned(&identity.key, Tone::Strong), words.join(", ")))?;
+            output::line(format!(
+                "{}  {}",
+                toned(&identity.key, Tone::Strong),
+                output::safe(words.join(", "))
+            ))?;
         }
         match (&self.entitlement, items.is_empty()) {
             (Some(address), true) => output::line(format!("does not hold {address}"))?,
@@ -75,15 +80,19 @@ impl Explain {
             output::line(format!(
                 "\n{}:{}  {}",
                 item.system,
-                item.entitlement,
+                output::safe(&item.entitlement),
                 toned(item.decision.as_str(), tone)
             ))?;
             for because in &item.because {
-                output::line(format!("  because {because}"))?;
+                output::line(format!("  because {}", output::safe(because)))?;
             }
             for path in &item.paths {
                 let steps: Vec<String> = path.iter().map(EntitlementName::to_string).collect();
-                output::line(format!("  by      {} → {}", item.login, steps.join(" → ")))?;
+                output::line(format!(
+                    "  by      {} → {}",
+                    output::safe(&item.login),
+                    output::safe(steps.join(" → "))
+                ))?;
             }
             if item.more_paths {
                 output::line("  by      further paths through the same direct grants")?;
@@ -111,7 +120,18 @@ fn find(evaluation: &Evaluation<'_>, name: &str) -> anyhow::Result<Vec<Explained
         });
         let (position, _) =
             matching.with_context(|| format!("system `{system}` has no account `{login}`"))?;
-        return Ok(explain_account(evaluation, evaluation.index_of(position)));
+        let mut items = explain_account(evaluation, evaluation.index_of(position));
+        // The same words as drift has: several identities are another question to a person than none.
+        if let Correlation::Ambiguous { candidates, by } = &evaluation.correlation[position as usize] {
+            let keys =
+                candidates.iter().map(|candidate| evaluation.identities[*candidate as usize].key.clone());
+            let because = vec![
+                Because::Ambiguous { candidates: keys.collect() },
+                Because::Fact { text: format!("by rule `{by}`") },
+            ];
+            items.iter_mut().for_each(|item| item.because.clone_from(&because));
+        }
+        return Ok(items);
     }
     let known: Vec<&str> = evaluation.identities.iter().map(|identity| identity.key.as_str()).collect();
     let near = if known.len() > 5_000 { String::new() } else { near(name, &known) };

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::context::{Common, Context};
-use crate::output::{self, Tone, toned};
+use crate::output::{self, Tone, row, toned};
 
 /// Arguments of `plan`.
 #[derive(Debug, clap::Args)]
@@ -40,7 +40,8 @@ pub struct PlanCommand {
 impl PlanCommand {
     /// Makes a plan from what was last read; changes nothing anywhere.
     pub async fn run(self, common: &Common) -> anyhow::Result<Outcome> {
-        let context = Context::open_to_change(common).await?;
+        let mut context = Context::open_to_change(common).await?;
+        context.learn_abilities();
         let systems = self.system.iter().map(|name| context.system_name(name));
         let identities = self.identity.into_iter().map(IdentityKey);
         let scope = Scope {
@@ -115,10 +116,10 @@ pub fn show(plan: &Plan, all: bool) -> anyhow::Result<()> {
             let tone = if item.verb.takes_away() { Tone::Bad } else { Tone::Good };
             let held = if plan.guard_of(&item.id).is_some() { " (held)" } else { "" };
             let also: Vec<String> = item.also_loses.iter().map(ToString::to_string).collect();
-            table.add_row([
-                format!("{}{held}", toned(item.verb.as_str().replace('_', " "), tone)),
-                item.system.to_string(),
-                item.account.clone(),
+            table.add_row(row![
+                toned(format!("{}{held}", item.verb.as_str().replace('_', " ")), tone),
+                item.system.as_str(),
+                item.account.as_str(),
                 item.entitlement.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
                 item.because.join("; "),
                 also.join(", "),
@@ -153,10 +154,10 @@ pub fn show(plan: &Plan, all: bool) -> anyhow::Result<()> {
         output::line(format!(
             "\n{} {}: {}\n  {} wait\n  {}",
             toned("guard", Tone::Attention),
-            guard.name,
-            guard.message,
+            output::safe(&guard.name),
+            output::safe(&guard.message),
             output::count(guard.holds.len(), "action"),
-            guard.way_on
+            output::safe_lines(&guard.way_on)
         ))?;
     }
     output::line(format!("\n{} in plan {}", output::count(plan.items.len(), "action"), short(plan)))?;

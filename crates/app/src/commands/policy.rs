@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::Outcome;
 use crate::context::{Common, Context, actor};
 use crate::diagnostic::{Rendered, line_of, render_policy};
-use crate::output::{self, Tone, toned};
+use crate::output::{self, Tone, row, toned};
 
 /// Arguments of `policy`.
 #[derive(Debug, clap::Args)]
@@ -179,7 +179,7 @@ async fn run_diff(context: &Context, files: &Files, all: bool) -> anyhow::Result
         rows.extend(gains.iter().map(|row| (toned("gains", Tone::Good), row)));
         let (shown, more) = output::screenful(&rows, all);
         for (change, (identity, entitlement)) in shown {
-            table.add_row([change.as_str(), identity, entitlement]);
+            table.add_row(row![change.clone(), identity.as_str(), entitlement.as_str()]);
         }
         output::line(table)?;
         if more > 0 {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::context::{Common, Context};
-use crate::output::{self, Tone, toned};
+use crate::output::{self, Tone, row, toned};
 use crate::progress::Progress;
 
 /// Arguments of `sync`.
@@ -28,39 +28,66 @@ impl Sync {
     /// Reads each system; one that fails does not keep the others from being read.
     pub async fn run(self, common: &Common) -> anyhow::Result<Outcome> {
         let context = Context::open_to_change(common).await?;
-        let reports = sync(&context, &self.systems, Observe { accept_loss: self.accept_loss }).await?;
+        let readings = sync(&context, &self.systems, Observe { accept_loss: self.accept_loss }).await?;
         let mut items = Vec::new();
-        for (system, report) in &reports {
+        for Reading { system, report, failed } in &readings {
             let problems = context.store.problems(system).await?;
-            items.push(item(system, report, &problems));
+            items.push(item(system, report, failed.as_deref(), &problems));
             if !context.json && (self.problems || problems.len() <= 5) {
                 for problem in &problems {
-                    eprintln!("{system}: {}: {}", problem.place, problem.message);
+                    output::remark(format!(
+                        "{system}: {}: {}",
+                        output::safe(&problem.place),
+                        output::safe(&problem.message)
+                    ));
                 }
             }
         }
-        let complete = reports.iter().filter(|(_, report)| report.summary.completeness.is_complete()).count();
+        let complete =
+            readings.iter().filter(|reading| reading.report.summary.completeness.is_complete()).count();
+        let failed = readings.iter().filter(|reading| reading.failed.is_some()).count();
         if context.json {
-            let summary =
-                json!({"systems": reports.len(), "complete": complete, "partial": reports.len() - complete});
+            let summary = json!({"systems": readings.len(), "complete": complete, "partial": readings.len() - complete, "failed": failed});
             output::json(&json!({"items": items, "summary": summary}))?;
         } else {
-            show(&reports)?;
+            show(&readings)?;
         }
-        Ok(if complete == reports.len() { Outcome::Clean } else { Outcome::Outstanding })
+        fail(&readings)?;
+        Ok(if complete == readings.len() { Outcome::Clean } else { Outcome::Outstanding })
     }
 }
 
+/// One system, read once.
+pub struct Reading {
+    system: SystemName,
+    report: EpochReport,
+    /// Why it broke off, where it gave no answer.
+    failed: Option<String>,
+}
+
+/// A system that gave no answer is an error, once the others were read.
+fn fail(readings: &[Reading]) -> anyhow::Result<()> {
+    let failed: Vec<(&SystemName, &str)> =
+        readings.iter().filter_map(|reading| Some((&reading.system, reading.failed.as_deref()?))).collect();
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let causes: Vec<String> = failed.iter().map(|(_, why)| format!("  {}", output::safe(why))).collect();
+    let names: Vec<&str> = failed.iter().map(|(system, _)| system.as_str()).collect();
+    anyhow::bail!(
+        "{} of {} could not be read; nothing of what was there was ended:\n{}\n\
+         mend the cause, try `leasehold connector test {}`, and then run `leasehold sync {}`",
+        failed.len(),
+        output::count(readings.len(), "system"),
+        causes.join("\n"),
+        names.join(" "),
+        names.join(" ")
+    )
+}
+
 /// Reads the named systems, or all: authoritative ones first, so that accounts find their identities.
-pub async fn sync(
-    context: &Context,
-    names: &[String],
-    options: Observe,
-) -> anyhow::Result<Vec<(SystemName, EpochReport)>> {
-    let mut systems = match names {
-        [] => context.systems.values().collect(),
-        names => names.iter().map(|name| context.system(name)).collect::<anyhow::Result<Vec<_>>>()?,
-    };
+pub async fn sync(context: &Context, names: &[String], options: Observe) -> anyhow::Result<Vec<Reading>> {
+    let mut systems = context.connect(names)?;
     if systems.is_empty() {
         anyhow::bail!(
             "{} has no system yet; add a `[system.NAME]`, see docs/configuration.md",
@@ -68,18 +95,27 @@ pub async fn sync(
         );
     }
     systems.sort_by_key(|system| !system.authoritative);
-    let mut reports = Vec::new();
-    for system in systems {
+    let mut readings = Vec::new();
+    for system in &systems {
         let progress = Progress::new(format!("reading {}", system.name));
         let mut say = |facts, done, total| progress.facts(facts, done, total);
-        let report = observe(&context.store, system, context.pace.as_ref(), options, &mut say).await?;
-        reports.push((system.name.clone(), report.report));
+        let observed = observe(&context.store, system, context.pace.as_ref(), options, &mut say).await?;
+        readings.push(Reading {
+            system: system.name.clone(),
+            report: observed.report,
+            failed: observed.failed,
+        });
     }
     context.publish().await?;
-    Ok(reports)
+    Ok(readings)
 }
 
-fn item(system: &SystemName, report: &EpochReport, problems: &[leasehold_model::fact::Problem]) -> Value {
+fn item(
+    system: &SystemName,
+    report: &EpochReport,
+    failed: Option<&str>,
+    problems: &[leasehold_model::fact::Problem],
+) -> Value {
     json!({
         "system": system,
         "epoch": report.summary.id,
@@ -88,27 +124,29 @@ fn item(system: &SystemName, report: &EpochReport, problems: &[leasehold_model::
         "facts": report.summary.facts,
         "started_at": report.summary.started_at,
         "ended_at": report.summary.ended_at,
+        "failed": failed,
         "changes": report.changes,
         "problems": problems,
     })
 }
 
 /// Prints what was read.
-pub fn show(reports: &[(SystemName, EpochReport)]) -> anyhow::Result<()> {
+pub fn show(readings: &[Reading]) -> anyhow::Result<()> {
     let mut table = output::table(&["system", "read", "facts", "grants", "problems", "evidence"]);
-    for (system, report) in reports {
+    for Reading { system, report, failed } in readings {
+        let read = if failed.is_some() { "failed" } else { report.summary.completeness.as_str() };
         let tone = if report.summary.completeness.is_complete() { Tone::Good } else { Tone::Bad };
-        table.add_row([
-            system.to_string(),
-            toned(report.summary.completeness.as_str(), tone),
+        table.add_row(row![
+            system.as_str(),
+            toned(read, tone),
             report.summary.facts.to_string(),
             format!("+{} -{}", report.changes.grants_added, report.changes.grants_ended),
             report.summary.problems.to_string(),
-            report.summary.completeness.detail().to_owned(),
+            report.summary.completeness.detail(),
         ]);
     }
     output::line(table)?;
-    if reports.iter().any(|(_, report)| !report.summary.completeness.is_complete()) {
+    if readings.iter().any(|reading| !reading.report.summary.completeness.is_complete()) {
         output::line("\nA partial reading adds what was seen and ends nothing: absence needs proof.")?;
     }
     Ok(())

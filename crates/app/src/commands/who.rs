@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::context::{Common, Context, parse_at};
-use crate::output;
+use crate::output::{self, Cell};
 
 /// Arguments of `who`.
 #[derive(Debug, clap::Args)]
@@ -39,7 +39,7 @@ impl Who {
             for holder in &holders {
                 let identity = holder.identity.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
                 let paths: Vec<String> = holder.paths.iter().map(|path| names(path).join(" → ")).collect();
-                table.add_row([identity, holder.login.clone(), paths.join("\n")]);
+                table.add_row([Cell::from(identity), Cell::from(holder.login.as_str()), Cell::lines(paths)]);
             }
             output::line(format!(
                 "{} effectively {} {}",

@@ -172,14 +172,35 @@ fn unreachable_targets_and_wrong_passwords_are_named_and_end_nothing() {
     installation.write(
         "leasehold.toml",
         "[system.db]\nconnector = \"postgres\"\nurl = \"postgres://someone@127.0.0.1:1/none\"\npassword = \"env:PASSWORD\"\nsslmode = \"disable\"\n\n\
-         [system.directory]\nconnector = \"ldap\"\nurl = \"ldaps://127.0.0.1:1\"\nbase_dn = \"dc=example,dc=com\"\n",
+         [system.directory]\nconnector = \"ldap\"\nurl = \"ldaps://127.0.0.1:1\"\nbase_dn = \"dc=example,dc=com\"\n\n\
+         [system.hr]\nconnector = \"csv\"\npath = \"people.csv\"\nauthoritative = true\nkey = \"email\"\n\n\
+         [system.crm]\nconnector = \"csv\"\ngrants = \"not-there.csv\"\n",
     );
+    installation.write("people.csv", PEOPLE);
     let test = installation.run(&["connector", "test"]).expect(1);
     assert!(test.stdout.contains("127.0.0.1:1"), "{test:#?}");
-    let sync = installation.run(&["sync", "--json"]).expect(2).json();
-    for item in sync["items"].as_array().expect("items") {
-        assert_eq!(item["completeness"], "partial", "{item:#}");
-        assert!(item["detail"].as_str().is_some_and(|detail| detail.contains("127.0.0.1")), "{item:#}");
+    let ran = installation.run(&["sync", "--json"]).expect(1);
+    for text in ["3 of 4 systems", "127.0.0.1:1", "not-there.csv", "connector test", "leasehold sync"] {
+        assert!(ran.stderr.contains(text), "{text}: {}", ran.stderr);
     }
+    let sync = ran.json();
+    for item in sync["items"].as_array().expect("items") {
+        let (completeness, cause) = match item["system"].as_str() {
+            Some("hr") => ("complete", None),
+            Some("crm") => ("partial", Some("not-there.csv")),
+            _ => ("partial", Some("127.0.0.1")),
+        };
+        assert_eq!(item["completeness"], completeness, "the others are read: {item:#}");
+        assert_eq!(item["failed"].is_null(), cause.is_none(), "{item:#}");
+        let named =
+            |field: &str| item[field].as_str().is_some_and(|text| text.contains(cause.unwrap_or_default()));
+        assert!(cause.is_none() || (named("detail") && named("failed")), "{item:#}");
+    }
+    assert_eq!(sync["summary"]["failed"], 3, "{sync:#}");
+    // What was read of the others counts, and the system by itself fails the same way.
+    let table = installation.run(&["sync"]).expect(1);
+    assert!(table.stdout.contains("failed") && table.stdout.contains("complete"), "{table:#?}");
+    installation.run(&["sync", "crm"]).expect(1);
+    installation.run(&["sync", "hr"]).expect(0);
     assert!(!installation.printed.contains("planted-secret-91c2"));
 }

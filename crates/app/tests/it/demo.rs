@@ -17,6 +17,25 @@ fn the_demo_closes_what_it_can_and_proves_it() {
 }
 
 #[test]
+fn a_company_that_is_kept_says_so_and_the_next_steps_are_real() {
+    let mut installation = Installation::new();
+    let first = installation.run(&["demo", "--seed", "11", "--people", "60"]).expect(0);
+    assert!(first.stdout.contains("explain ") && first.stdout.contains("--action act-"), "{}", first.stdout);
+    let second = installation.run(&["demo", "--keep", "--seed", "6", "--people", "30"]).expect(0);
+    assert!(second.stdout.contains("a practice company of 60 people"), "{}", second.stdout);
+    assert!(
+        second.stderr.contains("60 people (seed 11)") && second.stderr.contains("--keep"),
+        "{}",
+        second.stderr
+    );
+    for ran in [&first, &second] {
+        assert!(!ran.stdout.contains("IDENTITY") && !ran.stdout.contains("ACTION"), "{}", ran.stdout);
+    }
+    let json = installation.run(&["demo", "--keep", "--json"]).expect(0).json();
+    assert_eq!((&json["demo"]["people"], &json["demo"]["seed"]), (&60.into(), &11.into()), "{json:#}");
+}
+
+#[test]
 fn the_demo_touches_no_folder_of_somebody_else() {
     let mut installation = Installation::new();
     installation.write("leasehold-demo/mine.txt", "mine");

@@ -13,7 +13,7 @@ const KILLS: u64 = 25;
 #[test]
 fn apply_killed_at_any_instant_goes_on_where_it_was() {
     let mut installation = Installation::new();
-    let company = Company::generate(5, 60);
+    let company = Company::generate(5, 160);
     installation.write("leasehold.toml", &company.configuration());
     for (path, text) in company.policy_files() {
         installation.write(&format!("policy/{}", path.trim_start_matches("policy/")), &text);
@@ -39,6 +39,10 @@ fn apply_killed_at_any_instant_goes_on_where_it_was() {
             killed += 1;
         }
         child.wait().expect("wait for apply");
+        // What was recorded and not published yet is outstanding, and no tampering.
+        let verified = installation.run(&["ledger", "verify"]);
+        let unpublished = verified.stdout.contains("not in the signed log yet");
+        assert_eq!(verified.code, if unpublished { 2 } else { 0 }, "{verified:#?}");
     }
     assert!(killed > KILLS / 2, "only {killed} of {KILLS} runs were still at work when they were killed");
 

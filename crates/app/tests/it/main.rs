@@ -1,7 +1,11 @@
 //! The binary as people run it: against real servers, with bad input, and with what programs rely on.
 
+mod answers;
 mod bad_input;
 mod demo;
 mod installation;
 mod killed;
+mod ledger;
+mod names;
 mod real;
+mod surroundings;

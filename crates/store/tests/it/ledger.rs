@@ -69,6 +69,24 @@ on_both! {
         assert_eq!(fresh.store.ledger_entries(0, 10).await.expect("reads"), entries, "no entry was touched");
     }
 
+    async fn the_first_key_is_kept(fresh: &Fresh) {
+        assert_eq!(fresh.store.ledger_key().await.expect("reads"), None);
+        for key in ["first", "second", "first"] {
+            assert_eq!(fresh.store.pin_ledger_key(key).await.expect("keeps"), "first");
+        }
+        assert_eq!(fresh.store.ledger_key().await.expect("reads").as_deref(), Some("first"));
+    }
+
+    async fn an_audit_sees_every_row_and_how_many_there_should_be(fresh: &Fresh) {
+        for number in 0..3 {
+            fresh.store.record(event(&number.to_string(), "ada@example.com"), at(number)).await.expect("records");
+        }
+        let (length, rows) = fresh.store.ledger_rows().await.expect("reads");
+        assert_eq!((length, rows.iter().map(|(index, _)| *index).collect::<Vec<_>>()), (3, vec![0, 1, 2]));
+        let entries = fresh.store.ledger_entries(0, 10).await.expect("reads");
+        assert!(entries.iter().zip(&rows).all(|(entry, row)| entry.1 == row.1));
+    }
+
     async fn an_enumeration_is_recorded_with_its_counts(fresh: &Fresh) {
         let report = sync(&fresh.store, vec![account("ada"), account("ada"), grant("ada", "x")], partial(), 7).await;
         let (_, bytes) = fresh.store.ledger_entries(0, 1).await.expect("reads").remove(0);

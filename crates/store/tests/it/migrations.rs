@@ -11,8 +11,11 @@ use crate::common::*;
 
 /// The rows of a store as it was written with each newest migration. A migration brings its rows along (the example
 /// `release_rows` writes them, once and never again), and the test upgrades them with every migration that follows.
-const RELEASES: &[(i64, &str)] =
-    &[(1, include_str!("../fixtures/0001.sql")), (2, include_str!("../fixtures/0002.sql"))];
+const RELEASES: &[(i64, &str)] = &[
+    (1, include_str!("../fixtures/0001.sql")),
+    (2, include_str!("../fixtures/0002.sql")),
+    (3, include_str!("../fixtures/0003.sql")),
+];
 
 /// Runs SQL beside the store.
 async fn sql(url: &str, text: &'static str) {
@@ -94,6 +97,8 @@ async fn every_release_is_brought_up_to_this_one() {
             }
             let published = store.ledger_published().await.expect("reads");
             assert_eq!(published, if *migration < 2 { 0 } else { entries.len() as u64 });
+            let key = store.ledger_key().await.expect("reads");
+            assert_eq!(key.is_some(), *migration >= 3, "{key:?}");
             // And it goes on from there.
             let report = sync(&store, vec![account("ada")], complete(), 60).await;
             assert_eq!((report.changes.accounts_ended, report.changes.grants_ended), (2, 1));
