@@ -29,11 +29,13 @@ pub struct OpenLdapOptions {
     pub password_policy: bool,
     /// With a certificate that has ended.
     pub expired_certificate: bool,
+    /// Access rules (slapd.access(5)) that come before the others.
+    pub access: &'static str,
 }
 
 impl Default for OpenLdapOptions {
     fn default() -> Self {
-        Self { password_policy: true, expired_certificate: false }
+        Self { password_policy: true, expired_certificate: false, access: "" }
     }
 }
 
@@ -74,6 +76,7 @@ impl OpenLdapServer {
             text = text.replace("#POLICY-MODULE ", "").replace("#POLICY ", "");
         }
         let text = text
+            .replace("#ACCESS", options.access)
             .replace("FOLDER", &folder.display().to_string())
             .replace("AUTHORITY", &authority.certificate().display().to_string())
             .replace("CERTIFICATE", &certificate.certificate.display().to_string())
@@ -293,6 +296,7 @@ lastbind on
 index objectClass,uid,cn,member,memberOf,uniqueMember,memberUid,entryUUID eq
 limits dn.exact="cn=leasehold,dc=example,dc=com" size=unlimited
 limits dn.exact="cn=limited,dc=example,dc=com" size.soft=5 size.hard=5 size.prtotal=5
+#ACCESS
 access to attrs=userPassword by dn.exact="cn=leasehold,dc=example,dc=com" write by self write by anonymous auth by * none
 access to * by dn.exact="cn=leasehold,dc=example,dc=com" manage by users read by * none
 overlay memberof

@@ -8,7 +8,7 @@ use crate::error::ConnectError;
 use crate::ldap::client::{Client, Session, code, describe, one};
 use crate::ldap::dialect::{Dialect, LOCKED_FOR_GOOD, uac};
 use crate::ldap::entry::Entry;
-use crate::ldap::find::{Found, find_account, find_group, membership, ourselves};
+use crate::ldap::find::{Found, find_account, find_group, membership, not_seen, ourselves};
 use crate::ldap::normalise::{primary_attribute, state};
 use crate::ldap::policy::Policies;
 
@@ -33,9 +33,10 @@ async fn execute_now(client: &Client, request: &ActionRequest) -> Result<Outcome
         None if request.verb == Verb::Grant => {
             refused(format!("there is no account `{}`", request.account.login))
         }
-        // Who does not exist holds nothing. Connections may outlive an entry, and nobody can end those.
+        // Connections may outlive an entry, and nobody can end those.
         None if request.verb == Verb::EndSessions => end_sessions(),
-        None => Outcome::AlreadySo,
+        // Who does not exist holds nothing; but who cannot be seen may.
+        None => refused(not_seen("account with the key", &request.account.key, &client.settings.base_dn)),
         Some(account) => change(client, &mut session, request, &account).await?,
     };
     client.keep(session).await;
@@ -85,7 +86,7 @@ async fn group(
     Ok(match find_group(client, session, entitlement).await? {
         Found::Group(group) => Ok(group),
         Found::Nothing if give => Err(refused(format!("there is no {}", entitlement.name))),
-        Found::Nothing => Err(Outcome::AlreadySo),
+        Found::Nothing => Err(refused(not_seen("group", &entitlement.name.name, &client.settings.base_dn))),
         Found::Several(names) => {
             Err(refused(format!("several groups have this name: {}; name one by its DN", names.join("; "))))
         }
@@ -144,7 +145,10 @@ async fn revoke(
         )));
     }
     if membership.values.is_empty() {
-        return Ok(Outcome::AlreadySo);
+        return Ok(match membership.unseen {
+            None => Outcome::AlreadySo,
+            Some(why) => refused(format!("whether {} is a member cannot be known: {why}", account.dn)),
+        });
     }
     let removals: Vec<Mod<String>> = membership
         .values
