@@ -12,6 +12,9 @@
 //!   as bound parameters of `set_config` and a constant `DO` block quotes them on the server with `format('%I')`.
 //!   The compiler holds this: sqlx takes only `&'static str` unless told otherwise, and it is not told otherwise.
 
+#[macro_use]
+mod sql_parts;
+
 mod client;
 mod enumerate;
 mod execute;
@@ -45,7 +48,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     read_back: Capability::YES,
     grant: Capability::with("not ownership, and not what PUBLIC holds"),
     revoke: Capability::with(
-        "of every grantor; refused where others hold the privilege through this grant; ownership must be reassigned",
+        "of every grantor; who holds a privilege through this grant keeps it, from the owner; ownership must be reassigned",
     ),
     disable_account: Capability::with(
         "NOLOGIN; live sessions stay until they are ended; VALID UNTIL is set where it was not, so that the role \
