@@ -4,7 +4,8 @@
 //! * Accounts are the roles that may log in, and those that no longer may but still carry a password or a
 //!   `VALID UNTIL`: a disabled account must not vanish from sight with its grants still in place.
 //! * `role/NAME` is every other role, and a login role that has members of its own. A role's memberships, privileges
-//!   and attributes are its containment; `role/PUBLIC` is held by everybody and contains what PUBLIC may do.
+//!   and attributes are its containment; `role/PUBLIC` is held by everybody and contains what PUBLIC may do: by the
+//!   server's own default, which is inherent, or because somebody gave it to PUBLIC.
 //! * `privilege/SELECT on schema.table`, `privilege/USAGE on schema x`, `privilege/EXECUTE on function s.f(integer)`:
 //!   names are written by the server's own quoting, and found again by comparing with it, so nothing here ever takes
 //!   an identifier apart. In a further database of `databases` they end with ` in database x`.

@@ -63,16 +63,22 @@ pub(super) const OWNERS: &str = concat!(
     " select phrase, schema, owner, shared from objects where part is null and not system order by phrase"
 );
 
-/// Every privilege that somebody other than the owner holds. What PUBLIC may do with any function, type or language
-/// by PostgreSQL's own default, and with the information schema, is left out.
+/// Every privilege that somebody other than the owner holds. The last column says that PUBLIC holds it by PostgreSQL's
+/// own default (its manual, 5.7): because the object, or the schema `public`, began with it. PUBLIC comes first. What it
+/// may read of the information schema, of whose beginning nothing is kept, comes where somebody else holds it too.
 pub(super) const PRIVILEGES: &str = concat!(
     "declare leasehold_rows no scroll cursor for with ",
     objects!("a.attacl is not null"),
     " select o.phrase, o.part, o.schema, o.shared, o.class, o.owner, not o.system, x.privilege_type, x.grantee,
-             x.grantor, x.is_grantable
+             x.grantor, x.is_grantable,
+             x.grantee = 0 and (o.phrase = 'schema public' and x.privilege_type = 'USAGE'
+               or o.schema is not distinct from 'information_schema' and x.privilege_type in ('SELECT', 'USAGE')
+               or exists (select from aclexplode(o.initial) d where d.grantee = 0 and d.privilege_type = x.privilege_type))
         from objects o cross join lateral aclexplode(o.acl) x
        where x.grantee <> o.owner
-         and not (x.grantee = 0 and (o.class in ('function', 'type', 'language') or o.schema is not distinct from 'information_schema'))
+         and not (x.grantee = 0 and o.schema is not distinct from 'information_schema'
+                  and x.privilege_type in ('SELECT', 'USAGE')
+                  and not exists (select from aclexplode(o.acl) d where d.grantee not in (0, o.owner)))
        order by o.phrase, o.part nulls first, x.privilege_type, x.grantee, x.grantor"
 );
 

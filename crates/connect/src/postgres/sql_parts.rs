@@ -5,8 +5,9 @@
 
 /// A common table expression over everything in this database that privileges can be given on.
 ///
-/// System objects come with only those privileges that somebody changed after installation (`pg_init_privs`). The
-/// argument says which columns, `a` of `pg_attribute`, are wanted: there are many, and few have privileges.
+/// System objects come with only those privileges that somebody changed after installation (`pg_init_privs`), and then
+/// with what PUBLIC holds there, which may be another path to the same. `initial` is the list that PostgreSQL, or an
+/// extension, began with. Of types, those come that somebody made on their own. The argument says which columns, `a` of `pg_attribute`, are wanted: there are many, and few have privileges.
 macro_rules! objects {
     ($columns:literal) => {
         concat!(
@@ -18,10 +19,13 @@ macro_rules! objects {
          n.nspname::text as schema, c.relowner as owner, false as shared,
          n.nspname in ('pg_catalog', 'information_schema') as system,
          case when n.nspname in ('pg_catalog', 'information_schema')
-              then (select array_agg(a) from unnest(c.relacl) a where not (a = any (coalesce(i.initprivs, '{}'))))
+              then (select array_agg(a) from unnest(c.relacl) a
+                     where exists (select from unnest(c.relacl) y where not (y = any (coalesce(i.initprivs, '{}'))))
+                       and (a::text like '=%' or not (a = any (coalesce(i.initprivs, '{}')))))
               else coalesce(c.relacl, acldefault(case when c.relkind = 'S' then 's' else 'r' end::\"char\", c.relowner))
          end as acl,
-         c.oid as object, null::int2 as attribute
+         c.oid as object, null::int2 as attribute,
+         coalesce(i.initprivs, acldefault(case when c.relkind = 'S' then 's' else 'r' end::\"char\", c.relowner)) as initial
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
     left join pg_init_privs i on i.objoid = c.oid and i.classoid = 'pg_class'::regclass and i.objsubid = 0
    where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S') and n.nspname !~ '^pg_(toast|temp)'
@@ -30,9 +34,11 @@ macro_rules! objects {
          'TABLE ' || format('%I.%I', n.nspname, c.relname), n.nspname::text, c.relowner, false,
          n.nspname in ('pg_catalog', 'information_schema'),
          case when n.nspname in ('pg_catalog', 'information_schema')
-              then (select array_agg(x) from unnest(a.attacl) x where not (x = any (coalesce(i.initprivs, '{}'))))
+              then (select array_agg(x) from unnest(a.attacl) x
+                     where exists (select from unnest(a.attacl) y where not (y = any (coalesce(i.initprivs, '{}'))))
+                       and (x::text like '=%' or not (x = any (coalesce(i.initprivs, '{}')))))
               else a.attacl end,
-         c.oid, a.attnum
+         c.oid, a.attnum, i.initprivs
     from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace
     left join pg_init_privs i on i.objoid = c.oid and i.classoid = 'pg_class'::regclass and i.objsubid = a.attnum
    where a.attnum > 0 and not a.attisdropped and n.nspname !~ '^pg_(toast|temp)' and (",
@@ -42,9 +48,11 @@ macro_rules! objects {
   select 'function', 'function ' || p.oid::regprocedure::text, null, 'ROUTINE ' || p.oid::regprocedure::text,
          n.nspname::text, p.proowner, false, n.nspname in ('pg_catalog', 'information_schema'),
          case when n.nspname in ('pg_catalog', 'information_schema')
-              then (select array_agg(a) from unnest(p.proacl) a where not (a = any (coalesce(i.initprivs, '{}'))))
+              then (select array_agg(a) from unnest(p.proacl) a
+                     where exists (select from unnest(p.proacl) y where not (y = any (coalesce(i.initprivs, '{}'))))
+                       and (a::text like '=%' or not (a = any (coalesce(i.initprivs, '{}')))))
               else coalesce(p.proacl, acldefault('f', p.proowner)) end,
-         p.oid, null
+         p.oid, null, coalesce(i.initprivs, acldefault('f', p.proowner))
     from pg_proc p join pg_namespace n on n.oid = p.pronamespace
     left join pg_init_privs i on i.objoid = p.oid and i.classoid = 'pg_proc'::regclass and i.objsubid = 0
    where n.nspname !~ '^pg_(toast|temp)'
@@ -53,39 +61,48 @@ macro_rules! objects {
   select 'schema', 'schema ' || format('%I', n.nspname), null, 'SCHEMA ' || format('%I', n.nspname),
          n.nspname::text, n.nspowner, false, n.nspname in ('pg_catalog', 'information_schema'),
          case when n.nspname in ('pg_catalog', 'information_schema')
-              then (select array_agg(a) from unnest(n.nspacl) a where not (a = any (coalesce(i.initprivs, '{}'))))
+              then (select array_agg(a) from unnest(n.nspacl) a
+                     where exists (select from unnest(n.nspacl) y where not (y = any (coalesce(i.initprivs, '{}'))))
+                       and (a::text like '=%' or not (a = any (coalesce(i.initprivs, '{}')))))
               else coalesce(n.nspacl, acldefault('n', n.nspowner)) end,
-         n.oid, null
+         n.oid, null, coalesce(i.initprivs, acldefault('n', n.nspowner))
     from pg_namespace n
     left join pg_init_privs i on i.objoid = n.oid and i.classoid = 'pg_namespace'::regclass and i.objsubid = 0
    where n.nspname !~ '^pg_(toast|temp)'
   union all
   select 'database', 'database ' || format('%I', d.datname), null, 'DATABASE ' || format('%I', d.datname),
-         null, d.datdba, true, false, coalesce(d.datacl, acldefault('d', d.datdba)), d.oid, null
+         null, d.datdba, true, false, coalesce(d.datacl, acldefault('d', d.datdba)), d.oid, null,
+         acldefault('d', d.datdba)
     from pg_database d where d.datallowconn and not d.datistemplate
   union all
   select 'tablespace', 'tablespace ' || format('%I', t.spcname), null, 'TABLESPACE ' || format('%I', t.spcname),
-         null, t.spcowner, true, true, t.spcacl, t.oid, null
+         null, t.spcowner, true, true, t.spcacl, t.oid, null, acldefault('t', t.spcowner)
     from pg_tablespace t where t.spcacl is not null
   union all
   select 'type', 'type ' || format('%I.%I', n.nspname, t.typname), null, 'TYPE ' || format('%I.%I', n.nspname, t.typname),
-         n.nspname::text, t.typowner, false, true, t.typacl, t.oid, null
+         n.nspname::text, t.typowner, false, true, coalesce(t.typacl, acldefault('T', t.typowner)), t.oid, null,
+         coalesce(i.initprivs, acldefault('T', t.typowner))
     from pg_type t join pg_namespace n on n.oid = t.typnamespace
-   where t.typacl is not null and n.nspname not in ('pg_catalog', 'information_schema')
+    left join pg_init_privs i on i.objoid = t.oid and i.classoid = 'pg_type'::regclass and i.objsubid = 0
+   where n.nspname !~ '^pg_(toast|temp)' and n.nspname not in ('pg_catalog', 'information_schema')
+     and (t.typacl is not null or t.typtype in ('e', 'd', 'r')
+          or t.typtype = 'c' and exists (select from pg_class k where k.oid = t.typrelid and k.relkind = 'c'))
   union all
   select 'language', 'language ' || format('%I', l.lanname), null, 'LANGUAGE ' || format('%I', l.lanname),
-         null, l.lanowner, false, true,
-         (select array_agg(a) from unnest(l.lanacl) a where not (a = any (coalesce(i.initprivs, '{}')))), l.oid, null
+         null, l.lanowner, false, true, coalesce(l.lanacl, acldefault('l', l.lanowner)), l.oid, null,
+         coalesce(i.initprivs, acldefault('l', l.lanowner))
     from pg_language l
     left join pg_init_privs i on i.objoid = l.oid and i.classoid = 'pg_language'::regclass and i.objsubid = 0
-   where l.lanacl is not null
+   where l.lanacl is not null or l.lanispl
   union all
   select 'foreign data wrapper', 'foreign data wrapper ' || format('%I', w.fdwname), null,
-         'FOREIGN DATA WRAPPER ' || format('%I', w.fdwname), null, w.fdwowner, false, true, w.fdwacl, w.oid, null
+         'FOREIGN DATA WRAPPER ' || format('%I', w.fdwname), null, w.fdwowner, false, true, w.fdwacl, w.oid, null,
+         acldefault('F', w.fdwowner)
     from pg_foreign_data_wrapper w where w.fdwacl is not null
   union all
   select 'foreign server', 'foreign server ' || format('%I', s.srvname), null,
-         'FOREIGN SERVER ' || format('%I', s.srvname), null, s.srvowner, false, true, s.srvacl, s.oid, null
+         'FOREIGN SERVER ' || format('%I', s.srvname), null, s.srvowner, false, true, s.srvacl, s.oid, null,
+         acldefault('S', s.srvowner)
     from pg_foreign_server s where s.srvacl is not null
 )"
         )

@@ -5,6 +5,7 @@ pub mod contract;
 mod enumeration;
 mod failures;
 mod grant_options;
+mod public;
 
 use leasehold_connect::connector::Connector;
 use leasehold_testing::PostgresServer;
