@@ -187,7 +187,7 @@ async fn disable(client: &Client, session: &mut Session, account: &Entry) -> Res
     if !state(session.dialect, &policies, account).enabled {
         return Ok(Outcome::AlreadySo);
     }
-    let (changes, detail) = match session.dialect {
+    let (changes, written, detail) = match session.dialect {
         Dialect::ActiveDirectory => {
             let Some(flags) = account.number("userAccountControl") else {
                 return Ok(refused(format!("userAccountControl of {} cannot be read", account.dn)));
@@ -197,7 +197,7 @@ async fn disable(client: &Client, session: &mut Session, account: &Entry) -> Res
             let attribute = "userAccountControl".to_owned();
             let changes =
                 vec![Mod::Delete(attribute.clone(), one(&before)), Mod::Add(attribute, one(&after))];
-            (changes, "the account's disabled bit was set")
+            (changes, "userAccountControl", "the account's disabled bit was set")
         }
         Dialect::OpenLdap if !session.has_password_policy => {
             return Ok(refused(
@@ -208,12 +208,13 @@ async fn disable(client: &Client, session: &mut Session, account: &Entry) -> Res
             let heeds = policies.heeds(account);
             let lock = Mod::Replace("pwdAccountLockedTime".to_owned(), one(LOCKED_FOR_GOOD));
             if heeds.lock {
-                (vec![lock], "the account was locked for good")
+                (vec![lock], "pwdAccountLockedTime", "the account was locked for good")
             } else if heeds.end {
                 let now = jiff::Timestamp::now().strftime("%Y%m%d%H%M%SZ").to_string();
                 let end = Mod::Replace("pwdEndTime".to_owned(), one(&now));
                 (
                     vec![lock, end],
+                    "pwdAccountLockedTime and pwdEndTime",
                     "the account was locked, and ended, since its password policy heeds no lock",
                 )
             } else {
@@ -226,11 +227,19 @@ async fn disable(client: &Client, session: &mut Session, account: &Entry) -> Res
         }
     };
     let result = client.modify(session, &account.dn, changes).await?;
-    if result.rc == code::NO_SUCH_ATTRIBUTE {
-        let why = "the account's flags changed meanwhile".to_owned();
-        return Ok(Outcome::Retry { after_ms: Some(0), why });
-    }
-    Ok(judge(&result, detail.to_owned()))
+    Ok(match result.rc {
+        code::NO_SUCH_ATTRIBUTE => {
+            let why = "the account's flags changed meanwhile".to_owned();
+            Outcome::Retry { after_ms: Some(0), why }
+        }
+        code::INSUFFICIENT_ACCESS => refused(format!(
+            "{}; the connector's account must be able to write {written} of {}{}",
+            describe(&result),
+            account.dn,
+            if policies.disagree() { ", or `password_policy` must name the default policy" } else { "" }
+        )),
+        _ => judge(&result, detail.to_owned()),
+    })
 }
 
 /// What the directory's answer to a change means where nothing particular is expected.

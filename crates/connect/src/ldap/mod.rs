@@ -22,6 +22,7 @@ mod find;
 mod normalise;
 mod policy;
 mod read_back;
+mod rights;
 mod settings;
 mod witness;
 
@@ -95,7 +96,7 @@ impl Connector for Ldap {
     }
 
     async fn test(&self) -> Result<TestReport, ConnectError> {
-        read_back::test(&self.client).await
+        rights::test(&self.client).await
     }
 
     async fn enumerate(&self, sink: &mut dyn Sink) -> Result<Completeness, ConnectError> {

@@ -1,76 +1,20 @@
-//! Asking the directory, now, about one grant, account or session list; and what this log-in may do at all.
+//! Asking the directory, now, about one grant, account or session list.
 
 use ldap3::Scope;
 use leasehold_model::account::Session as LiveSession;
 use leasehold_model::request::{AccountTarget, EntitlementTarget, ReadBack, ReadTarget};
 
-use crate::connector::TestReport;
 use crate::error::ConnectError;
 use crate::ldap::client::{Client, Search, Session};
 use crate::ldap::dialect::{Dialect, generalized_time};
 use crate::ldap::dn::NormalDn;
 use crate::ldap::entry::Entry;
-use crate::ldap::find::{Found, find_account, find_group, membership, not_seen, ourselves};
+use crate::ldap::find::{Found, find_account, find_group, membership, not_seen};
 use crate::ldap::normalise::state;
 use crate::ldap::policy::Policies;
 use crate::ldap::witness::{Holding, in_active_directory, in_open_ldap, named_by_account};
 
 const CONNECTIONS: &str = "cn=Connections,cn=Monitor";
-
-/// Reaches the directory and reports what is missing.
-pub(super) async fn test(client: &Client) -> Result<TestReport, ConnectError> {
-    let mut session = client.session().await?;
-    let dialect = session.dialect;
-    let mut missing_rights = Vec::new();
-    let base = client.settings.base_dn.clone();
-    let base_is_there = client.entry(&mut session, &base, "(objectClass=*)", &["1.1"]).await?.is_some();
-    if !base_is_there {
-        missing_rights.push(format!("reading {base}: there is no such entry that this log-in may see"));
-    } else {
-        let groups = client.settings.groups_filter.as_deref().unwrap_or(dialect.groups_filter()).to_owned();
-        let people = client.settings.people_filter.as_deref().unwrap_or(dialect.people_filter()).to_owned();
-        // Active Directory says of every entry what may be written (MS-ADTS, 3.1.1.4.5.20).
-        for (what, filter, attribute, purpose) in [
-            ("people", people, "userAccountControl", "to disable accounts"),
-            ("groups", groups, "member", "to change members"),
-        ] {
-            let attributes = [dialect.key_attribute(), "allowedAttributesEffective"];
-            let search =
-                Search { base: &base, scope: Scope::Subtree, filter: &filter, attributes: &attributes };
-            let first = client.page(&mut session, search, None).await?.entries.into_iter().next();
-            match first {
-                None => missing_rights.push(format!("reading {what}: the filter finds none below {base}")),
-                Some(entry) if entry.bytes(dialect.key_attribute()).is_none() => {
-                    missing_rights.push(format!("reading {} of {what}", dialect.key_attribute()));
-                }
-                Some(entry) => {
-                    let writable = entry.texts("allowedAttributesEffective");
-                    let may = writable.iter().any(|name| name.eq_ignore_ascii_case(attribute));
-                    if dialect == Dialect::ActiveDirectory && !may {
-                        missing_rights.push(format!("writing {attribute} of {}, {purpose}", entry.dn));
-                    }
-                }
-            }
-        }
-    }
-    if dialect == Dialect::OpenLdap {
-        if !session.has_password_policy {
-            missing_rights.push("the password policy overlay, to disable accounts".to_owned());
-        } else if base_is_there && Policies::read(client, &mut session).await?.is_empty() {
-            missing_rights.push(format!(
-                "a password policy (an entry of pwdPolicy below {base}, or named by `password_policy`), to disable \
-                 accounts: without one slapd lets a locked account in"
-            ));
-        }
-        if connections(client, &mut session).await?.is_none() {
-            missing_rights.push("reading cn=Monitor, to list live connections".to_owned());
-        }
-    }
-    let acting_as = ourselves(client, &mut session).await?.map(|(login, _)| login);
-    let target = session.product.clone();
-    client.keep(session).await;
-    Ok(TestReport { target, acting_as, missing_rights })
-}
 
 /// Reads one object.
 pub(super) async fn read_back(client: &Client, target: &ReadTarget) -> Result<ReadBack, ConnectError> {
@@ -145,12 +89,15 @@ async fn read_account(
 ) -> Result<ReadBack, ConnectError> {
     let entry = seen_account(client, session, account).await?;
     let policies = Policies::read(client, session).await?;
-    let state = state(session.dialect, &policies, &entry);
-    Ok(ReadBack::Account { exists: true, enabled: state.lets_in(jiff::Timestamp::now()) })
+    let enabled = state(session.dialect, &policies, &entry).lets_in(jiff::Timestamp::now());
+    if !enabled && let Some(why) = policies.unseen(client, session, &entry).await? {
+        return Err(client.unseen(&format!("the account {}", account.login), why));
+    }
+    Ok(ReadBack::Account { exists: true, enabled })
 }
 
 /// Every live connection, with whom it is; `None` where we may not know.
-async fn connections(
+pub(super) async fn connections(
     client: &Client,
     session: &mut Session,
 ) -> Result<Option<Vec<(NormalDn, LiveSession)>>, ConnectError> {

@@ -5,6 +5,7 @@ mod changes;
 pub mod contract;
 mod enumeration;
 mod failures;
+mod rights;
 mod visibility;
 
 use leasehold_connect::connector::Connector;
