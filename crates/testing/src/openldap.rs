@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::certificates::CertificateAuthority;
+use crate::certificates::{Certificate, CertificateAuthority};
 use crate::process::{ServerProcess, free_port, listens, new_folder};
 use crate::programs::require;
 
@@ -29,13 +29,15 @@ pub struct OpenLdapOptions {
     pub password_policy: bool,
     /// With a certificate that has ended.
     pub expired_certificate: bool,
+    /// With a certificate that is signed by itself and marked as an authority's: what a plain `openssl req -x509` makes.
+    pub self_signed: bool,
     /// Access rules (slapd.access(5)) that come before the others.
     pub access: &'static str,
 }
 
 impl Default for OpenLdapOptions {
     fn default() -> Self {
-        Self { password_policy: true, expired_certificate: false, access: "" }
+        Self { password_policy: true, expired_certificate: false, self_signed: false, access: "" }
     }
 }
 
@@ -46,6 +48,7 @@ pub struct OpenLdapServer {
     port: u16,
     tls_port: u16,
     authority: CertificateAuthority,
+    certificate: Certificate,
 }
 
 impl OpenLdapServer {
@@ -64,7 +67,9 @@ impl OpenLdapServer {
     pub fn start_with(options: OpenLdapOptions) -> Self {
         let folder = new_folder("openldap");
         let authority = CertificateAuthority::create(&folder.join("tls"));
-        let certificate = if options.expired_certificate {
+        let certificate = if options.self_signed {
+            Certificate::self_signed(&folder.join("tls"), "server", &["subjectAltName=IP:127.0.0.1"])
+        } else if options.expired_certificate {
             authority.issue_expired("server")
         } else {
             authority.issue("server", &[])
@@ -99,7 +104,7 @@ impl OpenLdapServer {
             let here = Ipv4Addr::LOCALHOST.into();
             listens(here, port) && listens(here, tls_port)
         });
-        let server = Self { process, port, tls_port, authority };
+        let server = Self { process, port, tls_port, authority, certificate };
         server.add(INITIAL);
         if options.password_policy {
             server.add(INITIAL_POLICY);
@@ -120,6 +125,11 @@ impl OpenLdapServer {
     /// The authority that signed the server's certificate.
     pub fn authority(&self) -> &CertificateAuthority {
         &self.authority
+    }
+
+    /// The server's own certificate.
+    pub fn certificate(&self) -> &Path {
+        &self.certificate.certificate
     }
 
     /// A folder that goes with the server, for files of the test.

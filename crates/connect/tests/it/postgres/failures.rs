@@ -4,6 +4,7 @@ use leasehold_connect::error::ConnectError;
 use leasehold_model::plan::Verb;
 use leasehold_model::request::Outcome;
 use leasehold_testing::PostgresServer;
+use leasehold_testing::certificates::Certificate;
 
 use super::{COMPANY, connector};
 use crate::harness::{account, build, entitlement, execute, refused, try_build};
@@ -68,6 +69,35 @@ async fn certificates_are_checked() {
     let error = build("postgres", &table).test().await.unwrap_err();
     assert!(matches!(error, ConnectError::Certificate { .. }), "{error:?}");
     assert!(error.to_string().contains("expired at 2020-01-02T00:00:00Z"), "{error}");
+}
+
+#[tokio::test]
+async fn a_certificate_signed_by_itself_works_where_it_is_not_an_authoritys() {
+    const NAMES: &str = "subjectAltName=IP:127.0.0.1";
+    for (extensions, expected) in [
+        (&[NAMES][..], Some("-addext basicConstraints=critical,CA:FALSE")),
+        (&[NAMES, "basicConstraints=critical,CA:FALSE"], None),
+    ] {
+        let server = PostgresServer::start_with_certificate(|folder| {
+            Certificate::self_signed(folder, "server", extensions)
+        });
+        let certificate = server.folder().join("tls/server.pem");
+        let table = format!(
+            "url = '{}'\nsslmode = 'verify-full'\nca_certificate = '{}'\n{}",
+            server.url("postgres", "postgres"),
+            certificate.display(),
+            secret(&server, "adminpw")
+        );
+        let said = build("postgres", &table).test().await;
+        match expected {
+            None => assert!(said.is_ok(), "{said:?}"),
+            Some(expected) => {
+                let error = said.unwrap_err();
+                assert!(matches!(error, ConnectError::Certificate { .. }), "{error:?}");
+                assert!(error.to_string().contains(expected), "{error}");
+            }
+        }
+    }
 }
 
 #[test]
