@@ -83,7 +83,8 @@ pub struct Evaluation<'inputs> {
     account_index: Vec<AccountIndex>,
     /// The snapshot's position of each account of the graph.
     account_position: Vec<u32>,
-    identity_by_key: HashMap<IdentityKey, u32>,
+    /// By [`IdentityKey::folded`]: a mail address is the same in any case.
+    identity_by_key: HashMap<String, u32>,
     entitlements: HashMap<(u32, EntitlementName), EntitlementIndex>,
     /// Entitlements that only the policy names, from the snapshot's count on.
     unobserved: Vec<EntitlementAddress>,
@@ -134,8 +135,10 @@ impl<'inputs> Evaluation<'inputs> {
         }));
         let mut correlation = correlate(&inputs, &identities);
         imply_owned_accounts(snapshot, &mut identities, &mut correlation);
-        let identity_by_key: HashMap<IdentityKey, u32> =
-            (0u32..).zip(&identities).map(|(position, identity)| (identity.key.clone(), position)).collect();
+        let mut identity_by_key: HashMap<String, u32> = HashMap::with_capacity(identities.len());
+        for (position, identity) in (0u32..).zip(&identities) {
+            identity_by_key.entry(identity.key.folded()).or_insert(position);
+        }
 
         let mut entitlements: HashMap<(u32, EntitlementName), EntitlementIndex> = HashMap::new();
         let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
@@ -200,7 +203,7 @@ impl<'inputs> Evaluation<'inputs> {
         };
         evaluation.end_roles_of_gone_owners();
         for (position, explicit) in policy.explicit.iter().enumerate() {
-            if let Some(identity) = evaluation.identity_by_key.get(&explicit.identity.value) {
+            if let Some(identity) = evaluation.identity_by_key.get(&explicit.identity.value.folded()) {
                 evaluation.explicit_of.entry(*identity).or_default().push(position);
             }
         }
@@ -236,7 +239,7 @@ impl<'inputs> Evaluation<'inputs> {
         }
         for (position, explicit) in (0u32..).zip(&policy.explicit) {
             let Some(identity) =
-                self.identity_by_key.get(&explicit.identity.value).copied().map(IdentityIndex)
+                self.identity_by_key.get(&explicit.identity.value.folded()).copied().map(IdentityIndex)
             else {
                 continue;
             };
@@ -276,6 +279,16 @@ impl<'inputs> Evaluation<'inputs> {
         ends.into_iter().flatten().fold(explicit.until, Timestamp::min)
     }
 
+    /// Why nobody can say who belongs to the role, where its predicate relies on what no identity has: a column that
+    /// is missing from the feed, or a slip of the pen.
+    pub fn undecidable(&self, role: &crate::policy::Role) -> Option<String> {
+        let relied_on = role.members.as_ref()?.value.relied_on();
+        let missing = relied_on
+            .into_iter()
+            .find(|name| !self.identities.iter().any(|identity| identity.attribute(name).is_some()))?;
+        Some(format!("role {} asks for `{missing}`, which no identity has", role.name))
+    }
+
     /// The roles by which this identity held the entitlement until their owner went.
     pub fn ended_roles_of(
         &self,
@@ -313,7 +326,7 @@ impl<'inputs> Evaluation<'inputs> {
 
     /// When an owner's word stops counting; `None` while it counts, or where the owner is not an identity that we know.
     fn owner_end(&self, owner: &IdentityKey) -> Option<Timestamp> {
-        let owner = &self.identities[*self.identity_by_key.get(owner)? as usize];
+        let owner = &self.identities[*self.identity_by_key.get(&owner.folded())? as usize];
         let gone = owner.has_left(self.inputs.now);
         gone.then(|| owner.end.unwrap_or(self.inputs.now).min(self.inputs.now))
     }
@@ -368,12 +381,12 @@ impl<'inputs> Evaluation<'inputs> {
 
     /// An identity by key.
     pub fn identity(&self, key: &IdentityKey) -> Option<IdentityIndex> {
-        self.identity_by_key.get(key).copied().map(IdentityIndex)
+        self.identity_by_key.get(&key.folded()).copied().map(IdentityIndex)
     }
 
     /// Whether an owner is an identity that may hold access; `None` where it is no identity that we know.
     pub fn owner_is_live(&self, owner: &IdentityKey) -> Option<bool> {
-        let position = *self.identity_by_key.get(owner)?;
+        let position = *self.identity_by_key.get(&owner.folded())?;
         Some(self.identities[position as usize].may_hold_access(self.inputs.now))
     }
 
@@ -507,8 +520,8 @@ fn named_by(policy: &Policy) -> impl Iterator<Item = &EntitlementAddress> {
 
 /// What the policy says outright comes first, then each system's rules in order.
 fn correlate(inputs: &Inputs<'_>, identities: &[Identity]) -> Vec<Correlation> {
-    let by_key: HashMap<&IdentityKey, u32> =
-        (0u32..).zip(identities).map(|(position, identity)| (&identity.key, position)).collect();
+    let by_key: HashMap<String, u32> =
+        (0u32..).zip(identities).map(|(position, identity)| (identity.key.folded(), position)).collect();
     let mut said: HashMap<&AccountAddress, &IdentityKey> = inputs.policy.correlations.iter().collect();
     for declared in &inputs.policy.identities {
         said.extend(declared.accounts.iter().map(|account| (account, &declared.key)));
@@ -526,7 +539,7 @@ fn correlate(inputs: &Inputs<'_>, identities: &[Identity]) -> Vec<Correlation> {
         if !said.is_empty() {
             for login in [&account.account.login, &account.account.key.0] {
                 let address = AccountAddress { system: system.clone(), login: login.clone() };
-                if let Some(identity) = said.get(&address).and_then(|key| by_key.get(key)) {
+                if let Some(identity) = said.get(&address).and_then(|key| by_key.get(&key.folded())) {
                     return Correlation::To { identity: *identity, by: "policy".to_owned() };
                 }
             }

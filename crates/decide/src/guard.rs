@@ -57,7 +57,7 @@ fn blast_radius(evaluation: &Evaluation<'_>, system: &SystemName, items: &[&Plan
         system: system.clone(),
         message: format!("{what} in {system}; more than {:.0} % waits for a person", share_max * 100.0),
         way_on: format!(
-            "give what is there a reason that ends: `leasehold baseline adopt {system} --until DATE`; or, if all of \
+            "give what is there a reason that ends: `leasehold baseline adopt {system} --until DATE --owner IDENTITY`; or, if all of \
              this is meant: `leasehold apply --override {}:{system}`",
             GuardKind::BlastRadius.as_str()
         ),
@@ -83,10 +83,17 @@ fn owner_gone(evaluation: &Evaluation<'_>, system: &SystemName, items: &[&PlanIt
             by_role.entry((&role.name, &role.owner.value)).or_default().push(item.id.clone());
         }
     }
-    let guard = |((role, owner), holds): ((&str, &IdentityKey), Vec<ActionId>)| {
+    let guard = |((role, owner), mut holds): ((&str, &IdentityKey), Vec<ActionId>)| {
         let name = format!("{}:{system}:{role}", GuardKind::OwnerGone.as_str());
         let count = holds.len();
         let grants = if count == 1 { "grant" } else { "grants" };
+        // Sessions end for what was taken away, so they wait with it.
+        let waits = |account: &AccountKey| {
+            items.iter().any(|item| item.account_key == *account && holds.contains(&item.id))
+        };
+        let sessions = items.iter().filter(|item| item.verb == Verb::EndSessions && waits(&item.account_key));
+        let sessions: Vec<ActionId> = sessions.map(|item| item.id.clone()).collect();
+        holds.extend(sessions);
         Guard {
             kind: GuardKind::OwnerGone,
             system: system.clone(),

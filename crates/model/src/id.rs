@@ -133,6 +133,12 @@ impl EntitlementName {
     pub fn new(kind: impl Into<String>, name: impl Into<String>) -> Self {
         Self { kind: kind.into(), name: name.into() }
     }
+
+    /// Whether it exists only while somebody holds it, as a database's privilege on a table does: that nobody was seen
+    /// to hold it is no sign that it cannot be held.
+    pub fn is_there_while_held(&self) -> bool {
+        self.kind == "privilege"
+    }
 }
 
 impl fmt::Display for EntitlementName {
@@ -148,6 +154,13 @@ impl FromStr for EntitlementName {
             Some((kind, name)) if !kind.is_empty() && !name.is_empty() => Ok(Self::new(kind, name)),
             _ => Err(NameError::Entitlement(text.to_owned())),
         }
+    }
+}
+
+impl IdentityKey {
+    /// The form in which keys are compared: sources and people spell mail addresses in any case.
+    pub fn folded(&self) -> String {
+        self.0.trim().to_lowercase()
     }
 }
 

@@ -85,6 +85,9 @@ pub struct LeftAlone {
     pub system: SystemName,
     /// What people call the account.
     pub account: Option<String>,
+    /// Whom it is about, where known: above all where there is no account.
+    #[serde(default)]
+    pub identity: Option<IdentityKey>,
     /// What it is about.
     pub entitlement: Option<EntitlementName>,
     /// Why nothing is done.

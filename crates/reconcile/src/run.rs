@@ -6,13 +6,13 @@ use std::sync::Arc;
 use leasehold_decide::plan::Scope;
 use leasehold_model::action::ActionState;
 use leasehold_model::id::PlanHash;
-use leasehold_model::plan::{Plan, Verb};
+use leasehold_model::plan::Plan;
 use leasehold_store::{ActionRow, Store, Transition};
 
 use crate::error::ReconcileError;
 use crate::pace::{Patience, SharedPace};
 use crate::stages::decide::Loaded;
-use crate::stages::enforce::{self, Enforcement, Watch};
+use crate::stages::enforce::{self, Effect, Enforcement, Watch};
 use crate::stages::plan;
 use crate::system::Systems;
 
@@ -51,6 +51,9 @@ impl Runner {
         }
         // Beginning again is harmless, and lets go of what a guard held that is overridden only now.
         self.store.begin_apply(plan, overrides, by, self.pace.now()).await?;
+        if rows.is_empty() {
+            self.close_superseded(plan).await?;
+        }
         for row in rows.iter().filter(|row| row.state == ActionState::Stuck) {
             self.try_again(row, by).await?;
         }
@@ -59,17 +62,7 @@ impl Runner {
 
     /// A person applied the plan again: what was stuck is approved anew, and void where it is not wanted any more.
     async fn try_again(&self, row: &ActionRow, by: &str) -> Result<(), ReconcileError> {
-        let transition = Transition {
-            plan: row.plan.clone(),
-            action: row.id.clone(),
-            from: ActionState::Stuck,
-            to: ActionState::Approved,
-            at: self.pace.now(),
-            reason: Some(format!("tried again by {by}")),
-            detail: serde_json::Value::Null,
-            next_attempt_at: None,
-            observed: Vec::new(),
-        };
+        let transition = step(row, ActionState::Approved, format!("tried again by {by}"), self.pace.now());
         // Where somebody else moved it first, it is on its way already.
         self.store.transition(&transition).await?;
         Ok(())
@@ -96,10 +89,7 @@ impl Runner {
     }
 
     async fn go_on(&self, plan: &Plan) -> Result<Vec<ActionRow>, ReconcileError> {
-        let loaded = Loaded::load(&self.store, &self.systems, self.pace.now(), None).await?;
-        let fresh = plan::compute(&loaded, &Scope::default())?;
-        let mut wanted: HashSet<_> = fresh.items.iter().map(enforce::effect_of).collect();
-        wanted.extend(sessions_to_end(&loaded, plan)?);
+        let wanted = self.wanted_now().await?;
         let enforcement = Enforcement {
             store: self.store.clone(),
             pace: self.pace.clone(),
@@ -110,15 +100,49 @@ impl Runner {
         enforce::run(&enforcement, &self.systems, plan).await?;
         Ok(self.store.actions(&plan.hash).await?)
     }
+
+    /// What a plan made now would do, were it about everything.
+    async fn wanted_now(&self) -> Result<HashSet<Effect>, ReconcileError> {
+        let loaded = Loaded::load(&self.store, &self.systems, self.pace.now(), None).await?;
+        // Whether something returns was asked of a person when the plan was made.
+        let everything = Scope { restore: true, ..Scope::default() };
+        Ok(plan::compute(&loaded, &everything)?.items.iter().map(enforce::effect_of).collect())
+    }
+
+    /// Actions of earlier plans that wait for a person, stuck or held by a guard, leave that list where this plan takes
+    /// them up or facts have moved: what is on it is what somebody has to look at now.
+    async fn close_superseded(&self, plan: &Plan) -> Result<(), ReconcileError> {
+        let waiting = self.store.waiting_actions().await?;
+        if waiting.iter().all(|row| row.plan == plan.hash) {
+            return Ok(());
+        }
+        let wanted = self.wanted_now().await?;
+        let taken_up: HashSet<Effect> = plan.items.iter().map(enforce::effect_of).collect();
+        for row in waiting.iter().filter(|row| row.plan != plan.hash) {
+            let effect = enforce::effect_of(&row.item);
+            let why = if taken_up.contains(&effect) {
+                format!("plan {} takes it up", plan.hash)
+            } else if !wanted.contains(&effect) {
+                "facts moved: it is not wanted any more".to_owned()
+            } else {
+                continue;
+            };
+            self.store.transition(&step(row, ActionState::Void, why, self.pace.now())).await?;
+        }
+        Ok(())
+    }
 }
 
-/// Live sessions leave no drift behind once the account is disabled, so a fresh plan does not name them any more. Ending
-/// them is wanted for as long as their identity may hold nothing.
-fn sessions_to_end(loaded: &Loaded, plan: &Plan) -> Result<Vec<enforce::Effect>, ReconcileError> {
-    let evaluation = loaded.evaluate()?;
-    let ended = plan.items.iter().filter(|item| item.verb == Verb::EndSessions).filter(|item| {
-        let identity = item.identity.as_ref().and_then(|key| evaluation.identity(key));
-        identity.is_none_or(|identity| !evaluation.identities[identity.index()].may_hold_access(loaded.now))
-    });
-    Ok(ended.map(enforce::effect_of).collect())
+fn step(row: &ActionRow, to: ActionState, why: String, at: jiff::Timestamp) -> Transition {
+    Transition {
+        plan: row.plan.clone(),
+        action: row.id.clone(),
+        from: row.state,
+        to,
+        at,
+        reason: Some(why),
+        detail: serde_json::Value::Null,
+        next_attempt_at: None,
+        observed: Vec::new(),
+    }
 }

@@ -170,6 +170,20 @@ impl Store {
         rows.into_iter().map(action_row).collect()
     }
 
+    /// Actions that wait for a person: stuck, or held by a guard.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] where one does not read back.
+    pub async fn waiting_actions(&self) -> Result<Vec<ActionRow>> {
+        let mut tx = self.db.read().await?;
+        let rows = fetch_all!(
+            &mut tx,
+            Row,
+            select_actions!("WHERE state IN ('planned', 'stuck') ORDER BY plan.id, seq")
+        )?;
+        rows.into_iter().map(action_row).collect()
+    }
+
     /// Actions that a person has to look at.
     ///
     /// # Errors

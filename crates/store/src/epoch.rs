@@ -36,6 +36,30 @@ pub struct EpochWriter {
     pub(crate) containments: PairStage,
     pub(crate) problems: ProblemList,
     pub(crate) facts: u64,
+    /// Facts whose names cannot be held: what they were about is not known.
+    left_out: u64,
+}
+
+/// What would end because an enumeration did not tell it again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Losses {
+    /// Identities.
+    pub identities: Loss,
+    /// Accounts.
+    pub accounts: Loss,
+    /// Entitlements.
+    pub entitlements: Loss,
+    /// Grants; counted only where not a single one was told.
+    pub grants: Loss,
+}
+
+/// How many objects of a kind were there, and how many of those were not told again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Loss {
+    /// There before.
+    pub before: u64,
+    /// Not told.
+    pub gone: u64,
 }
 
 /// What a system keeps beside a grant, as it is stored.
@@ -91,6 +115,7 @@ impl Store {
             containments: PairStage::new(Relation::Containment),
             problems: ProblemList::default(),
             facts: 0,
+            left_out: 0,
         })
     }
 }
@@ -121,6 +146,42 @@ impl EpochWriter {
     /// Lists a piece of input that the connector could not use.
     pub fn problem(&mut self, problem: Problem) {
         self.problems.push(problem);
+    }
+
+    /// How many facts were left out because their names cannot be held. What they were about may be there still.
+    pub fn left_out(&self) -> u64 {
+        self.left_out
+    }
+
+    /// What would end if the enumeration were complete as it stands.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn losses(&self) -> Result<Losses> {
+        let mut losses = Losses::default();
+        for slot in self.dictionary.slots() {
+            let loss = match slot.class {
+                Class::Identity => &mut losses.identities,
+                Class::Account => &mut losses.accounts,
+                Class::Entitlement => &mut losses.entitlements,
+            };
+            if !slot.state.is_absent() {
+                loss.before += 1;
+                loss.gone += u64::from(!slot.seen);
+            }
+        }
+        if self.grants.is_empty() {
+            let mut tx = self.store.db.read().await?;
+            let (before,) = fetch_one!(
+                &mut tx,
+                (i64,),
+                "SELECT COUNT(*) FROM grant_interval WHERE system = $1 AND until IS NULL",
+                self.system
+            )?;
+            let before = crate::db::count(before);
+            losses.grants = Loss { before, gone: before };
+        }
+        Ok(losses)
     }
 
     /// How many facts were taken so far.
@@ -283,6 +344,7 @@ impl EpochWriter {
                 format!("entitlement {name}"),
                 "an entitlement needs a kind without `/` and a name; it was left out",
             ));
+            self.left_out += 1;
             return None;
         }
         self.number(Class::Entitlement, &name.to_string())
@@ -299,6 +361,7 @@ impl EpochWriter {
         } else {
             return Some(self.dictionary.intern(class, key));
         };
+        self.left_out += 1;
         let shown: String = key.chars().take(80).collect();
         self.problems.push(Problem::new(format!("{} {shown}", class.as_str()), refusal));
         None

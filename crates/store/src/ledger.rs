@@ -174,14 +174,20 @@ impl Store {
             .collect()
     }
 
-    /// Erases every opening of a value and gives how many there were. The entries stay as they are and still verify;
+    /// Erases every opening of a value, and of reasons that name it, and gives how many there were. The entries stay as they are and still verify;
     /// nobody can say any longer what their commitments meant.
     ///
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn erase_openings(&self, value: &str) -> Result<u64> {
         let mut tx = self.db.write().await?;
-        let erased = execute!(&mut tx, "DELETE FROM ledger_opening WHERE value = $1", value)?;
+        let within = format!("%{}%", value.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
+        let erased = execute!(
+            &mut tx,
+            "DELETE FROM ledger_opening WHERE value = $1 OR (field = 'reason' AND value LIKE $2 ESCAPE '\\')",
+            value,
+            within
+        )?;
         tx.commit().await?;
         Ok(erased)
     }

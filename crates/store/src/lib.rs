@@ -27,7 +27,7 @@ mod store;
 mod transition;
 
 pub use action::ActionRow;
-pub use epoch::EpochWriter;
+pub use epoch::{EpochWriter, Loss, Losses};
 pub use error::{Result, StoreError};
 pub use finish::{ChangeCounts, EpochReport};
 pub use ledger::Event;

@@ -185,9 +185,10 @@ async fn read_objects(
 /// Whom a source no longer lists has left: absence was proved by the complete epoch that ended the row (law 3), and an
 /// identity that just disappeared would turn its accounts into orphans, which nothing takes down.
 async fn read_departed(tx: &mut Tx, epoch: i64, snapshot: &mut Snapshot, places: &Places) -> Result<()> {
-    let listed: HashSet<IdentityKey> =
-        snapshot.identities.iter().map(|(_, identity)| identity.key.clone()).collect();
-    let mut departed: BTreeMap<IdentityKey, (i64, u32, Identity)> = BTreeMap::new();
+    // A source that spells a key in another case from one day to the next has lost nobody.
+    let listed: HashSet<String> =
+        snapshot.identities.iter().map(|(_, identity)| identity.key.folded()).collect();
+    let mut departed: BTreeMap<String, (i64, u32, Identity)> = BTreeMap::new();
     // From the few identities to their intervals: accounts and entitlements have many more that ended.
     for_each_row!(
         tx,
@@ -201,9 +202,10 @@ async fn read_departed(tx: &mut Tx, epoch: i64, snapshot: &mut Snapshot, places:
         [epoch],
         |(system, until, body)| {
             let identity: Identity = from_json("an identity", &body)?;
-            let latest = departed.get(&identity.key).is_none_or(|(other, _, _)| *other < until);
-            if latest && !listed.contains(&identity.key) {
-                departed.insert(identity.key.clone(), (until, places.system(system)?, identity));
+            let key = identity.key.folded();
+            let latest = departed.get(&key).is_none_or(|(other, _, _)| *other < until);
+            if latest && !listed.contains(&key) {
+                departed.insert(key, (until, places.system(system)?, identity));
             }
         }
     );

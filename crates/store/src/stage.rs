@@ -50,6 +50,11 @@ impl PairStage {
         !self.pairs.is_empty() && bytes >= bytes_max
     }
 
+    /// Whether nothing was told.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pairs.is_empty() && self.pages_of_runs.is_empty()
+    }
+
     /// Writes what is held in memory out as one more sorted run.
     pub(crate) async fn spill(&mut self, tx: &mut Tx, system: i64) -> Result<()> {
         pair::sort(&mut self.pairs);

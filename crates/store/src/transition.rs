@@ -30,7 +30,7 @@ pub struct Transition {
     pub to: ActionState,
     /// When. For `Verified` and `Contradicted`: when the target was read.
     pub at: Timestamp,
-    /// Why, for people. The ledger's entry holds it without the names of account and identity.
+    /// Why, for people. The ledger's entry holds a commitment to it.
     pub reason: Option<String>,
     /// What the connector said. Stays in the journal; the ledger does not hold it.
     pub detail: Value,
@@ -186,7 +186,7 @@ fn parse_state(action: &ActionId, state: &str) -> Result<ActionState> {
         .ok_or_else(|| StoreError::corrupt(format!("action {action}"), format!("the state `{state}`")))
 }
 
-/// The entry of one step: who holds what stays out of it, as commitments.
+/// The entry of one step: who holds what, and what was said about it, stays out of it, as commitments.
 pub(crate) fn transition_event(
     item: &PlanItem,
     plan: &PlanHash,
@@ -203,6 +203,8 @@ pub(crate) fn transition_event(
     personal.extend(
         item.entitlement.as_ref().map(|entitlement| ("entitlement".to_owned(), entitlement.to_string())),
     );
+    // A target's words name whom and what they like.
+    personal.extend(reason.map(|reason| ("reason".to_owned(), ledger::shortened(reason))));
     Event {
         kind: EventKind::ActionTransition,
         subject: item.id.to_string(),
@@ -213,44 +215,7 @@ pub(crate) fn transition_event(
             "system": item.system,
             "from": from,
             "to": to,
-            "reason": reason.map(|reason| ledger::shortened(&without_names(reason, &personal))),
         }),
         personal,
-    }
-}
-
-/// The reason with every name that the entry commits to replaced by its field, longest name first.
-fn without_names(reason: &str, personal: &BTreeMap<String, String>) -> String {
-    let mut names: Vec<(&String, &String)> = personal.iter().filter(|(_, name)| !name.is_empty()).collect();
-    names.sort_by_key(|(_, name)| std::cmp::Reverse(name.len()));
-    let mut text = String::with_capacity(reason.len());
-    let mut rest = reason;
-    'reason: while let Some(letter) = rest.chars().next() {
-        for (field, name) in &names {
-            if let Some(after) = rest.strip_prefix(name.as_str()) {
-                text.push_str(&format!("[{field}]"));
-                rest = after;
-                continue 'reason;
-            }
-        }
-        text.push(letter);
-        rest = &rest[letter.len_utf8()..];
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_reason_loses_its_names() {
-        let personal = BTreeMap::from([
-            ("account".to_owned(), "ada".to_owned()),
-            ("identity".to_owned(), "ada@example.com".to_owned()),
-            ("account_key".to_owned(), String::new()),
-        ]);
-        let text = without_names("ada@example.com still holds it, as ada; a dark äda", &personal);
-        assert_eq!(text, "[identity] still holds it, as [account]; a dark äda");
     }
 }

@@ -2,6 +2,7 @@
 
 use anyhow::Context as _;
 use jiff::Timestamp;
+use leasehold_model::id::IdentityKey;
 use leasehold_model::reason::Baseline;
 use leasehold_reconcile::stages::decide::in_force;
 use serde_json::json;
@@ -66,10 +67,11 @@ async fn adopt(
     let read =
         snapshot.systems.iter().find(|state| state.name == name).and_then(|state| state.latest.as_ref());
     read.with_context(|| format!("system `{name}` was not read yet; run `leasehold sync {name}` first"))?;
+    let owner = owner.unwrap_or_else(actor);
+    check_owner(context, &owner).await?;
     // What the latest change of the store has shown is covered; what comes later is not.
     let epoch = snapshot.epoch_ended_at.keys().next_back().copied().unwrap_or_default();
-    let baseline =
-        Baseline { system: name.clone(), epoch, until, owner: owner.unwrap_or_else(actor), adopted_at: now };
+    let baseline = Baseline { system: name.clone(), epoch, until, owner, adopted_at: now };
     context.store.adopt_baseline(&baseline, now).await?;
     context.publish().await?;
     let position = snapshot.system_position(&name);
@@ -88,6 +90,24 @@ async fn adopt(
         ))?;
     }
     Ok(Outcome::Clean)
+}
+
+/// No reason outlives its owner (law 4), so one who has left cannot answer for anything, and whoever is no identity is
+/// worth a word.
+async fn check_owner(context: &Context, owner: &str) -> anyhow::Result<()> {
+    let loaded = context.load(None).await?;
+    match loaded.evaluate()?.owner_is_live(&IdentityKey::from(owner)) {
+        Some(true) => {}
+        Some(false) => anyhow::bail!(
+            "`{owner}` has left or may hold no access, so nothing can be owned by them; name somebody else with --owner; \
+             nothing was changed"
+        ),
+        None if loaded.snapshot.identities.is_empty() => {}
+        None => eprintln!(
+            "warning: `{owner}` is no identity that was read, so nobody will notice when they leave; name one with --owner"
+        ),
+    }
+    Ok(())
 }
 
 async fn end(context: &Context, system: &str) -> anyhow::Result<Outcome> {

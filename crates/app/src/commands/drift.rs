@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use leasehold_decide::plan::Scope;
 use leasehold_decide::rules;
 use leasehold_model::decision::{Because, DriftItem, DriftKind};
-use leasehold_model::id::SystemName;
+use leasehold_model::id::{IdentityKey, SystemName};
 use leasehold_model::snapshot::Snapshot;
 use leasehold_reconcile::stages::decide::Loaded;
 use serde_json::{Value, json};
@@ -23,6 +23,9 @@ pub struct Drift {
     /// Only this system
     #[arg(long, value_name = "SYSTEM")]
     system: Vec<String>,
+    /// Only this identity
+    #[arg(long, value_name = "IDENTITY")]
+    identity: Vec<String>,
     /// As it stood then
     #[arg(long, value_name = "TIME", value_parser = parse_at)]
     at: Option<jiff::Timestamp>,
@@ -47,7 +50,8 @@ impl Drift {
             self.system.iter().map(|name| context.system_name(name)).collect::<anyhow::Result<_>>()?;
         let loaded = context.load(self.at).await?;
         require_read(&loaded.snapshot)?;
-        let scope = Scope { systems, kinds: self.kind };
+        let identities = self.identity.into_iter().map(IdentityKey).collect();
+        let scope = Scope { systems, kinds: self.kind, identities, restore: false };
         let mut items = find(&loaded)?;
         items.retain(|item| scope.covers(item));
         if context.json {

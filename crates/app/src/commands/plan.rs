@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use leasehold_decide::plan::Scope;
 use leasehold_model::decision::DriftKind;
+use leasehold_model::id::IdentityKey;
 use leasehold_model::plan::{Plan, PlanItem};
 use leasehold_reconcile::stages::plan;
 use serde_json::{Value, json};
@@ -25,6 +26,12 @@ pub struct PlanCommand {
     /// Only this system
     #[arg(long, value_name = "SYSTEM")]
     system: Vec<String>,
+    /// Only this identity: a leaver need not wait for everybody else
+    #[arg(long, value_name = "IDENTITY")]
+    identity: Vec<String>,
+    /// Give back what somebody removed out of band and the policy still justifies
+    #[arg(long, requires = "identity")]
+    restore: bool,
     /// List everything, however long
     #[arg(long)]
     all: bool,
@@ -35,9 +42,19 @@ impl PlanCommand {
     pub async fn run(self, common: &Common) -> anyhow::Result<Outcome> {
         let context = Context::open_to_change(common).await?;
         let systems = self.system.iter().map(|name| context.system_name(name));
-        let scope = Scope { systems: systems.collect::<anyhow::Result<_>>()?, kinds: self.kind };
+        let identities = self.identity.into_iter().map(IdentityKey);
+        let scope = Scope {
+            systems: systems.collect::<anyhow::Result<_>>()?,
+            kinds: self.kind,
+            identities: identities.collect(),
+            restore: self.restore,
+        };
         let loaded = context.load(None).await?;
         super::drift::require_read(&loaded.snapshot)?;
+        for identity in &scope.identities {
+            let known = loaded.evaluate()?.identity(identity).is_some();
+            anyhow::ensure!(known, "there is no identity `{identity}`; nothing was planned");
+        }
         let plan = plan::make(&context.store, &loaded, &scope).await?;
         context.publish().await?;
         if let Some(path) = &self.out {
@@ -119,7 +136,10 @@ pub fn show(plan: &Plan, all: bool) -> anyhow::Result<()> {
         for left in shown {
             table.add_row([
                 left.system.to_string(),
-                left.account.clone().unwrap_or_else(|| "-".to_owned()),
+                left.account
+                    .clone()
+                    .or_else(|| left.identity.as_ref().map(ToString::to_string))
+                    .unwrap_or_else(|| "-".to_owned()),
                 left.entitlement.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
                 left.why.clone(),
             ]);

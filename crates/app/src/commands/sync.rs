@@ -16,9 +16,9 @@ pub struct Sync {
     /// Only these systems
     #[arg(value_name = "SYSTEM")]
     systems: Vec<String>,
-    /// An answer with nothing in it is the truth: what was there is gone
-    #[arg(long, requires = "systems")]
-    accept_empty: bool,
+    /// An answer with nothing in it, or with much less than before, is the truth: what was there is gone
+    #[arg(long, requires = "systems", alias = "accept-empty")]
+    accept_loss: bool,
     /// Show every piece of input that could not be used
     #[arg(long)]
     problems: bool,
@@ -28,7 +28,7 @@ impl Sync {
     /// Reads each system; one that fails does not keep the others from being read.
     pub async fn run(self, common: &Common) -> anyhow::Result<Outcome> {
         let context = Context::open_to_change(common).await?;
-        let reports = sync(&context, &self.systems, Observe { accept_empty: self.accept_empty }).await?;
+        let reports = sync(&context, &self.systems, Observe { accept_loss: self.accept_loss }).await?;
         let mut items = Vec::new();
         for (system, report) in &reports {
             let problems = context.store.problems(system).await?;
@@ -73,7 +73,7 @@ pub async fn sync(
         let progress = Progress::new(format!("reading {}", system.name));
         let mut say = |facts, done, total| progress.facts(facts, done, total);
         let report = observe(&context.store, system, context.pace.as_ref(), options, &mut say).await?;
-        reports.push((system.name.clone(), report));
+        reports.push((system.name.clone(), report.report));
     }
     context.publish().await?;
     Ok(reports)

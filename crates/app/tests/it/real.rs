@@ -157,6 +157,10 @@ fn the_loop_ends_access_in_a_real_directory_and_a_real_database() {
     let mut company = Company::start(false);
     let mut lee_session = company.database.live_session("lee", "lee-secret");
     let mut dana_session = company.database.live_session("dana", "dana-secret");
+    // The mover has taken up the role that she is about to lose, and would go on with it.
+    let mut mia_session = company.database.live_session("mia", "mia-secret");
+    let taken_up = b"set role payments_rw;\ninsert into payment values (1, 1);\n";
+    mia_session.stdin.as_mut().expect("psql's input").write_all(taken_up).expect("psql listens");
     assert!(company.directory.can_bind("uid=lee,ou=people,dc=example,dc=com", "lee-secret"));
     let run =
         |company: &mut Company, arguments: &[&str], code| company.installation.run(arguments).expect(code);
@@ -224,7 +228,13 @@ fn the_loop_ends_access_in_a_real_directory_and_a_real_database() {
     assert!(!company.is_member("payments_rw", "lee") && !company.is_member("payments_rw", "mia"));
     assert!(company.is_member("payments_rw", "dana"), "dana keeps what her role gives");
     assert!(is_cut(&mut lee_session, Duration::from_secs(10)), "lee's live session is dead");
+    assert!(is_cut(&mut mia_session, Duration::from_secs(10)), "mia's session had the role and is dead");
     assert!(!is_cut(&mut dana_session, Duration::from_secs(1)), "dana's is not");
+    assert_eq!(
+        company.database.sql_as("mia", "mia-secret", "postgres", "select 1").as_deref(),
+        Ok("1"),
+        "mia logs in again, with what is left"
+    );
     assert!(
         company.database.sql_as("lee", "lee-secret", "postgres", "select 1").is_err(),
         "lee cannot log in"
@@ -234,7 +244,7 @@ fn the_loop_ends_access_in_a_real_directory_and_a_real_database() {
     );
     assert_eq!(
         company.database.sql_as("dana", "dana-secret", "postgres", "select count(*) from payment").as_deref(),
-        Ok("0")
+        Ok("1")
     );
     let after_grants = company.database.sql("select count(*) from pg_auth_members");
     assert_eq!(
@@ -288,6 +298,15 @@ fn a_removal_out_of_band_is_asked_about_and_a_partial_answer_ends_nothing() {
     assert!(!granted, "what somebody removed is not put back: {plan:#}");
     assert!(plan["left_alone"].to_string().contains("removed_out_of_band"), "{plan:#}");
 
+    // A person who wants it back says so, for one identity; nobody else's plan is in it.
+    let restore = ["plan", "--identity", "Dana@Example.com", "--restore", "--json"];
+    let restored = company.installation.run(&restore).expect(2).json();
+    let items = restored["items"].as_array().expect("items");
+    assert!(
+        items.len() == 1 && items[0]["verb"] == "grant" && items[0]["entitlement"] == "group/wiki",
+        "{restored:#}"
+    );
+
     // The plan from before is refused, and says which system moved.
     let refused = company.installation.run(&["apply", "old.json"]).expect(1);
     assert!(
@@ -306,6 +325,21 @@ fn a_removal_out_of_band_is_asked_about_and_a_partial_answer_ends_nothing() {
     assert_eq!(sync["items"][0]["changes"]["grants_ended"], 0, "{sync:#}");
     let after = company.installation.run(&["who", "directory:group/payments-eng", "--json"]).expect(0).json();
     assert_eq!(before["items"], after["items"]);
+
+    // A feed that was cut between two rows reads well and is not taken for the truth.
+    let rows: Vec<String> = (5..25)
+        .map(|number| {
+            format!("p{number}@example.com,{number},P,{number},Clerk,Desk,Graz,,person,active,2020-01-01,\n")
+        })
+        .collect();
+    company.installation.write("people.csv", &format!("{PEOPLE}{}", rows.concat()));
+    company.installation.run(&["sync", "hr"]).expect(0);
+    company.installation.write("people.csv", &format!("{PEOPLE}{}", rows[..9].concat()));
+    let cut = company.installation.run(&["sync", "hr", "--json"]).expect(2).json();
+    assert_eq!(cut["items"][0]["completeness"], "partial", "{cut:#}");
+    assert_eq!(cut["items"][0]["changes"]["identities_ended"], 0, "{cut:#}");
+    let believed = company.installation.run(&["sync", "hr", "--accept-loss", "--json"]).expect(0).json();
+    assert_eq!(believed["items"][0]["changes"]["identities_ended"], 11, "{believed:#}");
 
     company.installation.run(&["ledger", "verify"]).expect(0);
     assert!(!company.installation.printed.contains(STORE_PASSWORD), "a secret was printed");

@@ -70,7 +70,9 @@ pub fn plan_explains_drift(story: &Story, drift: &[DriftItem], plan: &Plan) {
                     DriftKind::Missing => {
                         action.verb == Verb::Grant && action.entitlement == item.entitlement
                     }
-                    DriftKind::Leaver if item.entitlement.is_none() => action.verb == Verb::DisableAccount,
+                    DriftKind::Leaver | DriftKind::Unjustified if item.entitlement.is_none() => {
+                        action.verb == Verb::DisableAccount
+                    }
                     DriftKind::Unjustified | DriftKind::Expired | DriftKind::Leaver => {
                         action.verb == Verb::Revoke && action.entitlement == item.entitlement
                     }

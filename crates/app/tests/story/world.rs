@@ -130,6 +130,7 @@ impl Story {
         observe(&self.store, system, &*self.clock, Observe::default(), &mut |_, _, _| {})
             .await
             .expect("the store takes an epoch")
+            .report
     }
 
     /// Reads every system, a moment after whatever happened before.

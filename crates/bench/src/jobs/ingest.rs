@@ -9,7 +9,7 @@ use anyhow::Context;
 use leasehold_connect::csv::grants::{Counts, ReadOptions, read_interned};
 use leasehold_connect::csv::intern::Interner;
 use leasehold_decide::engine::graph::{AccountHandle, Built, GraphBuilder};
-use leasehold_decide::engine::{EntitlementIndex, IdentityIndex, SystemIndex};
+use leasehold_decide::engine::{EngineError, EntitlementIndex, IdentityIndex, SystemIndex};
 use leasehold_ledger::entry::Entry;
 use leasehold_ledger::writer::Log;
 
@@ -122,25 +122,34 @@ impl Ingested {
             ..ReadOptions::default()
         };
         let (mut accounts, mut entitlements) = (Interner::default(), Interner::default());
-        let mut pairs: Vec<(u32, u32)> = Vec::new();
+        let system = SystemIndex(0);
+        let mut builder = GraphBuilder::new(1, users);
+        let mut grant = |account: u32, entitlement: u32| -> Result<(), EngineError> {
+            // Numbers are given in the order in which names come, so a new one is the next.
+            if account as usize == builder.account_count() {
+                builder.add_account(system, None)?;
+            }
+            if entitlement as usize == builder.entitlement_count() {
+                builder.add_entitlement(system)?;
+            }
+            builder.add_grant(AccountHandle(account), EntitlementIndex(entitlement))
+        };
+        let mut outcome = Ok(());
         let counts = read_interned(
             File::open(path)?,
             &options,
             &mut accounts,
             &mut entitlements,
-            |account, entitlement| pairs.push((account, entitlement)),
+            |account, entitlement| {
+                if outcome.is_ok() {
+                    outcome = grant(account, entitlement);
+                }
+            },
         )?;
-        let system = SystemIndex(0);
-        let mut builder = GraphBuilder::new(1, users);
+        outcome?;
         for account in 0..accounts.len() as u32 {
-            builder.add_account(system, Some(IdentityIndex(number(accounts.text(account))?)))?;
-        }
-        for _ in 0..entitlements.len() {
-            builder.add_entitlement(system)?;
-        }
-        builder.reserve_grants(pairs.len());
-        for (account, entitlement) in pairs {
-            builder.add_grant(AccountHandle(account), EntitlementIndex(entitlement))?;
+            let identity = IdentityIndex(number(accounts.text(account))?);
+            builder.correlate(AccountHandle(account), Some(identity))?;
         }
         let built = builder.finish()?;
         log.append_batch(&[epoch(&counts, &built).to_bytes()?])?;

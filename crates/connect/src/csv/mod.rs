@@ -2,11 +2,13 @@
 
 mod account;
 pub mod date;
+mod decode;
 pub mod filter;
 pub mod grants;
 pub mod intern;
 mod output;
 mod people;
+mod plain;
 pub mod rows;
 mod source;
 mod system;

@@ -3,64 +3,16 @@
 
 use std::io::{self, Read};
 
-use encoding_rs::{Decoder, Encoding, UTF_8};
-use memchr::{memchr, memchr_iter, memchr2};
+use encoding_rs::{Encoding, UTF_8};
+use memchr::{memchr, memchr_iter, memchr2, memrchr};
+
+use super::decode::{Decoding, RAW_BYTES, Source};
 
 /// A row longer than this is taken for a quote that was never closed.
 const ROW_BYTES_MAX: usize = 16 << 20;
 const BUFFER_BYTES: usize = 256 << 10;
-const RAW_BYTES: usize = 64 << 10;
 const ROOM_BYTES: usize = 64;
-
-/// Bytes of a file as UTF-8, with a count of what was read before decoding.
-struct Source<R> {
-    reader: R,
-    bytes: u64,
-    decoder: Option<Decoding>,
-    replaced: bool,
-}
-
-struct Decoding {
-    decoder: Decoder,
-    raw: Vec<u8>,
-    waiting: std::ops::Range<usize>,
-    finished: bool,
-}
-
-impl<R: Read> Source<R> {
-    /// Puts more bytes into `out`; 0 at the end.
-    fn fill(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let Some(Decoding { decoder, raw, waiting, finished }) = &mut self.decoder else {
-            let read = read_some(&mut self.reader, out)?;
-            self.bytes += read as u64;
-            return Ok(read);
-        };
-        while !*finished {
-            if waiting.start == waiting.end {
-                let read = read_some(&mut self.reader, raw)?;
-                self.bytes += read as u64;
-                *waiting = 0..read;
-                *finished = read == 0;
-            }
-            let (_, used, written, replaced) = decoder.decode_to_utf8(&raw[waiting.clone()], out, *finished);
-            waiting.start += used;
-            self.replaced |= replaced;
-            if written > 0 {
-                return Ok(written);
-            }
-        }
-        Ok(0)
-    }
-}
-
-fn read_some(reader: &mut impl Read, out: &mut [u8]) -> io::Result<usize> {
-    loop {
-        match reader.read(out) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            other => return other,
-        }
-    }
-}
+const PLAIN_BYTES: usize = 32 << 10;
 
 /// What is wrong with the shape of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -221,6 +173,28 @@ impl<R: Read> Rows<R> {
             }
             self.refill()?;
         }
+    }
+
+    /// Whole lines without quotes that come next, as many as are there and stay in the first-level cache; may be empty.
+    /// Whoever has read them says so with [`Rows::skip_plain`].
+    pub fn plain(&self) -> &[u8] {
+        let data = &self.buffer[self.start..self.end];
+        let data = &data[..data.len().min(PLAIN_BYTES)];
+        let data = &data[..memchr(b'"', data).unwrap_or(data.len())];
+        let plain = !matches!(self.delimiter, b'"' | b'\n' | b'\r');
+        &data[..memrchr(b'\n', data).filter(|_| plain).map_or(0, |at| at + 1)]
+    }
+
+    /// Moves beyond what [`Rows::plain`] gave: so many bytes with so many lines.
+    pub fn skip_plain(&mut self, bytes: usize, lines: u64) {
+        self.start += bytes;
+        self.next_line += lines;
+        self.final_line_break |= bytes > 0;
+    }
+
+    /// The delimiter, given or sniffed.
+    pub fn delimiter(&self) -> u8 {
+        self.delimiter
     }
 
     /// The row that [`Rows::advance`] read.

@@ -80,16 +80,25 @@ impl DriftState {
     /// The identities that need comparing before and after. `grants` are the grant changes in the order of accounts, in
     /// which looking up their systems and identities reads memory forwards.
     pub(super) fn affected(&self, changes: &[Change], grants: &[u64]) -> Result<Affected, EngineError> {
-        let mut affected = Affected::default();
-        for packed in grants {
-            let (account, entitlement) = unpack_grant(*packed);
-            // A grant across systems is never there, so its removal does nothing.
-            if packed & 1 == 1 {
+        // Accounts of nobody are the last ones.
+        let others = grants.last().is_some_and(|packed| {
+            self.graph.account_identity[unpack_grant(*packed).0.index()] == NO_IDENTITY
+        });
+        let mut affected = Affected { others, ..Affected::default() };
+        // A grant across systems is never there, so its removal does nothing.
+        if self.graph.system_count() > 1 {
+            for packed in grants.iter().filter(|packed| **packed & 1 == 1) {
+                let (account, entitlement) = unpack_grant(*packed);
                 self.graph.check_grant(account, entitlement)?;
             }
-            affected.others |= self.graph.account_identity[account.index()] == NO_IDENTITY;
-            if !self.is_plain(account, entitlement) {
-                affected.add_owner(&self.graph, account);
+        }
+        // Most graphs have only grants that are plain, which need no looking at one by one.
+        if self.baselined.any() || !self.graph.containment.is_empty() || self.graph.irregular.any() {
+            for packed in grants {
+                let (account, entitlement) = unpack_grant(*packed);
+                if !self.is_plain(account, entitlement) {
+                    affected.add_owner(&self.graph, account);
+                }
             }
         }
         let mut plain_edits = self.graph.containment.is_empty();

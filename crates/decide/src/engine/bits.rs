@@ -52,6 +52,11 @@ impl BitSet {
         }
     }
 
+    /// Whether some bit is set; looks at all of them.
+    pub(crate) fn any(&self) -> bool {
+        self.words.iter().any(|word| *word != 0)
+    }
+
     /// Forgets every bit and the room for it.
     pub(crate) fn forget(&mut self) {
         self.words = Vec::new();

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use super::bits::{BitSet, PairMap};
 use super::containment::Containment;
 use super::graph::{Graph, NO_IDENTITY, Validity};
+use super::pairs::Pairs;
 use super::rows::Rows;
 use super::{
     AccountIndex, EngineError, EntitlementIndex, INDEX_LIMIT, IdentityIndex, SystemIndex, known, pair,
@@ -39,7 +40,7 @@ pub struct GraphBuilder {
     entitlement_system: Vec<u32>,
     account_system: Vec<u32>,
     account_identity: Vec<u32>,
-    grants: Vec<u64>,
+    grants: Pairs,
     validity: Vec<(u64, Validity)>,
     edges: Vec<(u32, u32)>,
 }
@@ -53,15 +54,15 @@ impl GraphBuilder {
             entitlement_system: Vec::new(),
             account_system: Vec::new(),
             account_identity: Vec::new(),
-            grants: Vec::new(),
+            grants: Pairs::default(),
             validity: Vec::new(),
             edges: Vec::new(),
         }
     }
 
-    /// Makes room for `grants` grants, so that a large graph is read without reallocation.
+    /// Makes room for `grants` grants.
     pub fn reserve_grants(&mut self, grants: usize) {
-        self.grants.reserve_exact(grants);
+        self.grants.reserve(grants);
     }
 
     /// Adds an account; no identity for an orphan or an ambiguous one.
@@ -79,6 +80,30 @@ impl GraphBuilder {
         self.account_system.push(system.0);
         self.account_identity.push(identity.map_or(NO_IDENTITY, |identity| identity.0));
         Ok(handle)
+    }
+
+    /// Says whose an account is, where that is known only after everything was read.
+    pub fn correlate(
+        &mut self,
+        account: AccountHandle,
+        identity: Option<IdentityIndex>,
+    ) -> Result<(), EngineError> {
+        known("account", account.0, self.account_system.len())?;
+        if let Some(identity) = identity {
+            known("identity", identity.0, self.identities as usize)?;
+        }
+        self.account_identity[account.0 as usize] = identity.map_or(NO_IDENTITY, |identity| identity.0);
+        Ok(())
+    }
+
+    /// Number of accounts so far.
+    pub fn account_count(&self) -> usize {
+        self.account_system.len()
+    }
+
+    /// Number of entitlements so far.
+    pub fn entitlement_count(&self) -> usize {
+        self.entitlement_system.len()
     }
 
     /// Adds an entitlement.
@@ -99,15 +124,18 @@ impl GraphBuilder {
     ) -> Result<(), EngineError> {
         known("account", account.0, self.account_system.len())?;
         known("entitlement", entitlement.0, self.entitlement_system.len())?;
-        let account_system = self.account_system[account.0 as usize];
-        let entitlement_system = self.entitlement_system[entitlement.index()];
-        if account_system != entitlement_system {
-            return Err(EngineError::SystemMismatch {
-                account: account.0,
-                account_system,
-                entitlement: entitlement.0,
-                entitlement_system,
-            });
+        // With one system there is nothing to compare, and looking would miss the cache.
+        if self.systems > 1 {
+            let account_system = self.account_system[account.0 as usize];
+            let entitlement_system = self.entitlement_system[entitlement.index()];
+            if account_system != entitlement_system {
+                return Err(EngineError::SystemMismatch {
+                    account: account.0,
+                    account_system,
+                    entitlement: entitlement.0,
+                    entitlement_system,
+                });
+            }
         }
         self.grants.push(pair(account.0, entitlement.0));
         Ok(())
@@ -137,15 +165,39 @@ impl GraphBuilder {
         Ok(())
     }
 
+    /// The accounts in identity order, orphans last; within an identity by system, so that two accounts in one system are
+    /// neighbours. `identity_accounts` says where each identity's accounts begin.
+    fn order(&self, identity_accounts: &[u32]) -> Vec<u32> {
+        let mut places = identity_accounts.to_vec();
+        let mut order = vec![0; self.account_system.len()];
+        for (handle, identity) in self.account_identity.iter().enumerate() {
+            // Orphans come after the last identity.
+            let place = &mut places[(*identity).min(self.identities) as usize];
+            order[*place as usize] = handle as u32;
+            *place += 1;
+        }
+        let identity = |handle: &u32| self.account_identity[*handle as usize];
+        let system = |handle: &u32| self.account_system[*handle as usize];
+        if self.systems > 1 {
+            for of_identity in order.chunk_by_mut(|left, right| identity(left) == identity(right)) {
+                of_identity.sort_by_key(system);
+            }
+        }
+        order
+    }
+
     /// Builds the rows by account and the closures of containment.
     pub fn finish(self) -> Result<Built, EngineError> {
         fits("identities", self.identities as usize)?;
         let account_count = self.account_system.len();
-        // Identity order, orphans last; within an identity by system, so that two accounts in one system are neighbours.
-        let mut order: Vec<u32> = (0..account_count as u32).collect();
-        order.sort_by_key(|handle| {
-            pair(self.account_identity[*handle as usize], self.account_system[*handle as usize])
-        });
+        let mut identity_accounts = vec![0u32; self.identities as usize + 1];
+        for identity in self.account_identity.iter().filter(|identity| **identity != NO_IDENTITY) {
+            identity_accounts[*identity as usize + 1] += 1;
+        }
+        for identity in 0..self.identities as usize {
+            identity_accounts[identity + 1] += identity_accounts[identity];
+        }
+        let order = self.order(&identity_accounts);
         let mut accounts = vec![AccountIndex(0); account_count];
         for (index, handle) in order.iter().enumerate() {
             accounts[*handle as usize] = AccountIndex(index as u32);
@@ -154,28 +206,13 @@ impl GraphBuilder {
             order.iter().map(|handle| self.account_system[*handle as usize]).collect();
         let account_identity: Vec<u32> =
             order.iter().map(|handle| self.account_identity[*handle as usize]).collect();
-        let in_order = order.is_sorted();
         drop(order);
 
-        let mut identity_accounts = vec![0u32; self.identities as usize + 1];
-        for identity in account_identity.iter().filter(|identity| **identity != NO_IDENTITY) {
-            identity_accounts[*identity as usize + 1] += 1;
-        }
-        for identity in 0..self.identities as usize {
-            identity_accounts[identity + 1] += identity_accounts[identity];
-        }
-
-        let mut pairs = self.grants;
-        if !in_order {
-            for packed in &mut pairs {
-                *packed = pair(accounts[(*packed >> 32) as usize].0, *packed as u32);
-            }
-        }
-        if !pairs.is_sorted() {
-            // In place: a radix sort is no faster here, because it faults in a second copy of all grants.
-            pairs.sort_unstable();
-        }
-        let grants = Rows::from_ordered(account_count, "grants", pairs)?;
+        // Rows change their places as wholes: looking up each grant's account would miss the cache for most of them.
+        let groups = self.grants.group(account_count);
+        let grants =
+            Rows::from_groups("grants", account_count, &groups, |handle| accounts[handle as usize].0)?;
+        drop(groups);
         let entitlement_count = self.entitlement_system.len();
 
         let mut validity = PairMap::default();

@@ -1,5 +1,6 @@
 //! The second index: which accounts directly hold an entitlement, as compressed gaps.
 
+use super::bits::sort_by_upper_half;
 use super::pair;
 use super::rows::Rows;
 
@@ -78,8 +79,14 @@ impl Holders {
         if self.recent.len() <= RECENT_MAX {
             return;
         }
+        // A batch is applied in the order of accounts, so that ordering by entitlement is all there is left to do.
+        if self.recent.is_sorted_by_key(|key| *key as u32) {
+            sort_by_upper_half(&mut self.recent, self.offsets.len() as u32);
+        } else {
+            self.recent.sort_unstable();
+        }
         self.log.append(&mut self.recent);
-        // Ordering an ascending run and a short unsorted tail is what the stable merge sort is good at.
+        // Merging two ascending runs is what the stable sort is good at.
         self.log.sort();
         self.log.dedup();
     }

@@ -1,7 +1,8 @@
 //! Compressed sparse rows with copy-on-write patches: the storage of grants, assignments, explicit reasons and roles.
 
-use super::EngineError;
-use super::bits::BitSet;
+use super::bits::{BitSet, PairMap};
+use super::pairs::Groups;
+use super::{EngineError, small_sort};
 
 /// Where a patched row lives in the arena.
 #[derive(Clone, Copy, Debug)]
@@ -31,8 +32,8 @@ pub(crate) struct Rows<T> {
     /// Rows that changed since the last compaction, in place or by a patch.
     changed: BitSet,
     patched: BitSet,
-    /// Number of the patch of each patched row, and anything for the others.
-    patch_of: Vec<u32>,
+    /// Number of the patch of each patched row.
+    patch_of: PairMap<u32, u32>,
     patches: Vec<Patch>,
     arena: Vec<T>,
     arena_unused: usize,
@@ -41,6 +42,38 @@ pub(crate) struct Rows<T> {
 /// Room that a row of grants gets beside its values: one change in a hundred grants then finds room where it is.
 fn spare(len: u32) -> u32 {
     1 + len / 32
+}
+
+impl Rows<u32> {
+    /// Rows of the values in `groups`, each sorted and without duplicates. `place` says where a row of the groups lies in
+    /// the result. Each row gets some room to grow in.
+    pub(crate) fn from_groups(
+        what: &'static str,
+        row_count: usize,
+        groups: &Groups,
+        place: impl Fn(u32) -> u32,
+    ) -> Result<Self, EngineError> {
+        let place = |row: usize| place(row as u32) as usize;
+        let mut counts = vec![0u32; row_count];
+        for group in 0..groups.len() {
+            groups.for_each_row(group, |row| counts[place(row)] += 1);
+        }
+        let mut rows = Rows::with_room(counts, what, spare)?;
+        for group in 0..groups.len() {
+            groups.for_each(group, |row, value| {
+                let end = &mut rows.spans[place(row)].end;
+                rows.values[*end as usize] = value;
+                *end += 1;
+            });
+            // While the group is still in the cache.
+            for row in groups.rows(group) {
+                let Span { start, end } = &mut rows.spans[place(row)];
+                let len = small_sort::sort_and_dedup(&mut rows.values[*start as usize..*end as usize]);
+                *end = *start + len as u32;
+            }
+        }
+        Ok(rows)
+    }
 }
 
 impl<T: Copy + Ord + Default> Rows<T> {
@@ -69,31 +102,6 @@ impl<T: Copy + Ord + Default> Rows<T> {
         Ok(rows)
     }
 
-    /// Takes `(row, value)` packed into words that are ordered by row, values within a row in any order. Each row gets
-    /// some room to grow in.
-    pub(crate) fn from_ordered(
-        row_count: usize,
-        what: &'static str,
-        pairs: Vec<u64>,
-    ) -> Result<Self, EngineError>
-    where
-        T: From<u32>,
-    {
-        let mut counts = vec![0u32; row_count];
-        for pair in &pairs {
-            counts[(pair >> 32) as usize] += 1;
-        }
-        let mut rows = Rows::with_room(counts, what, spare)?;
-        for pair in &pairs {
-            let end = &mut rows.spans[(pair >> 32) as usize].end;
-            rows.values[*end as usize] = T::from(*pair as u32);
-            *end += 1;
-        }
-        drop(pairs);
-        rows.sort_and_dedup();
-        Ok(rows)
-    }
-
     /// Empty rows with room for these counts and as much more as `spare` says.
     fn with_room(
         counts: Vec<u32>,
@@ -116,7 +124,7 @@ impl<T: Copy + Ord + Default> Rows<T> {
             values: vec![T::default(); sum as usize],
             changed: BitSet::default(),
             patched: BitSet::default(),
-            patch_of: Vec::new(),
+            patch_of: PairMap::default(),
             patches: Vec::new(),
             arena: Vec::new(),
             arena_unused: 0,
@@ -291,31 +299,32 @@ impl<T: Copy + Ord + Default> Rows<T> {
     /// The patch of a row that has one.
     #[inline]
     fn patch(&self, row: u32) -> Patch {
-        self.patches[self.patch_of[row as usize] as usize]
+        self.patches[self.patch_of[&row] as usize]
     }
 
     /// Sets the patch of its row.
     #[inline]
     fn set_patch(&mut self, patch: Patch) {
-        let row = patch.row as usize;
-        if self.patched.get(row) {
-            self.patches[self.patch_of[row] as usize] = patch;
+        let row = patch.row;
+        if self.patched.get(row as usize) {
+            self.patches[self.patch_of[&row] as usize] = patch;
             return;
         }
         if self.patched.is_unused() {
             self.patched = BitSet::new(self.len());
-            self.patch_of.resize(self.len(), 0);
         }
-        self.patched.set(row);
-        self.patch_of[row] = self.patches.len() as u32;
+        self.patched.set(row as usize);
+        self.patch_of.insert(row, self.patches.len() as u32);
         self.patches.push(patch);
     }
 
-    /// Loads the first value of a row and does nothing with it. Asked for a stretch of rows before they are edited, these
-    /// loads overlap, where the edits themselves would wait for one cache miss after the other.
+    /// Loads a row's first, middle and last value, which lie in all the cache lines of a short row. Asked for a stretch of
+    /// rows before they are edited or searched, these loads overlap, where the work itself would wait for one cache miss
+    /// after the other. Give the result to a [`std::hint::black_box`], so that the loads are not left out.
     #[inline]
-    pub(crate) fn touch(&self, row: u32) -> Option<T> {
-        self.row(row).first().copied()
+    pub(crate) fn touch(&self, row: u32) -> [Option<T>; 3] {
+        let values = self.row(row);
+        [values.first().copied(), values.get(values.len() / 2).copied(), values.last().copied()]
     }
 
     /// Moves live patches together.
@@ -352,7 +361,7 @@ impl<T: Copy + Ord + Default> Rows<T> {
         spans.push(Span { start: end, end });
         (self.spans, self.values) = (spans, values);
         self.patched.forget();
-        self.patch_of = Vec::new();
+        self.patch_of = PairMap::default();
         self.patches = Vec::new();
         self.arena = Vec::new();
         self.arena_unused = 0;
@@ -364,7 +373,7 @@ impl<T: Copy + Ord + Default> Rows<T> {
             + self.changed.memory_bytes()
             + (self.values.capacity() + self.arena.capacity()) * size_of::<T>()
             + self.patched.memory_bytes()
-            + self.patch_of.capacity() * 4
+            + self.patch_of.capacity() * 9
             + self.patches.capacity() * size_of::<Patch>()
     }
 }

@@ -6,7 +6,7 @@ use leasehold_model::id::{EntitlementAddress, IdentityKey, SystemName};
 use leasehold_model::snapshot::Snapshot;
 
 use super::diagnostic::Diagnostic;
-use super::{Placed, Policy};
+use super::{AccountAddress, Placed, Policy};
 
 /// Checks a policy against the configured systems and the observed state.
 ///
@@ -34,6 +34,16 @@ pub fn check(policy: &Policy, systems: &[SystemName], snapshot: &Snapshot) -> Ve
         observed.addresses(&explicit.grants, &mut diagnostics);
         observed.identity(&explicit.owner, policy, "owner", &mut diagnostics);
         observed.identity(&explicit.identity, policy, "identity", &mut diagnostics);
+        if explicit.identity.value.folded() == explicit.owner.value.folded() {
+            let message = format!("`{}` would answer for their own access", explicit.owner.value);
+            let help = "name somebody else as the owner: nobody decides on their own access".to_owned();
+            diagnostics.push(Diagnostic::error(
+                &explicit.owner.file,
+                explicit.owner.span.clone(),
+                message,
+                help,
+            ));
+        }
     }
     for set in &policy.sod {
         for side in &set.sides {
@@ -47,6 +57,9 @@ pub fn check(policy: &Policy, systems: &[SystemName], snapshot: &Snapshot) -> Ve
     for settings in policy.guards.values() {
         observed.addresses(&settings.administrators, &mut diagnostics);
     }
+    for protected in &policy.protected {
+        observed.account(&protected.account, &mut diagnostics);
+    }
     for declared in &policy.identities {
         observed.identity(&declared.owner, policy, "owner", &mut diagnostics);
     }
@@ -56,8 +69,11 @@ pub fn check(policy: &Policy, systems: &[SystemName], snapshot: &Snapshot) -> Ve
 struct Observed<'snapshot> {
     systems: &'snapshot [SystemName],
     entitlements: HashMap<&'snapshot SystemName, HashSet<String>>,
+    /// Logins and keys, folded.
+    accounts: HashMap<&'snapshot SystemName, HashSet<String>>,
     read_completely: HashSet<&'snapshot SystemName>,
-    identities: HashSet<&'snapshot IdentityKey>,
+    /// Folded.
+    identities: HashSet<String>,
     attributes: BTreeSet<&'snapshot str>,
 }
 
@@ -67,6 +83,11 @@ impl<'snapshot> Observed<'snapshot> {
         for entitlement in &snapshot.entitlements {
             let names = entitlements.entry(snapshot.system(entitlement.system)).or_default();
             names.insert(entitlement.entitlement.name.to_string());
+        }
+        let mut accounts: HashMap<&SystemName, HashSet<String>> = HashMap::new();
+        for account in &snapshot.accounts {
+            let names = accounts.entry(snapshot.system(account.system)).or_default();
+            names.extend([account.account.login.to_lowercase(), account.account.key.0.to_lowercase()]);
         }
         let complete = snapshot.systems.iter().filter(|system| system.latest_complete.is_some());
         let mut attributes: BTreeSet<&str> = BTreeSet::new();
@@ -79,8 +100,9 @@ impl<'snapshot> Observed<'snapshot> {
         Self {
             systems,
             entitlements,
+            accounts,
             read_completely: complete.map(|system| &system.name).collect(),
-            identities: snapshot.identities.iter().map(|(_, identity)| &identity.key).collect(),
+            identities: snapshot.identities.iter().map(|(_, identity)| identity.key.folded()).collect(),
             attributes,
         }
     }
@@ -100,7 +122,11 @@ impl<'snapshot> Observed<'snapshot> {
             if names.is_some_and(|names| names.contains(&name)) {
                 continue;
             }
-            if self.read_completely.contains(&address.system) {
+            if address.entitlement.is_there_while_held() {
+                let message = format!("nobody holds `{name}` in system `{}` at present", address.system);
+                let help = "check the spelling; it can be granted once the system shows it".to_owned();
+                diagnostics.push(Diagnostic::warning(file, span, message, help));
+            } else if self.read_completely.contains(&address.system) {
                 let message = format!("system `{}` has no entitlement `{name}`", address.system);
                 diagnostics.push(Diagnostic::error(file, span, message, nearest(&name, names)));
             } else {
@@ -112,6 +138,23 @@ impl<'snapshot> Observed<'snapshot> {
         }
     }
 
+    /// A protection that names nothing protects nothing, and nobody would notice before it is needed.
+    fn account(&self, account: &Placed<AccountAddress>, diagnostics: &mut Vec<Diagnostic>) {
+        let (file, span, AccountAddress { system, login }) =
+            (&account.file, account.span.clone(), &account.value);
+        if !self.systems.contains(system) {
+            let known: Vec<&str> = self.systems.iter().map(SystemName::as_str).collect();
+            let help = format!("systems in leasehold.toml: {}", known.join(", "));
+            diagnostics.push(Diagnostic::error(file, span, format!("there is no system `{system}`"), help));
+        } else if self.read_completely.contains(system)
+            && !self.accounts.get(system).is_some_and(|names| names.contains(&login.to_lowercase()))
+        {
+            let message = format!("system `{system}` has no account `{login}`, so this protects nothing");
+            let help = nearest(login, self.accounts.get(system));
+            diagnostics.push(Diagnostic::warning(file, span, message, help));
+        }
+    }
+
     fn identity(
         &self,
         who: &Placed<IdentityKey>,
@@ -120,11 +163,12 @@ impl<'snapshot> Observed<'snapshot> {
         diagnostics: &mut Vec<Diagnostic>,
     ) {
         let known = self.identities.is_empty()
-            || self.identities.contains(&who.value)
-            || policy.identities.iter().any(|declared| declared.key == who.value);
+            || self.identities.contains(&who.value.folded())
+            || policy.identities.iter().any(|declared| declared.key.folded() == who.value.folded());
         if !known {
             let message = format!("{what} `{}` is not an identity that was read", who.value);
-            let help = "identities are named by their key in the authoritative system".to_owned();
+            let likely = nearest(who.value.as_str(), Some(&self.identities));
+            let help = format!("identities are named by their key in the authoritative system; {likely}");
             diagnostics.push(Diagnostic::warning(&who.file, who.span.clone(), message, help));
         }
     }

@@ -102,7 +102,7 @@ pub struct Protected {
     /// The rule's name.
     pub name: String,
     /// Which account.
-    pub account: AccountAddress,
+    pub account: Placed<AccountAddress>,
     /// What for.
     pub why: String,
     /// For a break-glass account: who answers, and until when.

@@ -147,6 +147,20 @@ impl Predicate {
     }
 }
 
+impl Predicate {
+    /// The attributes that the expression compares without having asked whether they are there: where no identity has
+    /// one of them, nobody can be a member, and that says more of the feed than of the people.
+    pub fn relied_on(&self) -> Vec<&str> {
+        let (mut names, mut asked_for) = (Vec::new(), Vec::new());
+        collect_attributes(&self.root, &mut names);
+        collect_asked_for(&self.root, &mut asked_for);
+        names.retain(|name| !asked_for.contains(name));
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+}
+
 fn refused(text: &str, what: &str) -> PredicateError {
     PredicateError {
         message: format!("`{text}` cannot decide membership: {what}"),
@@ -347,5 +361,22 @@ fn collect_attributes<'node>(node: &'node Node, names: &mut Vec<&'node str>) {
         }
         Node::Has(name) | Node::OneOf(name, _) | Node::Like(name, _) => names.push(name),
         Node::SameAs(left, right) => names.extend([left.as_str(), right.as_str()]),
+    }
+}
+
+fn collect_asked_for<'node>(node: &'node Node, names: &mut Vec<&'node str>) {
+    match node {
+        Node::Has(name) => names.push(name),
+        Node::Not(inner) => collect_asked_for(inner, names),
+        Node::And(left, right) | Node::Or(left, right) => {
+            collect_asked_for(left, names);
+            collect_asked_for(right, names);
+        }
+        Node::If(condition, then, otherwise) => {
+            for inner in [condition, then, otherwise] {
+                collect_asked_for(inner, names);
+            }
+        }
+        Node::Constant(_) | Node::OneOf(..) | Node::Like(..) | Node::SameAs(..) => {}
     }
 }

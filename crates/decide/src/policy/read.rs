@@ -280,11 +280,11 @@ impl Reader {
         why: &str,
         break_glass: Option<(IdentityKey, Timestamp)>,
     ) {
-        for account in accounts {
-            if let Some(account) = self.account(place, account) {
+        for text in accounts {
+            if let Some(account) = self.account(place, text) {
                 self.policy.protected.push(Protected {
                     name: name.to_owned(),
-                    account,
+                    account: place.placed(account, text.span()),
                     why: why.to_owned(),
                     break_glass: break_glass.clone(),
                 });

@@ -1,4 +1,4 @@
-//! Accounts that still let somebody in who has left.
+//! Accounts that let somebody in who may hold no access: who has left, is suspended, or has not started.
 
 use leasehold_model::decision::{DriftItem, DriftKind};
 
@@ -8,19 +8,16 @@ use crate::engine::IdentityIndex;
 pub(super) fn find(context: &Context<'_, '_>, items: &mut Vec<DriftItem>) {
     let evaluation = context.evaluation;
     for (identity, who) in (0u32..).map(IdentityIndex).zip(&evaluation.identities) {
-        if !who.has_left(evaluation.inputs.now) {
+        let now = evaluation.inputs.now;
+        if who.may_hold_access(now) {
             continue;
         }
+        let kind = if who.has_left(now) { DriftKind::Leaver } else { DriftKind::Unjustified };
         for account in evaluation.graph.accounts_of(identity) {
             let observed = &evaluation.account(account).account;
-            let open = observed.expires_at.is_none_or(|end| end > evaluation.inputs.now);
+            let open = observed.expires_at.is_none_or(|end| end > now);
             if observed.enabled && open {
-                items.push(about_account(
-                    evaluation,
-                    DriftKind::Leaver,
-                    account,
-                    vec![not_live(evaluation, identity)],
-                ));
+                items.push(about_account(evaluation, kind, account, vec![not_live(evaluation, identity)]));
             }
         }
     }

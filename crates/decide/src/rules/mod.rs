@@ -37,7 +37,7 @@ pub struct Rule {
 /// Every rule. `unknown_system` has none: none of today's connectors sees use of systems that are not connected.
 pub const RULES: &[Rule] = &[
     Rule { kinds: &[DriftKind::Unjustified, DriftKind::Expired, DriftKind::Leaver], find: grants::find },
-    Rule { kinds: &[DriftKind::Leaver], find: leaver::find },
+    Rule { kinds: &[DriftKind::Leaver, DriftKind::Unjustified], find: leaver::find },
     Rule { kinds: &[DriftKind::Toxic], find: toxic::find },
     Rule { kinds: &[DriftKind::Orphan], find: orphan::find },
     Rule { kinds: &[DriftKind::Ownerless], find: ownerless::find },

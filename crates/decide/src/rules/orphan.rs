@@ -57,7 +57,8 @@ fn is_break_glass(evaluation: &Evaluation<'_>, account: AccountIndex) -> bool {
         let live = protected.break_glass.as_ref().is_some_and(|(owner, until)| {
             *until > evaluation.inputs.now && evaluation.owner_is_live(owner) != Some(false)
         });
-        let named = [&observed.account.login, &observed.account.key.0].contains(&&protected.account.login);
-        live && named && &protected.account.system == system
+        let named =
+            [&observed.account.login, &observed.account.key.0].contains(&&protected.account.value.login);
+        live && named && &protected.account.value.system == system
     })
 }

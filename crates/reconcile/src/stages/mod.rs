@@ -5,4 +5,5 @@ pub mod enforce;
 pub mod observe;
 pub mod plan;
 pub mod prove;
+mod turn;
 pub mod verify;

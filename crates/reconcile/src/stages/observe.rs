@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use leasehold_connect::connector::Sink;
 use leasehold_connect::error::ConnectError;
 use leasehold_model::fact::{Completeness, Fact, Problem};
-use leasehold_store::{EpochReport, EpochWriter, Store};
+use leasehold_store::{EpochReport, EpochWriter, Loss, Store};
 
 use crate::error::ReconcileError;
 use crate::pace::Pace;
@@ -16,8 +16,17 @@ pub type Progress<'progress> = &'progress mut (dyn FnMut(u64, u64, Option<u64>) 
 /// Options of one enumeration.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Observe {
-    /// A person says that an answer with nothing in it is the truth.
-    pub accept_empty: bool,
+    /// A person says that what is gone is really gone: an answer with nothing in it, or with much less than before.
+    pub accept_loss: bool,
+}
+
+/// How an enumeration ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observed {
+    /// What it counted for.
+    pub report: EpochReport,
+    /// Why the system could not be read, where it broke off with an error instead of an answer.
+    pub failed: Option<String>,
 }
 
 /// Reads a system once.
@@ -33,11 +42,15 @@ pub async fn observe(
     clock: &dyn Pace,
     options: Observe,
     progress: Progress<'_>,
-) -> Result<EpochReport, ReconcileError> {
+) -> Result<Observed, ReconcileError> {
     let writer = store.begin_epoch(&system.name, clock.now()).await?;
     let mut sink = StoreSink { writer, facts: 0, done: 0, total: None, progress };
     let answer = system.connector.enumerate(&mut sink).await;
     let facts = sink.facts;
+    let failed = match &answer {
+        Err(error) if !matches!(error, ConnectError::Sink(_)) => Some(error.to_string()),
+        _ => None,
+    };
     let completeness = match answer {
         Ok(completeness) => about_nothing(completeness, facts, options),
         Err(ConnectError::Sink(message)) => {
@@ -45,22 +58,85 @@ pub async fn observe(
         }
         Err(error) => Completeness::Partial { why: error.to_string() },
     };
+    let completeness = about_loss(completeness, system, &sink.writer, options).await?;
     tracing::info!(system = %system.name, facts, completeness = completeness.as_str(), "enumerated");
-    Ok(sink.writer.finish(completeness, clock.now()).await?)
+    Ok(Observed { report: sink.writer.finish(completeness, clock.now()).await?, failed })
 }
 
 /// An empty answer is how a broken source looks (FIELD 26), and now and then the truth (FIELD 27): a person decides.
 fn about_nothing(completeness: Completeness, facts: u64, options: Observe) -> Completeness {
     match completeness {
         other if facts > 0 => other,
-        _ if options.accept_empty => {
+        _ if options.accept_loss => {
             Completeness::Complete { evidence: "empty, and accepted as empty by a person".to_owned() }
         }
         Completeness::Complete { .. } => Completeness::Partial {
-            why: "the system answered with nothing; if it is really empty, run `leasehold sync SYSTEM --accept-empty`"
+            why: "the system answered with nothing; if it is really empty, run `leasehold sync SYSTEM --accept-loss`"
                 .to_owned(),
         },
         partial => partial,
+    }
+}
+
+/// A feed that was cut, a filter that was mistyped, a folder that became invisible: they answer without an error and with
+/// much less than before. A person says whether that is so (law 3); until then it is a partial reading.
+async fn about_loss(
+    completeness: Completeness,
+    system: &System,
+    writer: &EpochWriter,
+    options: Observe,
+) -> Result<Completeness, ReconcileError> {
+    if !completeness.is_complete() {
+        return Ok(completeness);
+    }
+    if writer.left_out() > 0 {
+        let why = format!(
+            "{} facts could not be held, and what they were about may be there still; `leasehold sync {} --problems` lists them",
+            writer.left_out(),
+            system.name
+        );
+        return Ok(Completeness::Partial { why });
+    }
+    if options.accept_loss {
+        return Ok(completeness);
+    }
+    let losses = writer.losses().await?;
+    let too_much = [
+        ("identities", losses.identities, LossLimit { share: 0.25, count: 4, all_of: 2 }),
+        ("accounts", losses.accounts, LossLimit { share: 0.5, count: 10, all_of: 2 }),
+        ("entitlements", losses.entitlements, LossLimit { share: 0.5, count: 10, all_of: 2 }),
+        ("grants", losses.grants, LossLimit { share: 1.0, count: u64::MAX, all_of: 5 }),
+    ]
+    .into_iter()
+    .filter(|(_, loss, limit)| limit.is_passed(*loss))
+    .map(|(what, loss, _)| format!("{} of {} {what}", loss.gone, loss.before))
+    .collect::<Vec<_>>();
+    if too_much.is_empty() {
+        return Ok(completeness);
+    }
+    let why = format!(
+        "{} that were there before were not told, which looks like a broken source; nothing was ended; if it is the \
+         truth, run `leasehold sync {} --accept-loss`",
+        too_much.join(" and "),
+        system.name
+    );
+    Ok(Completeness::Partial { why })
+}
+
+/// From when on a loss is not taken for the truth.
+struct LossLimit {
+    /// More than this share …
+    share: f64,
+    /// … and at least so many;
+    count: u64,
+    /// or everything, where there were at least so many.
+    all_of: u64,
+}
+
+impl LossLimit {
+    fn is_passed(&self, loss: Loss) -> bool {
+        let much = loss.gone >= self.count && loss.gone as f64 > self.share * loss.before as f64;
+        much || (loss.gone == loss.before && loss.before >= self.all_of)
     }
 }
 

@@ -1,6 +1,9 @@
 //! Verify: the read-back that decides whether an action holds. Nothing else makes an action `verified` (law 2).
 
+use std::collections::BTreeSet;
+
 use leasehold_connect::connector::Connector;
+use leasehold_model::account::Session;
 use leasehold_model::plan::{PlanItem, Verb};
 use leasehold_model::request::{AccountTarget, EntitlementTarget, ReadBack, ReadTarget};
 use leasehold_store::ObservedEffect;
@@ -44,12 +47,39 @@ pub fn entitlement_target(item: &PlanItem) -> Option<EntitlementTarget> {
     Some(EntitlementTarget { name, native: item.entitlement_native.clone() })
 }
 
+/// Which sessions have to be gone for the ending of sessions to hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sessions {
+    /// Every one: the account is closed.
+    All,
+    /// Those that were live before the sending. Their holder may have logged in again since, with what is left.
+    These(BTreeSet<String>),
+}
+
+/// The live sessions of an item's account, told apart by name and beginning: a system may use a name again.
+///
+/// # Errors
+/// Where the target cannot be asked.
+pub async fn live_sessions(connector: &dyn Connector, item: &PlanItem) -> Result<BTreeSet<String>, Verdict> {
+    match read(connector, &ReadTarget::Sessions { account: account_target(item) }).await? {
+        ReadBack::Sessions { live } => Ok(live.iter().map(name_of_session).collect()),
+        other => Err(nonsense(&other)),
+    }
+}
+
+fn name_of_session(session: &Session) -> String {
+    match session.started_at {
+        Some(started_at) => format!("{} since {started_at}", session.id),
+        None => session.id.clone(),
+    }
+}
+
 /// Reads the target now and judges.
-pub async fn verify(connector: &dyn Connector, item: &PlanItem) -> Verdict {
+pub async fn verify(connector: &dyn Connector, item: &PlanItem, sessions: &Sessions) -> Verdict {
     match item.verb {
         Verb::Revoke | Verb::Grant => grant(connector, item).await,
         Verb::DisableAccount => account(connector, item).await,
-        Verb::EndSessions => sessions(connector, item).await,
+        Verb::EndSessions => ended_sessions(connector, item, sessions).await,
     }
 }
 
@@ -137,15 +167,18 @@ async fn account(connector: &dyn Connector, item: &PlanItem) -> Verdict {
     }
 }
 
-async fn sessions(connector: &dyn Connector, item: &PlanItem) -> Verdict {
-    match read(connector, &ReadTarget::Sessions { account: account_target(item) }).await {
-        Ok(ReadBack::Sessions { live }) if live.is_empty() => {
-            Verdict::Holds { seen: json!({"live_sessions": 0}), effects: Vec::new() }
-        }
-        Ok(ReadBack::Sessions { live }) => {
-            Verdict::Contradicted { why: format!("{} sessions were read back as still live", live.len()) }
-        }
-        Ok(other) => nonsense(&other),
-        Err(verdict) => verdict,
+async fn ended_sessions(connector: &dyn Connector, item: &PlanItem, sessions: &Sessions) -> Verdict {
+    let live = match live_sessions(connector, item).await {
+        Ok(live) => live,
+        Err(verdict) => return verdict,
+    };
+    let left = match sessions {
+        Sessions::All => live.len(),
+        Sessions::These(before) => live.intersection(before).count(),
+    };
+    if left > 0 {
+        return Verdict::Contradicted { why: format!("{left} sessions were read back as still live") };
     }
+    let seen = json!({"live_sessions": 0, "begun_since": live.len()});
+    Verdict::Holds { seen, effects: Vec::new() }
 }

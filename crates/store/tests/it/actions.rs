@@ -160,7 +160,12 @@ on_both! {
         // Not `ada` alone, which the digits of a hash may spell.
         assert!(!text.contains("ada ") && !text.contains("\"ada") && !text.contains("ada@"), "{text}");
         let contradicted = &entries[journal[3].ledger_index as usize];
-        assert_eq!(contradicted.body["reason"], "[account] still holds it; [identity] may log in");
+        assert_eq!(contradicted.body["to"], "contradicted");
+        let openings = fresh.store.ledger_openings(journal[3].ledger_index).await.expect("reads");
+        assert_eq!(Some(&openings["reason"].value), journal[3].reason.as_ref());
+        assert!(fresh.store.erase_openings("ada@example.com").await.expect("erases") > 0);
+        let openings = fresh.store.ledger_openings(journal[3].ledger_index).await.expect("reads");
+        assert!(!openings.contains_key("reason"), "what named an erased identity is erased, too");
         assert_eq!(entries[index as usize - 1].kind, "action.read_back");
     }
 

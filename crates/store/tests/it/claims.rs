@@ -56,7 +56,7 @@ on_both! {
         let mut plans: Vec<Plan> = Vec::new();
         for number in 0..20 {
             let left_alone = LeftAlone {
-                system: system("directory"), account: None, entitlement: Some(group("staff")),
+                system: system("directory"), account: None, identity: None, entitlement: Some(group("staff")),
                 why: format!("question {number}"),
             };
             let items = vec![item("a", Verb::Revoke, "ada", Some("staff"))];

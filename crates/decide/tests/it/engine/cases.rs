@@ -1,5 +1,7 @@
 //! Single cases that people name: a clock that steps back, a leaver, a refused batch, patches against a rebuilt graph.
 
+use std::collections::BTreeSet;
+
 use leasehold_decide::engine::access;
 use leasehold_decide::engine::drift::{self, DriftKind, DriftRow};
 use leasehold_decide::engine::graph::{Built, GraphBuilder, Validity};
@@ -27,6 +29,55 @@ fn rows(state: &DriftState) -> Vec<DriftRow> {
     state.rows(&mut rows);
     rows.sort();
     rows
+}
+
+/// 30,000 accounts of two systems in scattered order, 150,000 grants in scattered order and some of them twice, once with
+/// identities known from the beginning and once correlated afterwards: each account has exactly its own.
+#[test]
+fn a_large_graph_in_any_order_has_the_grants_that_were_added() {
+    const ACCOUNTS: u32 = 30_000;
+    const ENTITLEMENTS: u32 = 500;
+    // 7,919 and the number of accounts have no common factor, so that accounts of an identity lie far apart.
+    let identity =
+        |number: u32| (!number.is_multiple_of(11)).then_some(IdentityIndex(number * 7_919 % ACCOUNTS / 2));
+    let mut graphs = [true, false].map(|known| {
+        let mut builder = GraphBuilder::new(2, ACCOUNTS / 2);
+        for entitlement in 0..ENTITLEMENTS {
+            builder.add_entitlement(SystemIndex(entitlement % 2)).unwrap();
+        }
+        let handles: Vec<_> = (0..ACCOUNTS)
+            .map(|number| {
+                let identity = identity(number).filter(|_| known);
+                builder.add_account(SystemIndex(number % 2), identity).unwrap()
+            })
+            .collect();
+        let mut expected = vec![BTreeSet::new(); ACCOUNTS as usize];
+        for step in 0..150_000u32 {
+            let number = step.wrapping_mul(2_654_435_761) % ACCOUNTS;
+            let entitlement = step / 3 * 14 % ENTITLEMENTS / 2 * 2 + number % 2;
+            builder.add_grant(handles[number as usize], EntitlementIndex(entitlement)).unwrap();
+            expected[number as usize].insert(EntitlementIndex(entitlement));
+        }
+        if !known {
+            for (number, handle) in (0..).zip(&handles) {
+                builder.correlate(*handle, identity(number)).unwrap();
+            }
+        }
+        let built = builder.finish().unwrap();
+        let mut seen = Vec::new();
+        for (number, handle) in (0..).zip(handles) {
+            let account = built.account(handle);
+            assert_eq!(built.graph.identity_of(account), identity(number));
+            assert_eq!(built.graph.system_of_account(account), SystemIndex(number % 2));
+            let held: Vec<_> = built.graph.grants_of(account).collect();
+            assert!(held.iter().eq(&expected[number as usize]), "account {number}");
+            seen.push((account, held));
+        }
+        seen.sort_unstable();
+        seen
+    });
+    let [known, correlated] = &mut graphs;
+    assert_eq!(known, correlated);
 }
 
 #[test]

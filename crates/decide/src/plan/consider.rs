@@ -1,0 +1,171 @@
+//! What is done about one drift item, or why nothing is.
+
+use leasehold_model::decision::{Because, DriftItem, DriftKind};
+use leasehold_model::identity::LifecycleState;
+
+use super::{Planner, Scope, words};
+use crate::engine::AccountIndex;
+
+impl Planner<'_, '_> {
+    pub(super) fn consider(&mut self, item: &DriftItem, scope: &Scope) {
+        let settings = self.evaluation.inputs.systems.get(&item.system);
+        if settings.is_some_and(|settings| settings.report_only) {
+            return self.leave(item, "this system is set to `enforce = \"report\"`");
+        }
+        let account = item
+            .account
+            .as_ref()
+            .and_then(|key| self.accounts.get(&(item.system.clone(), key.clone())))
+            .copied();
+        if let Some(words) = account.and_then(|account| self.untouchable.get(&account)).cloned() {
+            return self.leave(item, words);
+        }
+        match (item.kind, account, &item.entitlement) {
+            (DriftKind::Unjustified | DriftKind::Expired | DriftKind::Leaver, Some(account), Some(_)) => {
+                self.consider_revoke(item, account);
+            }
+            (DriftKind::Leaver | DriftKind::Unjustified, Some(account), None) => {
+                self.consider_disable(item, account);
+            }
+            (DriftKind::Missing, _, _) => self.consider_grant(item, account),
+            (DriftKind::RemovedOutOfBand, _, _) if scope.restore => self.consider_grant(item, account),
+            (DriftKind::RemovedOutOfBand, _, _) => {
+                let identity = item.identity.as_ref().map(ToString::to_string).unwrap_or_default();
+                let why = format!(
+                    "somebody removed it on purpose or by mistake: {}; if it is to return, `leasehold plan --identity \
+                     {identity} --restore`; if not, change what justifies it",
+                    words(&item.because).join("; ")
+                );
+                self.leave(item, why);
+            }
+            (DriftKind::Toxic, _, _) => {
+                self.leave(item, "a person chooses which side ends, by changing the policy or the roles")
+            }
+            (DriftKind::Orphan, _, _)
+                if item.because.iter().any(|because| matches!(because, Because::Ambiguous { .. })) =>
+            {
+                let why = format!(
+                    "{}; say whose it is with `[correlate.\"{}:{}\"]`",
+                    words(&item.because).join(", "),
+                    item.system,
+                    item.login.as_deref().unwrap_or_default()
+                );
+                self.leave(item, why);
+            }
+            (DriftKind::Orphan, _, _) => {
+                let login = item.login.as_deref().unwrap_or_default();
+                let why = format!(
+                    "no identity matches this account; say whose it is with `[correlate.\"{0}:{login}\"]`, or declare a non-human with `[identity.…] accounts = [\"{0}:{login}\"]`",
+                    item.system
+                );
+                self.leave(item, why);
+            }
+            (DriftKind::Ownerless, _, _) => {
+                self.leave(item, "somebody must take it over, or declare it finished")
+            }
+            (DriftKind::Dormant, _, _) => {
+                self.leave(item, "disuse alone ends nothing; end its reason, or disable it by hand")
+            }
+            (DriftKind::StaleCredential, _, _) => self.leave(item, "the credential's holder must replace it"),
+            (DriftKind::Posture, _, _) => {
+                self.leave(item, "an administrator of the system must mend it there")
+            }
+            (
+                DriftKind::UnknownSystem | DriftKind::Unjustified | DriftKind::Expired | DriftKind::Leaver,
+                _,
+                _,
+            ) => {
+                self.leave(item, "nothing that a connector could change");
+            }
+        }
+    }
+
+    fn consider_revoke(&mut self, item: &DriftItem, account: AccountIndex) {
+        if let Some(why) = self.unproved.get(&item.system).cloned() {
+            return self.leave(item, why);
+        }
+        let evaluation = self.evaluation;
+        let identity =
+            evaluation.graph.identity_of(account).map(|identity| &evaluation.identities[identity.index()]);
+        if identity.is_some_and(|identity| identity.state == LifecycleState::Suspended) {
+            let observed = &evaluation.account(account).account;
+            if observed.enabled && self.abilities(&item.system).disable_account {
+                self.disables.entry(account).or_insert_with(|| words(&item.because));
+            }
+            return self.leave(item, "the identity is suspended: its log-ins are stopped, its grants are kept until it returns or leaves");
+        }
+        let address = leasehold_model::id::EntitlementAddress {
+            system: item.system.clone(),
+            entitlement: item
+                .entitlement
+                .clone()
+                .unwrap_or_else(|| leasehold_model::id::EntitlementName::new("", "")),
+        };
+        let Some(entitlement) = evaluation.entitlement(&address) else {
+            return self.leave(item, "the entitlement is gone");
+        };
+        if let Some(why) =
+            evaluation.observed_entitlement(entitlement).and_then(|observed| observed.irrevocable.clone())
+        {
+            return self.leave(item, format!("the connector cannot take it away: {why}"));
+        }
+        let live = identity.is_some_and(|identity| identity.may_hold_access(evaluation.inputs.now));
+        if let Some(why) = self.undecided_by.get(&entitlement).filter(|_| live).cloned() {
+            return self.leave(item, why);
+        }
+        if !self.abilities(&item.system).revoke {
+            return self.leave(item, "the connector of this system cannot revoke; a person must do it there");
+        }
+        self.revokes.entry(account).or_default().insert(entitlement, words(&item.because));
+    }
+
+    fn consider_disable(&mut self, item: &DriftItem, account: AccountIndex) {
+        let evaluation = self.evaluation;
+        let identity = evaluation.graph.identity_of(account);
+        let to_come = identity.map(|identity| &evaluation.identities[identity.index()]).filter(|identity| {
+            identity.state != LifecycleState::Suspended && !identity.has_left(evaluation.inputs.now)
+        });
+        if let Some(identity) = to_come {
+            let when = identity.start.map_or_else(|| "later".to_owned(), |start| format!("on {start}"));
+            return self.leave(
+                item,
+                format!("the access of {} begins {when}; nothing would open the account again, so a person closes it until then", identity.key),
+            );
+        }
+        if let Some(why) = self.unproved.get(&item.system).cloned() {
+            return self.leave(item, why);
+        }
+        if !self.abilities(&item.system).disable_account {
+            return self.leave(
+                item,
+                "the connector of this system cannot disable accounts; a person must do it there",
+            );
+        }
+        self.disables.insert(account, words(&item.because));
+    }
+
+    fn consider_grant(&mut self, item: &DriftItem, account: Option<AccountIndex>) {
+        let evaluation = self.evaluation;
+        let Some(account) = account else {
+            return self.leave(item, "the identity has no account in this system");
+        };
+        if !evaluation.account(account).account.enabled {
+            return self.leave(item, "the identity's account in this system is disabled");
+        }
+        if !self.abilities(&item.system).grant {
+            return self.leave(item, "the connector of this system cannot grant; a person must do it there");
+        }
+        let Some(name) = item.entitlement.clone() else { return };
+        let address =
+            leasehold_model::id::EntitlementAddress { system: item.system.clone(), entitlement: name };
+        match evaluation
+            .entitlement(&address)
+            .filter(|index| evaluation.observed_entitlement(*index).is_some())
+        {
+            Some(entitlement) => {
+                self.grants.insert((account, entitlement), words(&item.because));
+            }
+            None => self.leave(item, "the system has no such entitlement; make it there, or mend the policy"),
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! From drift to a plan: which actions would close it, in which order, and what is left alone and why.
+//!
+//! Every drift item ends in exactly one of the two lists. Revocation is complete by path: an effective entitlement ends
+//! only when every direct grant that leads to it ends, and those are exactly the unjustified direct grants of the
+//! account, because a justified one justifies what it carries. What an identity keeps by right, but holds only through
+//! a grant that ends, is granted directly before that grant is taken away.
+
+mod consider;
+mod keep;
+mod obstacles;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use leasehold_model::decision::{Because, DriftItem, DriftKind};
+use leasehold_model::id::{AccountKey, ActionId, IdentityKey, SystemName};
+use leasehold_model::plan::{LeftAlone, Plan, PlanItem, StateFingerprint, Verb};
+use sha2::{Digest, Sha256};
+
+use crate::engine::{AccountIndex, EntitlementIndex};
+use crate::evaluate::{Abilities, Evaluation};
+use crate::guard;
+
+/// Which drift a plan is about.
+#[derive(Debug, Clone, Default)]
+pub struct Scope {
+    /// Only these systems; all where empty.
+    pub systems: Vec<SystemName>,
+    /// Only these kinds; all where empty.
+    pub kinds: Vec<DriftKind>,
+    /// Only these identities; all where empty.
+    pub identities: Vec<IdentityKey>,
+    /// A person says that what was removed out of band returns.
+    pub restore: bool,
+}
+
+impl Scope {
+    /// Whether a drift item is within the scope.
+    pub fn covers(&self, item: &DriftItem) -> bool {
+        (self.systems.is_empty() || self.systems.contains(&item.system))
+            && (self.kinds.is_empty() || self.kinds.contains(&item.kind))
+            && (self.identities.is_empty()
+                || item.identity.as_ref().is_some_and(|identity| {
+                    self.identities.iter().any(|wanted| wanted.folded() == identity.folded())
+                }))
+    }
+}
+
+/// Makes a plan that would close the drift. Planning again from the same state gives the same plan, hash included.
+pub fn plan(
+    evaluation: &Evaluation<'_>,
+    drift: &[DriftItem],
+    scope: &Scope,
+    state: StateFingerprint,
+) -> Plan {
+    let mut planner = Planner::new(evaluation);
+    for item in drift.iter().filter(|item| scope.covers(item)) {
+        planner.consider(item, scope);
+    }
+    planner.keep_what_is_justified();
+    let (mut items, mut left_alone) = planner.finish();
+    name_and_order(&mut items, &state);
+    left_alone.sort();
+    left_alone.dedup();
+    let guards = guard::guards(evaluation, &items);
+    Plan::seal(state, items, left_alone, guards)
+}
+
+struct Planner<'plan, 'inputs> {
+    evaluation: &'plan Evaluation<'inputs>,
+    accounts: HashMap<(SystemName, AccountKey), AccountIndex>,
+    untouchable: HashMap<AccountIndex, String>,
+    /// Systems of which nothing may be concluded yet that takes access away, with why.
+    unproved: HashMap<SystemName, String>,
+    /// Entitlements for which a role would say whose they are, if its predicate could be decided, with why it cannot.
+    undecided_by: HashMap<EntitlementIndex, String>,
+    /// Direct grants that ended without us, by the snapshot's positions.
+    vanished: HashSet<(u32, u32)>,
+    /// Direct grants that end, with why.
+    revokes: BTreeMap<AccountIndex, BTreeMap<EntitlementIndex, Vec<String>>>,
+    grants: BTreeMap<(AccountIndex, EntitlementIndex), Vec<String>>,
+    disables: BTreeMap<AccountIndex, Vec<String>>,
+    left_alone: Vec<LeftAlone>,
+}
+
+impl<'plan, 'inputs> Planner<'plan, 'inputs> {
+    fn new(evaluation: &'plan Evaluation<'inputs>) -> Self {
+        let snapshot = evaluation.inputs.snapshot;
+        let mut accounts = HashMap::with_capacity(snapshot.accounts.len());
+        for (position, account) in (0u32..).zip(&snapshot.accounts) {
+            let system = snapshot.system(account.system);
+            accounts.insert((system.clone(), account.account.key.clone()), evaluation.index_of(position));
+        }
+        Self {
+            evaluation,
+            accounts,
+            untouchable: obstacles::untouchable(evaluation),
+            unproved: obstacles::unproved(evaluation),
+            undecided_by: obstacles::undecided_by(evaluation),
+            vanished: snapshot.vanished.iter().map(|gone| (gone.account, gone.entitlement)).collect(),
+            revokes: BTreeMap::new(),
+            grants: BTreeMap::new(),
+            disables: BTreeMap::new(),
+            left_alone: Vec::new(),
+        }
+    }
+
+    fn leave(&mut self, item: &DriftItem, why: impl Into<String>) {
+        self.left_alone.push(LeftAlone {
+            system: item.system.clone(),
+            account: item.login.clone(),
+            identity: item.identity.clone(),
+            entitlement: item.entitlement.clone(),
+            why: format!("{}: {}", item.kind, why.into()),
+        });
+    }
+
+    fn abilities(&self, system: &SystemName) -> Abilities {
+        self.evaluation.inputs.systems.get(system).map(|settings| settings.can).unwrap_or_default()
+    }
+
+    fn finish(mut self) -> (Vec<PlanItem>, Vec<LeftAlone>) {
+        let mut items = Vec::new();
+        for (account, ending) in &self.revokes {
+            let mut staying = self.staying(*account);
+            for (_, granted) in self.grants.keys().filter(|(holder, _)| holder == account) {
+                staying.insert(granted.0);
+                staying.extend(self.evaluation.graph.containment().reaches(granted.0));
+            }
+            for (entitlement, because) in ending {
+                let mut item = self.item(Verb::Revoke, *account, Some(*entitlement), because);
+                let carried = self.evaluation.graph.containment().reaches(entitlement.0).iter();
+                let lost: BTreeSet<u32> =
+                    carried.copied().filter(|carried| !staying.contains(carried)).collect();
+                let names = |indexes: &BTreeSet<u32>| {
+                    indexes
+                        .iter()
+                        .map(|index| self.evaluation.entitlement_name(EntitlementIndex(*index)).clone())
+                        .collect()
+                };
+                let others: BTreeSet<u32> =
+                    lost.iter().copied().filter(|lost| *lost != entitlement.0).collect();
+                item.also_loses = names(&others);
+                let itself = (!staying.contains(&entitlement.0)).then_some(entitlement.0);
+                item.must_end = names(&others.into_iter().chain(itself).collect());
+                items.push(item);
+            }
+        }
+        for ((account, entitlement), because) in &self.grants {
+            items.push(self.item(Verb::Grant, *account, Some(*entitlement), because));
+        }
+        let disables = std::mem::take(&mut self.disables);
+        for (account, ending) in &self.revokes {
+            // A session that is open goes on with what it has taken up, as a database session does with a role.
+            let because = ending.values().next().filter(|_| !disables.contains_key(account));
+            if let Some(because) = because {
+                let item = self.item(Verb::EndSessions, *account, None, because);
+                if self.abilities(&item.system).end_sessions {
+                    items.push(item);
+                }
+            }
+        }
+        for (account, because) in &disables {
+            let item = self.item(Verb::DisableAccount, *account, None, because);
+            if self.abilities(&item.system).end_sessions {
+                items.push(self.item(Verb::EndSessions, *account, None, because));
+            } else {
+                self.left_alone.push(LeftAlone {
+                    system: item.system.clone(),
+                    account: Some(item.account.clone()),
+                    identity: item.identity.clone(),
+                    entitlement: None,
+                    why: "live sessions are residual: this system cannot end them; they last until they close by themselves"
+                        .to_owned(),
+                });
+            }
+            items.push(item);
+        }
+        // Revoked entitlements that are granted again by the same plan would fight each other.
+        debug_assert!(
+            self.grants.keys().all(|(account, grant)| !self
+                .revokes
+                .get(account)
+                .is_some_and(|all| all.contains_key(grant)))
+        );
+        (items, self.left_alone)
+    }
+
+    fn item(
+        &self,
+        verb: Verb,
+        account: AccountIndex,
+        entitlement: Option<EntitlementIndex>,
+        because: &[String],
+    ) -> PlanItem {
+        let observed = self.evaluation.account(account);
+        let identity = self.evaluation.graph.identity_of(account);
+        PlanItem {
+            id: ActionId(String::new()),
+            verb,
+            system: self.evaluation.inputs.snapshot.system(observed.system).clone(),
+            account: observed.account.login.clone(),
+            account_key: observed.account.key.clone(),
+            identity: identity.map(|identity| self.evaluation.identities[identity.index()].key.clone()),
+            entitlement: entitlement.map(|index| self.evaluation.entitlement_name(index).clone()),
+            entitlement_native: entitlement
+                .and_then(|index| self.evaluation.observed_entitlement(index))
+                .and_then(|observed| observed.native.clone()),
+            because: because.to_vec(),
+            also_loses: Vec::new(),
+            must_end: Vec::new(),
+            after: Vec::new(),
+        }
+    }
+}
+
+fn words(because: &[Because]) -> Vec<String> {
+    because.iter().map(Because::to_string).collect()
+}
+
+/// Orders the items as they should run, names them, and ties each to those that must come first.
+fn name_and_order(items: &mut [PlanItem], state: &StateFingerprint) {
+    items.sort_by(|left, right| key(left).cmp(&key(right)));
+    let mut content = Sha256::new();
+    content.update(serde_json::to_vec(state).unwrap_or_default());
+    for item in items.iter() {
+        content.update(serde_json::to_vec(&key(item)).unwrap_or_default());
+    }
+    let content = content.finalize();
+    let mut grants_of: HashMap<(SystemName, AccountKey), Vec<ActionId>> = HashMap::new();
+    for item in items.iter_mut() {
+        let mut hasher = Sha256::new();
+        hasher.update(content);
+        hasher.update(serde_json::to_vec(&key(item)).unwrap_or_default());
+        item.id = ActionId(format!("act-{}", &hex::encode(hasher.finalize())[..20]));
+        let grants = grants_of.entry((item.system.clone(), item.account_key.clone())).or_default();
+        match item.verb {
+            Verb::Grant => grants.push(item.id.clone()),
+            Verb::Revoke => item.after.clone_from(grants),
+            Verb::DisableAccount | Verb::EndSessions => {}
+        }
+    }
+}
+
+type Key<'item> = (&'item SystemName, &'item AccountKey, Verb, String);
+
+fn key(item: &PlanItem) -> Key<'_> {
+    let entitlement = item.entitlement.as_ref().map(ToString::to_string).unwrap_or_default();
+    (&item.system, &item.account_key, item.verb, entitlement)
+}

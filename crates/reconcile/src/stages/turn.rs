@@ -1,0 +1,332 @@
+//! The turn of one account: its actions are sent, read back, and wait, in three rounds.
+//!
+//! What somebody keeps is granted and seen before its old path ends, and sessions end when no new one can begin on what
+//! was taken away. Within a round every action that is due is sent before one is read back, because an effective
+//! entitlement ends only when the last direct grant that leads to it has ended.
+
+use std::collections::{HashMap, VecDeque};
+
+use jiff::{SignedDuration, Timestamp};
+use leasehold_model::action::ActionState;
+use leasehold_model::id::ActionId;
+use leasehold_model::plan::Verb;
+use leasehold_model::request::{ActionRequest, Outcome};
+use leasehold_store::{ActionRow, ObservedEffect, Transition, TransitionOutcome};
+use serde_json::Value;
+
+use super::enforce::{Worker, effect_of};
+use super::verify::{self, Sessions, Verdict, account_target, entitlement_target};
+use crate::error::ReconcileError;
+
+/// The actions of one account, as far as they are not at their end.
+pub(super) struct AccountRun {
+    rounds: VecDeque<Vec<Running>>,
+    states: HashMap<ActionId, ActionState>,
+    done: Done,
+}
+
+/// What earlier rounds have done.
+#[derive(Debug, Clone, Copy, Default)]
+struct Done {
+    /// Something was taken away, or may have been: only then have sessions anything to lose.
+    took_away: bool,
+    /// Something is still to be taken away, once what it waits for is mended.
+    stuck: bool,
+    /// The account was closed, so no session may be left at all.
+    closed: bool,
+}
+
+/// One action that is under way.
+struct Running {
+    row: ActionRow,
+    next: Next,
+    /// Not before.
+    due_at: Timestamp,
+    /// How often it was read back since it was last sent.
+    reads: u32,
+    /// How often all those readings had no answer.
+    unanswered: u32,
+    /// Which sessions have to be gone.
+    sessions: Sessions,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Send,
+    Read,
+}
+
+impl Running {
+    fn new(row: ActionRow, due_at: Timestamp) -> Self {
+        // What the target has acknowledged is only read; what was sent may not have arrived, and is sent again.
+        let next = if row.state == ActionState::Acknowledged { Next::Read } else { Next::Send };
+        Self { row, next, due_at, reads: 0, unanswered: 0, sessions: Sessions::All }
+    }
+
+    fn is_open(&self) -> bool {
+        !self.row.state.is_final() && self.row.state != ActionState::Planned
+    }
+
+    fn wait(&mut self, next: Next, now: Timestamp, wait_ms: u64) {
+        self.next = next;
+        let wait = SignedDuration::from_millis(i64::try_from(wait_ms).unwrap_or(i64::MAX));
+        self.due_at = now.checked_add(wait).unwrap_or(Timestamp::MAX);
+    }
+}
+
+impl AccountRun {
+    pub(super) fn new(rows: Vec<ActionRow>, now: Timestamp) -> Self {
+        let states = rows.iter().map(|row| (row.id.clone(), row.state)).collect();
+        let (grants, rest): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.item.verb == Verb::Grant);
+        let (sessions, rest): (Vec<_>, Vec<_>) =
+            rest.into_iter().partition(|row| row.item.verb == Verb::EndSessions);
+        let round = |rows: Vec<ActionRow>| rows.into_iter().map(|row| Running::new(row, now)).collect();
+        Self { rounds: [grants, rest, sessions].map(round).into(), states, done: Done::default() }
+    }
+
+    /// Does what is due; gives when to come back, or nothing where everything is at its end.
+    pub(super) async fn turn(&mut self, worker: &Worker) -> Result<Option<Timestamp>, ReconcileError> {
+        loop {
+            let Some(round) = self.rounds.front_mut() else { return Ok(None) };
+            for next in [Next::Send, Next::Read] {
+                for running in round.iter_mut() {
+                    if !running.is_open() || running.next != next || running.due_at > worker.shared.pace.now()
+                    {
+                        continue;
+                    }
+                    match next {
+                        Next::Send => worker.send(running, &self.states, self.done).await?,
+                        Next::Read => worker.read_back(running).await?,
+                    }
+                    self.states.insert(running.row.id.clone(), running.row.state);
+                }
+            }
+            let open = round.iter().filter(|running| running.is_open());
+            match open.map(|running| running.due_at).min() {
+                Some(due_at) if due_at > worker.shared.pace.now() => return Ok(Some(due_at)),
+                Some(_) => {}
+                None => {
+                    for ActionRow { item, state, sent_at, .. } in round.iter().map(|running| &running.row) {
+                        self.done.took_away |= item.verb.takes_away() && sent_at.is_some();
+                        self.done.stuck |= item.verb.takes_away() && *state == ActionState::Stuck;
+                        self.done.closed |=
+                            item.verb == Verb::DisableAccount && *state == ActionState::Verified;
+                    }
+                    self.rounds.pop_front();
+                }
+            }
+        }
+    }
+}
+
+impl Worker {
+    async fn send(
+        &self,
+        running: &mut Running,
+        states: &HashMap<ActionId, ActionState>,
+        done: Done,
+    ) -> Result<(), ReconcileError> {
+        let verb = running.row.item.verb;
+        let wanted = match verb {
+            Verb::EndSessions => done.took_away,
+            _ => self.shared.wanted.contains(&effect_of(&running.row.item)),
+        };
+        if !wanted && running.row.state != ActionState::Approved {
+            return self.settle(running).await;
+        }
+        if running.row.state == ActionState::Approved {
+            if verb == Verb::EndSessions && !wanted && done.stuck {
+                let why = "waits for what is to be taken away first; nothing was sent";
+                return self.step(running, ActionState::Stuck, why).await;
+            }
+            if !wanted {
+                let why = match (verb, running.row.sent_at) {
+                    (Verb::EndSessions, _) => "nothing was taken away, so no session has to end",
+                    (_, None) => "facts moved first; nothing was sent",
+                    // A person took it off the stuck list, and it is not wanted any more.
+                    (_, Some(_)) => "facts moved after it was sent in vain; it was not sent again",
+                };
+                return self.step(running, ActionState::Void, why).await;
+            }
+            let ahead = |id: &&ActionId| states.get(*id) != Some(&ActionState::Verified);
+            if let Some(first) = running.row.item.after.iter().find(ahead) {
+                let why = format!("waits for {first}, which did not get verified; nothing was sent");
+                return self.step(running, ActionState::Stuck, &why).await;
+            }
+        }
+        if running.row.attempts >= self.shared.patience.sends_max {
+            let row = &running.row;
+            let why =
+                format!("{} after {} tries", row.reason.as_deref().unwrap_or("not verified"), row.attempts);
+            return self.step(running, ActionState::Stuck, &why).await;
+        }
+        if verb == Verb::EndSessions && running.sessions == Sessions::All && !done.closed {
+            // Its holder may log in again at once, with what is left; only what was open before has to be gone.
+            running.sessions =
+                match verify::live_sessions(self.system.connector.as_ref(), &running.row.item).await {
+                    Ok(before) => Sessions::These(before),
+                    Err(_) => Sessions::All,
+                };
+        }
+        // The intent is in the log before the call (law 8).
+        self.step(running, ActionState::Sent, "").await?;
+        if running.row.state != ActionState::Sent {
+            // Another process has taken it on.
+            return Ok(());
+        }
+        let row = &mut running.row;
+        let request = ActionRequest {
+            id: row.id.clone(),
+            verb,
+            account: account_target(&row.item),
+            entitlement: entitlement_target(&row.item),
+        };
+        let answer = self.system.connector.execute(&request).await;
+        let (now, back_off_ms) = (self.shared.pace.now(), self.shared.patience.back_off_ms(row.attempts));
+        running.reads = 0;
+        match answer {
+            Ok(Outcome::Acknowledged { detail }) => {
+                running.wait(Next::Read, now, 0);
+                self.step(running, ActionState::Acknowledged, &detail).await
+            }
+            Ok(Outcome::AlreadySo) => {
+                running.wait(Next::Read, now, 0);
+                self.step(running, ActionState::Acknowledged, "it was already so").await
+            }
+            Ok(Outcome::Refused { why }) => self.step(running, ActionState::Stuck, &why).await,
+            Ok(Outcome::Retry { after_ms, why }) => {
+                row.reason = Some(why);
+                let asked_ms = after_ms.unwrap_or(0).min(self.shared.patience.back_off_ms_max);
+                running.wait(Next::Send, now, asked_ms.max(back_off_ms));
+                Ok(())
+            }
+            // Whether the target has it is not known: the read-back will tell, and if it does not, it is sent again.
+            Err(error) => {
+                row.reason = Some(error.to_string());
+                running.wait(Next::Read, now, 0);
+                Ok(())
+            }
+        }
+    }
+
+    /// An action that an earlier run sent and that nobody wants any more, because it shows already or because the access
+    /// got a reason meanwhile: the target is looked at and not asked again.
+    async fn settle(&self, running: &mut Running) -> Result<(), ReconcileError> {
+        let what = match self.verdict(running).await {
+            Verdict::Holds { seen, effects } => return self.verified(running, seen, effects).await,
+            Verdict::Contradicted { why } | Verdict::Unverifiable { why } | Verdict::Unanswered { why } => {
+                why
+            }
+        };
+        let why = format!("facts moved after it was sent, so it was not sent again: {what}");
+        self.step(running, ActionState::Stuck, &why).await
+    }
+
+    async fn verdict(&self, running: &Running) -> Verdict {
+        verify::verify(self.system.connector.as_ref(), &running.row.item, &running.sessions).await
+    }
+
+    async fn read_back(&self, running: &mut Running) -> Result<(), ReconcileError> {
+        let verdict = self.verdict(running).await;
+        running.reads += 1;
+        let patience = &self.shared.patience;
+        let (now, last) = (self.shared.pace.now(), running.reads >= patience.reads_max);
+        let back_off_ms = patience.back_off_ms(running.row.attempts);
+        match verdict {
+            Verdict::Holds { seen, effects } => self.verified(running, seen, effects).await,
+            Verdict::Unverifiable { why } if running.row.state == ActionState::Acknowledged => {
+                self.step(running, ActionState::Unverifiable, &why).await
+            }
+            // A call whose outcome is unknown cannot become `unverifiable`: it must first be acknowledged.
+            Verdict::Unverifiable { why } => {
+                running.row.reason = Some(why);
+                running.wait(Next::Send, now, back_off_ms);
+                Ok(())
+            }
+            Verdict::Contradicted { .. } | Verdict::Unanswered { .. } if !last => {
+                running.wait(Next::Read, now, patience.read_again_ms(running.reads - 1));
+                Ok(())
+            }
+            Verdict::Contradicted { why } => {
+                running.wait(Next::Send, now, back_off_ms);
+                self.step(running, ActionState::Contradicted, &why).await
+            }
+            // No answer contradicts nothing: what is not known to have arrived is sent again, the rest is read again.
+            Verdict::Unanswered { why } => {
+                let why = format!("could not be read back: {why}");
+                running.unanswered += 1;
+                if running.row.state == ActionState::Sent {
+                    running.wait(Next::Send, now, back_off_ms);
+                } else if running.unanswered >= patience.sends_max {
+                    return self.step(running, ActionState::Stuck, &why).await;
+                } else {
+                    running.reads = 0;
+                    running.wait(Next::Read, now, patience.back_off_ms(running.unanswered));
+                }
+                running.row.reason = Some(why);
+                Ok(())
+            }
+        }
+    }
+
+    async fn verified(
+        &self,
+        running: &mut Running,
+        seen: Value,
+        effects: Vec<ObservedEffect>,
+    ) -> Result<(), ReconcileError> {
+        let can_end_sessions = self.system.connector.capabilities().end_sessions.supported;
+        let why = match running.row.item.verb {
+            Verb::DisableAccount if !can_end_sessions => {
+                "read back; residual: this system cannot end live sessions, they last until they close by themselves"
+            }
+            _ => "read back",
+        };
+        self.finish(running, ActionState::Verified, why, seen, effects).await
+    }
+
+    async fn step(&self, running: &mut Running, to: ActionState, reason: &str) -> Result<(), ReconcileError> {
+        self.finish(running, to, reason, Value::Null, Vec::new()).await
+    }
+
+    /// One transition, with the observation that goes with it, in one transaction of the store.
+    async fn finish(
+        &self,
+        running: &mut Running,
+        to: ActionState,
+        reason: &str,
+        detail: Value,
+        observed: Vec<ObservedEffect>,
+    ) -> Result<(), ReconcileError> {
+        let row = &mut running.row;
+        let transition = Transition {
+            plan: row.plan.clone(),
+            action: row.id.clone(),
+            from: row.state,
+            to,
+            at: self.shared.pace.now(),
+            reason: (!reason.is_empty()).then(|| reason.to_owned()),
+            detail,
+            next_attempt_at: None,
+            observed,
+        };
+        match self.shared.store.transition(&transition).await? {
+            TransitionOutcome::Done { .. } => {
+                row.state = to;
+                if to == ActionState::Sent {
+                    row.attempts += 1;
+                    row.sent_at = Some(transition.at);
+                }
+                if !reason.is_empty() {
+                    row.reason = Some(reason.to_owned());
+                }
+            }
+            // Another process has taken this action on; it finishes it.
+            TransitionOutcome::Moved { actual } => {
+                row.state = if actual.is_final() { actual } else { ActionState::Planned }
+            }
+        }
+        (self.shared.watch)(&row.item, row.state);
+        Ok(())
+    }
+}
