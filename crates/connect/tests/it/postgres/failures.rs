@@ -100,6 +100,25 @@ async fn a_certificate_signed_by_itself_works_where_it_is_not_an_authoritys() {
     }
 }
 
+#[tokio::test]
+async fn what_a_server_says_is_shown_without_control_characters() {
+    let server = PostgresServer::start();
+    let evil = "x\u{1b}[2J\nall is well";
+    server.sql(&format!("create role \"{evil}\" login password 'evilpw'; create role \"g{evil}\" nologin"));
+    server
+        .sql(&format!("create role weak login password 'weakpw'; create table public.\"t{evil}\" (id int)"));
+    let table = format!("url = '{}'\n{}", server.url("weak", "postgres"), secret(&server, "weakpw"));
+    let weak = build("postgres", &table);
+    let target = account(evil);
+    for name in [format!("role/g{evil}"), format!("privilege/SELECT on public.\"t{evil}\"")] {
+        let why = refused(&*weak, Verb::Grant, &target, Some(&entitlement(&name))).await;
+        assert!(!why.contains(char::is_control) && why.contains("\\u{1b}[2J\\nall is well"), "{why:?}");
+    }
+    // The facts themselves are told as they are.
+    let facts = crate::harness::enumerate_all(&*weak).await;
+    assert!(facts.accounts.contains_key(evil));
+}
+
 #[test]
 fn wrong_settings_are_named() {
     for (table, expected) in [
