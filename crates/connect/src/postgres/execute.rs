@@ -144,14 +144,18 @@ async fn change(
     let names = names.each_ref().map(String::as_str);
     let mut detail = if give { "granted" } else { "revoked" };
     if let Err(failure) = run(client, session, names, statement).await? {
-        let as_owner = match failure {
-            Failure::Dependants { .. } | Failure::Denied { .. } if statement == sql::REVOKE_PRIVILEGE => {
+        // The others must not lose what they hold through this grant, so they get it in another way first.
+        let kept = match (&failure, held) {
+            (Failure::Dependants { .. } | Failure::Denied { .. }, Held::Privilege { .. }) if !give => {
                 run(client, session, names, sql::REVOKE_KEEPING_OTHERS).await?
+            }
+            (Failure::Dependants { .. }, Held::Role { .. }) if !give => {
+                run(client, session, names, sql::REVOKE_ROLE_KEEPING_OTHERS).await?
             }
             _ => Err(Failure::Outcome(Outcome::AlreadySo)),
         };
-        match (failure, as_owner) {
-            (_, Ok(())) => detail = "revoked as the owner; others keep it, from the owner",
+        match (failure, kept) {
+            (_, Ok(())) => detail = "revoked; who held it through this grant keeps it without this grant",
             (Failure::Outcome(outcome), _) => return Ok(outcome),
             (Failure::Denied { why }, _) => return Ok(refused(why)),
             // They may lose it meanwhile, and then this goes too.

@@ -49,7 +49,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     read_back: Capability::YES,
     grant: Capability::with("not ownership, and not what PUBLIC holds"),
     revoke: Capability::with(
-        "of every grantor; who holds a privilege through this grant keeps it, from the owner; ownership must be reassigned",
+        "of every grantor; who holds the same through this grant keeps it in another way; ownership must be reassigned",
     ),
     disable_account: Capability::with(
         "NOLOGIN; live sessions stay until they are ended; VALID UNTIL is set where it was not, so that the role \

@@ -183,6 +183,38 @@ begin
   end loop;
 end $do$";
 
+/// Takes a member out of a role, where others are members because of them (since version 16): they become members by
+/// this log-in first, with the options that they have now. Ends in an error, and so changes nothing, where anybody else
+/// would be more or less of a member afterwards.
+pub(super) const REVOKE_ROLE_KEEPING_OTHERS: &str = "do $do$ declare
+  role_name text := current_setting('leasehold.subject');
+  member_name text := current_setting('leasehold.member');
+  role_oid oid := (select oid from pg_roles where rolname = role_name);
+  member_oid oid := (select oid from pg_roles where rolname = member_name);
+  others text := (select string_agg(x::text, ' ' order by x::text) from (
+    select member, bool_or(admin_option), bool_or(inherit_option), bool_or(set_option) from pg_auth_members
+     where roleid = role_oid and member <> member_oid group by member) x);
+  item record;
+begin
+  for item in select pg_get_userbyid(a.member) as name, bool_or(a.admin_option) as passes_on,
+      bool_or(a.inherit_option) as inherits, bool_or(a.set_option) as becomes
+      from pg_auth_members a where a.roleid = role_oid and a.member <> member_oid
+       and exists (select from pg_auth_members b where b.roleid = role_oid and b.member = a.member and b.grantor = member_oid)
+     group by a.member loop
+    execute format('GRANT %I TO %I WITH ADMIN %s, INHERIT %s, SET %s', role_name, item.name, item.passes_on::text,
+      item.inherits::text, item.becomes::text);
+  end loop;
+  for item in select pg_get_userbyid(grantor) as name from pg_auth_members
+     where roleid = role_oid and member = member_oid loop
+    execute format('REVOKE %I FROM %I GRANTED BY %I CASCADE', role_name, member_name, item.name);
+  end loop;
+  if others is distinct from (select string_agg(x::text, ' ' order by x::text) from (
+    select member, bool_or(admin_option), bool_or(inherit_option), bool_or(set_option) from pg_auth_members
+     where roleid = role_oid and member <> member_oid group by member) x) then
+    raise exception using errcode = '2BP01', message = 'others would not be members afterwards as they are now';
+  end if;
+end $do$";
+
 /// Gives a privilege. The object's text for the statement is made by the server.
 pub(super) const GRANT_PRIVILEGE: &str = concat!(
     "do $do$ declare object record; begin with ",

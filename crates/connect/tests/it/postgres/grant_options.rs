@@ -88,6 +88,35 @@ async fn what_was_passed_on_goes_in_the_order_of_accounts_and_cascades_to_nobody
 }
 
 #[tokio::test]
+async fn a_membership_that_was_passed_on_cascades_to_nobody() {
+    let server = PostgresServer::start();
+    server.sql(
+        "create role team nologin; create role lead login password 'leadpw'; create role second login password 'secondpw';
+         create role far login; create role near login; grant team to lead with admin option",
+    );
+    server
+        .sql_as("lead", "leadpw", "postgres", "grant team to near; grant team to second with admin option")
+        .unwrap();
+    server.sql_as("second", "secondpw", "postgres", "grant team to far").unwrap();
+    let members = || {
+        server.sql(
+            "select distinct member::regrole, bool_or(admin_option) from pg_auth_members
+              where roleid = 'team'::regrole group by 1 order by 1",
+        )
+    };
+    let before = members();
+    let connector = connector(&server);
+    acknowledged(&*connector, Verb::Revoke, &account("lead"), Some(&entitlement("role/team"))).await;
+    assert_eq!(
+        lines_but(&members(), &[]),
+        lines_but(&before, &["lead|"]),
+        "since version 16 others depend on it"
+    );
+    acknowledged(&*connector, Verb::Revoke, &account("far"), Some(&entitlement("role/team"))).await;
+    assert_eq!(lines_but(&members(), &[]), lines_but(&before, &["lead|", "far|"]));
+}
+
+#[tokio::test]
 async fn where_the_owner_is_out_of_reach_those_who_depend_on_it_go_first() {
     let server = PostgresServer::start();
     server.sql(PASSED_ON);
