@@ -2,6 +2,7 @@
 
 use crate::connector::{Connector, ConnectorKind};
 use crate::error::ConnectError;
+use crate::plain::Plain;
 use crate::settings::{Settings, did_you_mean};
 
 /// The kinds that this binary carries.
@@ -13,7 +14,8 @@ pub fn find(name: &str) -> Option<&'static dyn ConnectorKind> {
     KINDS.iter().copied().find(|kind| kind.name() == name)
 }
 
-/// Builds the connector that `connector = "…"` names.
+/// Builds the connector that `connector = "…"` names. Its messages hold no raw control character, whatever the target
+/// says.
 ///
 /// # Errors
 /// [`ConnectError::Setting`] where the kind or one of its settings is not as it must be.
@@ -24,7 +26,7 @@ pub fn build(name: &str, mut settings: Settings) -> Result<Box<dyn Connector>, C
     })?;
     let connector = kind.build(&mut settings)?;
     settings.finish()?;
-    Ok(connector)
+    Ok(Box::new(Plain(connector)))
 }
 
 /// The page of capabilities: what each kind can do, for people who choose and for those who ask why something is

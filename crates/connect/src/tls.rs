@@ -1,10 +1,75 @@
-//! What a refused certificate means, for every connector that speaks TLS.
+//! Which certificates are accepted, and what a refused one means, for every connector that speaks TLS.
 
 use std::error::Error;
+use std::sync::Arc;
 
 use jiff::Timestamp;
-use rustls::CertificateError;
-use rustls::pki_types::UnixTime;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, DigitallySignedStruct, SignatureScheme};
+
+/// Accepts whom the configured authorities signed; and a configured certificate itself where the server shows exactly
+/// that one, although it is marked as an authority's: that is what `openssl req -x509` makes. Its dates and its names are
+/// checked all the same.
+#[derive(Debug)]
+pub(crate) struct ConfiguredVerifier {
+    pub authorities: Arc<WebPkiServerVerifier>,
+    pub configured: Vec<CertificateDer<'static>>,
+}
+
+impl ServerCertVerifier for ConfiguredVerifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let checked =
+            self.authorities.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        match checked {
+            // The dates come before this is looked at, so they are right; the names come after it.
+            Err(rustls::Error::InvalidCertificate(problem))
+                if is_authority_as_server(&problem) && self.configured.contains(end_entity) =>
+            {
+                verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            checked => checked,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.authorities.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.authorities.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.authorities.supported_verify_schemes()
+    }
+}
+
+/// The server shows a certificate that is marked as an authority's. The library hands this one on without a variant of
+/// its own, under the name that it has in `webpki`.
+fn is_authority_as_server(problem: &CertificateError) -> bool {
+    matches!(problem, CertificateError::Other(cause) if format!("{:?}", cause.0) == "CaUsedAsEndEntity")
+}
 
 /// The certificate's problem, wherever it is in the chain of causes.
 pub(crate) fn certificate_error<'error>(
@@ -39,9 +104,17 @@ pub(crate) fn explain(problem: &CertificateError) -> String {
             "nobody we trust signed it; name the authority's certificate in `ca_certificate`".to_owned()
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            format!("{problem}; use the name that the certificate was made for")
+            format!(
+                "{problem}; use the name that the certificate was made for, or make one with this name in its \
+                 subjectAltName"
+            )
         }
         CertificateError::Revoked => "it was revoked".to_owned(),
+        problem if is_authority_as_server(problem) => "it is marked as an authority's (CA:TRUE), as a plain `openssl req \
+            -x509` makes it; give the server one of its own: add `-addext basicConstraints=critical,CA:FALSE -addext \
+            subjectAltName=DNS:HOST` to that command, and name the new one in `ca_certificate`; an `ldap` system also \
+            takes it as it is where `ca_certificate` is exactly this certificate"
+            .to_owned(),
         other => other.to_string(),
     }
 }
@@ -53,6 +126,10 @@ fn instant(time: UnixTime) -> String {
 
 #[cfg(test)]
 mod tests {
+    use leasehold_testing::certificates::Certificate;
+    use rustls::RootCertStore;
+    use rustls::pki_types::pem::PemObject;
+
     use super::*;
 
     #[test]
@@ -61,6 +138,44 @@ mod tests {
         let expired = CertificateError::ExpiredContext { time: UnixTime::now(), not_after };
         assert_eq!(explain(&expired), "it expired at 2020-01-02T00:00:00Z; renew it on the server");
         assert!(explain(&CertificateError::UnknownIssuer).contains("ca_certificate"));
+    }
+
+    #[test]
+    fn a_configured_certificate_is_accepted_as_it_is_for_its_names_and_dates() {
+        let folder = tempfile::tempdir().unwrap();
+        let read = |name: &str| {
+            let made =
+                Certificate::self_signed(folder.path(), name, &["subjectAltName=DNS:ldap.example.com"]);
+            CertificateDer::from_pem_file(made.certificate).unwrap()
+        };
+        let (ours, foreign) = (read("ours"), read("foreign"));
+        let mut roots = RootCertStore::empty();
+        roots.add(ours.clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let authorities =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+        let verifier = ConfiguredVerifier { authorities, configured: vec![ours.clone()] };
+        let now = UnixTime::now().as_secs();
+        let year = 365 * 24 * 3600;
+        for (certificate, name, at, expected) in [
+            (&ours, "ldap.example.com", now, ""),
+            (&ours, "other.example.com", now, "make one with this name"),
+            (&ours, "ldap.example.com", now + year, "it expired at"),
+            (&ours, "ldap.example.com", now - year, "it is valid only from"),
+            (&foreign, "ldap.example.com", now, "it is marked as an authority's (CA:TRUE)"),
+        ] {
+            let at = UnixTime::since_unix_epoch(std::time::Duration::from_secs(at));
+            let name = ServerName::try_from(name).unwrap();
+            let said = match verifier.verify_server_cert(certificate, &[], &name, &[], at) {
+                Ok(_) => String::new(),
+                Err(rustls::Error::InvalidCertificate(problem)) => explain(&problem),
+                Err(other) => panic!("{other:?}"),
+            };
+            assert!(
+                said.contains(expected) && said.is_empty() == expected.is_empty(),
+                "{name:?} {at:?}: {said}"
+            );
+        }
     }
 
     #[test]

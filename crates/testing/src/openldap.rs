@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::certificates::CertificateAuthority;
+use crate::certificates::{Certificate, CertificateAuthority};
 use crate::process::{ServerProcess, free_port, listens, new_folder};
 use crate::programs::require;
 
@@ -29,11 +29,15 @@ pub struct OpenLdapOptions {
     pub password_policy: bool,
     /// With a certificate that has ended.
     pub expired_certificate: bool,
+    /// With a certificate that is signed by itself and marked as an authority's: what a plain `openssl req -x509` makes.
+    pub self_signed: bool,
+    /// Access rules (slapd.access(5)) that come before the others.
+    pub access: &'static str,
 }
 
 impl Default for OpenLdapOptions {
     fn default() -> Self {
-        Self { password_policy: true, expired_certificate: false }
+        Self { password_policy: true, expired_certificate: false, self_signed: false, access: "" }
     }
 }
 
@@ -44,6 +48,7 @@ pub struct OpenLdapServer {
     port: u16,
     tls_port: u16,
     authority: CertificateAuthority,
+    certificate: Certificate,
 }
 
 impl OpenLdapServer {
@@ -62,7 +67,9 @@ impl OpenLdapServer {
     pub fn start_with(options: OpenLdapOptions) -> Self {
         let folder = new_folder("openldap");
         let authority = CertificateAuthority::create(&folder.join("tls"));
-        let certificate = if options.expired_certificate {
+        let certificate = if options.self_signed {
+            Certificate::self_signed(&folder.join("tls"), "server", &["subjectAltName=IP:127.0.0.1"])
+        } else if options.expired_certificate {
             authority.issue_expired("server")
         } else {
             authority.issue("server", &[])
@@ -74,6 +81,7 @@ impl OpenLdapServer {
             text = text.replace("#POLICY-MODULE ", "").replace("#POLICY ", "");
         }
         let text = text
+            .replace("#ACCESS", options.access)
             .replace("FOLDER", &folder.display().to_string())
             .replace("AUTHORITY", &authority.certificate().display().to_string())
             .replace("CERTIFICATE", &certificate.certificate.display().to_string())
@@ -96,7 +104,7 @@ impl OpenLdapServer {
             let here = Ipv4Addr::LOCALHOST.into();
             listens(here, port) && listens(here, tls_port)
         });
-        let server = Self { process, port, tls_port, authority };
+        let server = Self { process, port, tls_port, authority, certificate };
         server.add(INITIAL);
         if options.password_policy {
             server.add(INITIAL_POLICY);
@@ -117,6 +125,11 @@ impl OpenLdapServer {
     /// The authority that signed the server's certificate.
     pub fn authority(&self) -> &CertificateAuthority {
         &self.authority
+    }
+
+    /// The server's own certificate.
+    pub fn certificate(&self) -> &Path {
+        &self.certificate.certificate
     }
 
     /// A folder that goes with the server, for files of the test.
@@ -293,6 +306,7 @@ lastbind on
 index objectClass,uid,cn,member,memberOf,uniqueMember,memberUid,entryUUID eq
 limits dn.exact="cn=leasehold,dc=example,dc=com" size=unlimited
 limits dn.exact="cn=limited,dc=example,dc=com" size.soft=5 size.hard=5 size.prtotal=5
+#ACCESS
 access to attrs=userPassword by dn.exact="cn=leasehold,dc=example,dc=com" write by self write by anonymous auth by * none
 access to * by dn.exact="cn=leasehold,dc=example,dc=com" manage by users read by * none
 overlay memberof

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::certificates::CertificateAuthority;
+use crate::certificates::{Certificate, CertificateAuthority};
 use crate::process::{ServerProcess, free_port, listens, new_folder};
 use crate::programs::{is_root, require, succeed};
 
@@ -80,11 +80,34 @@ impl PostgresServer {
         Self::start_with(Some(expired))
     }
 
+    /// The same with a certificate that the test made: `make` gets a folder for it.
+    ///
+    /// # Panics
+    /// As [`PostgresServer::start_with_tls`].
+    pub fn start_with_certificate(make: impl FnOnce(&Path) -> Certificate) -> Self {
+        let folder = new_folder("postgres");
+        let certificate = make(&folder.join("tls"));
+        Self::start_in(folder, None, Some(certificate))
+    }
+
     fn start_with(tls: Option<bool>) -> Self {
         let folder = new_folder("postgres");
+        let authority = tls.map(|_| CertificateAuthority::create(&folder.join("tls")));
+        let certificate = match (&authority, tls) {
+            (Some(authority), Some(true)) => Some(authority.issue_expired("server")),
+            (Some(authority), _) => Some(authority.issue("server", &[])),
+            (None, _) => None,
+        };
+        Self::start_in(folder, authority, certificate)
+    }
+
+    fn start_in(
+        folder: PathBuf,
+        authority: Option<CertificateAuthority>,
+        certificate: Option<Certificate>,
+    ) -> Self {
         let data = folder.join("data");
         std::fs::write(folder.join("password"), PASSWORD).expect("write the password file");
-        let authority = tls.map(|_| CertificateAuthority::create(&folder.join("tls")));
         let mut settings = vec![
             "listen_addresses=127.0.0.1".to_owned(),
             format!("unix_socket_directories={}", folder.display()),
@@ -93,9 +116,7 @@ impl PostgresServer {
             "synchronous_commit=off".to_owned(),
             "full_page_writes=off".to_owned(),
         ];
-        if let (Some(authority), Some(expired)) = (&authority, tls) {
-            let certificate =
-                if expired { authority.issue_expired("server") } else { authority.issue("server", &[]) };
+        if let Some(certificate) = &certificate {
             settings.push("ssl=on".to_owned());
             settings.push(format!("ssl_cert_file={}", certificate.certificate.display()));
             settings.push(format!("ssl_key_file={}", certificate.key.display()));

@@ -119,7 +119,7 @@ pub async fn run(fixture: &dyn ContractFixture) -> Vec<CheckResult> {
     note("a second enumeration tells the same", if told { run.repeatable(&first).await } else { nothing() });
     note("progress goes forward and not beyond its total", run.progress(&first));
     note("reading back agrees with the enumeration", run.reading_agrees(&first).await);
-    note("what does not exist is read as absent", run.absent_is_absent(&first).await);
+    note("what does not exist is never read as held", run.absent_is_absent(&first).await);
     note("sessions are listed where that is claimed", run.sessions(&first).await);
     note("what is not claimed is refused", run.unclaimed_is_refused(&first).await);
     note("a revoked grant is read as gone and stays gone", run.revoke().await);

@@ -8,6 +8,7 @@ use leasehold_model::identity::IdentityKind;
 use super::date::{Dates, Edge};
 use super::rows::Row;
 use super::table::{Table, text};
+use super::words::word;
 use crate::error::ConnectError;
 
 /// Where the columns of an accounts file stand.
@@ -62,12 +63,12 @@ impl AccountLayout {
     pub fn account(&self, row: &Row<'_>, dates: &Dates) -> Result<(Account, Vec<String>), String> {
         let mut mended = Vec::new();
         let field = |column: Option<usize>| column.map_or(&b""[..], |index| row.field(index));
-        let key = text(field(self.key.or(self.login)))?;
-        let login = Some(text(field(self.login))?).filter(|login| !login.is_empty()).unwrap_or(key);
+        let key = word(field(self.key.or(self.login)))?;
+        let login = Some(word(field(self.login))?).filter(|login| !login.is_empty()).unwrap_or(key);
         let mut account = Account::new(key, login);
         let mut attributes = BTreeMap::new();
         for (index, name) in &self.attributes {
-            match text(row.field(*index)) {
+            match word(row.field(*index)) {
                 Ok("") => {}
                 Ok(value) => {
                     attributes.insert(name.clone(), value.to_owned());
@@ -113,9 +114,9 @@ impl AccountLayout {
 /// Yes or no, as exports spell it.
 pub fn switch(text: &str) -> Option<bool> {
     match text.trim().to_ascii_lowercase().as_str() {
-        "true" | "yes" | "y" | "1" | "x" | "active" | "enabled" | "on" => Some(true),
-        "false" | "no" | "n" | "0" | "inactive" | "disabled" | "off" | "suspended" | "left"
-        | "terminated" | "" => Some(false),
+        "true" | "yes" | "y" | "1" | "x" | "active" | "enabled" | "on" | "ja" | "oui" => Some(true),
+        "false" | "no" | "n" | "0" | "nein" | "non" | "inactive" | "disabled" | "off" | "suspended"
+        | "left" | "terminated" | "" => Some(false),
         _ => None,
     }
 }

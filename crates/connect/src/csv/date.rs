@@ -43,13 +43,19 @@ pub struct Dates {
 }
 
 impl Dates {
-    /// Reads a date or time. `Ok(None)` for an empty text and for the year 9999, by which exports mean "no end".
+    /// Reads a date or time. `Ok(None)` for an empty text and for the year 9999, by which exports mean "no end"; its last
+    /// day would also be beyond the last instant that can be kept.
     ///
     /// # Errors
     /// What is wrong and how to mend it.
     pub fn read(&self, text: &str, edge: Edge) -> Result<Option<Timestamp>, String> {
         let text = text.trim();
         if text.is_empty() {
+            return Ok(None);
+        }
+        if text.starts_with("9999-")
+            && self.day(text.split(['T', 't', ' ']).next().unwrap_or_default()).is_ok()
+        {
             return Ok(None);
         }
         if let Ok(instant) = text.parse::<Timestamp>() {
@@ -155,7 +161,19 @@ mod tests {
         }
         assert_eq!(utc("2026-01-31", Edge::End), "2026-02-01T00:00:00Z");
         assert_eq!(utc("2026-01-31 17:05", Edge::End), "2026-01-31T17:05:00Z");
-        for text in ["", "9999-12-31", "31.12.9999", "99991231"] {
+        for text in [
+            "",
+            "9999-12-31",
+            "31.12.9999",
+            "12/31/9999",
+            "99991231",
+            "9999-12-31 23:59:59",
+            "9999-12-31T00:00:00",
+            "9999-12-31T23:59:59Z",
+            "9999-12-31T23:59:59.9999999Z",
+            "9999-12-31t00:00:00+01:00",
+            "9999-01-01T00:00:00Z",
+        ] {
             assert_eq!(read(text, Edge::End, None, "UTC"), Ok(None), "{text}");
         }
     }

@@ -1,6 +1,7 @@
 //! Files as a source: an authoritative people feed, or a whole system as some tool exported it.
 
 mod account;
+mod columns;
 pub mod date;
 mod decode;
 pub mod filter;
@@ -13,6 +14,7 @@ pub mod rows;
 mod source;
 mod system;
 mod table;
+mod words;
 
 use std::sync::Arc;
 
@@ -118,11 +120,11 @@ fn read_files(settings: &mut Settings) -> Result<Files, ConnectError> {
     let mut file =
         |key: &str, known: &[&str], open: bool| FileSource::optional(settings, key, &format, known, open);
     let files = Files {
-        accounts: file("accounts", system::ACCOUNTS, true)?,
-        entitlements: file("entitlements", system::ENTITLEMENTS, false)?,
-        grants: file("grants", system::GRANTS, false)?,
-        contains: file("contains", &[system::CONTAINS, &["kind"]].concat(), false)?,
-        owners: file("owners", system::OWNERS, false)?,
+        accounts: file("accounts", columns::ACCOUNTS, true)?,
+        entitlements: file("entitlements", columns::ENTITLEMENTS, false)?,
+        grants: file("grants", columns::GRANTS, false)?,
+        contains: file("contains", &[columns::CONTAINS, &["kind"]].concat(), false)?,
+        owners: file("owners", columns::OWNERS, false)?,
         slash_is_name: kind.is_some(),
         kind_default: kind.unwrap_or_else(|| KIND_DEFAULT.to_owned()),
         fold_case,
@@ -223,7 +225,7 @@ impl Connector for CsvConnector {
             let table = Table::open(system, source)?;
             match &self.plan.what {
                 What::People { key, .. } => people::check(&table, key)?,
-                What::System(_) => system::check(name, &table)?,
+                What::System(_) => columns::check(name, &table)?,
             }
             described.push(format!("{} with {} columns", source.label, table.header.len()));
         }

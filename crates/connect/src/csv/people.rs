@@ -10,7 +10,8 @@ use super::date::{Dates, Edge};
 use super::intern::Interner;
 use super::output::Output;
 use super::source::FileSource;
-use super::table::{Failure, Table, Tally, text};
+use super::table::{Failure, Table, Tally};
+use super::words::word;
 use crate::error::ConnectError;
 
 /// Our names of the columns that are more than attributes, and of those that people expect.
@@ -120,10 +121,10 @@ fn identity(
     dates: &Dates,
 ) -> Result<(Identity, Vec<String>), String> {
     let mut mended = Vec::new();
-    let key = text(row.field(layout.key))?;
+    let key = word(row.field(layout.key))?;
     let mut optional = |column: Option<usize>| -> &str {
         column.map_or("", |index| {
-            text(row.field(index)).unwrap_or_else(|message| {
+            word(row.field(index)).unwrap_or_else(|message| {
                 mended.push(message);
                 ""
             })

@@ -7,26 +7,14 @@ use leasehold_model::id::{AccountKey, EntitlementName, IdentityKey};
 use roaring::RoaringBitmap;
 
 use super::account::{AccountLayout, switch};
+use super::columns::check;
 use super::date::{Dates, Edge};
 use super::grants::EntitlementColumns;
 use super::intern::Interner;
 use super::output::Output;
 use super::source::FileSource;
 use super::table::{Failure, Table, Tally, text};
-use crate::error::ConnectError;
-
-/// Our names of the columns of each file.
-pub const ACCOUNTS: &[&str] =
-    &["key", "login", "enabled", "status", "kind", "last_use", "expires_at", "credential_changed_at"];
-/// Of `entitlements`.
-pub const ENTITLEMENTS: &[&str] = &["kind", "name", "native", "title", "privileged"];
-/// Of `grants`.
-pub const GRANTS: &[&str] =
-    &["account", "entitlement", "kind", "name", "valid_from", "valid_until", "options"];
-/// Of `contains`.
-pub const CONTAINS: &[&str] = &["parent", "child"];
-/// Of `owners`.
-pub const OWNERS: &[&str] = &["object", "account", "entitlement", "owner"];
+use super::words::word;
 
 /// The files of a system.
 #[derive(Debug, Clone, Default)]
@@ -72,6 +60,8 @@ pub struct Reading<'a> {
     /// Accounts with a smaller number were listed; `None` where all are derived.
     accounts_listed: Option<usize>,
     account_lines: Vec<u64>,
+    /// Accounts whose key cannot be told, so that nothing can be told of them.
+    accounts_unusable: RoaringBitmap,
     entitlements: Interner,
     entitlements_listed: Option<usize>,
     entitlement_lines: Vec<u64>,
@@ -91,6 +81,7 @@ impl<'a> Reading<'a> {
             accounts: Interner::new(files.fold_case),
             accounts_listed: None,
             account_lines: Vec::new(),
+            accounts_unusable: RoaringBitmap::new(),
             entitlements: Interner::new(files.fold_case),
             entitlements_listed: None,
             entitlement_lines: Vec::new(),
@@ -169,7 +160,10 @@ impl<'a> Reading<'a> {
                     }
                     self.output.push(Fact::Account(account))?;
                 }
-                Err(message) => table.unusable(self.output, &message)?,
+                Err(message) => {
+                    self.accounts_unusable.insert(number);
+                    table.unusable(self.output, &message)?;
+                }
             }
         }
         self.accounts_listed = Some(self.accounts.len());
@@ -191,7 +185,7 @@ impl<'a> Reading<'a> {
             let Some((number, new)) = self.number_entitlement() else {
                 table.unusable(
                     self.output,
-                    "is not UTF-8, or comes after more entitlements than can be numbered",
+                    "is not UTF-8, holds a NUL byte, or comes after more entitlements than can be numbered",
                 )?;
                 continue;
             };
@@ -206,22 +200,27 @@ impl<'a> Reading<'a> {
             }
             self.entitlement_lines.push(line);
             let Some(name) = self.names.get(number as usize).cloned().flatten() else { continue };
-            let shown = |column: Option<usize>| {
-                let found = column.map(|index| String::from_utf8_lossy(row.field(index)).into_owned());
-                found.filter(|value| !value.is_empty())
+            let mut unread = Vec::new();
+            let mut shown = |column: Option<usize>| {
+                let found = word(column.map_or(&b""[..], |index| row.field(index)));
+                let found = found.map_err(|message| unread.push(message)).unwrap_or_default();
+                (!found.is_empty()).then(|| found.to_owned())
             };
             let privilege = shown(privileged);
             let is_privileged = privilege.as_deref().map_or(Some(false), switch);
             let mut entitlement = Entitlement::new(name.kind, name.name);
             entitlement.native = shown(native);
             entitlement.title = shown(title);
-            // What cannot be read is treated as the one that needs more care.
+            // What is neither is treated as the one that is looked at more closely.
             entitlement.privileged = is_privileged.unwrap_or(true);
             if is_privileged.is_none() {
-                let message = format!(
-                    "privileged `{}` is neither yes nor no and taken for yes",
+                unread.push(format!(
+                    "privileged `{}` is neither yes nor no and counts as privileged until it is mended; known are yes and \
+                     no, true and false, 1 and 0",
                     privilege.unwrap_or_default()
-                );
+                ));
+            }
+            for message in unread {
                 table.bad(self.output, line, &message)?;
             }
             self.output.push(Fact::Entitlement(entitlement))?;
@@ -235,7 +234,7 @@ impl<'a> Reading<'a> {
     fn number_entitlement(&mut self) -> Option<(u32, bool)> {
         let (number, new) = self.entitlements.intern(&self.scratch)?;
         if new {
-            let name = std::str::from_utf8(&self.scratch).ok().and_then(|text| text.parse().ok());
+            let name = word(&self.scratch).ok().and_then(|text| text.parse().ok());
             self.names.push(name);
             self.holders.push(RoaringBitmap::new());
         }
@@ -251,7 +250,9 @@ impl<'a> Reading<'a> {
             ));
         }
         let Some((number, new)) = self.number_entitlement() else {
-            return Ok(Err("names an entitlement that is not UTF-8; set `encoding`".to_owned()));
+            return Ok(Err(word(&self.scratch)
+                .err()
+                .unwrap_or_else(|| "names an entitlement that cannot be told".to_owned())));
         };
         match self.entitlements_listed {
             Some(listed) if number as usize >= listed => {
@@ -285,11 +286,18 @@ impl<'a> Reading<'a> {
                     "account `{key}` is not in the accounts file; add it there, or set `fold_case = true` where the system ignores case"
                 )));
             }
-            None if new => match text(key) {
+            None if new => match word(key) {
                 Ok(key) => self.output.push(Fact::Account(Account::new(key, key)))?,
-                Err(message) => return Ok(Err(message)),
+                Err(_) => {
+                    self.accounts_unusable.insert(number);
+                }
             },
             _ => {}
+        }
+        if !self.accounts_unusable.is_empty() && self.accounts_unusable.contains(number) {
+            let message =
+                word(key).err().unwrap_or_else(|| "names an account that cannot be told".to_owned());
+            return Ok(Err(message));
         }
         Ok(Ok(number))
     }
@@ -357,23 +365,23 @@ impl<'a> Reading<'a> {
                 options: None,
             };
             // The grant was seen, so it is told even where its dates or options cannot be read.
-            let mut mended = None;
+            let mut mended = Vec::new();
             let mut date = |column: Option<usize>, edge: Edge| {
                 let value = column.map_or(&b""[..], |index| row.field(index));
                 if value.is_empty() {
                     return None;
                 }
                 text(value).and_then(|value| dates.read(value, edge)).unwrap_or_else(|message| {
-                    mended = Some(message);
+                    mended.push(message);
                     None
                 })
             };
             grant.valid_from = date(from, Edge::Start);
             grant.valid_until = date(until, Edge::End);
-            grant.options = options
-                .map(|index| String::from_utf8_lossy(row.field(index)).into_owned())
-                .filter(|options| !options.is_empty());
-            if let Some(message) = mended {
+            let words = word(options.map_or(&b""[..], |index| row.field(index)));
+            let words = words.map_err(|message| mended.push(message)).unwrap_or_default();
+            grant.options = (!words.is_empty()).then(|| words.to_owned());
+            for message in mended {
                 table.bad(self.output, line, &message)?;
             }
             self.output.push(Fact::Grant(grant))?;
@@ -411,7 +419,7 @@ impl<'a> Reading<'a> {
                 )),
                 (None, None) => Err(format!("`{shown}` is no account or entitlement of this system")),
             };
-            match (of, text(who)) {
+            match (of, word(who)) {
                 (Ok(of), Ok(who)) => {
                     let owner = IdentityKey::from(who);
                     self.output.push(Fact::Owner(OwnerFact { of, owner }))?;
@@ -423,26 +431,4 @@ impl<'a> Reading<'a> {
         }
         Ok(table.tally)
     }
-}
-
-/// Whether a file has the columns that it must have.
-///
-/// # Errors
-/// Naming the first that is missing.
-pub fn check(name: &str, table: &Table) -> Result<(), ConnectError> {
-    let (known, needed): (&[&str], &[&str]) = match name {
-        "accounts" => (ACCOUNTS, if table.column("login")?.is_some() { &[] } else { &["key"] }),
-        "entitlements" => (ENTITLEMENTS, &["name"]),
-        "contains" => (CONTAINS, &["parent", "child"]),
-        "grants" if table.column("name")?.is_some() => (GRANTS, &["account"]),
-        "grants" => (GRANTS, &["account", "entitlement"]),
-        _ => (OWNERS, &["owner"]),
-    };
-    for ours in known {
-        table.column(ours)?;
-    }
-    for ours in needed {
-        table.required(ours)?;
-    }
-    Ok(())
 }

@@ -276,11 +276,21 @@ impl Table {
             Some(RowFault::TextAfterQuote) => {
                 "text follows a closing quote; write quotes inside a field twice".to_owned()
             }
-            None => format!(
-                "has {} fields where the header has {}; put fields that hold the delimiter in quotes",
-                self.rows.row().len(),
-                self.header.len()
-            ),
+            None => {
+                let (line, fields) = (self.rows.row().line, self.rows.row().len());
+                if fields < self.header.len() && !self.rows.final_line_break() {
+                    self.tally.broken.push(format!(
+                        "{} ends in the middle of line {line}: its last line has {fields} of {} fields and no line break",
+                        self.label,
+                        self.header.len()
+                    ));
+                }
+                format!(
+                    "has {} fields where the header has {}; put fields that hold the delimiter in quotes",
+                    fields,
+                    self.header.len()
+                )
+            }
         };
         self.unusable(output, &message)
     }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::time::Instant;
 
 use futures::FutureExt;
 use ldap3::controls::{Control, ControlType, PagedResults, RawControl};
@@ -20,9 +21,14 @@ use crate::tls;
 pub(super) mod code {
     pub const SUCCESS: u32 = 0;
     pub const SIZE_LIMIT_EXCEEDED: u32 = 4;
+    pub const COMPARE_FALSE: u32 = 5;
+    pub const COMPARE_TRUE: u32 = 6;
     pub const REFERRAL: u32 = 10;
     pub const NO_SUCH_ATTRIBUTE: u32 = 16;
+    pub const UNDEFINED_ATTRIBUTE_TYPE: u32 = 17;
+    pub const INAPPROPRIATE_MATCHING: u32 = 18;
     pub const ATTRIBUTE_OR_VALUE_EXISTS: u32 = 20;
+    pub const INVALID_ATTRIBUTE_SYNTAX: u32 = 21;
     pub const NO_SUCH_OBJECT: u32 = 32;
     pub const INVALID_CREDENTIALS: u32 = 49;
     pub const INSUFFICIENT_ACCESS: u32 = 50;
@@ -41,6 +47,17 @@ pub(super) struct Session {
     pub has_password_policy: bool,
     pages: bool,
     domain_scope: bool,
+    /// Groups whose members may not be searched, and when that was found out.
+    pub blind: Option<(Instant, Vec<String>)>,
+}
+
+/// What a comparison gave.
+pub(super) enum Compared {
+    Same,
+    /// No value is the same, and we were allowed to look.
+    Other,
+    /// We were not allowed to look; what the directory said.
+    Unseen(String),
 }
 
 /// The directory, with at most one idle connection to it.
@@ -128,6 +145,7 @@ impl Client {
             has_password_policy: false,
             pages: false,
             domain_scope: false,
+            blind: None,
         };
         let attributes = [
             "supportedCapabilities",
@@ -260,6 +278,41 @@ impl Client {
             code::SUCCESS => Ok(page.entries.into_iter().next()),
             code::NO_SUCH_OBJECT => Ok(None),
             _ => Err(self.refused(&format!("reading {dn}"), &page.result)),
+        }
+    }
+
+    /// Whether an attribute of an entry has a value.
+    pub async fn compare(
+        &self,
+        session: &mut Session,
+        dn: &str,
+        attribute: &str,
+        value: &str,
+    ) -> Result<Compared, ConnectError> {
+        const OPERATION: &str = "comparing";
+        session.ldap.with_timeout(self.settings.timeout);
+        let comparing = session.ldap.compare(dn, attribute, value);
+        let result =
+            self.guarded(OPERATION, comparing).await?.map_err(|error| self.lost(OPERATION, error))?.0;
+        match result.rc {
+            code::COMPARE_TRUE => Ok(Compared::Same),
+            // An attribute that the entry has not, that the directory does not know, or that cannot hold this value.
+            code::COMPARE_FALSE
+            | code::NO_SUCH_ATTRIBUTE
+            | code::UNDEFINED_ATTRIBUTE_TYPE
+            | code::INAPPROPRIATE_MATCHING
+            | code::INVALID_ATTRIBUTE_SYNTAX => Ok(Compared::Other),
+            code::INSUFFICIENT_ACCESS | code::NO_SUCH_OBJECT => Ok(Compared::Unseen(describe(&result))),
+            _ => Err(self.refused(&format!("comparing {attribute} of {dn}"), &result)),
+        }
+    }
+
+    /// An entry or a list that may not be seen, which is never the same as one that is gone.
+    pub fn unseen(&self, what: &str, why: impl std::fmt::Display) -> ConnectError {
+        ConnectError::Target {
+            system: self.settings.system.clone(),
+            operation: format!("reading {what}"),
+            message: why.to_string(),
         }
     }
 

@@ -55,6 +55,11 @@ impl Entry {
         self.values.get(&name.to_ascii_lowercase())?.first().map(Vec::as_slice)
     }
 
+    /// Every value as it is.
+    pub fn all_bytes(&self, name: &str) -> Vec<&[u8]> {
+        self.values.get(&name.to_ascii_lowercase()).into_iter().flatten().map(Vec::as_slice).collect()
+    }
+
     /// The first value as a number.
     pub fn number(&self, name: &str) -> Option<i64> {
         self.text(name)?.trim().parse().ok()

@@ -1,6 +1,6 @@
 //! Everything that a directory says: groups first, since their names depend on each other; then people; then members.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use ldap3::Scope;
 use leasehold_model::entitlement::{Containment, DirectGrant};
@@ -19,6 +19,7 @@ use crate::ldap::normalise::{
     primary_number,
 };
 use crate::ldap::policy::Policies;
+use crate::ldap::witness::{expected_attributes, some_of, truly_without};
 
 /// After this many pages without an entry, a directory that always has one more page is not believed any longer.
 const EMPTY_PAGES_MAX: u32 = 100;
@@ -36,6 +37,8 @@ struct Reading<'run> {
     accounts: HashMap<NormalDn, AccountKey>,
     /// By `uid`, as it is and folded, for `memberUid`. `None` where several accounts share one.
     logins: HashMap<String, Option<AccountKey>>,
+    /// Groups that came without a value of an attribute that holds members.
+    without: BTreeMap<&'static str, Vec<(NormalDn, String)>>,
     /// Why something may be missing.
     missing: Vec<String>,
     grants: u64,
@@ -71,6 +74,7 @@ pub(super) async fn enumerate(client: &Client, sink: &mut dyn Sink) -> Result<Co
         primary_members: HashMap::new(),
         accounts: HashMap::new(),
         logins: HashMap::new(),
+        without: BTreeMap::new(),
         missing: Vec::new(),
         grants: 0,
         progress: 0,
@@ -78,6 +82,7 @@ pub(super) async fn enumerate(client: &Client, sink: &mut dyn Sink) -> Result<Co
     let groups = reading.read_groups(&mut session).await?;
     let people = reading.read_people(&mut session).await?;
     let with_members = reading.read_members(&mut session).await?;
+    reading.find_hidden_members(&mut session).await?;
     reading.batch.flush().await?;
 
     let Reading { mut missing, groups: named, accounts, grants, .. } = reading;
@@ -306,7 +311,9 @@ impl Reading<'_> {
         // Long lists come in parts of Active Directory whether asked for or not; asked for, the parts are ours.
         let first_part = format!("member;range=0-{}", self.client.settings.page_size - 1);
         let attributes = match self.dialect {
-            Dialect::OpenLdap => vec!["entryUUID", "gidNumber", "member", "uniqueMember", "memberUid"],
+            Dialect::OpenLdap => {
+                vec!["objectClass", "entryUUID", "gidNumber", "member", "uniqueMember", "memberUid"]
+            }
             Dialect::ActiveDirectory => vec!["objectGUID", "objectSid", first_part.as_str()],
         };
         while let Some(entries) = self.next(session, "members of groups", &mut pager, &attributes).await? {
@@ -317,12 +324,36 @@ impl Reading<'_> {
         Ok(pager)
     }
 
+    /// A group that came without members either has none, or hides them; and hidden ones are not gone (law 3).
+    async fn find_hidden_members(&mut self, session: &mut Session) -> Result<(), ConnectError> {
+        for (attribute, groups) in std::mem::take(&mut self.without) {
+            let empty = truly_without(self.client, session, attribute).await?;
+            let hidden: Vec<String> =
+                groups.into_iter().filter(|(dn, _)| !empty.contains(dn)).map(|(_, name)| name).collect();
+            if !hidden.is_empty() {
+                self.missing.push(format!(
+                    "{attribute} of {} groups may not be read: {}; let the connector's account read it",
+                    hidden.len(),
+                    some_of(&hidden)
+                ));
+            }
+        }
+        Ok(())
+    }
+
     async fn read_group_members(&mut self, session: &mut Session, entry: Entry) -> Result<(), ConnectError> {
         let Some(dn) = NormalDn::parse(&entry.dn) else { return Ok(()) };
         let Some(name) = self.groups.get(&dn).cloned() else {
             self.missing.push(format!("{} appeared while the groups were read", entry.dn));
             return Ok(());
         };
+        if self.dialect == Dialect::OpenLdap {
+            for attribute in expected_attributes(self.dialect, &entry) {
+                if entry.raw_texts(attribute).is_empty() {
+                    self.without.entry(attribute).or_default().push((dn.clone(), entry.dn.clone()));
+                }
+            }
+        }
         let mut held: HashSet<AccountKey> = self.primary_members.remove(&name).unwrap_or_default();
         let mut within: HashSet<NormalDn> = HashSet::new();
         for uid in entry.texts("memberUid") {

@@ -8,7 +8,7 @@ use crate::error::ConnectError;
 use crate::ldap::client::{Client, Session, code, describe, one};
 use crate::ldap::dialect::{Dialect, LOCKED_FOR_GOOD, uac};
 use crate::ldap::entry::Entry;
-use crate::ldap::find::{Found, find_account, find_group, membership, ourselves};
+use crate::ldap::find::{Found, find_account, find_group, membership, not_seen, ourselves};
 use crate::ldap::normalise::{primary_attribute, state};
 use crate::ldap::policy::Policies;
 
@@ -33,9 +33,10 @@ async fn execute_now(client: &Client, request: &ActionRequest) -> Result<Outcome
         None if request.verb == Verb::Grant => {
             refused(format!("there is no account `{}`", request.account.login))
         }
-        // Who does not exist holds nothing. Connections may outlive an entry, and nobody can end those.
+        // Connections may outlive an entry, and nobody can end those.
         None if request.verb == Verb::EndSessions => end_sessions(),
-        None => Outcome::AlreadySo,
+        // Who does not exist holds nothing; but who cannot be seen may.
+        None => refused(not_seen("account with the key", &request.account.key, &client.settings.base_dn)),
         Some(account) => change(client, &mut session, request, &account).await?,
     };
     client.keep(session).await;
@@ -85,7 +86,7 @@ async fn group(
     Ok(match find_group(client, session, entitlement).await? {
         Found::Group(group) => Ok(group),
         Found::Nothing if give => Err(refused(format!("there is no {}", entitlement.name))),
-        Found::Nothing => Err(Outcome::AlreadySo),
+        Found::Nothing => Err(refused(not_seen("group", &entitlement.name.name, &client.settings.base_dn))),
         Found::Several(names) => {
             Err(refused(format!("several groups have this name: {}; name one by its DN", names.join("; "))))
         }
@@ -144,7 +145,10 @@ async fn revoke(
         )));
     }
     if membership.values.is_empty() {
-        return Ok(Outcome::AlreadySo);
+        return Ok(match membership.unseen {
+            None => Outcome::AlreadySo,
+            Some(why) => refused(format!("whether {} is a member cannot be known: {why}", account.dn)),
+        });
     }
     let removals: Vec<Mod<String>> = membership
         .values
@@ -183,7 +187,7 @@ async fn disable(client: &Client, session: &mut Session, account: &Entry) -> Res
     if !state(session.dialect, &policies, account).enabled {
         return Ok(Outcome::AlreadySo);
     }
-    let (changes, detail) = match session.dialect {
+    let (changes, written, detail) = match session.dialect {
         Dialect::ActiveDirectory => {
             let Some(flags) = account.number("userAccountControl") else {
                 return Ok(refused(format!("userAccountControl of {} cannot be read", account.dn)));
@@ -193,7 +197,7 @@ async fn disable(client: &Client, session: &mut Session, account: &Entry) -> Res
             let attribute = "userAccountControl".to_owned();
             let changes =
                 vec![Mod::Delete(attribute.clone(), one(&before)), Mod::Add(attribute, one(&after))];
-            (changes, "the account's disabled bit was set")
+            (changes, "userAccountControl", "the account's disabled bit was set")
         }
         Dialect::OpenLdap if !session.has_password_policy => {
             return Ok(refused(
@@ -204,12 +208,13 @@ async fn disable(client: &Client, session: &mut Session, account: &Entry) -> Res
             let heeds = policies.heeds(account);
             let lock = Mod::Replace("pwdAccountLockedTime".to_owned(), one(LOCKED_FOR_GOOD));
             if heeds.lock {
-                (vec![lock], "the account was locked for good")
+                (vec![lock], "pwdAccountLockedTime", "the account was locked for good")
             } else if heeds.end {
                 let now = jiff::Timestamp::now().strftime("%Y%m%d%H%M%SZ").to_string();
                 let end = Mod::Replace("pwdEndTime".to_owned(), one(&now));
                 (
                     vec![lock, end],
+                    "pwdAccountLockedTime and pwdEndTime",
                     "the account was locked, and ended, since its password policy heeds no lock",
                 )
             } else {
@@ -222,11 +227,19 @@ async fn disable(client: &Client, session: &mut Session, account: &Entry) -> Res
         }
     };
     let result = client.modify(session, &account.dn, changes).await?;
-    if result.rc == code::NO_SUCH_ATTRIBUTE {
-        let why = "the account's flags changed meanwhile".to_owned();
-        return Ok(Outcome::Retry { after_ms: Some(0), why });
-    }
-    Ok(judge(&result, detail.to_owned()))
+    Ok(match result.rc {
+        code::NO_SUCH_ATTRIBUTE => {
+            let why = "the account's flags changed meanwhile".to_owned();
+            Outcome::Retry { after_ms: Some(0), why }
+        }
+        code::INSUFFICIENT_ACCESS => refused(format!(
+            "{}; the connector's account must be able to write {written} of {}{}",
+            describe(&result),
+            account.dn,
+            if policies.disagree() { ", or `password_policy` must name the default policy" } else { "" }
+        )),
+        _ => judge(&result, detail.to_owned()),
+    })
 }
 
 /// What the directory's answer to a change means where nothing particular is expected.

@@ -5,9 +5,11 @@ use leasehold_model::request::{AccountTarget, EntitlementTarget};
 
 use crate::error::ConnectError;
 use crate::ldap::client::{Client, Search, Session};
+use crate::ldap::dialect::Dialect;
 use crate::ldap::dn::NormalDn;
 use crate::ldap::entry::Entry;
 use crate::ldap::normalise::{ACCOUNT_ATTRIBUTES, group_name, key, login, primary_attribute, primary_number};
+use crate::ldap::witness::{Holding, compare_any, expected_attributes, primary_unseen};
 
 /// What looking for a group gave.
 pub(super) enum Found {
@@ -20,8 +22,16 @@ pub(super) enum Found {
     Wrong(String),
 }
 
-const GROUP_ATTRIBUTES: [&str; 7] =
-    ["objectClass", "cn", "entryUUID", "objectGUID", "objectSid", "gidNumber", "memberUid"];
+const GROUP_ATTRIBUTES: [&str; 8] =
+    ["objectClass", "cn", "entryUUID", "objectGUID", "objectSid", "groupType", "gidNumber", "memberUid"];
+
+/// Says that an account or group is not to be seen, and what to do: it may be gone, or hidden from this log-in.
+pub(super) fn not_seen(what: &str, name: &dyn std::fmt::Display, base: &str) -> String {
+    format!(
+        "this log-in sees no {what} `{name}` below {base}: it was deleted, or it may not be read, and that looks the \
+         same; let the connector's account read it, or, where it was deleted, `leasehold sync` and plan anew"
+    )
+}
 
 /// The account with this key; `None` where there is none.
 pub(super) async fn find_account(
@@ -86,6 +96,8 @@ pub(super) struct Membership {
     pub values: Vec<(&'static str, Vec<String>)>,
     /// It is the account's primary group.
     pub primary: bool,
+    /// Why "not a member" could not be known, where none of the above says "member".
+    pub unseen: Option<String>,
 }
 
 impl Membership {
@@ -102,23 +114,38 @@ pub(super) async fn membership(
     group: &Entry,
 ) -> Result<Membership, ConnectError> {
     let dialect = session.dialect;
+    let expected = expected_attributes(dialect, group);
     let mut values = Vec::new();
-    let dn = ldap_escape(account.dn.as_str()).into_owned();
-    for attribute in dialect.member_attributes().iter().filter(|attribute| **attribute != "memberUid") {
-        let filter = format!("({attribute}={dn})");
-        if client.entry(session, &group.dn, &filter, &["1.1"]).await?.is_some() {
-            values.push((*attribute, vec![account.dn.clone()]));
+    let mut unseen = primary_unseen(dialect, account, group);
+    let uids = account.texts("uid");
+    for attribute in dialect.member_attributes() {
+        let wanted = if *attribute == "memberUid" { uids.clone() } else { vec![account.dn.clone()] };
+        let holding = match dialect {
+            Dialect::OpenLdap => compare_any(client, session, group, attribute, &wanted).await?,
+            Dialect::ActiveDirectory => {
+                let filter = format!("({attribute}={})", ldap_escape(account.dn.as_str()));
+                match client.entry(session, &group.dn, &filter, &["1.1"]).await? {
+                    Some(_) => Holding::Held,
+                    None => Holding::NotHeld,
+                }
+            }
+        };
+        match holding {
+            Holding::Held if *attribute == "memberUid" => {}
+            Holding::Held => values.push((*attribute, wanted)),
+            Holding::Unseen(why) if expected.contains(attribute) => unseen = unseen.or(Some(why)),
+            Holding::NotHeld | Holding::Unseen(_) => {}
         }
     }
-    let uids: Vec<String> = account.texts("uid").iter().map(|uid| uid.to_lowercase()).collect();
+    let folded: Vec<String> = uids.iter().map(|uid| uid.to_lowercase()).collect();
     let member_uids: Vec<String> =
-        group.texts("memberUid").into_iter().filter(|uid| uids.contains(&uid.to_lowercase())).collect();
+        group.texts("memberUid").into_iter().filter(|uid| folded.contains(&uid.to_lowercase())).collect();
     if !member_uids.is_empty() {
         values.push(("memberUid", member_uids));
     }
     let number = primary_number(dialect, group);
     let primary = number.is_some() && account.number(primary_attribute(dialect)) == number;
-    Ok(Membership { values, primary })
+    Ok(Membership { values, primary, unseen })
 }
 
 /// The login of the account that we are bound as, for people; and its key.

@@ -6,6 +6,8 @@
 //!   outer one.
 //! * An enumeration counts as complete when every page came with success to the last, the groups were counted twice
 //!   alike, and no limit, reference or break was met. What the connector's account may not see is not known to it.
+//! * "Not visible" is not "gone": a read-back says "not granted" only where the group's entry and its members may be
+//!   read, and an account or a group that cannot be seen is an error.
 //! * A group of names may not become empty. Its last member is not removed, unless `placeholder_member` names what
 //!   is to stand in its place.
 
@@ -20,7 +22,9 @@ mod find;
 mod normalise;
 mod policy;
 mod read_back;
+mod rights;
 mod settings;
+mod witness;
 
 use async_trait::async_trait;
 use leasehold_model::capability::{Capabilities, Capability};
@@ -46,7 +50,8 @@ const CAPABILITIES: Capabilities = Capabilities {
         "every page to the last, groups counted twice; not what the connector's account may not see",
     ),
     read_back: Capability::with(
-        "nested groups too: by the directory in Active Directory, by walking in OpenLDAP",
+        "nested groups too: by the directory in Active Directory, by walking in OpenLDAP; an error where an entry or \
+         its members cannot be seen",
     ),
     grant: Capability::YES,
     revoke: Capability::with(
@@ -91,7 +96,7 @@ impl Connector for Ldap {
     }
 
     async fn test(&self) -> Result<TestReport, ConnectError> {
-        read_back::test(&self.client).await
+        rights::test(&self.client).await
     }
 
     async fn enumerate(&self, sink: &mut dyn Sink) -> Result<Completeness, ConnectError> {

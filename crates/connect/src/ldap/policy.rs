@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use ldap3::Scope;
 
 use crate::error::ConnectError;
-use crate::ldap::client::{Client, Search, Session};
+use crate::ldap::client::{Client, Compared, Search, Session};
 use crate::ldap::dialect::Dialect;
 use crate::ldap::dn::NormalDn;
 use crate::ldap::entry::Entry;
@@ -38,16 +38,13 @@ impl Policies {
         }
         let filter = "(objectClass=pwdPolicy)";
         let attributes = &["pwdLockout"];
-        let entries = match &client.settings.password_policy {
-            Some(dn) => client.entry(session, dn, filter, attributes).await?.into_iter().collect(),
-            None => {
-                let base = client.settings.base_dn.as_str();
-                client
-                    .search_here(session, Search { base, scope: Scope::Subtree, filter, attributes })
-                    .await?
-                    .0
-            }
-        };
+        let base = client.settings.base_dn.as_str();
+        let search = Search { base, scope: Scope::Subtree, filter, attributes };
+        let mut entries = client.search_here(session, search).await?.0;
+        if let Some(dn) = &client.settings.password_policy {
+            // The default one may be elsewhere.
+            entries.extend(client.entry(session, dn, filter, attributes).await?);
+        }
         Ok(Self::of(&entries, client.settings.password_policy.as_deref()))
     }
 
@@ -72,6 +69,33 @@ impl Policies {
                 end: !self.lockout.is_empty(),
             },
         }
+    }
+
+    /// Why it cannot be known which policy applies to an account, where that could make a lock count for nothing.
+    pub async fn unseen(
+        &self,
+        client: &Client,
+        session: &mut Session,
+        account: &Entry,
+    ) -> Result<Option<String>, ConnectError> {
+        const ATTRIBUTE: &str = "pwdPolicySubentry";
+        let every_one_heeds = self.lockout.values().all(|lock| *lock);
+        if self.is_empty() || every_one_heeds || account.text(ATTRIBUTE).is_some() {
+            return Ok(None);
+        }
+        Ok(match client.compare(session, &account.dn, ATTRIBUTE, &account.dn).await? {
+            Compared::Same | Compared::Other => None,
+            Compared::Unseen(why) => Some(format!(
+                "this log-in may not compare {ATTRIBUTE} of {}, which could name a policy that heeds no lock: {why}",
+                account.dn
+            )),
+        })
+    }
+
+    /// The policies disagree on locks, and which of them is the default is not known.
+    pub fn disagree(&self) -> bool {
+        let heed = self.lockout.values().filter(|lock| **lock).count();
+        self.default.is_none() && heed > 0 && heed < self.lockout.len()
     }
 
     /// No policy was found.

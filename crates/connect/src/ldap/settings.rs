@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
@@ -14,6 +15,7 @@ use crate::error::ConnectError;
 use crate::ldap::dialect::Dialect;
 use crate::ldap::dn::NormalDn;
 use crate::settings::Settings;
+use crate::tls::ConfiguredVerifier;
 
 /// What is known of the directory before it is reached.
 pub(super) struct LdapSettings {
@@ -197,6 +199,7 @@ fn read_feed(settings: &mut Settings) -> Result<Option<Feed>, ConnectError> {
 /// Trusts the named authority alone, or else whom this machine trusts.
 fn client_config(settings: &Settings, authority: Option<&Path>) -> Result<Arc<ClientConfig>, ConnectError> {
     let mut roots = RootCertStore::empty();
+    let mut configured = Vec::new();
     match authority {
         Some(path) => {
             let wrong = |problem: String| {
@@ -206,6 +209,7 @@ fn client_config(settings: &Settings, authority: Option<&Path>) -> Result<Arc<Cl
                 CertificateDer::pem_file_iter(path).map_err(|error| wrong(error.to_string()))?
             {
                 let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
+                configured.push(certificate.clone());
                 roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
             }
             if roots.is_empty() {
@@ -218,10 +222,22 @@ fn client_config(settings: &Settings, authority: Option<&Path>) -> Result<Arc<Cl
     }
     // Named here, because a program with two providers would panic when asked for the default one.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
+    let unusable =
+        |error: &dyn std::fmt::Display| settings.error("url", format!("TLS cannot be used: {error}"));
+    let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
-        .map_err(|error| settings.error("url", format!("TLS cannot be used: {error}")))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .map_err(|error| unusable(&error))?;
+    let config = if configured.is_empty() {
+        builder.with_root_certificates(roots).with_no_client_auth()
+    } else {
+        let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+            .build()
+            .map_err(|error| unusable(&error))?;
+        // What it accepts beside the usual is a certificate that the settings name, byte for byte.
+        builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(ConfiguredVerifier { authorities, configured }))
+            .with_no_client_auth()
+    };
     Ok(Arc::new(config))
 }

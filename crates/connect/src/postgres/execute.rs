@@ -8,7 +8,9 @@ use leasehold_model::request::{AccountTarget, ActionRequest, EntitlementTarget, 
 use crate::error::ConnectError;
 use crate::postgres::client::{Client, Session, code, describe, error_code};
 use crate::postgres::name::Held;
-use crate::postgres::read_back::{grant, keep, role, session_for, sessions, shown};
+use crate::postgres::read_back::{
+    grant, keep, of_dropped_roles, role, session_for, sessions, sessions_of_dropped, shown,
+};
 use crate::postgres::sql;
 
 /// What stands in for a name that a statement does not need.
@@ -40,10 +42,12 @@ async fn execute_now(client: &Client, request: &ActionRequest) -> Result<Outcome
     let account = &request.account;
     let found = role(client, &mut session, account).await?;
     let Some(found) = found else {
+        let ownerless = sessions_of_dropped(client, &mut session).await?;
         client.keep_if_here(&held, session).await;
         return Ok(match request.verb {
             Verb::Grant => refused(format!("there is no role `{}`", account.key)),
-            // Who does not exist holds nothing and has no session.
+            Verb::EndSessions if !ownerless.is_empty() => refused(of_dropped_roles(&ownerless)),
+            // Who does not exist holds nothing.
             Verb::Revoke | Verb::DisableAccount | Verb::EndSessions => Outcome::AlreadySo,
         });
     };
@@ -64,7 +68,7 @@ async fn execute_now(client: &Client, request: &ActionRequest) -> Result<Outcome
             let names = [UNUSED, account.key.as_str(), UNUSED, UNUSED];
             match run(client, &mut session, names, sql::DISABLE).await? {
                 Ok(()) => commit(client, &mut session, "NOLOGIN set").await?,
-                Err(Failure::Dependants { why }) => refused(why),
+                Err(Failure::Dependants { why } | Failure::Denied { why }) => refused(why),
                 Err(Failure::Outcome(outcome)) => outcome,
             }
         }
@@ -138,15 +142,31 @@ async fn change(
         }
     };
     let names = names.each_ref().map(String::as_str);
-    match run(client, session, names, statement).await? {
-        Ok(()) => {}
-        Err(Failure::Dependants { why }) => {
-            let dependants = dependants(client, session, account, held).await?.join(", ");
-            return Ok(refused(format!(
-                "others hold it through this grant and must lose it first: {dependants}; the server said: {why}"
-            )));
+    let mut detail = if give { "granted" } else { "revoked" };
+    if let Err(failure) = run(client, session, names, statement).await? {
+        // The others must not lose what they hold through this grant, so they get it in another way first.
+        let kept = match (&failure, held) {
+            (Failure::Dependants { .. } | Failure::Denied { .. }, Held::Privilege { .. }) if !give => {
+                run(client, session, names, sql::REVOKE_KEEPING_OTHERS).await?
+            }
+            (Failure::Dependants { .. }, Held::Role { .. }) if !give => {
+                run(client, session, names, sql::REVOKE_ROLE_KEEPING_OTHERS).await?
+            }
+            _ => Err(Failure::Outcome(Outcome::AlreadySo)),
+        };
+        match (failure, kept) {
+            (_, Ok(())) => detail = "revoked; who held it through this grant keeps it without this grant",
+            (Failure::Outcome(outcome), _) => return Ok(outcome),
+            (Failure::Denied { why }, _) => return Ok(refused(why)),
+            // They may lose it meanwhile, and then this goes too.
+            (Failure::Dependants { why }, _) => {
+                let dependants = dependants(client, session, account, held).await?.join(", ");
+                let why = format!(
+                    "others hold it through this grant and must lose it first: {dependants}; the server said: {why}"
+                );
+                return Ok(Outcome::Retry { after_ms: None, why });
+            }
         }
-        Err(Failure::Outcome(outcome)) => return Ok(outcome),
     }
     // GRANT and REVOKE say "no privileges could be revoked" in a warning only; so look before it counts.
     let after = grant(client, session, account, held).await?.is_some_and(|(direct, _)| direct);
@@ -159,13 +179,17 @@ async fn change(
             shown(entitlement)
         )));
     }
-    commit(client, session, if give { "granted" } else { "revoked" }).await
+    commit(client, session, detail).await
 }
 
 /// Why a change was not made. The transaction is over.
 enum Failure {
     /// Others hold the same through this grant.
     Dependants {
+        why: String,
+    },
+    /// This log-in lacks a right.
+    Denied {
         why: String,
     },
     Outcome(Outcome),
@@ -189,18 +213,18 @@ async fn run(
     let Err(error) = client.try_wait(operation, changing).await? else { return Ok(Ok(())) };
     let Some(found) = error_code(&error) else { return Err(client.target_error(operation, &error)) };
     rollback(client, session).await?;
-    let mut why = describe(&error);
-    if found == code::DEPENDENT_PRIVILEGES {
-        return Ok(Err(Failure::Dependants { why }));
-    }
-    Ok(Err(Failure::Outcome(if code::TRANSIENT.contains(&found.as_str()) {
-        Outcome::Retry { after_ms: None, why }
-    } else {
-        if found == code::INSUFFICIENT_PRIVILEGE {
-            why = format!("{why}; {} lacks the right, see `leasehold connector test`", session.login);
+    let why = describe(&error);
+    Ok(Err(match found.as_str() {
+        code::DEPENDENT_PRIVILEGES => Failure::Dependants { why },
+        code::INSUFFICIENT_PRIVILEGE => {
+            let why = format!("{why}; {} lacks the right, see `leasehold connector test`", session.login);
+            Failure::Denied { why }
         }
-        refused(why)
-    })))
+        transient if code::TRANSIENT.contains(&transient) => {
+            Failure::Outcome(Outcome::Retry { after_ms: None, why })
+        }
+        _ => Failure::Outcome(refused(why)),
+    }))
 }
 
 async fn rollback(client: &Client, session: &mut Session) -> Result<(), ConnectError> {

@@ -4,13 +4,17 @@
 //! * Accounts are the roles that may log in, and those that no longer may but still carry a password or a
 //!   `VALID UNTIL`: a disabled account must not vanish from sight with its grants still in place.
 //! * `role/NAME` is every other role, and a login role that has members of its own. A role's memberships, privileges
-//!   and attributes are its containment; `role/PUBLIC` is held by everybody and contains what PUBLIC may do.
+//!   and attributes are its containment; `role/PUBLIC` is held by everybody and contains what PUBLIC may do: by the
+//!   server's own default, which is inherent, or because somebody gave it to PUBLIC.
 //! * `privilege/SELECT on schema.table`, `privilege/USAGE on schema x`, `privilege/EXECUTE on function s.f(integer)`:
 //!   names are written by the server's own quoting, and found again by comparing with it, so nothing here ever takes
 //!   an identifier apart. In a further database of `databases` they end with ` in database x`.
 //! * No statement is ever put together by this program. `GRANT` and `REVOKE` take no parameters, so the names travel
 //!   as bound parameters of `set_config` and a constant `DO` block quotes them on the server with `format('%I')`.
 //!   The compiler holds this: sqlx takes only `&'static str` unless told otherwise, and it is not told otherwise.
+
+#[macro_use]
+mod sql_parts;
 
 mod client;
 mod enumerate;
@@ -45,7 +49,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     read_back: Capability::YES,
     grant: Capability::with("not ownership, and not what PUBLIC holds"),
     revoke: Capability::with(
-        "of every grantor; refused where others hold the privilege through this grant; ownership must be reassigned",
+        "of every grantor; who holds the same through this grant keeps it in another way; ownership must be reassigned",
     ),
     disable_account: Capability::with(
         "NOLOGIN; live sessions stay until they are ended; VALID UNTIL is set where it was not, so that the role \

@@ -121,7 +121,10 @@ impl Reading<'_> {
                     let owner_listed: bool = self.client.get(row, 6)?;
                     let owner =
                         owner_listed.then(|| EntitlementName::new("owner", format!("{phrase}{suffix}")));
-                    self.describe_privilege(&name, &class, &privilege, owner).await?;
+                    // PUBLIC's row is the first, so this one tells whether everybody holds it by default.
+                    let mut entitlement = Entitlement::new(&name.kind, &name.name);
+                    entitlement.inherent = self.client.get(row, 11)?;
+                    self.describe_privilege(entitlement, &class, &privilege, owner).await?;
                     last = Some(name);
                 }
                 let option: Option<String> = self.option(row)?;
@@ -170,12 +173,13 @@ impl Reading<'_> {
     /// it on everything.
     async fn describe_privilege(
         &mut self,
-        name: &EntitlementName,
+        entitlement: Entitlement,
         class: &str,
         privilege: &str,
         owner: Option<EntitlementName>,
     ) -> Result<(), ConnectError> {
-        self.batch.push(Fact::Entitlement(Entitlement::new(&name.kind, &name.name))).await?;
+        let name = entitlement.name.clone();
+        self.batch.push(Fact::Entitlement(entitlement)).await?;
         let everywhere: &[&str] = match (class, privilege) {
             ("table" | "column" | "sequence", "SELECT") => &["pg_read_all_data"],
             ("table" | "column" | "sequence", "INSERT" | "UPDATE" | "DELETE") => &["pg_write_all_data"],

@@ -82,7 +82,19 @@ pub(super) async fn read_back(client: &Client, target: &ReadTarget) -> Result<Re
         ReadTarget::Sessions { account } => {
             let mut session = client.session().await?;
             let live = sessions(client, &mut session, account).await?;
+            // A session outlives its role, and then carries its name no more.
+            let ownerless = match role(client, &mut session, account).await? {
+                None => sessions_of_dropped(client, &mut session).await?,
+                Some(_) => Vec::new(),
+            };
             client.keep(session).await;
+            if !ownerless.is_empty() {
+                return Err(ConnectError::Target {
+                    system: client.settings.system.clone(),
+                    operation: format!("listing the sessions of {}", account.login),
+                    message: of_dropped_roles(&ownerless),
+                });
+            }
             Ok(ReadBack::Sessions { live })
         }
     }
@@ -173,6 +185,25 @@ pub(super) async fn sessions(
         });
     }
     Ok(live)
+}
+
+/// The processes of sessions whose role was dropped.
+pub(super) async fn sessions_of_dropped(
+    client: &Client,
+    session: &mut Session,
+) -> Result<Vec<String>, ConnectError> {
+    let reading = sqlx::query(sql::SESSIONS_OF_DROPPED).fetch_all(&mut session.connection);
+    let rows = client.wait("listing sessions", reading).await?;
+    rows.iter().map(|row| Ok(client.get::<i32>(row, 0)?.to_string())).collect()
+}
+
+/// What such sessions mean for somebody whose role is gone.
+pub(super) fn of_dropped_roles(processes: &[String]) -> String {
+    format!(
+        "the role is gone, and sessions of dropped roles go on, which do not say whose they are: process {}; end them \
+         by pg_terminate_backend",
+        processes.join(", ")
+    )
 }
 
 /// The entitlement's own words, for messages.

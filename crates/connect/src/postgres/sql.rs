@@ -1,115 +1,5 @@
-//! The statements. Every one is a constant; what varies travels as a bound parameter or through `set_config`.
-//!
-//! `objects!()` is the one place that says which objects have privileges, how they are called in an entitlement's
-//! name (`phrase`, and `part` for a column) and in a `GRANT` (`target`). Names are quoted by the server.
-
-/// A common table expression over everything in this database that privileges can be given on.
-///
-/// System objects come with only those privileges that somebody changed after installation (`pg_init_privs`). The
-/// argument says which columns, `a` of `pg_attribute`, are wanted: there are many, and few have privileges.
-macro_rules! objects {
-    ($columns:literal) => {
-        concat!(
-            "objects as materialized (
-  select case when c.relkind = 'S' then 'sequence' else 'table' end as class,
-         case when c.relkind = 'S' then 'sequence ' else '' end || format('%I.%I', n.nspname, c.relname) as phrase,
-         null::text as part,
-         case when c.relkind = 'S' then 'SEQUENCE ' else 'TABLE ' end || format('%I.%I', n.nspname, c.relname) as target,
-         n.nspname::text as schema, c.relowner as owner, false as shared,
-         n.nspname in ('pg_catalog', 'information_schema') as system,
-         case when n.nspname in ('pg_catalog', 'information_schema')
-              then (select array_agg(a) from unnest(c.relacl) a where not (a = any (coalesce(i.initprivs, '{}'))))
-              else coalesce(c.relacl, acldefault(case when c.relkind = 'S' then 's' else 'r' end::\"char\", c.relowner))
-         end as acl,
-         c.oid as object, null::int2 as attribute
-    from pg_class c join pg_namespace n on n.oid = c.relnamespace
-    left join pg_init_privs i on i.objoid = c.oid and i.classoid = 'pg_class'::regclass and i.objsubid = 0
-   where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S') and n.nspname !~ '^pg_(toast|temp)'
-  union all
-  select 'column', format('%I.%I', n.nspname, c.relname), format('%I', a.attname),
-         'TABLE ' || format('%I.%I', n.nspname, c.relname), n.nspname::text, c.relowner, false,
-         n.nspname in ('pg_catalog', 'information_schema'),
-         case when n.nspname in ('pg_catalog', 'information_schema')
-              then (select array_agg(x) from unnest(a.attacl) x where not (x = any (coalesce(i.initprivs, '{}'))))
-              else a.attacl end,
-         c.oid, a.attnum
-    from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace
-    left join pg_init_privs i on i.objoid = c.oid and i.classoid = 'pg_class'::regclass and i.objsubid = a.attnum
-   where a.attnum > 0 and not a.attisdropped and n.nspname !~ '^pg_(toast|temp)' and (",
-            $columns,
-            ")
-  union all
-  select 'function', 'function ' || p.oid::regprocedure::text, null, 'ROUTINE ' || p.oid::regprocedure::text,
-         n.nspname::text, p.proowner, false, n.nspname in ('pg_catalog', 'information_schema'),
-         case when n.nspname in ('pg_catalog', 'information_schema')
-              then (select array_agg(a) from unnest(p.proacl) a where not (a = any (coalesce(i.initprivs, '{}'))))
-              else coalesce(p.proacl, acldefault('f', p.proowner)) end,
-         p.oid, null
-    from pg_proc p join pg_namespace n on n.oid = p.pronamespace
-    left join pg_init_privs i on i.objoid = p.oid and i.classoid = 'pg_proc'::regclass and i.objsubid = 0
-   where n.nspname !~ '^pg_(toast|temp)'
-     and (n.nspname not in ('pg_catalog', 'information_schema') or p.proacl is not null)
-  union all
-  select 'schema', 'schema ' || format('%I', n.nspname), null, 'SCHEMA ' || format('%I', n.nspname),
-         n.nspname::text, n.nspowner, false, n.nspname in ('pg_catalog', 'information_schema'),
-         case when n.nspname in ('pg_catalog', 'information_schema')
-              then (select array_agg(a) from unnest(n.nspacl) a where not (a = any (coalesce(i.initprivs, '{}'))))
-              else coalesce(n.nspacl, acldefault('n', n.nspowner)) end,
-         n.oid, null
-    from pg_namespace n
-    left join pg_init_privs i on i.objoid = n.oid and i.classoid = 'pg_namespace'::regclass and i.objsubid = 0
-   where n.nspname !~ '^pg_(toast|temp)'
-  union all
-  select 'database', 'database ' || format('%I', d.datname), null, 'DATABASE ' || format('%I', d.datname),
-         null, d.datdba, true, false, coalesce(d.datacl, acldefault('d', d.datdba)), d.oid, null
-    from pg_database d where d.datallowconn and not d.datistemplate
-  union all
-  select 'tablespace', 'tablespace ' || format('%I', t.spcname), null, 'TABLESPACE ' || format('%I', t.spcname),
-         null, t.spcowner, true, true, t.spcacl, t.oid, null
-    from pg_tablespace t where t.spcacl is not null
-  union all
-  select 'type', 'type ' || format('%I.%I', n.nspname, t.typname), null, 'TYPE ' || format('%I.%I', n.nspname, t.typname),
-         n.nspname::text, t.typowner, false, true, t.typacl, t.oid, null
-    from pg_type t join pg_namespace n on n.oid = t.typnamespace
-   where t.typacl is not null and n.nspname not in ('pg_catalog', 'information_schema')
-  union all
-  select 'language', 'language ' || format('%I', l.lanname), null, 'LANGUAGE ' || format('%I', l.lanname),
-         null, l.lanowner, false, true,
-         (select array_agg(a) from unnest(l.lanacl) a where not (a = any (coalesce(i.initprivs, '{}')))), l.oid, null
-    from pg_language l
-    left join pg_init_privs i on i.objoid = l.oid and i.classoid = 'pg_language'::regclass and i.objsubid = 0
-   where l.lanacl is not null
-  union all
-  select 'foreign data wrapper', 'foreign data wrapper ' || format('%I', w.fdwname), null,
-         'FOREIGN DATA WRAPPER ' || format('%I', w.fdwname), null, w.fdwowner, false, true, w.fdwacl, w.oid, null
-    from pg_foreign_data_wrapper w where w.fdwacl is not null
-  union all
-  select 'foreign server', 'foreign server ' || format('%I', s.srvname), null,
-         'FOREIGN SERVER ' || format('%I', s.srvname), null, s.srvowner, false, true, s.srvacl, s.oid, null
-    from pg_foreign_server s where s.srvacl is not null
-)"
-        )
-    };
-}
-
-/// Default privileges, with their name in an entitlement.
-macro_rules! defaults {
-    () => {
-        "defaults as materialized (
-  select x.privilege_type || ' on ' || k.kind
-           || case when n.oid is null then '' else ' in schema ' || format('%I', n.nspname) end as phrase,
-         x.privilege_type as privilege, upper(k.kind) as kinds, n.nspname::text as schema,
-         d.defaclrole as creator, x.grantee as grantee
-    from pg_default_acl d
-    left join pg_namespace n on n.oid = d.defaclnamespace
-    cross join lateral (select case d.defaclobjtype when 'r' then 'tables' when 'S' then 'sequences'
-      when 'f' then 'functions' when 'T' then 'types' when 'n' then 'schemas' else 'large objects' end as kind) k
-    cross join lateral aclexplode(d.defaclacl) x
-   where x.grantee <> d.defaclrole
-     and not (x.grantee = 0 and d.defaclobjtype in ('f', 'T') and d.defaclnamespace = 0)
-)"
-    };
-}
+//! The statements. Every one is a constant; what varies travels as a bound parameter or through `set_config`. The parts
+//! that several share are macros of `sql_parts.rs`.
 
 /// Opens a snapshot: everything that follows sees one state.
 pub(super) const BEGIN_SNAPSHOT: &str =
@@ -173,16 +63,22 @@ pub(super) const OWNERS: &str = concat!(
     " select phrase, schema, owner, shared from objects where part is null and not system order by phrase"
 );
 
-/// Every privilege that somebody other than the owner holds. What PUBLIC may do with any function, type or language
-/// by PostgreSQL's own default, and with the information schema, is left out.
+/// Every privilege that somebody other than the owner holds. The last column says that PUBLIC holds it by PostgreSQL's
+/// own default (its manual, 5.7): because the object, or the schema `public`, began with it. PUBLIC comes first. What it
+/// may read of the information schema, of whose beginning nothing is kept, comes where somebody else holds it too.
 pub(super) const PRIVILEGES: &str = concat!(
     "declare leasehold_rows no scroll cursor for with ",
     objects!("a.attacl is not null"),
     " select o.phrase, o.part, o.schema, o.shared, o.class, o.owner, not o.system, x.privilege_type, x.grantee,
-             x.grantor, x.is_grantable
+             x.grantor, x.is_grantable,
+             x.grantee = 0 and (o.phrase = 'schema public' and x.privilege_type = 'USAGE'
+               or o.schema is not distinct from 'information_schema' and x.privilege_type in ('SELECT', 'USAGE')
+               or exists (select from aclexplode(o.initial) d where d.grantee = 0 and d.privilege_type = x.privilege_type))
         from objects o cross join lateral aclexplode(o.acl) x
        where x.grantee <> o.owner
-         and not (x.grantee = 0 and (o.class in ('function', 'type', 'language') or o.schema is not distinct from 'information_schema'))
+         and not (x.grantee = 0 and o.schema is not distinct from 'information_schema'
+                  and x.privilege_type in ('SELECT', 'USAGE')
+                  and not exists (select from aclexplode(o.acl) d where d.grantee not in (0, o.owner)))
        order by o.phrase, o.part nulls first, x.privilege_type, x.grantee, x.grantor"
 );
 
@@ -251,6 +147,10 @@ pub(super) const SESSIONS: &str = "select pid, (extract(epoch from backend_start
    concat_ws(', ', coalesce(datname::text, backend_type), nullif(application_name, ''), host(client_addr), state)
    from pg_stat_activity where usename = $1 and pid <> pg_backend_pid() order by pid";
 
+/// Live sessions of roles that were dropped: whose they are is not known any more.
+pub(super) const SESSIONS_OF_DROPPED: &str =
+    "select pid from pg_stat_activity where usesysid is not null and usename is null order by pid";
+
 /// Asks the sessions of $1 to end.
 pub(super) const TERMINATE: &str = "select count(*) filter (where pg_terminate_backend(pid)) from pg_stat_activity \
      where usename = $1 and pid <> pg_backend_pid()";
@@ -283,6 +183,38 @@ begin
   end loop;
 end $do$";
 
+/// Takes a member out of a role, where others are members because of them (since version 16): they become members by
+/// this log-in first, with the options that they have now. Ends in an error, and so changes nothing, where anybody else
+/// would be more or less of a member afterwards.
+pub(super) const REVOKE_ROLE_KEEPING_OTHERS: &str = "do $do$ declare
+  role_name text := current_setting('leasehold.subject');
+  member_name text := current_setting('leasehold.member');
+  role_oid oid := (select oid from pg_roles where rolname = role_name);
+  member_oid oid := (select oid from pg_roles where rolname = member_name);
+  others text := (select string_agg(x::text, ' ' order by x::text) from (
+    select member, bool_or(admin_option), bool_or(inherit_option), bool_or(set_option) from pg_auth_members
+     where roleid = role_oid and member <> member_oid group by member) x);
+  item record;
+begin
+  for item in select pg_get_userbyid(a.member) as name, bool_or(a.admin_option) as passes_on,
+      bool_or(a.inherit_option) as inherits, bool_or(a.set_option) as becomes
+      from pg_auth_members a where a.roleid = role_oid and a.member <> member_oid
+       and exists (select from pg_auth_members b where b.roleid = role_oid and b.member = a.member and b.grantor = member_oid)
+     group by a.member loop
+    execute format('GRANT %I TO %I WITH ADMIN %s, INHERIT %s, SET %s', role_name, item.name, item.passes_on::text,
+      item.inherits::text, item.becomes::text);
+  end loop;
+  for item in select pg_get_userbyid(grantor) as name from pg_auth_members
+     where roleid = role_oid and member = member_oid loop
+    execute format('REVOKE %I FROM %I GRANTED BY %I CASCADE', role_name, member_name, item.name);
+  end loop;
+  if others is distinct from (select string_agg(x::text, ' ' order by x::text) from (
+    select member, bool_or(admin_option), bool_or(inherit_option), bool_or(set_option) from pg_auth_members
+     where roleid = role_oid and member <> member_oid group by member) x) then
+    raise exception using errcode = '2BP01', message = 'others would not be members afterwards as they are now';
+  end if;
+end $do$";
+
 /// Gives a privilege. The object's text for the statement is made by the server.
 pub(super) const GRANT_PRIVILEGE: &str = concat!(
     "do $do$ declare object record; begin with ",
@@ -305,7 +237,7 @@ pub(super) const REVOKE_PRIVILEGE: &str = concat!(
   before text := current_setting('role');
 begin for item in with ",
     objects!("format('%I', a.attname) = current_setting('leasehold.part')"),
-    " select o.target, o.part, o.owner, x.grantor, g.rolname::text as grantor_name
+    " select o.target, o.part, case when x.grantor <> o.owner or not pg_has_role(o.owner, 'USAGE') then g.rolname::text end as become
       from objects o cross join lateral aclexplode(o.acl) x
       join pg_roles g on g.oid = x.grantor join pg_roles m on m.oid = x.grantee
      where o.phrase = current_setting('leasehold.subject')
@@ -314,12 +246,60 @@ begin for item in with ",
        and m.rolname = current_setting('leasehold.member')
        and x.privilege_type = current_setting('leasehold.word') and x.grantee <> o.owner
   loop
-    if item.grantor <> item.owner then perform set_config('role', item.grantor_name, true); end if;
+    if item.become is not null then perform set_config('role', item.become, true); end if;
     execute format('REVOKE %s%s ON %s FROM %I', current_setting('leasehold.word'),
       case when item.part is null then '' else ' (' || item.part || ')' end, item.target,
       current_setting('leasehold.member'));
     perform set_config('role', before, true);
   end loop;
+end $do$"
+);
+
+/// Takes a privilege away as the owner, where it cannot be done as the grantor or others hold it through this grant:
+/// they get it from the owner first, as they have it now, so that nothing cascades to them. Ends in an error, and so
+/// changes nothing, where anybody but the member would hold more or less afterwards.
+pub(super) const REVOKE_KEEPING_OTHERS: &str = concat!(
+    "do $do$ declare
+  word text := current_setting('leasehold.word');
+  member_name text := current_setting('leasehold.member');
+  before_role text := current_setting('role');
+  others text := ",
+    held_by_others!(),
+    ";
+  holders jsonb;
+  object record;
+  item record;
+  what text;
+begin with ",
+    objects!("format('%I', a.attname) = current_setting('leasehold.part')"),
+    " select o.target, o.part, o.owner, o.acl, w.rolname::text as owner_name, pg_has_role(o.owner, 'USAGE') as is_owner
+    into strict object from objects o join pg_roles w on w.oid = o.owner
+   where o.phrase = current_setting('leasehold.subject')
+     and o.part is not distinct from nullif(current_setting('leasehold.part'), '')
+     and (o.part is not null or o.class <> 'column');
+  select coalesce(jsonb_agg(h), '[]') into holders from (
+    select case when x.grantee = 0 then 'PUBLIC' else format('%I', pg_get_userbyid(x.grantee)) end as name,
+           pg_get_userbyid(x.grantee) = member_name as is_member, bool_or(x.is_grantable) as passes_on
+      from aclexplode(object.acl) x where x.privilege_type = word and x.grantee <> object.owner group by x.grantee) h;
+  what := word || case when object.part is null then '' else ' (' || object.part || ')' end || ' ON ' || object.target;
+  if not object.is_owner then perform set_config('role', object.owner_name, true); end if;
+  for item in select * from jsonb_to_recordset(holders) as h(name text, is_member bool, passes_on bool) where not is_member loop
+    execute format('GRANT %s TO %s%s', what, item.name, case when item.passes_on then ' WITH GRANT OPTION' else '' end);
+  end loop;
+  for item in select * from jsonb_to_recordset(holders) as h(name text, passes_on bool) where passes_on loop
+    execute format('REVOKE GRANT OPTION FOR %s FROM %s CASCADE', what, item.name);
+  end loop;
+  for item in select * from jsonb_to_recordset(holders) as h(name text, is_member bool, passes_on bool)
+      where passes_on and not is_member loop
+    execute format('GRANT %s TO %s WITH GRANT OPTION', what, item.name);
+  end loop;
+  execute format('REVOKE %s FROM %I', what, member_name);
+  perform set_config('role', before_role, true);
+  if others is distinct from ",
+    held_by_others!(),
+    " then
+    raise exception using errcode = '2BP01', message = 'others would not hold afterwards what they hold now';
+  end if;
 end $do$"
 );
 

@@ -117,6 +117,89 @@ async fn bad_rows_are_listed_with_their_physical_line_and_never_make_a_leaver() 
 }
 
 #[tokio::test]
+async fn a_nul_byte_is_a_problem_of_its_line_and_nothing_is_told_under_such_a_name() {
+    let people = "email,title\na@example.com,\nb\0@example.com,\nc@example.com,Lea\0d\n";
+    let (collected, ended) = read_feed(people, "problem_share_max = 1").await;
+    assert_eq!(places(&collected.problems), ["people.csv:3", "people.csv:4"]);
+    assert!(collected.problems[0].message.contains("`b\\0@example.com` holds a NUL byte"), "{collected:?}");
+    let keys: Vec<&str> = collected.identities().iter().map(|identity| identity.key.as_str()).collect();
+    assert_eq!(keys, ["a@example.com", "c@example.com"]);
+    assert_eq!(
+        collected.identities()[1].attribute("title"),
+        None,
+        "the value is left out, the person is not"
+    );
+    let why = ended.unwrap();
+    assert!(!why.is_complete() && why.detail().contains("1 rows could not be used"), "{why:?}");
+    assert!(why.detail().contains("people.csv:3"), "{why:?}");
+    let (_, ended) = read_feed(people, "problem_share_max = 1\nunusable_rows_max = 1").await;
+    assert!(ended.unwrap().is_complete());
+
+    let grants = "account,entitlement,options\nn\0,r\nn\0,r,\nn\0,r2,\nok,r\0,\nok,r,o\0\nok,r\0,\n";
+    let listed =
+        [("a.csv", "key\nok\nn\0\n"), ("r.csv", "name,title\nr,t\0\nr\0,\nr2,\n"), ("g.csv", grants)];
+    let tables = "accounts = 'a.csv'\nentitlements = 'r.csv'\ngrants = 'g.csv'";
+    for (files, text, also) in [
+        (&listed[..], tables, &["a.csv:3", "r.csv:2", "r.csv:3"][..]),
+        (&listed[2..], "grants = 'g.csv'", &[]),
+    ] {
+        let (collected, ended) = read(files, &format!("{text}\nproblem_share_max = 1")).await;
+        let lines = ["g.csv:2", "g.csv:3", "g.csv:4", "g.csv:5", "g.csv:6", "g.csv:7"];
+        assert_eq!(places(&collected.problems), [also, &lines[..]].concat());
+        assert!(!ended.unwrap().is_complete());
+        let told = format!("{:?}", collected.facts);
+        assert!(!told.contains("\\0") && collected.grants().len() == 1, "{told}");
+    }
+}
+
+#[tokio::test]
+async fn the_year_9999_is_no_end() {
+    for end in ["9999-12-31", "31.12.9999", "9999-12-31T23:59:59Z", "9999-12-31 00:00"] {
+        let (collected, ended) = read_feed(&format!("email,end_date\na@example.com,{end}\n"), "").await;
+        assert!(ended.unwrap().is_complete() && collected.problems.is_empty(), "{end}: {collected:?}");
+        assert_eq!(collected.identities()[0].end, None, "{end}");
+    }
+    let (collected, _) = read_feed("email,end_date\na@example.com,9999-13-31\n", "").await;
+    assert!(collected.problems[0].message.contains("not a day of the calendar"), "{collected:?}");
+}
+
+#[tokio::test]
+async fn what_is_neither_yes_nor_no_is_a_problem_and_counts_as_what_is_looked_at() {
+    let files = [
+        ("a.csv", "key,enabled\nyes,ja\nno,nein\nodd,vielleicht\n"),
+        ("r.csv", "name,privileged\nyes,ja\nno,nein\nodd,vielleicht\nnone,\n"),
+        ("g.csv", "account,entitlement\nodd,odd\n"),
+    ];
+    let (collected, ended) =
+        read(&files, "accounts = 'a.csv'\nentitlements = 'r.csv'\ngrants = 'g.csv'").await;
+    assert_eq!(places(&collected.problems), ["a.csv:4", "r.csv:4"]);
+    assert!(collected.problems[0].message.contains("`vielleicht` is not known and taken as enabled"));
+    assert!(collected.problems[1].message.contains("counts as privileged until it is mended"));
+    let enabled: Vec<bool> = collected.accounts().iter().map(|account| account.enabled).collect();
+    let privileged: Vec<bool> = collected.entitlements().iter().map(|found| found.privileged).collect();
+    assert_eq!((enabled, privileged), (vec![true, false, true], vec![true, false, true, false]));
+    assert!(ended.unwrap().is_complete(), "nothing is missing");
+}
+
+#[tokio::test]
+async fn a_file_that_ends_in_the_middle_of_a_line_is_partial_whatever_the_limits_bear() {
+    let lenient = "problem_share_max = 1\nunusable_rows_max = 100";
+    for (people, whole) in [
+        ("email,status,title\na@example.com,active,x\nb@example.com,act", false),
+        ("email,status,title\na@example.com,active,x\nb@example", false),
+        ("email,status,title\na@example.com,active,x\nb@example.com,active\n", true),
+        ("email,status,title\na@example.com,active,x\nb@example.com,active,y", true),
+    ] {
+        let (collected, ended) = read_feed(people, lenient).await;
+        let ended = ended.unwrap();
+        assert_eq!(ended.is_complete(), whole, "{people:?}: {ended:?}");
+        assert_eq!(ended.detail().contains("ends in the middle of line 3"), !whole, "{ended:?}");
+        let rows = people.lines().skip(1).filter(|line| line.matches(',').count() == 2).count();
+        assert_eq!(collected.identities().len(), rows, "{people:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_proved_complete_is_partial() {
     let mut many_bad = String::from("email,status\n");
     for number in 0..9 {

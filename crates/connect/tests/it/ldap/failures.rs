@@ -42,14 +42,21 @@ async fn encrypted_connections_work_and_certificates_are_checked() {
     let good = OpenLdapServer::start();
     let expired =
         OpenLdapServer::start_with(OpenLdapOptions { expired_certificate: true, ..Default::default() });
+    let own = OpenLdapServer::start_with(OpenLdapOptions { self_signed: true, ..Default::default() });
     let trust = |server: &OpenLdapServer| {
         format!("ca_certificate = '{}'", server.authority().certificate().display())
     };
     let start_tls = |server: &OpenLdapServer| format!("start_tls = true\n{}", trust(server));
     build("ldap", &table(&good, &good.tls_url(), &trust(&good))).test().await.expect("LDAPS");
     build("ldap", &table(&good, &good.url(), &start_tls(&good))).test().await.expect("StartTLS");
+    // Signed by itself and marked as an authority's, and named in the settings as it is.
+    let pinned = format!("ca_certificate = '{}'", own.certificate().display());
+    build("ldap", &table(&own, &own.tls_url(), &pinned)).test().await.expect("a certificate named as it is");
 
+    let by_name = own.tls_url().replace("127.0.0.1", "localhost");
     let cases = [
+        (table(&own, &by_name, &pinned), "make one with this name"),
+        (table(&own, &own.tls_url(), &trust(&good)), "it is marked as an authority's (CA:TRUE)"),
         (table(&good, &good.tls_url(), ""), "nobody we trust signed it"),
         (table(&expired, &expired.tls_url(), &trust(&expired)), "expired at 2020-01-02T00:00:00Z"),
         (table(&expired, &expired.url(), &start_tls(&expired)), "expired at 2020-01-02T00:00:00Z"),

@@ -5,6 +5,8 @@ mod changes;
 pub mod contract;
 mod enumeration;
 mod failures;
+mod rights;
+mod visibility;
 
 use leasehold_connect::connector::Connector;
 use leasehold_model::request::{AccountTarget, EntitlementTarget};
@@ -15,6 +17,30 @@ use crate::harness::{Facts, build, entitlement};
 /// A connector that logs in with the service account.
 pub fn connector(server: &OpenLdapServer) -> Box<dyn Connector> {
     connector_with(server, "")
+}
+
+/// A connector that logs in as somebody else with the same password.
+pub fn connector_as(server: &OpenLdapServer, login: &str) -> Box<dyn Connector> {
+    build(
+        "ldap",
+        &format!(
+            "url = '{}'\nbase_dn = '{}'\nbind_dn = 'cn={login},{}'\npassword = 'file:{}'",
+            server.url(),
+            openldap::BASE,
+            openldap::BASE,
+            server.password_file().display()
+        ),
+    )
+}
+
+/// An account that a connector can log in as.
+pub fn service(login: &str) -> String {
+    format!(
+        "dn: cn={login},{}\nobjectClass: organizationalRole\nobjectClass: simpleSecurityObject\ncn: {login}\n\
+         userPassword: {}\n\n",
+        openldap::BASE,
+        openldap::PASSWORD
+    )
 }
 
 /// The same with further settings.

@@ -4,6 +4,7 @@ use leasehold_connect::error::ConnectError;
 use leasehold_model::plan::Verb;
 use leasehold_model::request::Outcome;
 use leasehold_testing::PostgresServer;
+use leasehold_testing::certificates::Certificate;
 
 use super::{COMPANY, connector};
 use crate::harness::{account, build, entitlement, execute, refused, try_build};
@@ -68,6 +69,54 @@ async fn certificates_are_checked() {
     let error = build("postgres", &table).test().await.unwrap_err();
     assert!(matches!(error, ConnectError::Certificate { .. }), "{error:?}");
     assert!(error.to_string().contains("expired at 2020-01-02T00:00:00Z"), "{error}");
+}
+
+#[tokio::test]
+async fn a_certificate_signed_by_itself_works_where_it_is_not_an_authoritys() {
+    const NAMES: &str = "subjectAltName=IP:127.0.0.1";
+    for (extensions, expected) in [
+        (&[NAMES][..], Some("-addext basicConstraints=critical,CA:FALSE")),
+        (&[NAMES, "basicConstraints=critical,CA:FALSE"], None),
+    ] {
+        let server = PostgresServer::start_with_certificate(|folder| {
+            Certificate::self_signed(folder, "server", extensions)
+        });
+        let certificate = server.folder().join("tls/server.pem");
+        let table = format!(
+            "url = '{}'\nsslmode = 'verify-full'\nca_certificate = '{}'\n{}",
+            server.url("postgres", "postgres"),
+            certificate.display(),
+            secret(&server, "adminpw")
+        );
+        let said = build("postgres", &table).test().await;
+        match expected {
+            None => assert!(said.is_ok(), "{said:?}"),
+            Some(expected) => {
+                let error = said.unwrap_err();
+                assert!(matches!(error, ConnectError::Certificate { .. }), "{error:?}");
+                assert!(error.to_string().contains(expected), "{error}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_server_says_is_shown_without_control_characters() {
+    let server = PostgresServer::start();
+    let evil = "x\u{1b}[2J\nall is well";
+    server.sql(&format!("create role \"{evil}\" login password 'evilpw'; create role \"g{evil}\" nologin"));
+    server
+        .sql(&format!("create role weak login password 'weakpw'; create table public.\"t{evil}\" (id int)"));
+    let table = format!("url = '{}'\n{}", server.url("weak", "postgres"), secret(&server, "weakpw"));
+    let weak = build("postgres", &table);
+    let target = account(evil);
+    for name in [format!("role/g{evil}"), format!("privilege/SELECT on public.\"t{evil}\"")] {
+        let why = refused(&*weak, Verb::Grant, &target, Some(&entitlement(&name))).await;
+        assert!(!why.contains(char::is_control) && why.contains("\\u{1b}[2J\\nall is well"), "{why:?}");
+    }
+    // The facts themselves are told as they are.
+    let facts = crate::harness::enumerate_all(&*weak).await;
+    assert!(facts.accounts.contains_key(evil));
 }
 
 #[test]

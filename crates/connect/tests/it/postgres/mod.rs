@@ -4,6 +4,8 @@ mod changes;
 pub mod contract;
 mod enumeration;
 mod failures;
+mod grant_options;
+mod public;
 
 use leasehold_connect::connector::Connector;
 use leasehold_testing::PostgresServer;
@@ -20,6 +22,14 @@ pub fn connector_with(server: &PostgresServer, more: &str) -> Box<dyn Connector>
     let url = server.url("postgres", "postgres");
     let password = server.password_file();
     build("postgres", &format!("url = '{url}'\npassword = 'file:{}'\n{more}", password.display()))
+}
+
+/// A connector that logs in as somebody whose password is the login and `pw`.
+pub fn connector_as(server: &PostgresServer, login: &str) -> Box<dyn Connector> {
+    let path = server.folder().join(format!("{login}.password"));
+    std::fs::write(&path, format!("{login}pw")).expect("write the password file");
+    let url = server.url(login, "postgres");
+    build("postgres", &format!("url = '{url}'\npassword = 'file:{}'", path.display()))
 }
 
 /// A small company's server.
