@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use leasehold_decide::plan::Scope;
 use leasehold_decide::rules;
 use leasehold_model::decision::{Because, DriftItem, DriftKind};
-use leasehold_model::id::{IdentityKey, SystemName};
+use leasehold_model::id::{AccountKey, EntitlementName, IdentityKey, SystemName};
 use leasehold_model::snapshot::Snapshot;
 use leasehold_reconcile::stages::decide::Loaded;
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use crate::Outcome;
@@ -86,27 +87,54 @@ fn unread(context: &Context, snapshot: &Snapshot, scope: &[SystemName]) -> Vec<S
     context.settings.keys().filter(of_scope).filter(|name| !read(name)).cloned().collect()
 }
 
-fn document(items: &[DriftItem], snapshot: &Snapshot, unread: &[SystemName]) -> Value {
+/// The documented form. Rows are written as they are met: a system at first contact has a million of them.
+#[derive(Serialize)]
+struct Document<'drift> {
+    items: Rows<'drift>,
+    summary: Value,
+}
+
+struct Rows<'drift>(&'drift [DriftItem]);
+
+#[derive(Serialize)]
+struct Row<'drift> {
+    kind: DriftKind,
+    system: &'drift SystemName,
+    account: Option<&'drift str>,
+    account_key: Option<&'drift AccountKey>,
+    identity: Option<&'drift IdentityKey>,
+    entitlement: Option<&'drift EntitlementName>,
+    since: Option<jiff::Timestamp>,
+    because: Vec<String>,
+}
+
+impl Serialize for Rows<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|item| Row {
+            kind: item.kind,
+            system: &item.system,
+            account: item.login.as_deref(),
+            account_key: item.account.as_ref(),
+            identity: item.identity.as_ref(),
+            entitlement: item.entitlement.as_ref(),
+            since: item.since,
+            because: item.because.iter().map(Because::to_string).collect(),
+        }))
+    }
+}
+
+fn document<'drift>(
+    items: &'drift [DriftItem],
+    snapshot: &Snapshot,
+    unread: &[SystemName],
+) -> Document<'drift> {
     let mut by_kind: BTreeMap<&str, usize> = BTreeMap::new();
     for item in items {
         *by_kind.entry(item.kind.as_str()).or_default() += 1;
     }
-    let rows: Vec<Value> = items
-        .iter()
-        .map(|item| {
-            json!({
-                "kind": item.kind,
-                "system": item.system,
-                "account": item.login,
-                "account_key": item.account,
-                "identity": item.identity,
-                "entitlement": item.entitlement,
-                "since": item.since,
-                "because": item.because.iter().map(Because::to_string).collect::<Vec<_>>(),
-            })
-        })
-        .collect();
-    json!({"items": rows, "summary": {"total": items.len(), "by_kind": by_kind, "sources": sources(snapshot, unread)}})
+    let sources = sources(snapshot, unread);
+    let summary = json!({"total": items.len(), "by_kind": by_kind, "sources": sources});
+    Document { items: Rows(items), summary }
 }
 
 /// How fresh and how complete each source is.
