@@ -231,9 +231,11 @@ const SILENT: Duration = Duration::from_secs(2);
 /// Where the file cannot be read or written, or is gone while the log is there.
 pub fn signing_key(config: &Config) -> anyhow::Result<SigningKey> {
     let (path, ledger) = (&config.ledger_key, &config.ledger);
+    let load = || {
+        SigningKey::load(path).with_context(|| format!("the ledger's key {} cannot be used", path.display()))
+    };
     if path.exists() {
-        return SigningKey::load(path)
-            .with_context(|| format!("the ledger's key {} cannot be used", path.display()));
+        return load();
     }
     if ledger.join("checkpoint").exists() {
         anyhow::bail!(
@@ -244,8 +246,18 @@ pub fn signing_key(config: &Config) -> anyhow::Result<SigningKey> {
         );
     }
     let key = SigningKey::generate(&config.ledger_origin)?;
-    key.save(path).with_context(|| format!("cannot write the ledger's key {}", path.display()))?;
-    Ok(key)
+    // Of several commands that are the first at once, one gives its key its name; nobody reads half a key.
+    let unnamed = path.with_extension(format!("new-{}", std::process::id()));
+    let failed = || format!("cannot write the ledger's key {}", path.display());
+    key.save(&unnamed).with_context(failed)?;
+    let named = std::fs::hard_link(&unnamed, path);
+    std::fs::remove_file(&unnamed).with_context(failed)?;
+    match named {
+        Ok(()) => Ok(key),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => load(),
+        // Not every file system has links.
+        Err(_) => key.save(path).with_context(failed).map(|()| key),
+    }
 }
 
 /// Who acts, for the record: `LEASEHOLD_ACTOR`, else the user of this session, else the user of this process.

@@ -217,7 +217,22 @@ fn a_command_waits_for_another_that_writes_the_log() {
     installation.run(&["sync"]).expect(0);
     assert!(begun.elapsed() >= Duration::from_millis(1_400), "it waited");
     release.join().expect("releases");
-    // Several at once all come through.
+    several_at_once(&installation);
+    installation.run(&["ledger", "verify"]).expect(0);
+    // Also where none was before, and each of them would make the key.
+    for _ in 0..6 {
+        let mut installation = Installation::new();
+        installation.write("leasehold.toml", CONFIGURATION);
+        installation.write("people.csv", PEOPLE);
+        // Makes the store, and no key.
+        installation.run(&["drift"]).expect(1);
+        several_at_once(&installation);
+        installation.run(&["ledger", "verify"]).expect(0);
+    }
+}
+
+/// Several `sync`s at once: all come through, but for a reading that a later one overtook.
+fn several_at_once(installation: &Installation) {
     let running: Vec<_> = (0..4)
         .map(|_| {
             std::process::Command::new(env!("CARGO_BIN_EXE_leasehold"))
@@ -234,7 +249,6 @@ fn a_command_waits_for_another_that_writes_the_log() {
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success() || said.contains("overtaken"), "{said}");
     }
-    installation.run(&["ledger", "verify"]).expect(0);
 }
 
 /// Puts the key back into the store that was kept there.
