@@ -102,9 +102,31 @@ async fn open_sqlite(url: &str, options: &StoreOptions) -> Result<Db> {
         return Ok(Db::Sqlite { write: one.clone(), read: one });
     }
     create_private(connect.get_filename())?;
-    let write = pool(1).connect_with(connect.clone()).await.map_err(StoreError::Open)?;
+    let write = opened(|| pool(1).connect_with(connect.clone()), busy_timeout).await?;
     let read = pool(options.connections_max).connect_with(connect).await.map_err(StoreError::Open)?;
     Ok(Db::Sqlite { write, read })
+}
+
+/// Two processes that make a file's log at the same moment are not made to wait for each other by SQLite: the second is
+/// told at once that the file is locked, and tries again.
+async fn opened<Connected>(
+    connect: impl Fn() -> Connected,
+    at_most: Duration,
+) -> Result<sqlx::Pool<sqlx::Sqlite>>
+where
+    Connected: Future<Output = std::result::Result<sqlx::Pool<sqlx::Sqlite>, sqlx::Error>>,
+{
+    const PAUSE: Duration = Duration::from_millis(50);
+    let tries = (at_most.as_millis() / PAUSE.as_millis()).max(1);
+    for _ in 1..tries {
+        match connect().await {
+            Err(sqlx::Error::Database(error)) if error.message().contains("locked") => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            other => return other.map_err(StoreError::Open),
+        }
+    }
+    connect().await.map_err(StoreError::Open)
 }
 
 /// Makes the file before SQLite does, so that nobody else can read it, not even for a moment. SQLite gives the files

@@ -103,9 +103,9 @@ async fn check_owner(context: &Context, owner: &str) -> anyhow::Result<()> {
              nothing was changed"
         ),
         None if loaded.snapshot.identities.is_empty() => {}
-        None => eprintln!(
+        None => output::remark(format!(
             "warning: `{owner}` is no identity that was read, so nobody will notice when they leave; name one with --owner"
-        ),
+        )),
     }
     Ok(())
 }

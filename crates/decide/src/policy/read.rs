@@ -386,7 +386,9 @@ pub fn parse_when(text: &str) -> Option<Timestamp> {
         return Some(instant);
     }
     let date: civil::Date = text.parse().ok()?;
-    Some(date.tomorrow().ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp())
+    // The end of the last days that there are, with which people mean "no end", is the last instant that there is.
+    let end = date.tomorrow().and_then(|next| next.to_zoned(TimeZone::UTC));
+    Some(end.map_or(Timestamp::MAX, |end| end.timestamp()))
 }
 
 /// `90d`, `12h`, `30m`, `45s`, `2w`.
@@ -402,4 +404,22 @@ pub fn parse_duration(text: &str) -> Option<SignedDuration> {
     };
     let number: i64 = number.trim().parse().ok().filter(|number| *number > 0)?;
     Some(SignedDuration::from_secs(number.checked_mul(seconds_each)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_ends_with_its_day_and_the_last_one_with_time_itself() {
+        for (text, expected) in [
+            ("2026-03-31", Some("2026-04-01T00:00:00Z")),
+            ("2026-03-31T18:00:00Z", Some("2026-03-31T18:00:00Z")),
+            ("9999-12-31", Some("9999-12-30T22:00:00.999999999Z")),
+            ("2026-02-30", None),
+            ("soon", None),
+        ] {
+            assert_eq!(parse_when(text).map(|at| at.to_string()).as_deref(), expected, "{text}");
+        }
+    }
 }
