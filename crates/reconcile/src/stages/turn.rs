@@ -4,11 +4,11 @@
 //! was taken away. Within a round every action that is due is sent before one is read back, because an effective
 //! entitlement ends only when the last direct grant that leads to it has ended.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
 use leasehold_model::action::ActionState;
-use leasehold_model::id::ActionId;
+use leasehold_model::id::{ActionId, EntitlementName};
 use leasehold_model::plan::Verb;
 use leasehold_model::request::{ActionRequest, Outcome};
 use leasehold_store::{ActionRow, ObservedEffect, Transition, TransitionOutcome};
@@ -48,6 +48,8 @@ struct Running {
     unanswered: u32,
     /// Which sessions have to be gone.
     sessions: Sessions,
+    /// What the account goes on holding, on a path that a guard holds: it cannot be read back as gone yet.
+    kept_by_guard: Vec<EntitlementName>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +62,19 @@ impl Running {
     fn new(row: ActionRow, due_at: Timestamp) -> Self {
         // What the target has acknowledged is only read; what was sent may not have arrived, and is sent again.
         let next = if row.state == ActionState::Acknowledged { Next::Read } else { Next::Send };
-        Self { row, next, due_at, reads: 0, unanswered: 0, sessions: Sessions::All }
+        let (reads, unanswered) = (0, 0);
+        Self { row, next, due_at, reads, unanswered, sessions: Sessions::All, kept_by_guard: Vec::new() }
+    }
+
+    /// Leaves out of what has to end what a held action of the same account is to end, too. That one looks at it when it
+    /// is let go.
+    fn without(mut self, held: &BTreeSet<EntitlementName>) -> Self {
+        if self.row.state != ActionState::Planned {
+            let must_end = std::mem::take(&mut self.row.item.must_end);
+            (self.kept_by_guard, self.row.item.must_end) =
+                must_end.into_iter().partition(|name| held.contains(name));
+        }
+        self
     }
 
     fn is_open(&self) -> bool {
@@ -77,10 +91,17 @@ impl Running {
 impl AccountRun {
     pub(super) fn new(rows: Vec<ActionRow>, now: Timestamp) -> Self {
         let states = rows.iter().map(|row| (row.id.clone(), row.state)).collect();
+        let held: BTreeSet<EntitlementName> = rows
+            .iter()
+            .filter(|row| row.item.verb == Verb::Revoke && row.state == ActionState::Planned)
+            .flat_map(|row| row.item.must_end.iter().cloned())
+            .collect();
         let (grants, rest): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.item.verb == Verb::Grant);
         let (sessions, rest): (Vec<_>, Vec<_>) =
             rest.into_iter().partition(|row| row.item.verb == Verb::EndSessions);
-        let round = |rows: Vec<ActionRow>| rows.into_iter().map(|row| Running::new(row, now)).collect();
+        let round = |rows: Vec<ActionRow>| {
+            rows.into_iter().map(|row| Running::new(row, now).without(&held)).collect()
+        };
         Self { rounds: [grants, rest, sessions].map(round).into(), states, done: Done::default() }
     }
 
@@ -276,13 +297,18 @@ impl Worker {
         effects: Vec<ObservedEffect>,
     ) -> Result<(), ReconcileError> {
         let can_end_sessions = self.system.connector.capabilities().end_sessions.supported;
+        let kept: Vec<String> = running.kept_by_guard.iter().map(ToString::to_string).collect();
         let why = match running.row.item.verb {
             Verb::DisableAccount if !can_end_sessions => {
                 "read back; residual: this system cannot end live sessions, they last until they close by themselves"
+                    .to_owned()
             }
-            _ => "read back",
+            _ if !kept.is_empty() => {
+                format!("read back; {} stays held on a path that a guard holds", kept.join(", "))
+            }
+            _ => "read back".to_owned(),
         };
-        self.finish(running, ActionState::Verified, why, seen, effects).await
+        self.finish(running, ActionState::Verified, &why, seen, effects).await
     }
 
     async fn step(&self, running: &mut Running, to: ActionState, reason: &str) -> Result<(), ReconcileError> {
