@@ -89,7 +89,8 @@ pub enum ReadTarget {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "observed")]
 pub enum ReadBack {
-    /// Of a grant. An account or entitlement that does not exist holds nothing: both are absent.
+    /// Of a grant. An account or entitlement that the target proves not to exist holds nothing: both are absent. Where a
+    /// target cannot tell what is gone from what is hidden from the connector, that is an error and no answer.
     Grant {
         /// The account holds it directly.
         direct: bool,
