@@ -1,14 +1,15 @@
 //! Observations and claims, brought together: whose each account is, what each identity may hold, and the dense graph
 //! in which every further question is asked.
 
+mod reasons;
+
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
-use leasehold_model::decision::Because;
 use leasehold_model::id::{EntitlementAddress, EntitlementName, IdentityKey, SystemName};
 use leasehold_model::identity::{Identity, IdentityKind, LifecycleState};
-use leasehold_model::reason::{Baseline, Reason, ReasonKind};
+use leasehold_model::reason::Baseline;
 use leasehold_model::snapshot::Snapshot;
 use roaring::RoaringBitmap;
 
@@ -16,7 +17,7 @@ use crate::correlate::{Correlation, CorrelationRule, Correlator};
 use crate::engine::graph::{Graph, GraphBuilder, Validity};
 use crate::engine::justification::{Justification, JustificationBuilder};
 use crate::engine::{
-    self, AccountIndex, EngineError, EntitlementIndex, IdentityIndex, NEVER, RoleIndex, Seconds, SystemIndex,
+    AccountIndex, EngineError, EntitlementIndex, IdentityIndex, NEVER, RoleIndex, Seconds, SystemIndex,
 };
 use crate::path::Carriers;
 use crate::policy::predicate::Attributes;
@@ -211,18 +212,6 @@ impl<'inputs> Evaluation<'inputs> {
         Ok(evaluation)
     }
 
-    fn end_roles_of_gone_owners(&mut self) {
-        let mut attributes = Attributes::new(&self.identities);
-        let mut ended = HashMap::new();
-        for (position, role) in self.inputs.policy.roles.iter().enumerate() {
-            let Some(end) = self.owner_end(&role.owner.value) else { continue };
-            let members = role.members.as_ref().map(|members| members.value.members(&mut attributes));
-            let members = members.unwrap_or_default();
-            ended.insert(role.name.clone(), EndedRole { position, end, members });
-        }
-        self.ended_roles = ended;
-    }
-
     fn justify(&self, now: Timestamp) -> Result<Justification, EngineError> {
         let policy = self.inputs.policy;
         let mut builder = JustificationBuilder::new();
@@ -269,66 +258,6 @@ impl<'inputs> Evaluation<'inputs> {
         let live = (0u32..).zip(&self.identities).filter(|(_, identity)| identity.may_hold_access(now));
         builder.live_members(&live.map(|(position, _)| position).collect::<RoaringBitmap>());
         builder.finish(&self.graph)
-    }
-
-    /// When an assignment or exception ends: on its own date, or earlier with its owner or its role's (law 4).
-    pub fn explicit_end(&self, position: usize) -> Timestamp {
-        let explicit = &self.inputs.policy.explicit[position];
-        let role = explicit.role.as_ref().and_then(|role| self.ended_roles.get(&role.value));
-        let ends = [self.owner_end(&explicit.owner.value), role.map(|role| role.end)];
-        ends.into_iter().flatten().fold(explicit.until, Timestamp::min)
-    }
-
-    /// Why nobody can say who belongs to the role, where its predicate relies on what no identity has: a column that
-    /// is missing from the feed, or a slip of the pen.
-    pub fn undecidable(&self, role: &crate::policy::Role) -> Option<String> {
-        let relied_on = role.members.as_ref()?.value.relied_on();
-        let missing = relied_on
-            .into_iter()
-            .find(|name| !self.identities.iter().any(|identity| identity.attribute(name).is_some()))?;
-        Some(format!("role {} asks for `{missing}`, which no identity has", role.name))
-    }
-
-    /// The roles by which this identity held the entitlement until their owner went.
-    pub fn ended_roles_of(
-        &self,
-        identity: IdentityIndex,
-        entitlement: EntitlementIndex,
-    ) -> impl Iterator<Item = &'inputs crate::policy::Role> + '_ {
-        let policy = self.inputs.policy;
-        let assigned = |name: &str| {
-            let mut explicit = self.explicit_of.get(&identity.0).into_iter().flatten();
-            explicit.any(|position| {
-                let explicit = &policy.explicit[*position];
-                explicit.until > self.inputs.now
-                    && explicit.role.as_ref().is_some_and(|role| role.value == name)
-            })
-        };
-        let mut roles: Vec<_> = self
-            .ended_roles
-            .values()
-            .map(|ended| (ended, &policy.roles[ended.position]))
-            .filter(move |(ended, role)| ended.members.contains(identity.0) || assigned(&role.name))
-            .map(|(_, role)| role)
-            .collect();
-        roles.sort_by(|left, right| left.name.cmp(&right.name));
-        roles.into_iter().filter(move |role| {
-            let named = role.grants.iter().filter_map(|grant| self.entitlement(&grant.value));
-            self.carrier_among(named, entitlement).is_some()
-        })
-    }
-
-    /// When a baseline ends: on its own date, or earlier with its owner.
-    pub fn baseline_end(&self, baseline: &Baseline) -> Timestamp {
-        self.owner_end(&IdentityKey(baseline.owner.clone()))
-            .map_or(baseline.until, |end| end.min(baseline.until))
-    }
-
-    /// When an owner's word stops counting; `None` while it counts, or where the owner is not an identity that we know.
-    fn owner_end(&self, owner: &IdentityKey) -> Option<Timestamp> {
-        let owner = &self.identities[*self.identity_by_key.get(&owner.folded())? as usize];
-        let gone = owner.has_left(self.inputs.now);
-        gone.then(|| owner.end.unwrap_or(self.inputs.now).min(self.inputs.now))
     }
 
     /// "Now" in the engine's seconds.
@@ -384,55 +313,12 @@ impl<'inputs> Evaluation<'inputs> {
         self.identity_by_key.get(&key.folded()).copied().map(IdentityIndex)
     }
 
-    /// Whether an owner is an identity that may hold access; `None` where it is no identity that we know.
-    pub fn owner_is_live(&self, owner: &IdentityKey) -> Option<bool> {
-        let position = *self.identity_by_key.get(&owner.folded())?;
-        Some(self.identities[position as usize].may_hold_access(self.inputs.now))
-    }
-
     /// When a direct grant was first seen.
     pub fn granted_since(&self, account: AccountIndex, entitlement: EntitlementIndex) -> Option<Timestamp> {
         let key = (self.position_of(account), entitlement.0);
         let grants = &self.inputs.snapshot.grants;
         let at = grants.binary_search_by_key(&key, |grant| (grant.account, grant.entitlement)).ok()?;
         self.inputs.snapshot.ended_at(leasehold_model::id::EpochId(i64::from(grants[at].since)))
-    }
-
-    /// A live reason of the engine, in the policy's words.
-    pub fn because(&self, because: &engine::access::Because, entitlement: EntitlementIndex) -> Because {
-        let (named, reason) = match *because {
-            engine::access::Because::Role { role, end } => {
-                let role = &self.inputs.policy.roles[role.index()];
-                let named = role.grants.iter().filter_map(|grant| self.entitlement(&grant.value));
-                let carrier = self.carrier_among(named, entitlement);
-                let (kind, name) = (ReasonKind::Role, role.name.clone());
-                (carrier, Reason { kind, name, owner: Some(role.owner.value.clone()), until: instant(end) })
-            }
-            engine::access::Because::Explicit { source, entitlement: named, .. } => {
-                (Some(named), self.explicit_reason(source as usize))
-            }
-            engine::access::Because::Baseline { source, .. } => {
-                (Some(entitlement), self.baseline_reason(source as usize))
-            }
-        };
-        match named {
-            Some(carrier) if carrier != entitlement => {
-                Because::CarriedBy { entitlement: self.entitlement_name(carrier).clone(), reason }
-            }
-            _ => Because::Reason { reason },
-        }
-    }
-
-    /// The entitlement itself where it is named, else the first named one that carries it.
-    fn carrier_among(
-        &self,
-        named: impl Iterator<Item = EntitlementIndex>,
-        entitlement: EntitlementIndex,
-    ) -> Option<EntitlementIndex> {
-        let carriers = self.graph.containment().reached_from(entitlement.0);
-        named
-            .filter(|name| *name == entitlement || carriers.contains(&name.0))
-            .min_by_key(|name| *name != entitlement)
     }
 
     /// Calls back for every entitlement that a live identity may hold by role or explicit reason, carried ones included.
@@ -446,67 +332,6 @@ impl<'inputs> Evaluation<'inputs> {
                 each(identity, entitlement);
             }
         }
-    }
-
-    /// An assignment or exception as a reason.
-    pub fn explicit_reason(&self, position: usize) -> Reason {
-        let explicit = &self.inputs.policy.explicit[position];
-        Reason {
-            kind: if explicit.exception { ReasonKind::Exception } else { ReasonKind::Role },
-            name: explicit.name.clone(),
-            owner: Some(explicit.owner.value.clone()),
-            until: Some(self.explicit_end(position)),
-        }
-    }
-
-    /// A baseline as a reason.
-    pub fn baseline_reason(&self, position: usize) -> Reason {
-        let baseline = &self.inputs.baselines[position];
-        Reason {
-            kind: ReasonKind::Baseline,
-            name: baseline.system.to_string(),
-            owner: Some(IdentityKey(baseline.owner.clone())),
-            until: Some(self.baseline_end(baseline)),
-        }
-    }
-
-    /// The reasons that once covered this grant and have ended.
-    pub fn ended_reasons(&self, identity: IdentityIndex, entitlement: EntitlementIndex) -> Vec<Because> {
-        let (policy, now) = (self.inputs.policy, self.inputs.now);
-        let mut ended = Vec::new();
-        for position in self.explicit_of.get(&identity.0).into_iter().flatten().copied() {
-            let explicit = &policy.explicit[position];
-            if self.explicit_end(position) > now {
-                continue;
-            }
-            let role = explicit
-                .role
-                .as_ref()
-                .and_then(|name| policy.roles.iter().find(|role| role.name == name.value));
-            let grants = role.map_or(&explicit.grants, |role| &role.grants);
-            let named = grants.iter().filter_map(|grant| self.entitlement(&grant.value));
-            if self.carrier_among(named, entitlement).is_some() {
-                ended.push(Because::ReasonEnded { reason: self.explicit_reason(position) });
-            }
-        }
-        for role in self.ended_roles_of(identity, entitlement) {
-            let reason = Reason {
-                kind: ReasonKind::Role,
-                name: role.name.clone(),
-                owner: Some(role.owner.value.clone()),
-                until: self.ended_roles.get(&role.name).map(|ended| ended.end),
-            };
-            // An assignment of the role has said so already, in its own name.
-            if self.ended_roles[&role.name].members.contains(identity.0) {
-                ended.push(Because::ReasonEnded { reason });
-            }
-        }
-        for (position, baseline) in self.inputs.baselines.iter().enumerate() {
-            if &baseline.system == self.system_of(entitlement) && self.baseline_end(baseline) <= now {
-                ended.push(Because::ReasonEnded { reason: self.baseline_reason(position) });
-            }
-        }
-        ended
     }
 }
 
