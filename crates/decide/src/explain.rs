@@ -19,6 +19,8 @@ pub struct Explained {
     pub entitlement: EntitlementName,
     /// Granted to the account itself, not only carried.
     pub direct: bool,
+    /// What the system keeps beside the direct grant, in its own words: the right to pass it on, for example.
+    pub options: Option<String>,
     /// May it be held?
     pub decision: Decision,
     /// Why.
@@ -147,6 +149,7 @@ fn describe(
         login: evaluation.account(account).account.login.clone(),
         entitlement: evaluation.entitlement_name(entitlement).clone(),
         direct,
+        options: evaluation.grant_options(account, entitlement).map(str::to_owned),
         decision,
         because,
         paths,

@@ -110,6 +110,8 @@ pub struct Snapshot {
     pub grants: Vec<SnapshotGrant>,
     /// The target's own validity, for the grants (by position) that have one.
     pub validity: HashMap<u32, Validity>,
+    /// What a system keeps beside a grant, in its own words (`admin, granted by postgres`), for the grants (by position) that have it.
+    pub options: HashMap<u32, String>,
     /// Holding the first means holding the second (positions of entitlements).
     pub containments: Vec<(u32, u32)>,
     /// Owners of accounts (by position), as the systems say.

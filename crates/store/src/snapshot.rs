@@ -280,19 +280,19 @@ fn grant_of_list(text: &str) -> Option<(i64, u32)> {
 }
 
 async fn read_validity(tx: &mut Tx, at: Option<i64>, snapshot: &mut Snapshot, places: &Places) -> Result<()> {
-    let Snapshot { grants, validity, .. } = snapshot;
+    let Snapshot { grants, validity, options, .. } = snapshot;
     let mut take = |(system, account, entitlement, body): (i64, i64, i64, String)| -> Result<()> {
         let qualifier: Qualifier = from_json("a grant's validity", &body)?;
-        if qualifier.valid_from.is_none() && qualifier.valid_until.is_none() {
-            return Ok(());
-        }
         let pair = places.grant(system, account, entitlement);
         let found = pair.and_then(|pair| {
             grants.binary_search_by_key(&pair, |grant| (grant.account, grant.entitlement)).ok()
         });
         let place = found.ok_or_else(|| unplaced("a grant's validity", system, account))?;
-        validity
-            .insert(position(place)?, Validity { from: qualifier.valid_from, until: qualifier.valid_until });
+        let place = position(place)?;
+        options.extend(qualifier.options.map(|words| (place, words)));
+        if qualifier.valid_from.is_some() || qualifier.valid_until.is_some() {
+            validity.insert(place, Validity { from: qualifier.valid_from, until: qualifier.valid_until });
+        }
         Ok(())
     };
     for_each_held!(

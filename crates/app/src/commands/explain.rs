@@ -83,6 +83,9 @@ impl Explain {
                 output::safe(&item.entitlement),
                 toned(item.decision.as_str(), tone)
             ))?;
+            if let Some(options) = &item.options {
+                output::line(format!("  with    {}", output::safe(options)))?;
+            }
             for because in &item.because {
                 output::line(format!("  because {}", output::safe(because)))?;
             }
@@ -156,6 +159,7 @@ fn row(item: &Explained) -> Value {
         "account": item.login,
         "entitlement": item.entitlement,
         "direct": item.direct,
+                    "options": item.options,
         "decision": item.decision,
         "because": item.because.iter().map(Because::to_string).collect::<Vec<_>>(),
         "paths": item.paths.iter().map(path).collect::<Vec<_>>(),

@@ -84,7 +84,8 @@ impl Company {
              create role dana login password 'dana-secret';
              create role lee login password 'lee-secret';
              create role mia login password 'mia-secret';
-             grant payments_rw to dana, lee, mia;"
+             grant payments_rw to lee, mia;
+             grant payments_rw to dana with admin option;"
         ));
         let mut installation = Installation::new();
         installation.set("DIRECTORY_PASSWORD", DIRECTORY_PASSWORD);
@@ -195,6 +196,11 @@ fn the_loop_ends_access_in_a_real_directory_and_a_real_database() {
         Some(3),
         "lee → payments-eng → engineering: {explained:#}"
     );
+
+    let dana = ["explain", "dana@example.com", "database:role/payments_rw", "--json"];
+    let dana = run(&mut company, &dana, 0).json();
+    let options = dana["items"][0]["options"].as_str().unwrap_or_default();
+    assert!(options.contains("admin"), "that dana may pass it on is shown: {dana:#}");
 
     let plan = run(&mut company, &["plan", "--out", "plan.json", "--json"], 2).json();
     let nested = plan["items"]

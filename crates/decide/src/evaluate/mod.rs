@@ -315,10 +315,25 @@ impl<'inputs> Evaluation<'inputs> {
 
     /// When a direct grant was first seen.
     pub fn granted_since(&self, account: AccountIndex, entitlement: EntitlementIndex) -> Option<Timestamp> {
+        let at = self.grant_position(account, entitlement)?;
+        let since = self.inputs.snapshot.grants[at].since;
+        self.inputs.snapshot.ended_at(leasehold_model::id::EpochId(i64::from(since)))
+    }
+
+    /// What the system keeps beside a direct grant, such as the right to pass it on.
+    pub fn grant_options(
+        &self,
+        account: AccountIndex,
+        entitlement: EntitlementIndex,
+    ) -> Option<&'inputs str> {
+        let at = u32::try_from(self.grant_position(account, entitlement)?).ok()?;
+        self.inputs.snapshot.options.get(&at).map(String::as_str)
+    }
+
+    fn grant_position(&self, account: AccountIndex, entitlement: EntitlementIndex) -> Option<usize> {
         let key = (self.position_of(account), entitlement.0);
         let grants = &self.inputs.snapshot.grants;
-        let at = grants.binary_search_by_key(&key, |grant| (grant.account, grant.entitlement)).ok()?;
-        self.inputs.snapshot.ended_at(leasehold_model::id::EpochId(i64::from(grants[at].since)))
+        grants.binary_search_by_key(&key, |grant| (grant.account, grant.entitlement)).ok()
     }
 
     /// Calls back for every entitlement that a live identity may hold by role or explicit reason, carried ones included.
