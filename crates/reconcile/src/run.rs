@@ -1,12 +1,12 @@
 //! A plan from its approval to its receipts; and runs that were interrupted, taken up where they were.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use leasehold_decide::plan::Scope;
 use leasehold_model::action::ActionState;
 use leasehold_model::id::PlanHash;
-use leasehold_model::plan::Plan;
+use leasehold_model::plan::{Plan, Verb};
 use leasehold_store::{ActionRow, Store, Transition};
 
 use crate::error::ReconcileError;
@@ -51,13 +51,27 @@ impl Runner {
         }
         // Beginning again is harmless, and lets go of what a guard held that is overridden only now.
         self.store.begin_apply(plan, overrides, by, self.pace.now()).await?;
-        if rows.is_empty() {
-            self.close_superseded(plan).await?;
-        }
+        let retried = if rows.is_empty() { self.close_superseded(plan, by).await? } else { Vec::new() };
         for row in rows.iter().filter(|row| row.state == ActionState::Stuck) {
             self.try_again(row, by).await?;
         }
-        self.go_on(plan).await
+        let mut rows = self.go_on(plan).await?;
+        rows.extend(self.go_on_with(&retried).await?);
+        Ok(rows)
+    }
+
+    /// Goes on with single actions of earlier plans.
+    async fn go_on_with(&self, actions: &[ActionRow]) -> Result<Vec<ActionRow>, ReconcileError> {
+        let plans: BTreeSet<&PlanHash> = actions.iter().map(|row| &row.plan).collect();
+        let mut rows = Vec::new();
+        for hash in plans {
+            if let Some(plan) = self.store.plan(hash.as_str()).await? {
+                let all = self.go_on(&plan).await?;
+                let ours = |row: &ActionRow| actions.iter().any(|action| action.id == row.id);
+                rows.extend(all.into_iter().filter(ours));
+            }
+        }
+        Ok(rows)
     }
 
     /// A person applied the plan again: what was stuck is approved anew, and void where it is not wanted any more.
@@ -110,18 +124,24 @@ impl Runner {
     }
 
     /// Actions of earlier plans that wait for a person, stuck or held by a guard, leave that list where this plan takes
-    /// them up or facts have moved: what is on it is what somebody has to look at now.
-    async fn close_superseded(&self, plan: &Plan) -> Result<(), ReconcileError> {
+    /// them up or facts have moved: what is on it is what somebody has to look at now. Sessions that could not be ended
+    /// leave no drift behind, so no plan would ever take them up: they are tried again, and given back.
+    async fn close_superseded(&self, plan: &Plan, by: &str) -> Result<Vec<ActionRow>, ReconcileError> {
         let waiting = self.store.waiting_actions().await?;
+        let mut retried = Vec::new();
         if waiting.iter().all(|row| row.plan == plan.hash) {
-            return Ok(());
+            return Ok(retried);
         }
         let wanted = self.wanted_now().await?;
         let taken_up: HashSet<Effect> = plan.items.iter().map(enforce::effect_of).collect();
         for row in waiting.iter().filter(|row| row.plan != plan.hash) {
             let effect = enforce::effect_of(&row.item);
             let why = if taken_up.contains(&effect) {
-                format!("plan {} takes it up", plan.hash)
+                format!("plan {:.12} takes it up", plan.hash.as_str())
+            } else if row.item.verb == Verb::EndSessions && row.state == ActionState::Stuck {
+                self.try_again(row, by).await?;
+                retried.push(row.clone());
+                continue;
             } else if !wanted.contains(&effect) {
                 "facts moved: it is not wanted any more".to_owned()
             } else {
@@ -129,7 +149,7 @@ impl Runner {
             };
             self.store.transition(&step(row, ActionState::Void, why, self.pace.now())).await?;
         }
-        Ok(())
+        Ok(retried)
     }
 }
 

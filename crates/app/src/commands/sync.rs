@@ -1,8 +1,9 @@
 //! `leasehold sync`: reads systems now.
 
 use leasehold_model::id::SystemName;
+use leasehold_reconcile::error::ReconcileError;
 use leasehold_reconcile::stages::observe::{Observe, observe};
-use leasehold_store::EpochReport;
+use leasehold_store::{EpochReport, StoreError};
 use serde_json::{Value, json};
 
 use crate::Outcome;
@@ -99,7 +100,18 @@ pub async fn sync(context: &Context, names: &[String], options: Observe) -> anyh
     for system in &systems {
         let progress = Progress::new(format!("reading {}", system.name));
         let mut say = |facts, done, total| progress.facts(facts, done, total);
-        let observed = observe(&context.store, system, context.pace.as_ref(), options, &mut say).await?;
+        let observed = observe(&context.store, system, context.pace.as_ref(), options, &mut say).await;
+        let observed = match observed {
+            // Somebody else reads it at this moment and began later: theirs is newer, and this one is not missed.
+            Err(ReconcileError::Store(StoreError::Overtaken { .. })) => {
+                output::remark(format!(
+                    "{}: another command began to read it after this one; its reading counts, this one is left out",
+                    system.name
+                ));
+                continue;
+            }
+            other => other?,
+        };
         readings.push(Reading {
             system: system.name.clone(),
             report: observed.report,

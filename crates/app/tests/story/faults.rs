@@ -135,7 +135,7 @@ async fn tell_on(story: &mut Story, dice: &mut Dice, observed: bool) {
     let truth = story.truth();
     let rows = story.apply(&plan, &overrides).await;
     invariants::actions_are_settled(story, &plan, &overrides, &rows);
-    invariants::only_the_plan_changed(&truth, &story.truth(), &rows);
+    invariants::only_the_plan_changed(story, &truth, &rows);
     let resurrects =
         story.world.struck().iter().any(|fault| matches!(fault.kind, FaultKind::Resurrected { .. }));
     if let Some(claims) = story.scene.claims.clone() {
@@ -177,7 +177,7 @@ async fn catch_up(story: &mut Story, at_once: bool) {
         let truth = story.truth();
         let rows = story.apply(&plan, &[]).await;
         invariants::actions_are_settled(story, &plan, &[], &rows);
-        invariants::only_the_plan_changed(&truth, &story.truth(), &rows);
+        invariants::only_the_plan_changed(story, &truth, &rows);
         let free = |row: &&leasehold_store::ActionRow| row.state != ActionState::Planned;
         for row in rows.iter().filter(free) {
             assert_eq!(row.state, ActionState::Verified, "nothing failed, and yet: {row:?}");

@@ -172,9 +172,12 @@ pub fn actions_are_settled(story: &Story, plan: &Plan, overrides: &[String], row
     }
 }
 
-/// Law 7: the world changed by what the plan's sent actions say, and by nothing else.
-pub fn only_the_plan_changed(before: &WorldState, after: &WorldState, rows: &[ActionRow]) {
-    let sent: Vec<&ActionRow> = rows.iter().filter(|row| row.sent_at.is_some()).collect();
+/// Law 7: the world changed by what the plan's sent actions say, or sessions that an earlier plan was to end, and by
+/// nothing else.
+pub fn only_the_plan_changed(story: &Story, before: &WorldState, rows: &[ActionRow]) {
+    let after = &story.truth();
+    let again = story.tried_again.iter().inspect(|row| assert_eq!(row.item.verb, Verb::EndSessions));
+    let sent: Vec<&ActionRow> = rows.iter().chain(again).filter(|row| row.sent_at.is_some()).collect();
     let asked = |verb: Verb, pair: &Pair| {
         sent.iter().any(|row| {
             row.item.verb == verb

@@ -47,6 +47,8 @@ pub struct Story {
     pub removed: BTreeSet<Pair>,
     /// Direct grants that somebody removed in the system, whether or not anybody had read them.
     pub taken: BTreeSet<Pair>,
+    /// Sessions that earlier plans could not end and that the latest run tried again.
+    pub tried_again: Vec<ActionRow>,
     /// One, so that a seed's calls come in the same order each time; more where that is not asked for.
     pub systems_at_once: usize,
     path: PathBuf,
@@ -98,6 +100,7 @@ impl Story {
             adopted: BTreeSet::new(),
             removed: BTreeSet::new(),
             taken: BTreeSet::new(),
+            tried_again: Vec::new(),
             systems_at_once: 1,
             path,
             _folder: folder,
@@ -173,12 +176,16 @@ impl Story {
 
     /// Carries a plan out, starting again after every death of the process.
     pub async fn apply(&mut self, plan: &Plan, overrides: &[String]) -> Vec<ActionRow> {
+        let begun_at = self.clock.now();
         loop {
             let runner = self.runner();
             let life = self.life.clone();
             match life.lives(async { runner.apply(plan, overrides, "story").await }).await {
                 Some(rows) => {
                     rows.expect("the loop goes on");
+                    let all = self.store.all_actions().await.expect("actions");
+                    let again = |row: &ActionRow| row.plan != plan.hash && row.sent_at >= Some(begun_at);
+                    self.tried_again = all.into_iter().filter(again).collect();
                     return self.store.actions(&plan.hash).await.expect("actions");
                 }
                 None => self.restart().await,

@@ -19,6 +19,7 @@ use crate::ldap::normalise::{
     primary_number,
 };
 use crate::ldap::policy::Policies;
+use crate::ldap::unseen::UnseenGroups;
 use crate::ldap::witness::{expected_attributes, some_of, truly_without};
 
 /// After this many pages without an entry, a directory that always has one more page is not believed any longer.
@@ -235,6 +236,9 @@ impl Reading<'_> {
         if let Some(feed) = &client.settings.feed {
             attributes.extend(feed.columns.values().map(String::as_str));
         }
+        attributes.push("memberOf");
+        let mut unseen =
+            UnseenGroups::below(&client.settings.base_dn, client.settings.groups_filter.is_none());
         let policies = Policies::read(client, session).await?;
         let mut keys: HashSet<AccountKey> = HashSet::new();
         while let Some(entries) = self.next(session, "people", &mut pager, &attributes).await? {
@@ -252,6 +256,7 @@ impl Reading<'_> {
                     self.batch.problem(Problem::new(entry.dn.clone(), "came twice; the first counts"));
                     continue;
                 }
+                unseen.look(&entry, |dn| self.groups.contains_key(dn));
                 let account_key = account.key.clone();
                 self.accounts.insert(dn, account_key.clone());
                 for uid in entry.texts("uid") {
@@ -271,6 +276,7 @@ impl Reading<'_> {
                 self.primary_group(&entry, &account_key).await?;
             }
         }
+        self.missing.extend(unseen.why());
         if let Some(people) = people {
             let (identities, problems) = people.finish();
             problems.into_iter().for_each(|problem| self.batch.problem(problem));

@@ -24,6 +24,7 @@ mod policy;
 mod read_back;
 mod rights;
 mod settings;
+mod unseen;
 mod witness;
 
 use async_trait::async_trait;

@@ -11,6 +11,13 @@ use super::{EndedRole, Evaluation, instant};
 use crate::engine::{self, EntitlementIndex, IdentityIndex};
 use crate::policy::predicate::Attributes;
 
+/// Stands for an end of which only is known that it has come.
+const ENDED_AT_ANY_RATE: Timestamp = Timestamp::UNIX_EPOCH;
+
+fn told(end: Timestamp) -> Option<Timestamp> {
+    (end != ENDED_AT_ANY_RATE).then_some(end)
+}
+
 impl<'inputs> Evaluation<'inputs> {
     pub(super) fn end_roles_of_gone_owners(&mut self) {
         let mut attributes = Attributes::new(&self.identities);
@@ -81,7 +88,8 @@ impl<'inputs> Evaluation<'inputs> {
     pub(super) fn owner_end(&self, owner: &IdentityKey) -> Option<Timestamp> {
         let owner = &self.identities[*self.identity_by_key.get(&owner.folded())? as usize];
         let gone = owner.has_left(self.inputs.now);
-        gone.then(|| owner.end.unwrap_or(self.inputs.now).min(self.inputs.now))
+        // Where the source does not tell when, no instant is made up: the reason has ended at any rate.
+        gone.then(|| owner.end.filter(|end| *end <= self.inputs.now).unwrap_or(ENDED_AT_ANY_RATE))
     }
 
     /// Whether an owner is an identity that may hold access; `None` where it is no identity that we know.
@@ -134,7 +142,7 @@ impl<'inputs> Evaluation<'inputs> {
             kind: if explicit.exception { ReasonKind::Exception } else { ReasonKind::Role },
             name: explicit.name.clone(),
             owner: Some(explicit.owner.value.clone()),
-            until: Some(self.explicit_end(position)),
+            until: told(self.explicit_end(position)),
         }
     }
 
@@ -145,7 +153,7 @@ impl<'inputs> Evaluation<'inputs> {
             kind: ReasonKind::Baseline,
             name: baseline.system.to_string(),
             owner: Some(IdentityKey(baseline.owner.clone())),
-            until: Some(self.baseline_end(baseline)),
+            until: told(self.baseline_end(baseline)),
         }
     }
 
@@ -173,7 +181,7 @@ impl<'inputs> Evaluation<'inputs> {
                 kind: ReasonKind::Role,
                 name: role.name.clone(),
                 owner: Some(role.owner.value.clone()),
-                until: self.ended_roles.get(&role.name).map(|ended| ended.end),
+                until: self.ended_roles.get(&role.name).and_then(|ended| told(ended.end)),
             };
             // An assignment of the role has said so already, in its own name.
             if self.ended_roles[&role.name].members.contains(identity.0) {

@@ -125,7 +125,7 @@ async fn about_loss(
 
 /// From when on a loss is not taken for the truth.
 struct LossLimit {
-    /// More than this share …
+    /// This share or more …
     share: f64,
     /// … and at least so many;
     count: u64,
@@ -135,7 +135,7 @@ struct LossLimit {
 
 impl LossLimit {
     fn is_passed(&self, loss: Loss) -> bool {
-        let much = loss.gone >= self.count && loss.gone as f64 > self.share * loss.before as f64;
+        let much = loss.gone >= self.count && loss.gone as f64 >= self.share * loss.before as f64;
         much || (loss.gone == loss.before && loss.before >= self.all_of)
     }
 }

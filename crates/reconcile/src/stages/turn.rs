@@ -1,7 +1,7 @@
-//! The turn of one account: its actions are sent, read back, and wait, in three rounds.
+//! The turn of one account: its actions are sent, read back, and wait, in rounds.
 //!
 //! What somebody keeps is granted and seen before its old path ends, and sessions end when no new one can begin on what
-//! was taken away. Within a round every action that is due is sent before one is read back, because an effective
+//! was taken away: after it, or at once where the account was closed. Within a round every action that is due is sent before one is read back, because an effective
 //! entitlement ends only when the last direct grant that leads to it has ended.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -28,7 +28,7 @@ pub(super) struct AccountRun {
 /// What earlier rounds have done.
 #[derive(Debug, Clone, Copy, Default)]
 struct Done {
-    /// Something was taken away, or may have been: only then have sessions anything to lose.
+    /// Something was taken away: only then have sessions anything to lose.
     took_away: bool,
     /// Something is still to be taken away, once what it waits for is mended.
     stuck: bool,
@@ -102,7 +102,14 @@ impl AccountRun {
         let round = |rows: Vec<ActionRow>| {
             rows.into_iter().map(|row| Running::new(row, now).without(&held)).collect()
         };
-        Self { rounds: [grants, rest, sessions].map(round).into(), states, done: Done::default() }
+        let (closing, rest): (Vec<_>, Vec<_>) =
+            rest.into_iter().partition(|row: &ActionRow| row.item.verb == Verb::DisableAccount);
+        // Where the account is closed no session can begin again, and none waits for what may take long to take away.
+        let rounds = match closing.is_empty() {
+            true => vec![grants, rest, sessions],
+            false => vec![grants, closing, sessions, rest],
+        };
+        Self { rounds: rounds.into_iter().map(round).collect(), states, done: Done::default() }
     }
 
     /// Does what is due; gives when to come back, or nothing where everything is at its end.
@@ -124,11 +131,12 @@ impl AccountRun {
             }
             let open = round.iter().filter(|running| running.is_open());
             match open.map(|running| running.due_at).min() {
-                Some(due_at) if due_at > worker.shared.pace.now() => return Ok(Some(due_at)),
-                Some(_) => {}
+                // Also where it is due again by now: a target that hangs would else be asked for this account only.
+                Some(due_at) => return Ok(Some(due_at)),
                 None => {
-                    for ActionRow { item, state, sent_at, .. } in round.iter().map(|running| &running.row) {
-                        self.done.took_away |= item.verb.takes_away() && sent_at.is_some();
+                    for ActionRow { item, state, .. } in round.iter().map(|running| &running.row) {
+                        self.done.took_away |= item.verb.takes_away()
+                            && matches!(state, ActionState::Verified | ActionState::Unverifiable);
                         self.done.stuck |= item.verb.takes_away() && *state == ActionState::Stuck;
                         self.done.closed |=
                             item.verb == Verb::DisableAccount && *state == ActionState::Verified;

@@ -193,6 +193,14 @@ async fn prove(
     }
     let key = own_key(context)?;
     let bundle = Bundle::build(&view, &key, entries, None)?;
+    // What the store would open beside the log may have been changed there: a proof that proves nothing is not handed out.
+    if let Err(findings) = bundle.verify(&key) {
+        let found: Vec<String> = findings.iter().map(ToString::to_string).collect();
+        bail!(
+            "what the store holds does not fit the log, so nothing was written: {}; `--closed` proves the entries alone",
+            output::safe(found.join("; "))
+        );
+    }
     std::fs::write(out, bundle.to_json()?).with_context(|| format!("cannot write {}", out.display()))?;
     if context.json {
         output::json(&json!({"file": out, "entries": indexes, "key": key.to_text()}))?;

@@ -134,3 +134,13 @@ async fn hidden_members_make_an_enumeration_partial() {
         assert!(why.contains("cn=names") && why.contains("memberUid of 2 groups"), "{login}: {why}");
     }
 }
+
+#[tokio::test]
+async fn a_group_that_only_its_members_name_makes_an_enumeration_partial() {
+    let server = start();
+    let (_, completeness) = enumerate(&*connector_as(&server, "no-groups")).await;
+    let why = completeness.detail();
+    assert!(!completeness.is_complete() && why.contains("by its own `memberOf`"), "{completeness:?}");
+    // The server keeps `memberOf` for groupOfNames only.
+    assert!(why.contains("cn=names"), "{why}");
+}
