@@ -351,3 +351,43 @@ fn a_removal_out_of_band_is_asked_about_and_a_partial_answer_ends_nothing() {
     assert!(!company.installation.printed.contains(STORE_PASSWORD), "a secret was printed");
     assert!(!holds(&company.installation.all_bytes(), STORE_PASSWORD), "a secret was written to a file");
 }
+
+#[test]
+fn a_session_that_could_not_be_ended_stays_on_the_list_and_is_tried_again() {
+    let mut company = Company::start(false);
+    let session = |company: &Company| {
+        let mut session = company.database.live_session("mia", "mia-secret");
+        session.stdin.as_mut().expect("psql's input").write_all(b"set role payments_rw;\n").expect("psql");
+        session
+    };
+    let mut mia_session = session(&company);
+    for command in [&["sync"][..], &["policy", "apply"]] {
+        company.installation.run(command).expect(0);
+    }
+    company.database.sql("revoke pg_signal_backend from leasehold");
+    let plan = ["plan", "--identity", "mia@example.com", "--out", "mia.json"];
+    company.installation.run(&plan).expect(2);
+    let applied = company.installation.run(&["apply", "mia.json", "--tries", "1", "--json"]).expect(2).json();
+    let state = |document: &Value, verb: &str| -> Vec<String> {
+        let items = document["items"].as_array().expect("items").iter();
+        let of_database = items.filter(|item| item["verb"] == verb && item["system"] == "database");
+        of_database.map(|item| item["state"].as_str().expect("a state").to_owned()).collect()
+    };
+    assert_eq!(state(&applied, "revoke"), ["verified"], "{applied:#}");
+    assert_eq!(state(&applied, "end_sessions"), ["stuck"], "{applied:#}");
+    assert!(!is_cut(&mut mia_session, Duration::from_millis(300)), "it lives on, and that is what is said");
+
+    // Nothing was mended: it stays on the list, whatever else is planned and applied.
+    company.installation.run(&["sync"]).expect(0);
+    company.installation.run(&["apply", "--tries", "1", "--override", "none"]).expect(1);
+    company.installation.run(&["apply", "--tries", "1"]).expect(2);
+    let stuck = company.installation.run(&["action", "list", "--state", "stuck", "--json"]).expect(2).json();
+    assert!(state(&stuck, "end_sessions").contains(&"stuck".to_owned()), "{stuck:#}");
+
+    company.database.sql("grant pg_signal_backend to leasehold");
+    company.installation.run(&["sync"]).expect(0);
+    let again = company.installation.run(&["apply", "--json"]).expect(0).json();
+    assert!(state(&again, "end_sessions").iter().all(|state| state == "verified"), "{again:#}");
+    assert!(is_cut(&mut mia_session, Duration::from_secs(10)), "it is dead now");
+    company.installation.run(&["action", "list", "--state", "stuck"]).expect(0);
+}
