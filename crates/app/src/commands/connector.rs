@@ -93,12 +93,15 @@ async fn test(context: &Context, names: &[String]) -> anyhow::Result<Outcome> {
         match result {
             Ok(report) => {
                 if !context.json {
-                    let acting = output::safe(report.acting_as.as_deref().unwrap_or("nobody in particular"));
+                    // A file is read without any log-in.
+                    let acting =
+                        report.acting_as.as_deref().map(|login| format!(", as {}", output::safe(login)));
                     output::line(format!(
-                        "{:<16} {}  {}, as {acting}",
+                        "{:<16} {}  {}{}",
                         system.name.as_str(),
                         toned("reached", Tone::Good),
-                        output::safe(&report.target)
+                        output::safe(&report.target),
+                        acting.unwrap_or_default()
                     ))?;
                     for right in &report.missing_rights {
                         output::line(format!("{:<16} {}  {right}", "", toned("lacks", Tone::Attention)))?;

@@ -71,7 +71,16 @@ impl Explain {
             (None, true) => output::line("holds nothing that was read")?,
             _ => {}
         }
-        for item in items {
+        // What comes with every account buries what was given to this one; asked for by name, it is shown.
+        let comes_with_every_account = |item: &&Explained| {
+            let (system, entitlement) = (item.system.clone(), item.entitlement.clone());
+            let index = evaluation.entitlement(&EntitlementAddress { system, entitlement });
+            let observed = index.and_then(|index| evaluation.observed_entitlement(index));
+            self.entitlement.is_none() && observed.is_some_and(|observed| observed.inherent)
+        };
+        let (common, own): (Vec<&Explained>, Vec<&Explained>) =
+            items.iter().partition(comes_with_every_account);
+        for item in own {
             let tone = match item.decision {
                 Decision::Justified => Tone::Good,
                 Decision::Unjustified => Tone::Bad,
@@ -100,6 +109,12 @@ impl Explain {
             if item.more_paths {
                 output::line("  by      further paths through the same direct grants")?;
             }
+        }
+        if !common.is_empty() {
+            output::line(format!(
+                "\nand {} that every account of its system has; --json lists them",
+                output::count(common.len(), "entitlement")
+            ))?;
         }
         if let Some(address) = &self.entitlement
             && let Some(entitlement) = evaluation.entitlement(address)

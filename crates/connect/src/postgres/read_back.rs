@@ -46,7 +46,8 @@ pub(super) async fn test(client: &Client) -> Result<TestReport, ConnectError> {
         }
         if foreign_tables > 0 {
             missing_rights.push(format!(
-                "membership of the owners of {foreign_tables} tables, to revoke privileges on them"
+                "membership of the owners of {foreign_tables} table{}, to revoke privileges there",
+                if foreign_tables == 1 { "" } else { "s" }
             ));
         }
     }
