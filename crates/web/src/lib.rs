@@ -1,0 +1,32 @@
+//! People and programs: pages, sign-in, authority and the REST API, on one port.
+//!
+//! A page or call records intent, and a task acts: this crate cannot see a connector. Every way in is one line of the
+//! registry in [`routes`], with what it takes to use it; nothing else is reachable.
+
+// The sign-in that uses the rest of this follows.
+#![allow(dead_code)]
+
+mod access;
+mod context;
+mod error;
+mod faces;
+mod flash;
+mod frame;
+mod health;
+mod metrics;
+mod pages;
+mod person;
+mod problem;
+mod route;
+mod routes;
+mod security;
+mod server;
+mod sign_in;
+mod source;
+mod state;
+mod static_files;
+
+pub use error::WebError;
+pub use route::{Access, Face, Route};
+pub use routes::routes;
+pub use server::{Server, ServerError, Settings, router, serve};

@@ -1,0 +1,14 @@
+//! The registry: every route of the server, and what each takes. A route that is not here does not exist.
+
+use crate::pages;
+use crate::route::Route;
+use crate::{health, sign_in, static_files};
+
+/// Every table of routes: one line for each file that brings some.
+const TABLES: &[&[Route]] =
+    &[health::ROUTES, static_files::ROUTES, sign_in::page::ROUTES, pages::home::ROUTES, pages::theme::ROUTES];
+
+/// Every route there is.
+pub fn routes() -> impl Iterator<Item = &'static Route> {
+    TABLES.iter().copied().flatten()
+}

@@ -1,0 +1,51 @@
+//! What every handler can reach: the store, the settings, the clock and the authority.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use leasehold_decide::authority::{Authority, AuthorityError};
+use leasehold_model::clock::Clock;
+use leasehold_store::Store;
+
+use crate::metrics::Metrics;
+use crate::server::{Server, Settings};
+
+/// The state that handlers share. Cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
+
+/// What the state is made of.
+pub struct Parts {
+    /// The store.
+    pub store: Store,
+    /// Where "now" comes from.
+    pub clock: Arc<dyn Clock>,
+    /// How the server is set up.
+    pub settings: Settings,
+    /// Who may do what.
+    pub authority: Authority,
+    /// What the server counts.
+    pub metrics: Metrics,
+}
+
+impl Deref for App {
+    type Target = Parts;
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl App {
+    /// Puts the state together.
+    pub(crate) fn new(server: Server) -> Result<Self, AuthorityError> {
+        let Server { store, clock, settings } = server;
+        let authority = Authority::shipped()?;
+        Ok(Self(Arc::new(Parts { store, clock, settings, authority, metrics: Metrics::installed() })))
+    }
+
+    /// The present instant.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
