@@ -25,6 +25,7 @@ mod revision;
 mod snapshot;
 mod stage;
 mod store;
+mod timeline;
 mod transition;
 
 pub use action::ActionRow;
@@ -37,4 +38,5 @@ pub use policy::PolicyRevision;
 pub use read_back::ObservedEffect;
 pub use revision::Revision;
 pub use store::{Store, StoreOptions};
+pub use timeline::{Change, TimelineEntry};
 pub use transition::{Transition, TransitionOutcome, TransitionRow};
