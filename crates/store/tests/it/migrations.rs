@@ -15,6 +15,7 @@ const RELEASES: &[(i64, &str)] = &[
     (1, include_str!("../fixtures/0001.sql")),
     (2, include_str!("../fixtures/0002.sql")),
     (3, include_str!("../fixtures/0003.sql")),
+    (4, include_str!("../fixtures/0004.sql")),
 ];
 
 /// Runs SQL beside the store.
