@@ -1,7 +1,11 @@
 //! What moves. Data flows one way and each stage is one file: observe, decide, plan, enforce, verify, prove.
 
 pub mod error;
+pub mod live;
+mod moment;
+pub mod notice;
 pub mod pace;
 pub mod run;
 pub mod stages;
 pub mod system;
+pub mod view;
