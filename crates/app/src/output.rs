@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
 
 use comfy_table::{Attribute, Color, ContentArrangement, presets};
+use leasehold_model::text;
 use serde::Serialize;
 
 /// Below this width, in columns, wrapping makes a table unreadable: terminals that say 0 are meant above all.
@@ -30,31 +31,17 @@ fn colour_is_wanted() -> bool {
 
 /// Characters that move the cursor, recolour, hide or reorder what a terminal shows.
 pub fn is_harmful(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{e0000}'..='\u{e007f}' | OURS)
+    text::is_harmful(c) || c == OURS
 }
 
 /// A text from outside, such as a name in a target, on one line and with everything harmful spelled out: `\u{1b}`.
 pub fn safe(text: impl std::fmt::Display) -> String {
-    escaped(&text.to_string(), is_harmful)
+    text::escaped(&text.to_string(), is_harmful)
 }
 
 /// The same for a text of several lines, such as an error with what led to it.
 pub fn safe_lines(text: impl std::fmt::Display) -> String {
-    escaped(&text.to_string(), |c| is_harmful(c) && c != '\n')
-}
-
-fn escaped(text: &str, harmful: impl Fn(char) -> bool) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        if harmful(c) {
-            safe.extend(c.escape_default());
-        } else {
-            safe.push(c);
-        }
-    }
-    safe
+    text::escaped(&text.to_string(), |c| is_harmful(c) && c != '\n')
 }
 
 /// How a word is shown where colour is.

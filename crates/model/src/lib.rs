@@ -16,5 +16,6 @@ pub mod reason;
 pub mod request;
 pub mod secret;
 pub mod snapshot;
+pub mod text;
 
 pub use jiff::Timestamp;

@@ -17,6 +17,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use ipnet::IpNet;
 use leasehold_decide::authority::AuthorityError;
 use leasehold_model::clock::Clock;
+use leasehold_reconcile::live::Live;
 use leasehold_store::Store;
 use tokio::net::TcpListener;
 use tower::Service as _;
@@ -47,6 +48,8 @@ const STOP_WITHIN: Duration = Duration::from_secs(10);
 pub struct Server {
     /// The store.
     pub store: Store,
+    /// The present state.
+    pub live: Live,
     /// Where "now" comes from.
     pub clock: Arc<dyn Clock>,
     /// How it is set up.

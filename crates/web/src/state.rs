@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use leasehold_decide::authority::{Authority, AuthorityError};
 use leasehold_model::clock::Clock;
+use leasehold_reconcile::live::Live;
 use leasehold_store::Store;
 
 use crate::metrics::Metrics;
@@ -19,6 +20,8 @@ pub struct App(Arc<Parts>);
 pub struct Parts {
     /// The store.
     pub store: Store,
+    /// The present state.
+    pub live: Live,
     /// Where "now" comes from.
     pub clock: Arc<dyn Clock>,
     /// How the server is set up.
@@ -39,9 +42,9 @@ impl Deref for App {
 impl App {
     /// Puts the state together.
     pub(crate) fn new(server: Server) -> Result<Self, AuthorityError> {
-        let Server { store, clock, settings } = server;
+        let Server { store, live, clock, settings } = server;
         let authority = Authority::shipped()?;
-        Ok(Self(Arc::new(Parts { store, clock, settings, authority, metrics: Metrics::installed() })))
+        Ok(Self(Arc::new(Parts { store, live, clock, settings, authority, metrics: Metrics::installed() })))
     }
 
     /// The present instant.

@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use jiff::Timestamp;
 use leasehold_model::clock::ManualClock;
+use leasehold_reconcile::live::Live;
 use leasehold_store::{Store, StoreOptions};
 use leasehold_web::{Server, Settings, router};
 use tower::ServiceExt as _;
@@ -19,6 +20,7 @@ use tower::ServiceExt as _;
 pub struct Installation {
     pub router: Router,
     pub store: Store,
+    pub live: Live,
     pub clock: Arc<ManualClock>,
     pub url: String,
     _folder: tempfile::TempDir,
@@ -43,9 +45,10 @@ impl Installation {
         let store = Store::open(&address, options).await.expect("opens");
         let clock = Arc::new(ManualClock::at(start()));
         let settings = Settings { url: url.parse().expect("an address"), trusted_proxies: Vec::new() };
-        let server = Server { store: store.clone(), clock: clock.clone(), settings };
+        let live = Live::new(store.clone(), BTreeMap::new(), clock.clone());
+        let server = Server { store: store.clone(), live: live.clone(), clock: clock.clone(), settings };
         let router = router(server).expect("a router");
-        Self { router, store, clock, url: url.to_owned(), _folder: folder }
+        Self { router, store, live, clock, url: url.to_owned(), _folder: folder }
     }
 
     /// A browser without cookies.
