@@ -7,7 +7,9 @@
 #![allow(dead_code)]
 
 mod access;
+mod catalogue;
 mod context;
+mod drawing;
 mod error;
 mod faces;
 mod flash;
@@ -24,6 +26,7 @@ mod route;
 mod routes;
 mod security;
 mod server;
+mod sight;
 mod sign_in;
 mod source;
 mod state;

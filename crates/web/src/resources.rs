@@ -3,13 +3,25 @@
 use std::collections::BTreeSet;
 
 use leasehold_decide::authority::Resource;
+use leasehold_decide::engine::EntitlementIndex;
 use leasehold_model::id::{IdentityKey, SystemName};
 use leasehold_model::plan::Plan;
 use leasehold_reconcile::view::View;
 
+use crate::catalogue::Catalogue;
+
 /// A system.
 pub(crate) fn system(name: &SystemName) -> Resource {
     Resource::System { name: name.as_str().to_owned(), owners: Vec::new() }
+}
+
+/// An entitlement, with who owns it.
+pub(crate) fn entitlement(view: &View, catalogue: &Catalogue, index: EntitlementIndex) -> Resource {
+    let evaluation = view.evaluation();
+    Resource::Entitlement {
+        address: format!("{}:{}", evaluation.system_of(index), evaluation.entitlement_name(index)),
+        owners: catalogue.owners_of(index).to_vec(),
+    }
 }
 
 /// An identity, with whom it reports to and who answers for it.

@@ -5,8 +5,15 @@ use crate::route::Route;
 use crate::{health, sign_in, static_files};
 
 /// Every table of routes: one line for each file that brings some.
-const TABLES: &[&[Route]] =
-    &[health::ROUTES, static_files::ROUTES, sign_in::page::ROUTES, pages::home::ROUTES, pages::theme::ROUTES];
+const TABLES: &[&[Route]] = &[
+    health::ROUTES,
+    static_files::ROUTES,
+    sign_in::page::ROUTES,
+    pages::home::ROUTES,
+    pages::identities::ROUTES,
+    pages::identity::ROUTES,
+    pages::theme::ROUTES,
+];
 
 /// Every route there is.
 pub fn routes() -> impl Iterator<Item = &'static Route> {

@@ -9,6 +9,7 @@ use leasehold_model::clock::Clock;
 use leasehold_reconcile::live::Live;
 use leasehold_store::Store;
 
+use crate::catalogue::Catalogues;
 use crate::metrics::Metrics;
 use crate::server::{Server, Settings};
 
@@ -30,6 +31,8 @@ pub struct Parts {
     pub authority: Authority,
     /// What the server counts.
     pub metrics: Metrics,
+    /// Names in their order, for lists and searches.
+    pub(crate) catalogues: Catalogues,
 }
 
 impl Deref for App {
@@ -44,7 +47,16 @@ impl App {
     pub(crate) fn new(server: Server) -> Result<Self, AuthorityError> {
         let Server { store, live, clock, settings } = server;
         let authority = Authority::shipped()?;
-        Ok(Self(Arc::new(Parts { store, live, clock, settings, authority, metrics: Metrics::installed() })))
+        let parts = Parts {
+            store,
+            live,
+            clock,
+            settings,
+            authority,
+            metrics: Metrics::installed(),
+            catalogues: Catalogues::default(),
+        };
+        Ok(Self(Arc::new(parts)))
     }
 
     /// The present instant.
