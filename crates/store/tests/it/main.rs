@@ -8,3 +8,4 @@ mod history;
 mod ledger;
 mod migrations;
 mod read_backs;
+mod sign_in;
