@@ -8,5 +8,6 @@ mod history;
 mod ledger;
 mod migrations;
 mod read_backs;
+mod sign_in;
 mod tasks;
 mod timeline;
