@@ -16,6 +16,7 @@ mod frame;
 mod health;
 mod metrics;
 mod pages;
+#[allow(dead_code)]
 mod parts;
 mod person;
 mod present;

@@ -17,6 +17,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use ipnet::IpNet;
 use leasehold_decide::authority::AuthorityError;
 use leasehold_model::id::{IdentityKey, SystemName};
+use leasehold_reconcile::driver::DriverHandle;
 use leasehold_reconcile::live::Live;
 use leasehold_reconcile::pace::SharedPace;
 use leasehold_store::Store;
@@ -52,6 +53,8 @@ pub struct Server {
     pub store: Store,
     /// The present state, kept up to date by whoever drives the loop.
     pub live: Live,
+    /// The loop, for what pages and calls ask of it.
+    pub driver: DriverHandle,
     /// Where "now" comes from.
     pub pace: SharedPace,
     /// How it is set up.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use leasehold_decide::authority::{Authority, AuthorityError};
+use leasehold_reconcile::driver::DriverHandle;
 use leasehold_reconcile::live::Live;
 use leasehold_reconcile::pace::SharedPace;
 use leasehold_store::Store;
@@ -25,6 +26,8 @@ pub struct Parts {
     pub store: Store,
     /// The present state.
     pub live: Live,
+    /// The loop, for what pages and calls ask of it.
+    pub driver: DriverHandle,
     /// Where "now" comes from.
     pub pace: SharedPace,
     /// How the server is set up.
@@ -49,10 +52,11 @@ impl Deref for App {
 impl App {
     /// Puts the state together.
     pub(crate) fn new(server: Server) -> Result<Self, AuthorityError> {
-        let Server { store, live, pace, settings } = server;
+        let Server { store, live, driver, pace, settings } = server;
         let parts = Parts {
             store,
             live,
+            driver,
             pace,
             settings,
             authority: Authority::shipped()?,

@@ -11,7 +11,11 @@ use axum::http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use jiff::Timestamp;
 use leasehold_model::clock::{Clock as _, ManualClock};
+use leasehold_model::id::{IdentityKey, SystemName};
+use leasehold_reconcile::driver::{Driver, DriverSettings};
 use leasehold_reconcile::live::Live;
+use leasehold_reconcile::pace::Patience;
+use leasehold_reconcile::system::Systems;
 use leasehold_store::{LinkKind, NewUser, Store, StoreOptions, User};
 use leasehold_web::{SealKey, Server, Settings, create_token, router, setup_link, user_link};
 use tower::ServiceExt as _;
@@ -42,19 +46,43 @@ impl Installation {
 
     /// An empty store behind an address.
     pub async fn at(url: &str) -> Self {
+        Self::with_systems(url, Systems::new(), ManualClock::at(start()), BTreeMap::new()).await
+    }
+
+    /// An empty store with configured systems, some with owners.
+    pub async fn with_systems(
+        url: &str,
+        systems: Systems,
+        clock: ManualClock,
+        system_owners: BTreeMap<SystemName, Vec<IdentityKey>>,
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let options = StoreOptions { durable: false, connections_max: 4, ..StoreOptions::default() };
         let address = format!("sqlite:{}", folder.path().join("store.db").display());
         let store = Store::open(&address, options).await.expect("opens");
-        let clock = Arc::new(ManualClock::at(start()));
-        let live = Live::new(store.clone(), BTreeMap::new(), clock.clone());
+        let clock = Arc::new(clock);
+        let driver = Driver::new(
+            store.clone(),
+            systems,
+            clock.clone(),
+            Patience::default(),
+            None,
+            DriverSettings::default(),
+        );
+        let live = driver.live().clone();
         let settings = Settings {
             url: url.parse().expect("an address"),
             trusted_proxies: Vec::new(),
             seal_key: SealKey::generate().expect("a key"),
-            system_owners: BTreeMap::new(),
+            system_owners,
         };
-        let server = Server { store: store.clone(), live: live.clone(), pace: clock.clone(), settings };
+        let server = Server {
+            store: store.clone(),
+            live: live.clone(),
+            driver: driver.handle(),
+            pace: clock.clone(),
+            settings,
+        };
         let router = router(server).expect("a router");
         Self { router, store, live, clock, url: url.to_owned(), _folder: folder }
     }
