@@ -4,9 +4,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use leasehold_decide::engine::{AccountIndex, EntitlementIndex, IdentityIndex};
+use leasehold_decide::correlate::Correlation;
+use leasehold_decide::engine::{EntitlementIndex, IdentityIndex};
 use leasehold_decide::policy::Policy;
-use leasehold_model::id::IdentityKey;
+use leasehold_model::id::{IdentityKey, SystemName};
 use leasehold_model::identity::Identity;
 use leasehold_model::snapshot::Snapshot;
 use leasehold_reconcile::view::View;
@@ -31,6 +32,19 @@ pub(crate) struct Owned {
     pub roles: Vec<usize>,
     /// Assignments and exceptions, by their place in the policy.
     pub explicit: Vec<usize>,
+}
+
+/// What one system has.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SystemContents {
+    /// Its accounts, by their position in the snapshot, in the order of names.
+    pub accounts: Vec<u32>,
+    /// Its entitlements, in the order of names; those that only the policy names are among them.
+    pub entitlements: Vec<EntitlementIndex>,
+    /// How many of its accounts are nobody's, or could be several people's.
+    pub orphans: usize,
+    /// How many direct grants it has.
+    pub grants: usize,
 }
 
 /// Names of one sort of thing: in their order, and each where it is in that order.
@@ -97,6 +111,8 @@ pub(crate) struct Catalogue {
     pub entitlements: Names,
     owners_of: HashMap<u32, Vec<IdentityKey>>,
     owned_by: HashMap<String, Owned>,
+    /// By the system's position in the snapshot.
+    contents: Vec<SystemContents>,
 }
 
 impl Catalogue {
@@ -129,14 +145,16 @@ impl Catalogue {
         };
         let entitlements = (0..count).map(|index| entitlement(EntitlementIndex(index))).collect();
         let owners_of = owners_of_entitlements(view);
+        let (accounts, entitlements) = (Names::new(accounts), Names::new(entitlements));
         Self {
+            contents: contents(view, &accounts, &entitlements),
             owned_by: owned_by(view, &owners_of),
             owners_of,
             snapshot: snapshot.clone(),
             policy: loaded.policy.clone(),
             identities: Names::new(identities),
-            accounts: Names::new(accounts),
-            entitlements: Names::new(entitlements),
+            accounts,
+            entitlements,
         }
     }
 
@@ -149,6 +167,11 @@ impl Catalogue {
     /// Who answers for an entitlement, as policy or its system says.
     pub(crate) fn owners_of(&self, entitlement: EntitlementIndex) -> &[IdentityKey] {
         self.owners_of.get(&entitlement.0).map_or(&[], Vec::as_slice)
+    }
+
+    /// What a system has; `None` where it was never read.
+    pub(crate) fn contents(&self, system: &SystemName) -> Option<&SystemContents> {
+        self.contents.get(self.snapshot.system_position(system)? as usize)
     }
 
     /// What somebody answers for.
@@ -269,7 +292,21 @@ fn owned_by(view: &View, owners_of: &HashMap<u32, Vec<IdentityKey>>) -> HashMap<
     owned
 }
 
-/// The snapshot's position of an account of the graph, as [`Catalogue::accounts`] counts.
-pub(crate) fn account_position(view: &View, account: AccountIndex) -> u32 {
-    view.evaluation().position_of(account)
+fn contents(view: &View, accounts: &Names, entitlements: &Names) -> Vec<SystemContents> {
+    let (snapshot, evaluation) = (&view.loaded().snapshot, view.evaluation());
+    let mut contents = vec![SystemContents::default(); snapshot.systems.len()];
+    for position in accounts.in_order() {
+        let of_it = &mut contents[snapshot.accounts[position as usize].system as usize];
+        of_it.accounts.push(position);
+        if !matches!(evaluation.correlation[position as usize], Correlation::To { .. }) {
+            of_it.orphans += 1;
+        }
+    }
+    for index in entitlements.in_order().map(EntitlementIndex) {
+        contents[evaluation.graph.system_of_entitlement(index).0 as usize].entitlements.push(index);
+    }
+    for grant in &snapshot.grants {
+        contents[snapshot.accounts[grant.account as usize].system as usize].grants += 1;
+    }
+    contents
 }

@@ -9,10 +9,10 @@ use leasehold_model::text::safe;
 /// Beyond this many boxes nobody sees anything any more.
 const BOXES_MAX: usize = 60;
 /// Longer names are cut in the box; the whole name is its title and stands in the words.
-const LABEL_CHARS_MAX: usize = 26;
-const BOX_WIDTH: usize = 220;
+const LABEL_CHARS_MAX: usize = 22;
+const BOX_WIDTH: usize = 200;
 const BOX_HEIGHT: usize = 34;
-const COLUMN_WIDTH: usize = 280;
+const COLUMN_WIDTH: usize = 244;
 const ROW_HEIGHT: usize = 46;
 const MARGIN: usize = 8;
 

@@ -9,10 +9,12 @@ use leasehold_model::plan::Plan;
 use leasehold_reconcile::view::View;
 
 use crate::catalogue::Catalogue;
+use crate::state::App;
 
-/// A system.
-pub(crate) fn system(name: &SystemName) -> Resource {
-    Resource::System { name: name.as_str().to_owned(), owners: Vec::new() }
+/// A system, with who owns it.
+pub(crate) fn system(app: &App, name: &SystemName) -> Resource {
+    let owners = app.settings.system_owners.get(name).cloned().unwrap_or_default();
+    Resource::System { name: name.as_str().to_owned(), owners }
 }
 
 /// An entitlement, with who owns it.

@@ -16,6 +16,8 @@ const TABLES: &[&[Route]] = &[
     pages::home::ROUTES,
     pages::identities::ROUTES,
     pages::identity::ROUTES,
+    pages::system::ROUTES,
+    pages::systems::ROUTES,
     pages::theme::ROUTES,
 ];
 

@@ -38,7 +38,7 @@ impl<'a> Sight<'a> {
 
     /// Whether this system may be seen.
     pub(crate) fn system(&self, name: &SystemName) -> bool {
-        self.person.may(self.app, Action::SeeSystem, &resources::system(name))
+        self.person.may(self.app, Action::SeeSystem, &resources::system(self.app, name))
     }
 
     /// Whether this identity may be seen.

@@ -5,6 +5,8 @@ pub(crate) mod error;
 pub(crate) mod home;
 pub(crate) mod identities;
 pub(crate) mod identity;
+pub(crate) mod system;
+pub(crate) mod systems;
 pub(crate) mod theme;
 
 use leasehold_decide::authority::Action;

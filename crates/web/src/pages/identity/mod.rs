@@ -43,7 +43,7 @@ use owns::Owns;
 use timeline::Timeline;
 
 pub(crate) use access::reach;
-pub(crate) use accounts::{enabled_mark, last_use};
+pub(crate) use accounts::{LastUsed, enabled_mark, last_use};
 pub(crate) use owns::owns;
 
 /// The routes of this folder.

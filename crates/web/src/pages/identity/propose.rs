@@ -80,7 +80,7 @@ async fn propose(
     remark: &str,
 ) -> Result<Response, WebError> {
     let everywhere = person.may_everywhere(app, Action::ProposePlan);
-    let may = |name: &&SystemName| person.may(app, Action::ProposePlan, &resources::system(name));
+    let may = |name: &&SystemName| person.may(app, Action::ProposePlan, &resources::system(app, name));
     let names = view.loaded().snapshot.systems.iter().map(|state| &state.name);
     let systems: Vec<SystemName> = names.filter(may).cloned().collect();
     if !everywhere && systems.is_empty() {
