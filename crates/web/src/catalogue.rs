@@ -4,8 +4,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use jiff::Timestamp;
 use leasehold_decide::correlate::Correlation;
-use leasehold_decide::engine::{EntitlementIndex, IdentityIndex};
+use leasehold_decide::engine::access;
+use leasehold_decide::engine::{AccountIndex, EntitlementIndex, IdentityIndex};
 use leasehold_decide::policy::Policy;
 use leasehold_model::id::{IdentityKey, SystemName};
 use leasehold_model::identity::Identity;
@@ -113,6 +115,8 @@ pub(crate) struct Catalogue {
     owned_by: HashMap<String, Owned>,
     /// By the system's position in the snapshot.
     contents: Vec<SystemContents>,
+    /// How many accounts hold an entitlement, as far as somebody asked, and for which instant.
+    holders: RwLock<(Timestamp, HashMap<u32, usize>)>,
 }
 
 impl Catalogue {
@@ -148,6 +152,7 @@ impl Catalogue {
         let (accounts, entitlements) = (Names::new(accounts), Names::new(entitlements));
         Self {
             contents: contents(view, &accounts, &entitlements),
+            holders: RwLock::new((view.as_of(), HashMap::new())),
             owned_by: owned_by(view, &owners_of),
             owners_of,
             snapshot: snapshot.clone(),
@@ -172,6 +177,36 @@ impl Catalogue {
     /// What a system has; `None` where it was never read.
     pub(crate) fn contents(&self, system: &SystemName) -> Option<&SystemContents> {
         self.contents.get(self.snapshot.system_position(system)? as usize)
+    }
+
+    /// The accounts that effectively hold an entitlement, in the order of names.
+    pub(crate) fn accounts_holding(&self, view: &View, index: EntitlementIndex) -> Vec<AccountIndex> {
+        let evaluation = view.evaluation();
+        let holders = access::who(&evaluation.graph, index, evaluation.now());
+        let mut accounts: Vec<AccountIndex> = holders.into_iter().map(|holder| holder.account).collect();
+        accounts.dedup();
+        accounts.sort_unstable_by_key(|account| self.accounts.rank(evaluation.position_of(*account)));
+        accounts
+    }
+
+    /// How many accounts effectively hold an entitlement. Counted once for each instant that is decided for.
+    pub(crate) fn holders(&self, view: &View, index: EntitlementIndex) -> usize {
+        let at = view.as_of();
+        {
+            let counted = self.holders.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(count) = counted.1.get(&index.0).filter(|_| counted.0 == at) {
+                return *count;
+            }
+        }
+        let evaluation = view.evaluation();
+        let mut holders = access::who(&evaluation.graph, index, evaluation.now());
+        holders.dedup_by_key(|holder| holder.account);
+        let mut counted = self.holders.write().unwrap_or_else(PoisonError::into_inner);
+        if counted.0 != at {
+            *counted = (at, HashMap::new());
+        }
+        counted.1.insert(index.0, holders.len());
+        holders.len()
     }
 
     /// What somebody answers for.

@@ -19,7 +19,7 @@ const MARGIN: usize = 8;
 /// What a box stands for; it decides how it looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum StepKind {
-    /// Whose access it is.
+    /// What it is all about: whose access it is, or the entitlement itself.
     Identity,
     /// By which account.
     Account,
@@ -88,14 +88,25 @@ impl HtmlSafe for Drawing {}
 impl Drawing {
     /// Draws paths; `None` where there are none, or too many to see anything. `id` is unique in the page.
     pub(crate) fn of(id: &'static str, title: String, paths: &[Vec<Step>]) -> Option<Self> {
+        Self::aligned(id, title, paths, 0)
+    }
+
+    /// The same with the box that it is all about in this column, counted from 0.
+    pub(crate) fn aligned(
+        id: &'static str,
+        title: String,
+        paths: &[Vec<Step>],
+        column: usize,
+    ) -> Option<Self> {
         let mut steps: BTreeMap<&str, &Step> = BTreeMap::new();
         let mut layers: HashMap<&str, usize> = HashMap::new();
         let mut edges: BTreeSet<(&str, &str)> = BTreeSet::new();
         for path in paths {
+            let middle = path.iter().position(|step| step.kind == StepKind::Identity).unwrap_or(column);
             for (position, step) in path.iter().enumerate() {
                 steps.insert(&step.key, step);
                 let layer = layers.entry(&step.key).or_default();
-                *layer = (*layer).max(position);
+                *layer = (*layer).max((position + column).saturating_sub(middle));
             }
             edges.extend(path.windows(2).map(|pair| (pair[0].key.as_str(), pair[1].key.as_str())));
         }

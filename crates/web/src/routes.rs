@@ -13,6 +13,8 @@ const TABLES: &[&[Route]] = &[
     step_up::ROUTES,
     link::ROUTES,
     pages::account::ROUTES,
+    pages::entitlement::ROUTES,
+    pages::entitlements::ROUTES,
     pages::home::ROUTES,
     pages::identities::ROUTES,
     pages::identity::ROUTES,

@@ -1,6 +1,8 @@
 //! The pages: one file each, with its table of routes, and one line below where it has a place in the navigation.
 
 pub(crate) mod account;
+pub(crate) mod entitlement;
+pub(crate) mod entitlements;
 pub(crate) mod error;
 pub(crate) mod home;
 pub(crate) mod identities;
