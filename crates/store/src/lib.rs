@@ -5,10 +5,12 @@
 //! of the change that it records.
 
 mod action;
+mod action_list;
 mod baseline;
 mod db;
 mod dictionary;
 mod diff;
+mod drift_sample;
 mod epoch;
 pub mod error;
 mod feed_end;
@@ -19,6 +21,7 @@ mod migrate;
 mod pair;
 mod pair_changes;
 mod plan;
+mod plan_list;
 mod policy;
 mod problems;
 mod read_back;
@@ -31,12 +34,15 @@ mod task;
 mod transition;
 
 pub use action::ActionRow;
+pub use action_list::{ActionFilter, ActionOrder};
+pub use drift_sample::DriftSample;
 pub use epoch::{EpochWriter, Loss, Losses};
 pub use error::{Result, StoreError};
 pub use feed_end::FeedCut;
 pub use finish::{ChangeCounts, EpochReport};
 pub use ledger::Event;
 pub use migrate::newest as newest_migration;
+pub use plan_list::{GuardOverride, PlanRow, state_digest};
 pub use policy::PolicyRevision;
 pub use read_back::ObservedEffect;
 pub use revision::Revision;

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use leasehold_ledger::entry::Entry;
 use leasehold_model::action::ActionState;
 use leasehold_model::id::ActionId;
-use leasehold_store::{Store, StoreError, TaskFilter, TaskState, newest_migration};
+use leasehold_store::{ActionFilter, Store, StoreError, TaskFilter, TaskState, newest_migration};
 
 use crate::common::*;
 
@@ -17,6 +17,7 @@ const RELEASES: &[(i64, &str)] = &[
     (3, include_str!("../fixtures/0003.sql")),
     (4, include_str!("../fixtures/0004.sql")),
     (6, include_str!("../fixtures/0006.sql")),
+    (7, include_str!("../fixtures/0007.sql")),
 ];
 
 /// Runs SQL beside the store.
@@ -110,6 +111,15 @@ async fn every_release_is_brought_up_to_this_one() {
             } else {
                 assert_eq!((states, failures), (vec![TaskState::Queued, TaskState::Running], vec![1]));
             }
+            // What lists need is there for what earlier releases wrote.
+            let row = store.plan_row(&plan.hash).await.expect("reads").expect("a plan");
+            assert_eq!((row.items, row.left_alone, row.guards, row.on_the_way), (1, 0, 0, 1), "{migration}");
+            let here = ActionFilter { system: Some(system("directory")), ..ActionFilter::default() };
+            assert_eq!(store.action_count(&here).await.expect("reads"), 1, "{migration}");
+            let samples = store.drift_samples(at(0)).await.expect("reads");
+            assert_eq!(samples.len(), usize::from(*migration >= 7));
+            make(&store, step(&plan, "a", ActionState::Sent, ActionState::Verified, 9)).await;
+            assert_eq!(store.revocation_times_ms(9).await.expect("reads"), [3 * 60_000], "approved at 6");
             // And it goes on from there.
             let report = sync(&store, vec![account("ada")], complete(), 60).await;
             assert_eq!((report.changes.accounts_ended, report.changes.grants_ended), (2, 1));
