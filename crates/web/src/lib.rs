@@ -8,8 +8,10 @@
 
 mod access;
 mod context;
+mod drift_index;
 mod error;
 mod faces;
+mod fields;
 mod flash;
 mod frame;
 mod health;
@@ -23,6 +25,7 @@ mod resources;
 mod route;
 mod routes;
 mod security;
+mod seen;
 mod server;
 mod sign_in;
 mod source;

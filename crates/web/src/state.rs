@@ -9,6 +9,7 @@ use leasehold_model::clock::Clock;
 use leasehold_reconcile::live::Live;
 use leasehold_store::Store;
 
+use crate::drift_index::DriftIndexes;
 use crate::metrics::Metrics;
 use crate::server::{Server, Settings};
 
@@ -30,6 +31,8 @@ pub struct Parts {
     pub authority: Authority,
     /// What the server counts.
     pub metrics: Metrics,
+    /// Drift in the orders of its lists.
+    pub(crate) drift_indexes: DriftIndexes,
 }
 
 impl Deref for App {
@@ -44,7 +47,15 @@ impl App {
     pub(crate) fn new(server: Server) -> Result<Self, AuthorityError> {
         let Server { store, live, clock, settings } = server;
         let authority = Authority::shipped()?;
-        Ok(Self(Arc::new(Parts { store, live, clock, settings, authority, metrics: Metrics::installed() })))
+        Ok(Self(Arc::new(Parts {
+            store,
+            live,
+            clock,
+            settings,
+            authority,
+            metrics: Metrics::installed(),
+            drift_indexes: DriftIndexes::default(),
+        })))
     }
 
     /// The present instant.
