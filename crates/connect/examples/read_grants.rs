@@ -11,7 +11,7 @@ use leasehold_connect::connector::Sink;
 use leasehold_connect::csv::grants::{ReadOptions, read_interned};
 use leasehold_connect::csv::intern::Interner;
 use leasehold_connect::error::ConnectError;
-use leasehold_connect::model::fact::{Fact, Problem};
+use leasehold_connect::model::fact::{Fact, FeedEnd, Problem};
 use leasehold_connect::model::id::SystemName;
 use leasehold_connect::registry;
 use leasehold_connect::settings::Settings;
@@ -34,6 +34,8 @@ impl Sink for Count {
     }
 
     fn progress(&mut self, _done: u64, _total: Option<u64>) {}
+
+    fn feed_ended(&mut self, _end: FeedEnd) {}
 }
 
 #[tokio::main(flavor = "current_thread")]

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use leasehold_model::capability::Capabilities;
-use leasehold_model::fact::{Completeness, Fact, Problem};
+use leasehold_model::fact::{Completeness, Fact, FeedEnd, Problem};
 use leasehold_model::request::{ActionRequest, Outcome, ReadBack, ReadTarget};
 
 use crate::error::ConnectError;
@@ -22,6 +22,9 @@ pub trait Sink: Send {
 
     /// Says how far the enumeration is, in units of the connector's choice; `total` where it is known.
     fn progress(&mut self, done: u64, total: Option<u64>);
+
+    /// Says where a feed with an order of its own ended, so that one that was cut can be told from one that got shorter.
+    fn feed_ended(&mut self, end: FeedEnd);
 }
 
 /// What a connection test found.

@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 use leasehold_model::capability::Capabilities;
-use leasehold_model::fact::{Completeness, Fact, Problem};
+use leasehold_model::fact::{Completeness, Fact, FeedEnd, Problem};
 use leasehold_model::request::{ActionRequest, Outcome, ReadBack, ReadTarget};
 
 use crate::connector::{Connector, Sink, TestReport};
@@ -75,6 +75,10 @@ impl Sink for PlainSink<'_> {
 
     fn progress(&mut self, done: u64, total: Option<u64>) {
         self.0.progress(done, total);
+    }
+
+    fn feed_ended(&mut self, end: FeedEnd) {
+        self.0.feed_ended(end);
     }
 }
 

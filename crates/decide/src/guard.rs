@@ -1,6 +1,6 @@
 //! Guards: what a plan may not do without a person who overrides it by name (law 7).
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use leasehold_model::id::{AccountKey, ActionId, EntitlementAddress, IdentityKey, SystemName};
 use leasehold_model::plan::{Guard, GuardKind, PlanItem, Verb};
@@ -83,32 +83,95 @@ fn owner_gone(evaluation: &Evaluation<'_>, system: &SystemName, items: &[&PlanIt
             by_role.entry((&role.name, &role.owner.value)).or_default().push(item.id.clone());
         }
     }
-    let guard = |((role, owner), mut holds): ((&str, &IdentityKey), Vec<ActionId>)| {
-        let name = format!("{}:{system}:{role}", GuardKind::OwnerGone.as_str());
-        let count = holds.len();
-        let grants = if count == 1 { "grant" } else { "grants" };
-        // Sessions end for what was taken away, so they wait with it.
-        let waits = |account: &AccountKey| {
-            items.iter().any(|item| item.account_key == *account && holds.contains(&item.id))
-        };
-        let sessions = items.iter().filter(|item| item.verb == Verb::EndSessions && waits(&item.account_key));
-        let sessions: Vec<ActionId> = sessions.map(|item| item.id.clone()).collect();
-        holds.extend(sessions);
-        Guard {
-            kind: GuardKind::OwnerGone,
-            system: system.clone(),
-            message: format!(
-                "role {role} ended with its owner {owner}, and {count} {grants} in {system} would end with it"
-            ),
-            way_on: format!(
-                "name a new `owner` in `[role.{role}]` and run `leasehold policy apply`; or, if the role is to end: \
-                 `leasehold apply --override '{name}'`"
-            ),
-            name,
-            holds,
-        }
+    let guard = |((role, owner), holds): ((&str, &IdentityKey), Vec<ActionId>)| {
+        let ends = Ends { what: format!("role {role}"), owner: owner.to_string(), name: role };
+        let mend = format!("name a new `owner` in `[role.{role}]` and run `leasehold policy apply`");
+        ended_with_owner(system, &ends, &mend, items, holds)
     };
-    by_role.into_iter().map(guard).collect()
+    let mut guards: Vec<Guard> = by_role.into_iter().map(guard).collect();
+    guards.extend(baseline_owner_gone(evaluation, system, items));
+    guards
+}
+
+/// A baseline ends with its owner, too, and with it most of what a system holds that was connected lately.
+fn baseline_owner_gone(
+    evaluation: &Evaluation<'_>,
+    system: &SystemName,
+    items: &[&PlanItem],
+) -> Option<Guard> {
+    let baseline = evaluation.baseline_of_gone_owner(system)?;
+    let position = evaluation.inputs.snapshot.system_position(system)?;
+    let accounts = (0u32..).zip(&evaluation.inputs.snapshot.accounts);
+    let by_key: HashMap<&AccountKey, u32> = accounts
+        .filter(|(_, account)| account.system == position)
+        .map(|(index, account)| (&account.account.key, index))
+        .collect();
+    let is_covered = |item: &&&PlanItem| {
+        let live = item.identity.as_ref().and_then(|key| evaluation.identity(key)).is_some_and(|identity| {
+            evaluation.identities[identity.index()].may_hold_access(evaluation.inputs.now)
+        });
+        let address = item
+            .entitlement
+            .clone()
+            .map(|entitlement| EntitlementAddress { system: system.clone(), entitlement });
+        let entitlement = address.and_then(|address| evaluation.entitlement(&address));
+        let account = by_key.get(&item.account_key).map(|position| evaluation.index_of(*position));
+        live && account
+            .zip(entitlement)
+            .is_some_and(|(account, entitlement)| evaluation.covers(baseline, account, entitlement))
+    };
+    let holds: Vec<ActionId> = items
+        .iter()
+        .filter(|item| item.verb == Verb::Revoke)
+        .filter(is_covered)
+        .map(|item| item.id.clone())
+        .collect();
+    if holds.is_empty() {
+        return None;
+    }
+    let ends =
+        Ends { what: format!("the baseline of {system}"), owner: baseline.owner.clone(), name: "baseline" };
+    let mend = format!(
+        "let somebody else answer for it: `leasehold baseline adopt {system} --until DATE --owner IDENTITY`"
+    );
+    Some(ended_with_owner(system, &ends, &mend, items, holds))
+}
+
+/// A reason that ended with its owner.
+struct Ends<'name> {
+    what: String,
+    owner: String,
+    name: &'name str,
+}
+
+fn ended_with_owner(
+    system: &SystemName,
+    ends: &Ends<'_>,
+    mend: &str,
+    items: &[&PlanItem],
+    mut holds: Vec<ActionId>,
+) -> Guard {
+    let Ends { what, owner, name } = ends;
+    let name = format!("{}:{system}:{name}", GuardKind::OwnerGone.as_str());
+    let count = holds.len();
+    let grants = if count == 1 { "grant" } else { "grants" };
+    // Sessions end for what was taken away, so they wait with it.
+    let waits = |account: &AccountKey| {
+        items.iter().any(|item| item.account_key == *account && holds.contains(&item.id))
+    };
+    let sessions = items.iter().filter(|item| item.verb == Verb::EndSessions && waits(&item.account_key));
+    let sessions: Vec<ActionId> = sessions.map(|item| item.id.clone()).collect();
+    holds.extend(sessions);
+    Guard {
+        kind: GuardKind::OwnerGone,
+        system: system.clone(),
+        message: format!(
+            "{what} ended with its owner {owner}, and {count} {grants} in {system} would end with it"
+        ),
+        way_on: format!("{mend}; or, if it is to end: `leasehold apply --override '{name}'`"),
+        name,
+        holds,
+    }
 }
 
 /// Somebody must be left who can administer the system: an enabled account that effectively holds what the policy, or

@@ -62,6 +62,15 @@ impl Problem {
     }
 }
 
+/// Where a source that tells identities in an order of its own ended. A later one that ends earlier may have been cut.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeedEnd {
+    /// The identity of the last row.
+    pub last: IdentityKey,
+    /// Whether that row was ended by a line break.
+    pub line_break: bool,
+}
+
 /// How an enumeration ended. Only `Complete` may end a grant (law 3).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "state")]

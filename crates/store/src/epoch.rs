@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::db::{Tx, execute, fetch_one, fetch_optional, to_json};
 use crate::dictionary::{Class, Dictionary, Digest};
 use crate::error::{Result, StoreError};
+use crate::feed_end::StoredFeedEnd;
 use crate::ledger;
 use crate::pair::Pair;
 use crate::problems::ProblemList;
@@ -38,6 +39,10 @@ pub struct EpochWriter {
     pub(crate) facts: u64,
     /// Facts whose names cannot be held: what they were about is not known.
     left_out: u64,
+    /// Where the feed ended, where it has an order of its own.
+    pub(crate) feed_end: Option<StoredFeedEnd>,
+    /// An identity whose row may be cut: what it says is not taken.
+    pub(crate) disregarded: Option<u32>,
 }
 
 /// What would end because an enumeration did not tell it again.
@@ -116,6 +121,8 @@ impl Store {
             problems: ProblemList::default(),
             facts: 0,
             left_out: 0,
+            feed_end: None,
+            disregarded: None,
         })
     }
 }

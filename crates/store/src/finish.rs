@@ -178,6 +178,7 @@ impl EpochWriter {
         for (number, slot) in (0u32..).zip(slots) {
             let after = match read_backs.accounts.get(&number) {
                 Some(present) => *present,
+                None if self.disregarded == Some(number) => !slot.state.is_absent(),
                 None => state_after(slot, complete, changes),
             };
             present.push(after);
@@ -198,8 +199,9 @@ impl EpochWriter {
                 owners_of_nothing.push(i64::from(number));
             }
         }
-        let read_back: Vec<i64> = read_backs.accounts.keys().map(|number| i64::from(*number)).collect();
-        drop_staged(tx, self.system, "state", &read_back).await?;
+        let not_taken = read_backs.accounts.keys().copied().chain(self.disregarded);
+        let not_taken: Vec<i64> = not_taken.map(i64::from).collect();
+        drop_staged(tx, self.system, "state", &not_taken).await?;
         drop_staged(tx, self.system, "owner", &owners_of_nothing).await?;
         self.list_owners_of_nothing(&owners_of_nothing);
         end_states(tx, self.system, epoch, "state", &ended).await?;
@@ -231,8 +233,8 @@ impl EpochWriter {
         execute!(
             tx,
             "INSERT INTO epoch (id, system, kind, started_at, ended_at, begun_after, completeness, detail, facts,
-                                problems, changed)
-             VALUES ($1, $2, 'enumeration', $3, $4, $5, $6, $7, $8, $9, $10)",
+                                problems, changed, feed_last, feed_line_break)
+             VALUES ($1, $2, 'enumeration', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
             epoch,
             self.system,
             micros(summary.started_at),
@@ -242,7 +244,9 @@ impl EpochWriter {
             without_nul(summary.completeness.detail()).as_ref(),
             stored(summary.facts),
             stored(summary.problems),
-            i64::from(!changes.is_empty())
+            i64::from(!changes.is_empty()),
+            self.feed_end.map(|end| i64::from(end.last)),
+            self.feed_end.map(|end| i64::from(end.line_break))
         )?;
         self.problems.write(tx, epoch).await?;
         execute!(tx, "UPDATE head SET epoch = $1", epoch)?;

@@ -131,8 +131,11 @@ async fn end(context: &Context, system: &str) -> anyhow::Result<Outcome> {
 async fn list(context: &Context) -> anyhow::Result<Outcome> {
     let baselines = context.store.baselines().await?;
     let in_force = in_force(baselines.clone());
+    let loaded = context.load(None).await?;
+    let evaluation = loaded.evaluate()?;
     let state = |baseline: &Baseline| match in_force.contains(baseline) {
-        true if baseline.until > context.now() => "in force",
+        true if evaluation.baseline_end(baseline) > context.now() => "in force",
+        true if baseline.until > context.now() => "ended with its owner",
         true => "ended",
         false => "replaced",
     };

@@ -347,6 +347,31 @@ fn a_removal_out_of_band_is_asked_about_and_a_partial_answer_ends_nothing() {
     let believed = company.installation.run(&["sync", "hr", "--accept-loss", "--json"]).expect(0).json();
     assert_eq!(believed["items"][0]["changes"]["identities_ended"], 11, "{believed:#}");
 
+    // Also where it lost too little to be noticed by the number, or half of its last value only.
+    let whole = format!("{PEOPLE}{}", rows.concat());
+    company.installation.write("people.csv", &whole);
+    company.installation.run(&["sync", "hr"]).expect(0);
+    let identities = |document: &Value| {
+        let changes = &document["items"][0]["changes"];
+        (changes["identities_changed"].clone(), changes["identities_ended"].clone())
+    };
+    for (cut, sign) in [
+        (format!("{PEOPLE}{}", rows[..18].concat()), "ends earlier than it did"),
+        (whole[..whole.len() - 4].to_owned(), "no line break"),
+        (whole[..whole.len() - rows[19].len() - 4].to_owned(), "no line break"),
+    ] {
+        company.installation.write("people.csv", &cut);
+        let read = company.installation.run(&["sync", "hr", "--json"]).expect(2).json();
+        assert!(read["items"][0]["detail"].as_str().is_some_and(|why| why.contains(sign)), "{read:#}");
+        assert_eq!(identities(&read), (0.into(), 0.into()), "{read:#}");
+    }
+    // One that leaves the end of a feed that is whole is a leaver; so are several with others behind them.
+    for (rows, gone) in [([&rows[..19]].concat(), 1), ([&rows[..10], &rows[12..19]].concat(), 2)] {
+        company.installation.write("people.csv", &format!("{PEOPLE}{}", rows.concat()));
+        let read = company.installation.run(&["sync", "hr", "--json"]).expect(0).json();
+        assert_eq!(identities(&read), (0.into(), gone.into()), "{read:#}");
+    }
+
     company.installation.run(&["ledger", "verify"]).expect(0);
     assert!(!company.installation.printed.contains(STORE_PASSWORD), "a secret was printed");
     assert!(!holds(&company.installation.all_bytes(), STORE_PASSWORD), "a secret was written to a file");

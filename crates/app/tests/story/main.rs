@@ -9,6 +9,7 @@ mod invariants;
 mod life;
 mod named;
 mod oracle;
+mod reasons;
 mod scene;
 mod seeds;
 mod world;

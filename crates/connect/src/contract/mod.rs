@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use leasehold_model::account::Account;
-use leasehold_model::fact::{Completeness, Fact, Problem};
+use leasehold_model::fact::{Completeness, Fact, FeedEnd, Problem};
 use leasehold_model::id::{AccountKey, ActionId, EntitlementName};
 use leasehold_model::plan::Verb;
 use leasehold_model::request::{
@@ -155,6 +155,8 @@ impl Sink for Told {
     fn progress(&mut self, done: u64, total: Option<u64>) {
         self.progress.push((done, total));
     }
+
+    fn feed_ended(&mut self, _end: FeedEnd) {}
 }
 
 impl Told {

@@ -1,7 +1,7 @@
 //! Between the thread that reads files and the sink: batches of facts through a short queue, so that neither waits
 //! for the other more than it must and memory stays bounded.
 
-use leasehold_model::fact::{Fact, Problem};
+use leasehold_model::fact::{Fact, FeedEnd, Problem};
 use tokio::sync::mpsc::Sender;
 
 const FACTS_MAX: usize = 4096;
@@ -14,6 +14,8 @@ pub enum Message {
     Problem(Problem),
     /// Bytes read, of how many.
     Progress(u64, u64),
+    /// Where the people feed ended.
+    FeedEnded(FeedEnd),
 }
 
 /// The sink is gone: it failed, and has said why.
@@ -69,6 +71,14 @@ impl Output {
     /// Where nobody listens any more.
     pub fn progress(&mut self, bytes: u64) -> Result<(), Stopped> {
         self.send(Message::Progress(self.bytes_before + bytes, self.bytes_total))
+    }
+
+    /// Says where the people feed ended.
+    ///
+    /// # Errors
+    /// Where nobody listens any more.
+    pub fn feed_ended(&mut self, end: FeedEnd) -> Result<(), Stopped> {
+        self.send(Message::FeedEnded(end))
     }
 
     fn send(&mut self, message: Message) -> Result<(), Stopped> {

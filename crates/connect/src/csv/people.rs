@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use leasehold_model::fact::Fact;
+use leasehold_model::fact::{Fact, FeedEnd};
 use leasehold_model::id::IdentityKey;
 use leasehold_model::identity::{Identity, IdentityKind, LifecycleState};
 
@@ -79,6 +79,7 @@ pub fn read(system: &str, source: &FileSource, key: &str, output: &mut Output) -
     let layout = layout(&table, key).map_err(Failure::Broken)?;
     let mut seen = Interner::new(true);
     let mut first_lines: Vec<u64> = Vec::new();
+    let mut last = None;
     while table.advance(output)? {
         let row = table.row();
         let line = row.line;
@@ -105,10 +106,14 @@ pub fn read(system: &str, source: &FileSource, key: &str, output: &mut Output) -
                 for message in mended {
                     table.bad(output, line, &message)?;
                 }
+                last = Some(identity.key.clone());
                 output.push(Fact::Identity(identity))?;
             }
             Err(message) => table.unusable(output, &message)?,
         }
+    }
+    if let Some(last) = last {
+        output.feed_ended(FeedEnd { last, line_break: table.tally.final_line_break })?;
     }
     Ok(table.tally)
 }

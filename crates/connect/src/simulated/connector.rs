@@ -1,6 +1,7 @@
 //! The connector to one simulated system: the same verbs as a real one, with the faults of its world.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use leasehold_model::Timestamp;
@@ -32,6 +33,7 @@ pub fn is_injected_crash(error: &ConnectError) -> bool {
 pub struct SimulatedConnector {
     world: Arc<World>,
     system: SystemName,
+    latency: Duration,
 }
 
 /// What a system with these traits can do.
@@ -53,7 +55,21 @@ pub(super) fn capabilities_of(traits: SystemTraits) -> Capabilities {
 
 impl SimulatedConnector {
     pub(super) fn new(world: Arc<World>, system: SystemName) -> Self {
-        Self { world, system }
+        Self { world, system, latency: Duration::ZERO }
+    }
+
+    /// Each change and each read of one object takes this long, as over a network.
+    #[must_use]
+    pub fn with_latency(mut self, latency: Duration) -> Self {
+        self.latency = latency;
+        self
+    }
+
+    /// A request on its way, or an answer: half of the latency each.
+    async fn travel(&self) {
+        if !self.latency.is_zero() {
+            tokio::time::sleep(self.latency / 2).await;
+        }
     }
 
     fn is_feed(&self) -> bool {
@@ -207,6 +223,22 @@ impl Connector for SimulatedConnector {
     }
 
     async fn read_back(&self, target: &ReadTarget) -> Result<ReadBack, ConnectError> {
+        self.travel().await;
+        let answer = self.read_object(target);
+        self.travel().await;
+        answer
+    }
+
+    async fn execute(&self, request: &ActionRequest) -> Result<Outcome, ConnectError> {
+        self.travel().await;
+        let answer = self.carry_out(request);
+        self.travel().await;
+        answer
+    }
+}
+
+impl SimulatedConnector {
+    fn read_object(&self, target: &ReadTarget) -> Result<ReadBack, ConnectError> {
         const OPERATION: &str = "reading back";
         let mut inner = self.world.lock();
         let (_, fault) = self.world.begin(&mut inner, Operation::ReadBack);
@@ -260,7 +292,7 @@ impl Connector for SimulatedConnector {
         Ok(read)
     }
 
-    async fn execute(&self, request: &ActionRequest) -> Result<Outcome, ConnectError> {
+    fn carry_out(&self, request: &ActionRequest) -> Result<Outcome, ConnectError> {
         let operation = format!("executing {} for {}", request.verb, request.account.login);
         let refused = |why: &str| Ok(Outcome::Refused { why: why.to_owned() });
         let (fault, hook, done) = {
@@ -295,9 +327,7 @@ impl Connector for SimulatedConnector {
         }
         done.ok_or_else(|| self.failed(&operation, "the target did not answer"))
     }
-}
 
-impl SimulatedConnector {
     /// Makes the change in the shared state, and arranges for what the fault does to it afterwards.
     fn make_so(
         &self,
@@ -333,7 +363,7 @@ impl SimulatedConnector {
             match fault {
                 Some(FaultKind::VisibleAfterReads { reads }) => mask(reads, Timestamp::MAX),
                 Some(FaultKind::VisibleAfterMs { ms }) => {
-                    mask(u32::MAX, now.checked_add(std::time::Duration::from_millis(ms)).unwrap_or(now));
+                    mask(u32::MAX, now.checked_add(Duration::from_millis(ms)).unwrap_or(now));
                 }
                 Some(FaultKind::Resurrected { after_steps }) => {
                     let (system, account) = (self.system.clone(), key.clone());

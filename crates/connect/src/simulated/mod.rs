@@ -17,6 +17,7 @@ pub mod world;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use leasehold_model::Timestamp;
 use leasehold_model::capability::Capabilities;
@@ -32,6 +33,7 @@ use crate::settings::Settings;
 
 const PEOPLE_DEFAULT: u64 = 200;
 const PEOPLE_MAX: u64 = 1_000_000;
+const LATENCY_MS_MAX: u64 = 60_000;
 
 /// `connector = "simulated"`.
 #[derive(Debug)]
@@ -56,6 +58,7 @@ impl ConnectorKind for Simulated {
         let seed = settings.integer_or("seed", 1, 0, i64::MAX as u64)?;
         let people = settings.integer_or("people", PEOPLE_DEFAULT, 1, PEOPLE_MAX)?;
         let state = settings.optional_path("state")?;
+        let latency_ms = settings.integer_or("latency_ms", 0, 0, LATENCY_MS_MAX)?;
         let as_of = settings.optional_string("as_of")?;
         settings.bool_or("authoritative", system == company::FEED)?;
         let as_of = as_of.map(|text| text.parse::<Timestamp>()).transpose().map_err(|_| {
@@ -71,7 +74,7 @@ impl ConnectorKind for Simulated {
                 .map_err(|error| settings.error("state", format!("{}: {error}", path.display())))?,
             None => in_memory((settings.directory().to_owned(), seed, people), company),
         };
-        Ok(Box::new(world.connector(&system)?))
+        Ok(Box::new(world.connector(&system)?.with_latency(Duration::from_millis(latency_ms))))
     }
 }
 

@@ -10,7 +10,7 @@ use leasehold_connect::csv::grants::{Counts, ReadOptions, read_interned};
 use leasehold_connect::csv::intern::Interner;
 use leasehold_connect::error::ConnectError;
 use leasehold_connect::model::account::LastUse;
-use leasehold_connect::model::fact::{Completeness, Fact, Owned, Problem};
+use leasehold_connect::model::fact::{Completeness, Fact, FeedEnd, Owned, Problem};
 use leasehold_connect::model::identity::{IdentityKind, LifecycleState};
 use leasehold_connect::registry;
 
@@ -351,6 +351,8 @@ impl Sink for Meddler<'_> {
     fn problem(&mut self, _problem: Problem) {}
 
     fn progress(&mut self, _done: u64, _total: Option<u64>) {}
+
+    fn feed_ended(&mut self, _end: FeedEnd) {}
 }
 
 /// Fails as a store does that is full.
@@ -365,6 +367,8 @@ impl Sink for Full {
     fn problem(&mut self, _problem: Problem) {}
 
     fn progress(&mut self, _done: u64, _total: Option<u64>) {}
+
+    fn feed_ended(&mut self, _end: FeedEnd) {}
 }
 
 fn many_grants(rows: u32) -> String {

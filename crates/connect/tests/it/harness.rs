@@ -9,7 +9,7 @@ use leasehold_connect::registry;
 use leasehold_connect::settings::Settings;
 use leasehold_model::account::{Account, Session};
 use leasehold_model::entitlement::{DirectGrant, Entitlement};
-use leasehold_model::fact::{Completeness, Fact, Problem};
+use leasehold_model::fact::{Completeness, Fact, FeedEnd, Problem};
 use leasehold_model::id::{ActionId, EntitlementName, SystemName};
 use leasehold_model::identity::Identity;
 use leasehold_model::plan::Verb;
@@ -74,6 +74,8 @@ impl Sink for Facts {
     }
 
     fn progress(&mut self, _done: u64, _total: Option<u64>) {}
+
+    fn feed_ended(&mut self, _end: FeedEnd) {}
 }
 
 impl Facts {

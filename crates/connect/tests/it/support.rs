@@ -5,7 +5,7 @@ use leasehold_connect::connector::{Connector, Sink};
 use leasehold_connect::error::ConnectError;
 use leasehold_connect::model::account::Account;
 use leasehold_connect::model::entitlement::{DirectGrant, Entitlement};
-use leasehold_connect::model::fact::{Completeness, Fact, Problem};
+use leasehold_connect::model::fact::{Completeness, Fact, FeedEnd, Problem};
 use leasehold_connect::model::id::{AccountKey, ActionId, SystemName};
 use leasehold_connect::model::identity::Identity;
 use leasehold_connect::model::plan::Verb;
@@ -34,6 +34,8 @@ impl Sink for Collected {
     fn progress(&mut self, done: u64, total: Option<u64>) {
         self.progress.push((done, total));
     }
+
+    fn feed_ended(&mut self, _end: FeedEnd) {}
 }
 
 macro_rules! facts_of {

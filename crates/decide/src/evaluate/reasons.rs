@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use leasehold_model::decision::Because;
-use leasehold_model::id::IdentityKey;
+use leasehold_model::id::{IdentityKey, SystemName};
 use leasehold_model::reason::{Baseline, Reason, ReasonKind};
 
 use super::{EndedRole, Evaluation, instant};
-use crate::engine::{self, EntitlementIndex, IdentityIndex};
+use crate::engine::{self, AccountIndex, EntitlementIndex, IdentityIndex};
 use crate::policy::predicate::Attributes;
 
 /// Stands for an end of which only is known that it has come.
@@ -82,6 +82,22 @@ impl<'inputs> Evaluation<'inputs> {
     pub fn baseline_end(&self, baseline: &Baseline) -> Timestamp {
         self.owner_end(&IdentityKey(baseline.owner.clone()))
             .map_or(baseline.until, |end| end.min(baseline.until))
+    }
+
+    /// The baseline of a system that ended before its date, because its owner went.
+    pub fn baseline_of_gone_owner(&self, system: &SystemName) -> Option<&'inputs Baseline> {
+        let (baselines, now) = (self.inputs.baselines, self.inputs.now);
+        let early = |baseline: &&Baseline| {
+            baseline.system == *system && baseline.until > now && self.baseline_end(baseline) <= now
+        };
+        baselines.iter().find(early)
+    }
+
+    /// Whether a baseline gives a direct grant its reason: it was there when the baseline was adopted.
+    pub fn covers(&self, baseline: &Baseline, account: AccountIndex, entitlement: EntitlementIndex) -> bool {
+        let grants = &self.inputs.snapshot.grants;
+        self.grant_position(account, entitlement)
+            .is_some_and(|position| i64::from(grants[position].since) <= baseline.epoch.0)
     }
 
     /// When an owner's word stops counting; `None` while it counts, or where the owner is not an identity that we know.

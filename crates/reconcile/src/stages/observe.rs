@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use leasehold_connect::connector::Sink;
 use leasehold_connect::error::ConnectError;
-use leasehold_model::fact::{Completeness, Fact, Problem};
-use leasehold_store::{EpochReport, EpochWriter, Loss, Store};
+use leasehold_model::fact::{Completeness, Fact, FeedEnd, Problem};
+use leasehold_store::{EpochReport, EpochWriter, FeedCut, Loss, Store};
 
 use crate::error::ReconcileError;
 use crate::pace::Pace;
@@ -58,7 +58,7 @@ pub async fn observe(
         }
         Err(error) => Completeness::Partial { why: error.to_string() },
     };
-    let completeness = about_loss(completeness, system, &sink.writer, options).await?;
+    let completeness = about_loss(completeness, system, &mut sink.writer, options).await?;
     tracing::info!(system = %system.name, facts, completeness = completeness.as_str(), "enumerated");
     Ok(Observed { report: sink.writer.finish(completeness, clock.now()).await?, failed })
 }
@@ -83,7 +83,7 @@ fn about_nothing(completeness: Completeness, facts: u64, options: Observe) -> Co
 async fn about_loss(
     completeness: Completeness,
     system: &System,
-    writer: &EpochWriter,
+    writer: &mut EpochWriter,
     options: Observe,
 ) -> Result<Completeness, ReconcileError> {
     if !completeness.is_complete() {
@@ -100,6 +100,19 @@ async fn about_loss(
     if options.accept_loss {
         return Ok(completeness);
     }
+    if let Some(cut) = writer.feed_cut().await? {
+        let how = match cut {
+            FeedCut::InRow => {
+                writer.disregard_last_row();
+                "the last row of the file has no line break and the file went on there before, so it may be cut".to_owned()
+            }
+            FeedCut::BetweenRows { missing } => format!(
+                "the file ends earlier than it did: the {missing} identities that are missing include its last row, as in a \
+                 file that was cut"
+            ),
+        };
+        return Ok(Completeness::Partial { why: unless_accepted(&how, system) });
+    }
     let losses = writer.losses().await?;
     let too_much = [
         ("identities", losses.identities, LossLimit { share: 0.25, count: 4, all_of: 2 }),
@@ -114,13 +127,18 @@ async fn about_loss(
     if too_much.is_empty() {
         return Ok(completeness);
     }
-    let why = format!(
-        "{} that were there before were not told, which looks like a broken source; nothing was ended; if it is the \
-         truth, run `leasehold sync {} --accept-loss`",
-        too_much.join(" and "),
-        system.name
+    let how = format!(
+        "{} that were there before were not told, which looks like a broken source",
+        too_much.join(" and ")
     );
-    Ok(Completeness::Partial { why })
+    Ok(Completeness::Partial { why: unless_accepted(&how, system) })
+}
+
+fn unless_accepted(how: &str, system: &System) -> String {
+    format!(
+        "{how}; nothing was ended; if it is the truth, run `leasehold sync {} --accept-loss`",
+        system.name
+    )
 }
 
 /// From when on a loss is not taken for the truth.
@@ -159,6 +177,10 @@ impl Sink for StoreSink<'_> {
 
     fn problem(&mut self, problem: Problem) {
         self.writer.problem(problem);
+    }
+
+    fn feed_ended(&mut self, end: FeedEnd) {
+        self.writer.feed_ended(&end);
     }
 
     fn progress(&mut self, done: u64, total: Option<u64>) {

@@ -46,6 +46,8 @@ struct Running {
     reads: u32,
     /// How often all those readings had no answer.
     unanswered: u32,
+    /// Sendings of runs that were interrupted: the target did not fail them, so they use up nobody's patience.
+    interrupted: u32,
     /// Which sessions have to be gone.
     sessions: Sessions,
     /// What the account goes on holding, on a path that a guard holds: it cannot be read back as gone yet.
@@ -63,7 +65,14 @@ impl Running {
         // What the target has acknowledged is only read; what was sent may not have arrived, and is sent again.
         let next = if row.state == ActionState::Acknowledged { Next::Read } else { Next::Send };
         let (reads, unanswered) = (0, 0);
-        Self { row, next, due_at, reads, unanswered, sessions: Sessions::All, kept_by_guard: Vec::new() }
+        let interrupted = if row.state == ActionState::Sent { row.attempts } else { 0 };
+        let (sessions, kept_by_guard) = (Sessions::All, Vec::new());
+        Self { row, next, due_at, reads, unanswered, interrupted, sessions, kept_by_guard }
+    }
+
+    /// How often it was sent to no effect.
+    fn tries(&self) -> u32 {
+        self.row.attempts.saturating_sub(self.interrupted)
     }
 
     /// Leaves out of what has to end what a held action of the same account is to end, too. That one looks at it when it
@@ -183,7 +192,7 @@ impl Worker {
                 return self.step(running, ActionState::Stuck, &why).await;
             }
         }
-        if running.row.attempts >= self.shared.patience.sends_max {
+        if running.tries() >= self.shared.patience.sends_max {
             let row = &running.row;
             let why =
                 format!("{} after {} tries", row.reason.as_deref().unwrap_or("not verified"), row.attempts);
@@ -203,7 +212,7 @@ impl Worker {
             // Another process has taken it on.
             return Ok(());
         }
-        let row = &mut running.row;
+        let row = &running.row;
         let request = ActionRequest {
             id: row.id.clone(),
             verb,
@@ -211,7 +220,7 @@ impl Worker {
             entitlement: entitlement_target(&row.item),
         };
         let answer = self.system.connector.execute(&request).await;
-        let (now, back_off_ms) = (self.shared.pace.now(), self.shared.patience.back_off_ms(row.attempts));
+        let (now, back_off_ms) = (self.shared.pace.now(), self.shared.patience.back_off_ms(running.tries()));
         running.reads = 0;
         match answer {
             Ok(Outcome::Acknowledged { detail }) => {
@@ -224,14 +233,14 @@ impl Worker {
             }
             Ok(Outcome::Refused { why }) => self.step(running, ActionState::Stuck, &why).await,
             Ok(Outcome::Retry { after_ms, why }) => {
-                row.reason = Some(why);
+                running.row.reason = Some(why);
                 let asked_ms = after_ms.unwrap_or(0).min(self.shared.patience.back_off_ms_max);
                 running.wait(Next::Send, now, asked_ms.max(back_off_ms));
                 Ok(())
             }
             // Whether the target has it is not known: the read-back will tell, and if it does not, it is sent again.
             Err(error) => {
-                row.reason = Some(error.to_string());
+                running.row.reason = Some(error.to_string());
                 running.wait(Next::Read, now, 0);
                 Ok(())
             }
@@ -260,7 +269,7 @@ impl Worker {
         running.reads += 1;
         let patience = &self.shared.patience;
         let (now, last) = (self.shared.pace.now(), running.reads >= patience.reads_max);
-        let back_off_ms = patience.back_off_ms(running.row.attempts);
+        let back_off_ms = patience.back_off_ms(running.tries());
         match verdict {
             Verdict::Holds { seen, effects } => self.verified(running, seen, effects).await,
             Verdict::Unverifiable { why } if running.row.state == ActionState::Acknowledged => {

@@ -9,3 +9,4 @@ mod ledger;
 mod migrations;
 mod read_backs;
 mod sign_in;
+mod tasks;

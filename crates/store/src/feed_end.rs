@@ -1,0 +1,78 @@
+//! Where people feeds ended: one that ends earlier than it did may have been cut, also where it was cut between two rows.
+
+use leasehold_model::fact::FeedEnd;
+
+use crate::db::fetch_optional;
+use crate::dictionary::Class;
+use crate::epoch::EpochWriter;
+use crate::error::Result;
+
+/// A feed's end, by the number of its last identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StoredFeedEnd {
+    /// Its last identity.
+    pub last: u32,
+    /// Whether its row was ended by a line break.
+    pub line_break: bool,
+}
+
+/// Signs that a feed was cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FeedCut {
+    /// Its last row has no line break, and rows or a line break stood there before.
+    InRow,
+    /// Everything behind the row that is its last one now is missing, the row that was the last one before included.
+    BetweenRows {
+        /// How many identities are missing.
+        missing: u64,
+    },
+}
+
+impl EpochWriter {
+    /// Remembers where the feed ended.
+    pub fn feed_ended(&mut self, end: &FeedEnd) {
+        let last = self.dictionary.intern(Class::Identity, end.last.as_str());
+        self.feed_end = Some(StoredFeedEnd { last, line_break: end.line_break });
+    }
+
+    /// Takes nothing from the feed's last row: half a value is no value.
+    pub fn disregard_last_row(&mut self) {
+        self.disregarded = self.feed_end.map(|end| end.last);
+    }
+
+    /// Whether the feed looks cut beside the last one that was complete. A single row that is missing at the end is no
+    /// sign where the row before it is whole: that is also how one leaver looks.
+    ///
+    /// # Errors
+    /// [`crate::StoreError::Database`].
+    pub async fn feed_cut(&self) -> Result<Option<FeedCut>> {
+        let Some(now) = self.feed_end else { return Ok(None) };
+        let mut tx = self.store.db.read().await?;
+        let before = fetch_optional!(
+            &mut tx,
+            (i64, i64),
+            "SELECT feed_last, feed_line_break FROM epoch
+             WHERE system = $1 AND completeness = 'complete' AND feed_last IS NOT NULL AND feed_line_break IS NOT NULL
+             ORDER BY id DESC LIMIT 1",
+            self.system
+        )?;
+        let Some((last_before, line_break_before)) = before else { return Ok(None) };
+        let slots = self.dictionary.slots();
+        let was_there = |number: u32| slots.get(number as usize).is_some_and(|slot| !slot.state.is_absent());
+        let told = |number: u32| slots.get(number as usize).is_some_and(|slot| slot.seen);
+        let missing = slots
+            .iter()
+            .filter(|slot| slot.class == Class::Identity && !slot.state.is_absent() && !slot.seen)
+            .count() as u64;
+        let last_is_missing = u32::try_from(last_before).is_ok_and(|last| was_there(last) && !told(last));
+        // A row that is new behind the others was not cut off.
+        let ends_earlier = last_is_missing && was_there(now.last);
+        Ok(if !now.line_break && (line_break_before != 0 || ends_earlier) {
+            Some(FeedCut::InRow)
+        } else if ends_earlier && missing > 1 {
+            Some(FeedCut::BetweenRows { missing })
+        } else {
+            None
+        })
+    }
+}
