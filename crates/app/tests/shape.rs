@@ -115,6 +115,14 @@ fn every_rule_and_command_has_its_registry_line() {
 }
 
 #[test]
+fn every_task_has_its_registry_line() {
+    let tasks = read(&root().join("crates/reconcile/src/tasks/mod.rs"));
+    for task in modules("crates/reconcile/src/tasks") {
+        assert!(tasks.contains(&format!("&{task}::")), "task {task} is not in TASKS");
+    }
+}
+
+#[test]
 fn every_connector_has_its_registry_line_and_its_page() {
     let registry = read(&root().join("crates/connect/src/registry.rs"));
     let page = read(&root().join("docs/capabilities.md"));

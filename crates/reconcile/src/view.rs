@@ -5,9 +5,11 @@ use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use leasehold_decide::evaluate::Evaluation;
+use leasehold_decide::plan::{Scope, plan};
 use leasehold_decide::rules;
 use leasehold_model::decision::{DriftItem, DriftKind};
 use leasehold_model::id::{IdentityKey, SystemName};
+use leasehold_model::plan::Plan;
 use leasehold_model::snapshot::SystemState;
 use leasehold_store::Revision;
 use self_cell::self_cell;
@@ -130,6 +132,16 @@ impl View {
             }
             counts
         })
+    }
+
+    /// What would close the drift of a scope. This computes: not for the threads that serve.
+    pub fn plan(&self, scope: &Scope) -> Plan {
+        plan(self.evaluation(), self.drift(), scope, self.loaded().fingerprint())
+    }
+
+    /// Whether the other view shows the same evaluated state, however often systems were read again in between.
+    pub fn is_same_state(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.core, &other.core)
     }
 
     /// Whether time alone may have changed a decision since.

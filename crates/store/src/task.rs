@@ -129,7 +129,7 @@ impl Requested {
 }
 
 /// The right to carry out a task.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TaskClaim {
     /// Which task.
     pub id: String,

@@ -10,7 +10,7 @@ use axum::response::Response;
 use crate::flash::{self, Flash};
 use crate::person::Person;
 use crate::security::{Cookie, cookie};
-use crate::sign_in;
+use crate::sign_in::session;
 use crate::source::Source;
 use crate::state::App;
 
@@ -69,7 +69,7 @@ pub(crate) async fn establish(State(app): State<App>, mut request: Request, next
     let had_flash = flash.is_some();
     let request_id = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).map(str::to_owned);
     let open = address.starts_with("/static/") || address.starts_with("/healthz");
-    let person = if open { Ok(None) } else { sign_in::identify(&app, headers, &source).await };
+    let person = if open { Ok(None) } else { session::identify(&app, headers).await };
     let mut context = Context { person: None, source, address, theme, flash, request_id };
     let mut response = match person {
         Ok(person) => {

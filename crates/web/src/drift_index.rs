@@ -105,7 +105,10 @@ impl DriftIndex {
 
 /// The index of the state that was asked for last.
 #[derive(Debug, Default)]
-pub(crate) struct DriftIndexes(Mutex<Option<((Revision, Timestamp), Arc<DriftIndex>)>>);
+pub(crate) struct DriftIndexes(Mutex<Option<Kept>>);
+
+/// The state that the index is of, and the index.
+type Kept = ((Revision, Timestamp), Arc<DriftIndex>);
 
 impl DriftIndexes {
     /// The index of a state.

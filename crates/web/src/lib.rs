@@ -3,16 +3,15 @@
 //! A page or call records intent, and a task acts: this crate cannot see a connector. Every way in is one line of the
 //! registry in [`routes`], with what it takes to use it; nothing else is reachable.
 
-// The sign-in that uses the rest of this follows.
-#![allow(dead_code)]
-
 mod access;
 mod context;
+mod directory;
 mod drift_index;
 mod error;
 mod faces;
 mod fields;
 mod flash;
+mod form;
 mod frame;
 mod health;
 mod metrics;
@@ -24,6 +23,7 @@ mod problem;
 mod resources;
 mod route;
 mod routes;
+mod seal;
 mod security;
 mod seen;
 mod server;
@@ -35,4 +35,8 @@ mod static_files;
 pub use error::WebError;
 pub use route::{Access, Face, Route};
 pub use routes::routes;
+pub use seal::SealKey;
 pub use server::{Server, ServerError, Settings, router, serve};
+pub use sign_in::link::{setup_link, user_link};
+pub use sign_in::scope::Scope;
+pub use sign_in::token::{CreatedToken, DAYS_DEFAULT, DAYS_MAX, create_token};

@@ -2,11 +2,21 @@
 
 use crate::pages;
 use crate::route::Route;
-use crate::{health, sign_in, static_files};
+use crate::sign_in::{link, page, step_up};
+use crate::{health, static_files};
 
 /// Every table of routes: one line for each file that brings some.
-const TABLES: &[&[Route]] =
-    &[health::ROUTES, static_files::ROUTES, sign_in::page::ROUTES, pages::home::ROUTES, pages::theme::ROUTES];
+const TABLES: &[&[Route]] = &[
+    health::ROUTES,
+    static_files::ROUTES,
+    page::ROUTES,
+    step_up::ROUTES,
+    link::ROUTES,
+    pages::account::ROUTES,
+    pages::home::ROUTES,
+    pages::drift::ROUTES,
+    pages::theme::ROUTES,
+];
 
 /// Every route there is.
 pub fn routes() -> impl Iterator<Item = &'static Route> {

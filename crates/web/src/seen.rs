@@ -27,7 +27,7 @@ impl SeenSystems {
         }
         let read = view.systems().iter().map(|system| &system.name);
         let names: HashSet<&SystemName> = read.chain(view.loaded().settings.keys()).collect();
-        let seen = names.into_iter().filter(|name| person.may(app, action, &resources::system(name)));
+        let seen = names.into_iter().filter(|name| person.may(app, action, &resources::system(app, name)));
         Self::Some(seen.cloned().collect())
     }
 

@@ -1,8 +1,8 @@
 //! The server: its settings, the router with everything around the routes, and the loop that takes connections.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -16,8 +16,9 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use ipnet::IpNet;
 use leasehold_decide::authority::AuthorityError;
-use leasehold_model::clock::Clock;
+use leasehold_model::id::{IdentityKey, SystemName};
 use leasehold_reconcile::live::Live;
+use leasehold_reconcile::pace::SharedPace;
 use leasehold_store::Store;
 use tokio::net::TcpListener;
 use tower::Service as _;
@@ -32,6 +33,7 @@ use crate::access::{self, Door};
 use crate::context::{self, REQUEST_ID};
 use crate::error::WebError;
 use crate::routes::routes;
+use crate::seal::SealKey;
 use crate::state::App;
 use crate::{faces, metrics, security};
 
@@ -48,10 +50,10 @@ const STOP_WITHIN: Duration = Duration::from_secs(10);
 pub struct Server {
     /// The store.
     pub store: Store,
-    /// The present state.
+    /// The present state, kept up to date by whoever drives the loop.
     pub live: Live,
     /// Where "now" comes from.
-    pub clock: Arc<dyn Clock>,
+    pub pace: SharedPace,
     /// How it is set up.
     pub settings: Settings,
 }
@@ -63,6 +65,10 @@ pub struct Settings {
     pub url: Url,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// What must be read again later, but not by whoever reads the store, is sealed with it.
+    pub seal_key: SealKey,
+    /// Who owns which system.
+    pub system_owners: BTreeMap<SystemName, Vec<IdentityKey>>,
 }
 
 impl Settings {

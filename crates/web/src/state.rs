@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use leasehold_decide::authority::{Authority, AuthorityError};
-use leasehold_model::clock::Clock;
 use leasehold_reconcile::live::Live;
+use leasehold_reconcile::pace::SharedPace;
 use leasehold_store::Store;
 
+use crate::directory::Directories;
 use crate::drift_index::DriftIndexes;
 use crate::metrics::Metrics;
 use crate::server::{Server, Settings};
+use crate::sign_in::password::Hasher;
 
 /// The state that handlers share. Cheap to clone.
 #[derive(Clone)]
@@ -24,13 +26,15 @@ pub struct Parts {
     /// The present state.
     pub live: Live,
     /// Where "now" comes from.
-    pub clock: Arc<dyn Clock>,
+    pub pace: SharedPace,
     /// How the server is set up.
     pub settings: Settings,
     /// Who may do what.
     pub authority: Authority,
     /// What the server counts.
     pub metrics: Metrics,
+    pub(crate) hasher: Hasher,
+    pub(crate) directories: Directories,
     /// Drift in the orders of its lists.
     pub(crate) drift_indexes: DriftIndexes,
 }
@@ -45,21 +49,23 @@ impl Deref for App {
 impl App {
     /// Puts the state together.
     pub(crate) fn new(server: Server) -> Result<Self, AuthorityError> {
-        let Server { store, live, clock, settings } = server;
-        let authority = Authority::shipped()?;
-        Ok(Self(Arc::new(Parts {
+        let Server { store, live, pace, settings } = server;
+        let parts = Parts {
             store,
             live,
-            clock,
+            pace,
             settings,
-            authority,
+            authority: Authority::shipped()?,
             metrics: Metrics::installed(),
+            hasher: Hasher::default(),
+            directories: Directories::default(),
             drift_indexes: DriftIndexes::default(),
-        })))
+        };
+        Ok(Self(Arc::new(parts)))
     }
 
     /// The present instant.
     pub fn now(&self) -> Timestamp {
-        self.clock.now()
+        self.pace.now()
     }
 }

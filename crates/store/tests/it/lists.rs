@@ -68,7 +68,7 @@ on_both! {
         assert_eq!(store.plan_rows(1, 1).await.expect("reads")[0].hash, first.hash);
         assert_eq!(store.plan_count().await.expect("reads"), 2);
         // Held by a guard: it waits, whatever the state is now.
-        assert_eq!(waiting(store.waiting_plans("another state", 9).await.expect("reads")), [second.hash.clone()]);
+        assert_eq!(waiting(store.waiting_plans("another state", 9).await.expect("reads")), std::slice::from_ref(&second.hash));
 
         let all = ActionFilter::default();
         assert_eq!(ids(store, &all, ActionOrder::Plan).await, ["a", "b", "c", "d"]);

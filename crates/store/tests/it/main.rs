@@ -9,4 +9,5 @@ mod ledger;
 mod lists;
 mod migrations;
 mod read_backs;
+mod sign_in;
 mod tasks;

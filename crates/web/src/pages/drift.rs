@@ -312,5 +312,5 @@ pub(crate) fn require_may_plan<'drift>(
     let systems: std::collections::BTreeSet<&SystemName> = items.map(|item| &item.system).collect();
     systems
         .into_iter()
-        .try_for_each(|name| person.require(app, Action::ProposePlan, &resources::system(name)))
+        .try_for_each(|name| person.require(app, Action::ProposePlan, &resources::system(app, name)))
 }

@@ -1,5 +1,6 @@
 //! The pages: one file each, with its table of routes, and one line below where it has a place in the navigation.
 
+pub(crate) mod account;
 pub(crate) mod drift;
 pub(crate) mod error;
 pub(crate) mod home;

@@ -32,6 +32,17 @@ impl Scope {
         }
     }
 
+    /// What it is for, for people.
+    pub fn about(self) -> &'static str {
+        match self {
+            Self::Read => "see what you may see",
+            Self::Plan => "have systems read, and make plans",
+            Self::Approve => "have plans done, and stuck actions tried anew",
+            Self::Admin => "everything that you may",
+            Self::Metrics => "see the server's metrics",
+        }
+    }
+
     /// The scope of this name.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|scope| scope.name() == name)

@@ -1,20 +1,23 @@
 //! A server over a store in a folder of its own, a clock in the test's hand, and a client that keeps cookies.
 
-#![allow(dead_code)]
-
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use jiff::Timestamp;
-use leasehold_model::clock::ManualClock;
+use leasehold_model::clock::{Clock as _, ManualClock};
 use leasehold_reconcile::live::Live;
-use leasehold_store::{Store, StoreOptions};
-use leasehold_web::{Server, Settings, router};
+use leasehold_store::{LinkKind, NewUser, Store, StoreOptions, User};
+use leasehold_web::{SealKey, Server, Settings, create_token, router, setup_link, user_link};
 use tower::ServiceExt as _;
+
+/// A password that the rules take.
+pub const PASSWORD: &str = "gravel teapot orbit";
 
 /// A server, its store and its clock.
 pub struct Installation {
@@ -44,11 +47,85 @@ impl Installation {
         let address = format!("sqlite:{}", folder.path().join("store.db").display());
         let store = Store::open(&address, options).await.expect("opens");
         let clock = Arc::new(ManualClock::at(start()));
-        let settings = Settings { url: url.parse().expect("an address"), trusted_proxies: Vec::new() };
         let live = Live::new(store.clone(), BTreeMap::new(), clock.clone());
-        let server = Server { store: store.clone(), live: live.clone(), clock: clock.clone(), settings };
+        let settings = Settings {
+            url: url.parse().expect("an address"),
+            trusted_proxies: Vec::new(),
+            seal_key: SealKey::generate().expect("a key"),
+            system_owners: BTreeMap::new(),
+        };
+        let server = Server { store: store.clone(), live: live.clone(), pace: clock.clone(), settings };
         let router = router(server).expect("a router");
         Self { router, store, live, clock, url: url.to_owned(), _folder: folder }
+    }
+
+    /// A store with one user, `dana@example.com`, who administers it.
+    pub async fn with_administrator() -> Self {
+        let installation = Self::new().await;
+        installation.make_administrator().await;
+        installation
+    }
+
+    /// Makes `dana@example.com` by the first link.
+    pub async fn make_administrator(&self) {
+        let link = self.setup_link().await.expect("nobody is there yet");
+        let token = link.split_once("token=").expect("a token").1;
+        let fields =
+            [("token", token), ("name", "Dana"), ("mail", "dana@example.com"), ("password", PASSWORD)];
+        let answer = self.browser().post("/link", &fields).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
+    }
+
+    /// Makes a user without a password.
+    pub async fn make_user(&self, mail: &str, roles: &[&str]) -> User {
+        let new = NewUser {
+            mail: mail.to_owned(),
+            name: mail.to_owned(),
+            roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+            password_hash: None,
+            password_alone: false,
+        };
+        self.store.create_user(&new, "dana@example.com", self.now()).await.expect("a user")
+    }
+
+    /// A browser in which a user has signed in just now.
+    pub async fn browser_of(&self, user: &User) -> Browser {
+        let url = self.url.parse().expect("an address");
+        let link =
+            user_link(&self.store, &url, LinkKind::SignIn, user, "test", self.now()).await.expect("a link");
+        let mut browser = self.browser();
+        let token = link.split_once("token=").expect("a token").1;
+        let answer = browser.post("/link", &[("token", token)]).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
+        browser
+    }
+
+    /// A browser in which the administrator has signed in just now.
+    pub async fn signed_in(&self) -> Browser {
+        let mut browser = self.browser();
+        let answer = browser.sign_in("dana@example.com", PASSWORD).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
+        browser
+    }
+
+    /// A token of the administrator.
+    pub async fn token(&self, scopes: &[&str], days: i64) -> String {
+        let user = self.store.user_by_mail("dana@example.com").await.expect("reads").expect("is there");
+        let scopes: Vec<String> = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+        let made = create_token(&self.store, &user, "test", &scopes, days, "test", self.now()).await;
+        made.expect("a token").secret
+    }
+
+    /// The path of a link for the first administrator.
+    pub async fn setup_link(&self) -> Option<String> {
+        let url = self.url.parse().expect("an address");
+        let link = setup_link(&self.store, &url, self.now()).await.expect("reads");
+        link.map(|link| link.strip_prefix(&self.url).expect("an address of this server").to_owned())
+    }
+
+    /// The present instant.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// A browser without cookies.
@@ -133,4 +210,44 @@ impl Browser {
             .expect("a request");
         self.send(request).await
     }
+
+    /// The same with texts that were put together.
+    pub async fn post_owned(&mut self, path: &str, fields: &[(&str, String)]) -> Answer {
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        self.post(path, &fields).await
+    }
+
+    /// Sends the form of the sign-in page.
+    pub async fn sign_in(&mut self, mail: &str, password: &str) -> Answer {
+        self.post("/sign-in", &[("mail", mail), ("password", password)]).await
+    }
+
+    /// The same from an address.
+    pub async fn sign_in_from(&mut self, source: &str, mail: &str, password: &str) -> Answer {
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        form.append_pair("mail", mail).append_pair("password", password);
+        let mut request = Request::post("/sign-in")
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header(header::ORIGIN, &self.origin)
+            .body(Body::from(form.finish()))
+            .expect("a request");
+        request.extensions_mut().insert(from(source));
+        self.send(request).await
+    }
+
+    /// The token of the forms on a page.
+    pub async fn csrf(&mut self, path: &str) -> String {
+        let page = self.get(path).await;
+        let rest = page
+            .text
+            .split_once("name=\"csrf\" value=\"")
+            .unwrap_or_else(|| panic!("{path}: {}", page.text))
+            .1;
+        rest.split('"').next().expect("an end").to_owned()
+    }
+}
+
+/// The peer of a request.
+pub fn from(source: &str) -> ConnectInfo<SocketAddr> {
+    ConnectInfo(SocketAddr::new(source.parse().expect("an address"), 50_000))
 }
