@@ -4,6 +4,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::id::{AccountKey, EntitlementName, IdentityKey, SystemName};
 use crate::reason::Reason;
@@ -177,4 +178,18 @@ pub struct DriftItem {
     pub since: Option<Timestamp>,
     /// Why.
     pub because: Vec<Because>,
+}
+
+impl DriftItem {
+    /// Names this difference: the same as long as it is about the same thing, whatever its reasons and its age.
+    pub fn id(&self) -> String {
+        let about = (self.kind, &self.system, &self.account, &self.identity, &self.entitlement);
+        let mut because: Option<&Vec<Because>> = None;
+        // A combination that may not be held is about what it combines, which only its reasons name.
+        if self.kind == DriftKind::Toxic {
+            because = Some(&self.because);
+        }
+        let bytes = serde_json::to_vec(&(about, because)).unwrap_or_default();
+        hex::encode(&Sha256::digest(bytes)[..12])
+    }
 }

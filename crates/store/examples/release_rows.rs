@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use leasehold_model::account::Account;
 use leasehold_model::action::ActionState;
+use leasehold_model::decision::DriftKind;
 use leasehold_model::entitlement::{Containment, DirectGrant, Entitlement};
 use leasehold_model::fact::{Completeness, Fact, Owned, OwnerFact};
 use leasehold_model::id::{ActionId, EntitlementName, EpochId, SystemName};
@@ -118,6 +119,7 @@ async fn fill(store: &Store) -> Result<(), AnyError> {
         .pin_ledger_key("leasehold.example.com/ledger+53a95617+AWN18X0yQckgBotSDaPn7XhgEOD2nTGVUG6Jl8Lb4yW/")
         .await?;
     store.set_ledger_published(store.ledger_len().await?).await?;
+    store.keep_drift_sample(&BTreeMap::from([(DriftKind::Leaver, 2)]), at(10)).await?;
     tasks(store, &SystemName::new("directory")?).await
 }
 

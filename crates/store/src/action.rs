@@ -45,7 +45,7 @@ pub struct ActionRow {
     pub reason: Option<String>,
 }
 
-type Row = (
+pub(crate) type Row = (
     String,
     String,
     i64,
@@ -59,7 +59,7 @@ type Row = (
     Option<String>,
 );
 
-fn action_row(row: Row) -> Result<ActionRow> {
+pub(crate) fn action_row(row: Row) -> Result<ActionRow> {
     let (id, plan, seq, item, state, attempts, next_attempt_at, sent_at, read_back_at, ledger_index, reason) =
         row;
     let state = ActionState::parse(&state)
@@ -89,6 +89,7 @@ macro_rules! select_actions {
         )
     };
 }
+pub(crate) use select_actions;
 
 impl Store {
     /// Begins to apply a plan: saves it, inserts its actions and approves those that no guard holds, or whose guards
@@ -125,7 +126,7 @@ impl Store {
                 micros(now),
                 by
             )?;
-            insert_actions(&mut tx, plan).await?;
+            insert_actions(&mut tx, plan, now).await?;
         }
         override_guards(&mut tx, plan, overrides, by, now).await?;
         approve(&mut tx, plan, now).await?;
@@ -228,18 +229,20 @@ async fn check_state(tx: &mut Tx, plan: &Plan) -> Result<()> {
     }
 }
 
-async fn insert_actions(tx: &mut Tx, plan: &Plan) -> Result<()> {
+async fn insert_actions(tx: &mut Tx, plan: &Plan, now: Timestamp) -> Result<()> {
     let mut actions = Vec::with_capacity(plan.items.len());
     for (seq, item) in plan.items.iter().enumerate() {
-        actions.push((item.id.as_str(), seq, to_json("an action", item)?));
+        let names = (item.system.as_str(), item.verb.as_str());
+        actions.push((item.id.as_str(), seq, to_json("an action", item)?, names.0, names.1));
     }
     execute_rows!(
         tx,
         &actions,
-        "INSERT INTO action (plan, id, seq, state, attempts, item)
-         SELECT $2, value->>0, CAST(value->>1 AS BIGINT), 'planned', 0, value->>2 FROM ",
+        "INSERT INTO action (plan, id, seq, state, attempts, item, system, verb, changed_at)
+         SELECT $2, value->>0, CAST(value->>1 AS BIGINT), 'planned', 0, value->>2, value->>3, value->>4, $3 FROM ",
         "",
-        plan.hash.as_str()
+        plan.hash.as_str(),
+        micros(now)
     )?;
     Ok(())
 }
@@ -303,10 +306,12 @@ async fn approve(tx: &mut Tx, plan: &Plan, now: Timestamp) -> Result<()> {
     execute_rows!(
         tx,
         &rows,
-        "UPDATE action SET state = 'approved', reason = $2, ledger_index = CAST(list.value->>1 AS BIGINT) FROM ",
+        "UPDATE action SET state = 'approved', reason = $2, ledger_index = CAST(list.value->>1 AS BIGINT), changed_at = $4,
+             approved_at = COALESCE(approved_at, $4) FROM ",
         " WHERE action.plan = $3 AND action.id = list.value->>0",
         REASON,
-        plan.hash.as_str()
+        plan.hash.as_str(),
+        micros(now)
     )?;
     execute_rows!(
         tx,

@@ -5,11 +5,13 @@
 //! of the change that it records.
 
 mod action;
+mod action_list;
 mod api_token;
 mod baseline;
 mod db;
 mod dictionary;
 mod diff;
+mod drift_sample;
 mod epoch;
 pub mod error;
 mod feed_end;
@@ -22,6 +24,7 @@ mod pair;
 mod pair_changes;
 mod passkey;
 mod plan;
+mod plan_list;
 mod policy;
 mod problems;
 mod read_back;
@@ -40,7 +43,9 @@ mod transition;
 mod user;
 
 pub use action::ActionRow;
+pub use action_list::{ActionFilter, ActionOrder};
 pub use api_token::{ApiToken, NewApiToken};
+pub use drift_sample::DriftSample;
 pub use epoch::{EpochWriter, Loss, Losses};
 pub use error::{Result, StoreError};
 pub use feed_end::FeedCut;
@@ -49,6 +54,7 @@ pub use idempotency::{IdempotentAnswer, IdempotentCall};
 pub use ledger::Event;
 pub use migrate::newest as newest_migration;
 pub use passkey::PasskeyRow;
+pub use plan_list::{GuardOverride, PlanRow, state_digest};
 pub use policy::PolicyRevision;
 pub use read_back::ObservedEffect;
 pub use revision::Revision;

@@ -7,9 +7,10 @@ use leasehold_model::event::EventKind;
 use leasehold_model::plan::Plan;
 use serde_json::json;
 
-use crate::db::{Tx, execute, fetch_all, fetch_optional, from_json, micros, to_json};
+use crate::db::{Tx, execute, fetch_all, fetch_optional, from_json, micros, stored, to_json};
 use crate::error::{Result, StoreError};
 use crate::ledger::{self, Event};
+use crate::plan_list::state_digest;
 use crate::store::Store;
 
 /// Saves a plan in this transaction; does nothing where it is saved already.
@@ -24,10 +25,15 @@ pub(crate) async fn save(tx: &mut Tx, plan: &Plan, now: Timestamp) -> Result<()>
     }
     execute!(
         tx,
-        "INSERT INTO plan (id, hash, created_at, body) SELECT COALESCE(MAX(id), 0) + 1, $1, $2, $3 FROM plan",
+        "INSERT INTO plan (id, hash, created_at, body, items, left_alone, guards, state_digest)
+         SELECT COALESCE(MAX(id), 0) + 1, $1, $2, $3, $4, $5, $6, $7 FROM plan",
         plan.hash.as_str(),
         micros(now),
-        to_json("a plan", plan)?
+        to_json("a plan", plan)?,
+        stored(plan.items.len() as u64),
+        stored(plan.left_alone.len() as u64),
+        stored(plan.guards.len() as u64),
+        state_digest(&plan.state)
     )?;
     let event = Event {
         kind: EventKind::PlanCreated,

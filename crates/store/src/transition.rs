@@ -120,7 +120,8 @@ impl Store {
             &mut tx,
             "UPDATE action SET state = $1, reason = $2, next_attempt_at = $3, ledger_index = $4,
                  sent_at = COALESCE($5, sent_at), read_back_at = COALESCE($6, read_back_at),
-                 attempts = CASE WHEN $7 = 1 THEN 0 ELSE attempts + $8 END
+                 attempts = CASE WHEN $7 = 1 THEN 0 ELSE attempts + $8 END, changed_at = $12,
+                 approved_at = CASE WHEN $7 = 1 THEN COALESCE(approved_at, $12) ELSE approved_at END
              WHERE plan = $9 AND id = $10 AND state = $11",
             to.as_str(),
             reason,
@@ -132,7 +133,8 @@ impl Store {
             i64::from(sent),
             plan.as_str(),
             action.as_str(),
-            from.as_str()
+            from.as_str(),
+            micros(*at)
         )?;
         execute!(
             &mut tx,

@@ -16,6 +16,7 @@ const TABLES: &[&[Route]] = &[
     pages::entitlement::ROUTES,
     pages::entitlements::ROUTES,
     pages::home::ROUTES,
+    pages::drift::ROUTES,
     pages::identities::ROUTES,
     pages::identity::ROUTES,
     pages::system::ROUTES,

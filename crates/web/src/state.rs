@@ -12,6 +12,7 @@ use leasehold_store::Store;
 
 use crate::catalogue::Catalogues;
 use crate::directory::Directories;
+use crate::drift_index::DriftIndexes;
 use crate::metrics::Metrics;
 use crate::server::{Server, Settings};
 use crate::sign_in::password::Hasher;
@@ -40,6 +41,8 @@ pub struct Parts {
     pub(crate) directories: Directories,
     /// Names in their order, for lists and searches.
     pub(crate) catalogues: Catalogues,
+    /// Drift in the orders of its lists.
+    pub(crate) drift_indexes: DriftIndexes,
 }
 
 impl Deref for App {
@@ -64,6 +67,7 @@ impl App {
             hasher: Hasher::default(),
             directories: Directories::default(),
             catalogues: Catalogues::default(),
+            drift_indexes: DriftIndexes::default(),
         };
         Ok(Self(Arc::new(parts)))
     }

@@ -6,6 +6,7 @@ mod common;
 mod epochs;
 mod history;
 mod ledger;
+mod lists;
 mod migrations;
 mod read_backs;
 mod sign_in;

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use leasehold_ledger::entry::Entry;
 use leasehold_model::action::ActionState;
 use leasehold_model::id::ActionId;
-use leasehold_store::{Store, StoreError, TaskFilter, TaskState, newest_migration};
+use leasehold_store::{ActionFilter, Store, StoreError, TaskFilter, TaskState, newest_migration};
 
 use crate::common::*;
 
@@ -18,6 +18,7 @@ const RELEASES: &[(i64, &str)] = &[
     (4, include_str!("../fixtures/0004.sql")),
     (5, include_str!("../fixtures/0005.sql")),
     (6, include_str!("../fixtures/0006.sql")),
+    (7, include_str!("../fixtures/0007.sql")),
 ];
 
 /// Runs SQL beside the store.
@@ -102,6 +103,13 @@ async fn every_release_is_brought_up_to_this_one() {
             assert_eq!(published, if *migration < 2 { 0 } else { entries.len() as u64 });
             let key = store.ledger_key().await.expect("reads");
             assert_eq!(key.is_some(), *migration >= 3, "{key:?}");
+            let in_use = store.session_in_use("h1", at(0), at(10)).await.expect("reads");
+            assert_eq!(
+                in_use.map(|found| found.user.mail),
+                (*migration >= 5).then(|| "Dana@example.com".to_owned())
+            );
+            assert_eq!(store.token_in_use("h2", at(10)).await.expect("reads").is_some(), *migration >= 5);
+            assert_eq!(store.recovery_codes_left("u1").await.expect("reads"), u64::from(*migration >= 5));
             let tasks = store.tasks(&TaskFilter::default(), 10).await.expect("reads");
             let states: Vec<TaskState> = tasks.iter().map(|task| task.state).collect();
             let schedules = store.schedules().await.expect("reads");
@@ -111,13 +119,15 @@ async fn every_release_is_brought_up_to_this_one() {
             } else {
                 assert_eq!((states, failures), (vec![TaskState::Queued, TaskState::Running], vec![1]));
             }
-            let in_use = store.session_in_use("h1", at(0), at(10)).await.expect("reads");
-            assert_eq!(
-                in_use.map(|found| found.user.mail),
-                (*migration == 5).then(|| "Dana@example.com".to_owned())
-            );
-            assert_eq!(store.token_in_use("h2", at(10)).await.expect("reads").is_some(), *migration == 5);
-            assert_eq!(store.recovery_codes_left("u1").await.expect("reads"), u64::from(*migration == 5));
+            // What lists need is there for what earlier releases wrote.
+            let row = store.plan_row(&plan.hash).await.expect("reads").expect("a plan");
+            assert_eq!((row.items, row.left_alone, row.guards, row.on_the_way), (1, 0, 0, 1), "{migration}");
+            let here = ActionFilter { system: Some(system("directory")), ..ActionFilter::default() };
+            assert_eq!(store.action_count(&here).await.expect("reads"), 1, "{migration}");
+            let samples = store.drift_samples(at(0)).await.expect("reads");
+            assert_eq!(samples.len(), usize::from(*migration >= 7));
+            make(&store, step(&plan, "a", ActionState::Sent, ActionState::Verified, 9)).await;
+            assert_eq!(store.revocation_times_ms(9).await.expect("reads"), [3 * 60_000], "approved at 6");
             // And it goes on from there.
             let report = sync(&store, vec![account("ada")], complete(), 60).await;
             assert_eq!((report.changes.accounts_ended, report.changes.grants_ended), (2, 1));

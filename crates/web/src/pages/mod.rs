@@ -1,6 +1,7 @@
 //! The pages: one file each, with its table of routes, and one line below where it has a place in the navigation.
 
 pub(crate) mod account;
+pub(crate) mod drift;
 pub(crate) mod entitlement;
 pub(crate) mod entitlements;
 pub(crate) mod error;

@@ -11,19 +11,18 @@ pub(crate) mod number;
 pub(crate) mod pager;
 pub(crate) mod query;
 
-#[allow(unused_imports)]
 pub(crate) use because::BecauseList;
-#[allow(unused_imports)]
+
 pub(crate) use freshness::Sources;
-#[allow(unused_imports)]
+
 pub(crate) use link::Link;
-#[allow(unused_imports)]
+
 pub(crate) use mark::Mark;
-#[allow(unused_imports)]
+
 pub(crate) use moment::Moment;
-#[allow(unused_imports)]
+
 pub(crate) use number::{count, number};
-#[allow(unused_imports)]
+
 pub(crate) use pager::Pager;
-#[allow(unused_imports)]
+
 pub(crate) use query::Query;
