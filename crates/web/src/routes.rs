@@ -19,6 +19,7 @@ const TABLES: &[&[Route]] = &[
     pages::drift::ROUTES,
     pages::identities::ROUTES,
     pages::identity::ROUTES,
+    pages::me::ROUTES,
     pages::system::ROUTES,
     pages::systems::ROUTES,
     pages::theme::ROUTES,

@@ -9,12 +9,14 @@ use std::sync::Arc;
 
 use leasehold_decide::authority::Action;
 use leasehold_decide::engine::{EntitlementIndex, IdentityIndex};
-use leasehold_model::id::SystemName;
+use leasehold_model::id::{EntitlementAddress, EntitlementName, IdentityKey, SystemName};
 use leasehold_reconcile::view::View;
 
 use crate::catalogue::Catalogue;
+use crate::parts::Link;
 use crate::person::Person;
 use crate::resources;
+use crate::seen::SeenSystems;
 use crate::state::App;
 
 /// One person's view of one state.
@@ -23,12 +25,16 @@ pub(crate) struct Sight<'a> {
     person: &'a Person,
     view: &'a View,
     catalogue: Arc<Catalogue>,
+    systems: SeenSystems,
+    sees_all_identities: bool,
 }
 
 impl<'a> Sight<'a> {
     /// What `person` may see of `view`.
     pub(crate) fn new(app: &'a App, person: &'a Person, view: &'a View, catalogue: Arc<Catalogue>) -> Self {
-        Self { app, person, view, catalogue }
+        let systems = SeenSystems::of(app, view, person, Action::SeeSystem);
+        let sees_all_identities = person.may_everywhere(app, Action::SeeIdentity);
+        Self { app, person, view, catalogue, systems, sees_all_identities }
     }
 
     /// Names and owners.
@@ -36,27 +42,58 @@ impl<'a> Sight<'a> {
         &self.catalogue
     }
 
+    /// Whether the policy may be seen.
+    pub(crate) fn policy(&self) -> bool {
+        self.person.may_everywhere(self.app, Action::SeePolicy)
+    }
+
     /// Whether this system may be seen.
     pub(crate) fn system(&self, name: &SystemName) -> bool {
-        self.person.may(self.app, Action::SeeSystem, &resources::system(self.app, name))
+        self.systems.has(name)
     }
 
     /// Whether this identity may be seen.
     pub(crate) fn identity(&self, index: IdentityIndex) -> bool {
         let identity = &self.view.evaluation().identities[index.index()];
-        self.person.may(self.app, Action::SeeIdentity, &resources::identity(self.view, &identity.key))
+        self.sees_all_identities
+            || self.person.may(self.app, Action::SeeIdentity, &resources::identity(self.view, &identity.key))
     }
 
     /// Whether this entitlement may be seen: by itself, or with its system.
     pub(crate) fn entitlement(&self, index: EntitlementIndex) -> bool {
-        let resource = resources::entitlement(self.view, &self.catalogue, index);
-        self.person.may(self.app, Action::SeeEntitlement, &resource)
-            || self.system(self.view.evaluation().system_of(index))
+        let resource = || resources::entitlement(self.view, &self.catalogue, index);
+        self.system(self.view.evaluation().system_of(index))
+            || self.person.may(self.app, Action::SeeEntitlement, &resource())
+    }
+
+    /// A link to a system, where it may be seen.
+    pub(crate) fn link_system(&self, name: &SystemName) -> Link {
+        let link = Link::system(name);
+        if self.system(name) { link } else { link.unlinked() }
+    }
+
+    /// A link to an identity, where it may be seen.
+    pub(crate) fn link_identity(&self, key: &IdentityKey) -> Link {
+        let link = Link::identity(key);
+        match self.view.evaluation().identity(key) {
+            Some(index) if self.identity(index) => link,
+            _ => link.unlinked(),
+        }
+    }
+
+    /// A link to an entitlement, where it may be seen.
+    pub(crate) fn link_entitlement(&self, system: &SystemName, name: &EntitlementName) -> Link {
+        let link = Link::entitlement(system, name);
+        let address = EntitlementAddress { system: system.clone(), entitlement: name.clone() };
+        match self.view.evaluation().entitlement(&address) {
+            Some(index) if self.entitlement(index) => link,
+            _ => link.unlinked(),
+        }
     }
 
     /// The identities that may be seen, in the order of names.
     pub(crate) fn identities(&self) -> Vec<IdentityIndex> {
-        if self.person.may_everywhere(self.app, Action::SeeIdentity) {
+        if self.sees_all_identities {
             return self.catalogue.identities.in_order().map(IdentityIndex).collect();
         }
         let evaluation = self.view.evaluation();

@@ -120,7 +120,7 @@ async fn list(
         .with("drift", &filter.drift);
     let pager = Pager::new(filter.page.parse().unwrap_or(1), found.len(), &query);
     let mut listing = Listing::default();
-    let rows = found[pager.range()].iter().map(|index| row(&view, *index, &mut listing)).collect();
+    let rows = found[pager.range()].iter().map(|index| row(&view, &sight, *index, &mut listing)).collect();
     let named = |word: &str| (word.to_owned(), word.replace('_', " "));
     let page = IdentitiesPage {
         sources: Sources::of(&app, &view, |name| sight.system(name)),
@@ -200,15 +200,15 @@ pub(crate) fn state_mark(state: LifecycleState) -> Mark {
 }
 
 /// Whom an identity answers to: a person to their manager, a non-human to its owner.
-pub(crate) fn answers(identity: &Identity) -> Option<Answers> {
+pub(crate) fn answers(sight: &Sight<'_>, identity: &Identity) -> Option<Answers> {
     if identity.kind == IdentityKind::Person {
-        identity.manager.as_ref().map(|who| Answers { verb: "reports to", who: Link::identity(who) })
+        identity.manager.as_ref().map(|who| Answers { verb: "reports to", who: sight.link_identity(who) })
     } else {
-        identity.owner.as_ref().map(|who| Answers { verb: "owned by", who: Link::identity(who) })
+        identity.owner.as_ref().map(|who| Answers { verb: "owned by", who: sight.link_identity(who) })
     }
 }
 
-fn row(view: &View, index: IdentityIndex, listing: &mut Listing) -> IdentityRow {
+fn row(view: &View, sight: &Sight<'_>, index: IdentityIndex, listing: &mut Listing) -> IdentityRow {
     let evaluation = view.evaluation();
     let identity = &evaluation.identities[index.index()];
     access::list(&evaluation.graph, &evaluation.justification, index, evaluation.now(), listing);
@@ -222,7 +222,7 @@ fn row(view: &View, index: IdentityIndex, listing: &mut Listing) -> IdentityRow 
         name: display_name(&identity.attributes).map(safe).unwrap_or_default(),
         kind: identity.kind.as_str(),
         state: state_mark(present_state(identity, view.as_of())),
-        answers: answers(identity),
+        answers: answers(sight, identity),
         accounts: number(evaluation.graph.accounts_of(index).count() as u64),
         entitlements: number(own.count() as u64),
         path: identity_path(&identity.key),

@@ -8,6 +8,7 @@ pub(crate) mod error;
 pub(crate) mod home;
 pub(crate) mod identities;
 pub(crate) mod identity;
+pub(crate) mod me;
 pub(crate) mod system;
 pub(crate) mod systems;
 pub(crate) mod theme;
@@ -29,4 +30,12 @@ const fn place(path: &'static str, label: &'static str, action: Action) -> Place
 }
 
 /// The navigation, in its order.
-pub(crate) const NAVIGATION: &[Place] = &[place("/", "Home", Action::SeeOwnAccess)];
+pub(crate) const NAVIGATION: &[Place] = &[
+    place("/", "Home", Action::SeeOwnAccess),
+    place("/me", "My access", Action::SeeOwnAccess),
+    place("/identities", "Identities", Action::SeeIdentity),
+    place("/systems", "Systems", Action::SeeSystem),
+    place("/entitlements", "Entitlements", Action::SeeEntitlement),
+    place("/policy", "Policy", Action::SeePolicy),
+    place("/ledger", "Ledger", Action::SeeLedger),
+];

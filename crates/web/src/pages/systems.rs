@@ -7,7 +7,6 @@ use axum::extract::State;
 use axum::http::Method;
 use axum::response::Response;
 use axum::routing::get;
-use jiff::Timestamp;
 use leasehold_decide::authority::Action;
 use leasehold_model::id::SystemName;
 use leasehold_model::snapshot::EpochSummary;
@@ -160,10 +159,4 @@ pub(crate) fn figures(
 /// An interval, in its largest whole unit.
 pub(crate) fn interval(interval_ms: u64) -> String {
     crate::parts::moment::duration(i64::try_from(interval_ms / 1_000).unwrap_or(i64::MAX))
-}
-
-/// For how long a schedule has been failing, where it has.
-pub(crate) fn failing(schedule: Option<&ScheduleRow>, now: Timestamp) -> Option<(u32, Option<Moment>)> {
-    let schedule = schedule.filter(|schedule| schedule.failures > 0)?;
-    Some((schedule.failures, schedule.ended_at.map(|at| Moment::relative(at, now))))
 }

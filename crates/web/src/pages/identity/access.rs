@@ -9,6 +9,7 @@ use leasehold_reconcile::view::View;
 
 use crate::drawing::{Drawing, Step, StepKind};
 use crate::parts::{BecauseList, Link, Mark, Pager, Query, number};
+use crate::sight::Sight;
 
 /// More paths than this are not drawn, and not listed in a row.
 const PATHS_SHOWN_MAX: usize = 12;
@@ -78,7 +79,14 @@ pub(crate) struct Row {
 }
 
 /// What an identity can reach. `focus` is the address of one entitlement to draw; empty for all.
-pub(crate) fn reach(view: &View, index: IdentityIndex, focus: &str, page: usize, query: &Query) -> Reach {
+pub(crate) fn reach(
+    view: &View,
+    sight: &Sight<'_>,
+    index: IdentityIndex,
+    focus: &str,
+    page: usize,
+    query: &Query,
+) -> Reach {
     let evaluation = view.evaluation();
     let mut held = explain(evaluation, index);
     let inherent = |item: &Explained| {
@@ -107,13 +115,13 @@ pub(crate) fn reach(view: &View, index: IdentityIndex, focus: &str, page: usize,
     let pager = Pager::new(page, held.len(), query);
     let mut groups: Vec<Group> = Vec::new();
     for item in &held[pager.range()] {
-        let system = Link::system(&item.system);
+        let system = sight.link_system(&item.system);
         let login = safe(&item.login);
         if groups.last().is_none_or(|group| group.system != system || group.login != login) {
             groups.push(Group { system, login, rows: Vec::new() });
         }
         if let Some(group) = groups.last_mut() {
-            group.rows.push(row(view, index, item, query));
+            group.rows.push(row(view, sight, index, item, query));
         }
     }
     let count = |decision: Decision| held.iter().filter(|item| item.decision == decision).count();
@@ -168,7 +176,7 @@ fn steps(who: &str, item: &Explained, held: &[Explained]) -> Vec<Vec<Step>> {
     item.paths.iter().take(PATHS_SHOWN_MAX).map(path).collect()
 }
 
-fn row(view: &View, identity: IdentityIndex, item: &Explained, query: &Query) -> Row {
+fn row(view: &View, sight: &Sight<'_>, identity: IdentityIndex, item: &Explained, query: &Query) -> Row {
     let evaluation = view.evaluation();
     let address = EntitlementAddress { system: item.system.clone(), entitlement: item.entitlement.clone() };
     let index = evaluation.entitlement(&address);
@@ -184,7 +192,7 @@ fn row(view: &View, identity: IdentityIndex, item: &Explained, query: &Query) ->
         evaluation.granted_since(account, index)
     });
     Row {
-        entitlement: Link::entitlement(&item.system, &item.entitlement),
+        entitlement: sight.link_entitlement(&item.system, &item.entitlement),
         title: observed.and_then(|it| it.title.as_ref()).map(safe).unwrap_or_default(),
         privileged: observed.is_some_and(|it| it.privileged),
         direct: item.direct,

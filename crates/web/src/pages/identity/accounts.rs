@@ -9,6 +9,7 @@ use leasehold_reconcile::view::View;
 
 use crate::parts::mark::Tone;
 use crate::parts::{Link, Mark, Moment};
+use crate::sight::Sight;
 
 /// One account.
 pub(crate) struct AccountRow {
@@ -65,7 +66,7 @@ pub(crate) fn enabled_mark(account: &Account, now: Timestamp) -> Mark {
 }
 
 /// The accounts of an identity.
-pub(crate) fn of(view: &View, identity: IdentityIndex, now: Timestamp) -> Vec<AccountRow> {
+pub(crate) fn of(view: &View, sight: &Sight<'_>, identity: IdentityIndex, now: Timestamp) -> Vec<AccountRow> {
     let evaluation = view.evaluation();
     let snapshot = &view.loaded().snapshot;
     let mut accounts: Vec<_> = evaluation.graph.accounts_of(identity).collect();
@@ -81,7 +82,7 @@ pub(crate) fn of(view: &View, identity: IdentityIndex, now: Timestamp) -> Vec<Ac
             _ => String::new(),
         };
         AccountRow {
-            system: Link::system(snapshot.system(held.system)),
+            system: sight.link_system(snapshot.system(held.system)),
             login: safe(&account.login),
             enabled: enabled_mark(account, view.as_of()),
             expires: account.expires_at.map(|at| Moment::relative(at, now)),

@@ -37,14 +37,11 @@ use crate::route::{Access, Route};
 use crate::sight::Sight;
 use crate::state::App;
 
-use access::Reach;
-use accounts::AccountRow;
-use owns::Owns;
 use timeline::Timeline;
 
-pub(crate) use access::reach;
-pub(crate) use accounts::{LastUsed, enabled_mark, last_use};
-pub(crate) use owns::owns;
+pub(crate) use access::{Reach, reach};
+pub(crate) use accounts::{AccountRow, LastUsed, enabled_mark, last_use, of as accounts_of};
+pub(crate) use owns::{Owns, owns};
 
 /// The routes of this folder.
 pub(crate) const ROUTES: &[Route] = &[
@@ -144,18 +141,19 @@ async fn show(
         return frame::show(&page);
     };
     let identity = &view.evaluation().identities[index.index()];
-    let timeline = timeline::of(&app, &view, index, &question.timeline, &query, now).await?;
+    let timeline = timeline::of(&app, &view, &sight, index, &question.timeline, &query, now).await?;
     let drift: Vec<DriftRow> =
-        view.drift_of_identity(&key).take(DRIFT_ROWS_MAX).map(|item| drift_row(item, now)).collect();
+        view.drift_of_identity(&key).take(DRIFT_ROWS_MAX).map(|item| drift_row(&sight, item, now)).collect();
     let count = view.drift_of_identity(&key).len();
     let all = Query::new("/drift").with("identity", key.as_str()).to_string();
     let words = format!("all {} items of drift", number(count as u64));
     let may_propose = !is_past && person.may_somewhere(&app, Action::ProposePlan);
-    let reached = reach(&view, index, &question.entitlement, question.page.parse().unwrap_or(1), &query);
+    let reached =
+        reach(&view, &sight, index, &question.entitlement, question.page.parse().unwrap_or(1), &query);
     let page = IdentityPage {
         sources: Sources::of(&app, &view, |name| sight.system(name)),
         frame: frame.titled(&title),
-        head: head(&view, index, now),
+        head: head(&view, &sight, index, now),
         path,
         key: title,
         at,
@@ -164,8 +162,8 @@ async fn show(
         may_propose: may_propose && count > 0,
         may_offboard: may_propose && propose::can_be_offboarded(&view, &key),
         reach: reached,
-        accounts: accounts::of(&view, index, now),
-        owns: owns(&view, sight.catalogue(), &identity.key, now),
+        accounts: accounts::of(&view, &sight, index, now),
+        owns: owns(&view, &sight, &identity.key, now),
         timeline,
     };
     frame::show(&page)
@@ -216,12 +214,12 @@ async fn then(
     Ok((At { typed, past: Some(Moment::exact(at)), complaint: "" }, Arc::new(view)))
 }
 
-fn head(view: &View, index: IdentityIndex, now: Timestamp) -> Head {
+fn head(view: &View, sight: &Sight<'_>, index: IdentityIndex, now: Timestamp) -> Head {
     let evaluation = view.evaluation();
     let identity = &evaluation.identities[index.index()];
     let snapshot = &view.loaded().snapshot;
     let source =
-        snapshot.identities.get(index.index()).map(|(system, _)| Link::system(snapshot.system(*system)));
+        snapshot.identities.get(index.index()).map(|(system, _)| sight.link_system(snapshot.system(*system)));
     let hidden = ["display_name", "given_name", "family_name"];
     let attributes = identity
         .attributes
@@ -232,7 +230,7 @@ fn head(view: &View, index: IdentityIndex, now: Timestamp) -> Head {
         name: display_name(&identity.attributes).map(safe).unwrap_or_default(),
         kind: identity.kind.as_str(),
         dates: dates(identity, view.as_of(), now),
-        answers: answers(identity),
+        answers: answers(sight, identity),
         has_left: state == LifecycleState::Left,
         state: state_mark(state),
         source,
@@ -246,12 +244,12 @@ fn dates(identity: &Identity, as_of: Timestamp, now: Timestamp) -> Vec<(&'static
     start.into_iter().chain(end).map(|(verb, at)| (verb, Moment::relative(at, now))).collect()
 }
 
-fn drift_row(item: &leasehold_model::decision::DriftItem, now: Timestamp) -> DriftRow {
+fn drift_row(sight: &Sight<'_>, item: &leasehold_model::decision::DriftItem, now: Timestamp) -> DriftRow {
     DriftRow {
         mark: Mark::drift(item.kind),
-        system: Link::system(&item.system),
+        system: sight.link_system(&item.system),
         login: item.login.as_ref().map(safe).unwrap_or_default(),
-        entitlement: item.entitlement.as_ref().map(|name| Link::entitlement(&item.system, name)),
+        entitlement: item.entitlement.as_ref().map(|name| sight.link_entitlement(&item.system, name)),
         since: item.since.map(|since| Moment::relative(since, now)),
         because: BecauseList::new(&item.because),
     }

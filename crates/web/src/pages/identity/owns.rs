@@ -6,8 +6,8 @@ use leasehold_model::id::IdentityKey;
 use leasehold_model::text::safe;
 use leasehold_reconcile::view::View;
 
-use crate::catalogue::Catalogue;
-use crate::parts::{Link, Moment, count};
+use crate::parts::{Link, Moment, Query, count};
+use crate::sight::Sight;
 
 /// More than this of one sort are counted, not listed.
 const LISTED_MAX: usize = 25;
@@ -39,25 +39,27 @@ pub(crate) struct Thing {
 }
 
 /// What somebody answers for.
-pub(crate) fn owns(view: &View, catalogue: &Catalogue, key: &IdentityKey, now: Timestamp) -> Owns {
+pub(crate) fn owns(view: &View, sight: &Sight<'_>, key: &IdentityKey, now: Timestamp) -> Owns {
     let policy = &view.loaded().policy;
     let evaluation = view.evaluation();
     let plain = |link| Thing { link, words: String::new(), until: None };
-    let identity = |index: &IdentityIndex| plain(Link::identity(&evaluation.identities[index.index()].key));
+    let identity =
+        |index: &IdentityIndex| plain(sight.link_identity(&evaluation.identities[index.index()].key));
     let entitlement = |index: &EntitlementIndex| {
         let (system, name) = (evaluation.system_of(*index), evaluation.entitlement_name(*index));
-        Thing { words: format!("in {system}"), ..plain(Link::entitlement(system, name)) }
+        Thing { words: format!("in {system}"), ..plain(sight.link_entitlement(system, name)) }
     };
     let role = |position: &usize| {
         let role = &policy.roles[*position];
-        let href = format!("/policy?{}", crate::parts::query::segment(&role.name));
-        let href = href.replace("/policy?", "/policy?find=");
-        Thing { link: Link::to(href, safe(&role.name)), words: safe(&role.title), until: None }
+        let find = Query::new("/policy").with("find", role.name.as_str()).to_string();
+        let link = Link::to(find, safe(&role.name));
+        let link = if sight.policy() { link } else { link.unlinked() };
+        Thing { link, words: safe(&role.title), until: None }
     };
     let explicit = |position: &usize| {
         let explicit = &policy.explicit[*position];
         Thing {
-            link: Link::identity(&explicit.identity.value),
+            link: sight.link_identity(&explicit.identity.value),
             words: format!("{}: {}", safe(&explicit.name), safe(&explicit.why)),
             until: Some(Moment::relative(evaluation.explicit_end(*position), now)),
         }
@@ -70,11 +72,11 @@ pub(crate) fn owns(view: &View, catalogue: &Catalogue, key: &IdentityKey, now: T
     let baselines: Vec<Thing> = baselines
         .map(|baseline| Thing {
             until: Some(Moment::relative(evaluation.baseline_end(baseline), now)),
-            ..plain(Link::system(&baseline.system))
+            ..plain(sight.link_system(&baseline.system))
         })
         .collect();
     let mut sorts = Vec::new();
-    if let Some(owned) = catalogue.owned_by(key) {
+    if let Some(owned) = sight.catalogue().owned_by(key) {
         sorts.extend(sort("report", "reports", owned.reports.len(), owned.reports.iter().map(identity)));
         let things = owned.identities.iter().map(identity);
         sorts.extend(sort("non-human identity", "non-human identities", owned.identities.len(), things));

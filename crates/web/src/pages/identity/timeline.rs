@@ -12,6 +12,7 @@ use leasehold_store::{Change, TimelineEntry};
 use crate::error::WebError;
 use crate::parts::mark::Tone;
 use crate::parts::{Link, Mark, Moment, Query, count};
+use crate::sight::Sight;
 use crate::state::App;
 
 /// Shown at first.
@@ -54,6 +55,7 @@ struct Happened<'a> {
 pub(crate) async fn of(
     app: &App,
     view: &View,
+    sight: &Sight<'_>,
     index: IdentityIndex,
     asked: &str,
     query: &Query,
@@ -96,10 +98,10 @@ pub(crate) async fn of(
                 grants += 1;
             }
             let words = format!("{} there when the system was first read", were(grants));
-            entries.push(entry(one, Mark::new("first reading", Tone::Quiet), words, now));
+            entries.push(entry(sight, one, Mark::new("first reading", Tone::Quiet), words, now));
         } else {
             let (mark, words) = told(&one.entry.change, one.entry.first_reading);
-            entries.push(entry(one, mark, words, now));
+            entries.push(entry(sight, one, mark, words, now));
         }
     }
     let limit = if asked == "all" { ALL_ENTRIES_MAX } else { ENTRIES_MAX };
@@ -120,10 +122,10 @@ fn were(grants: usize) -> String {
     }
 }
 
-fn entry(one: &Happened<'_>, mark: Mark, words: String, now: Timestamp) -> Entry {
+fn entry(sight: &Sight<'_>, one: &Happened<'_>, mark: Mark, words: String, now: Timestamp) -> Entry {
     Entry {
         at: Moment::relative(one.entry.at, now),
-        system: Link::system(one.system),
+        system: sight.link_system(one.system),
         login: safe(one.login),
         mark,
         words,
