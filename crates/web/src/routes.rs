@@ -20,6 +20,7 @@ const TABLES: &[&[Route]] = &[
     pages::identities::ROUTES,
     pages::identity::ROUTES,
     pages::me::ROUTES,
+    pages::search::ROUTES,
     pages::system::ROUTES,
     pages::systems::ROUTES,
     pages::theme::ROUTES,

@@ -9,6 +9,7 @@ pub(crate) mod home;
 pub(crate) mod identities;
 pub(crate) mod identity;
 pub(crate) mod me;
+pub(crate) mod search;
 pub(crate) mod system;
 pub(crate) mod systems;
 pub(crate) mod theme;

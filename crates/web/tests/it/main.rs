@@ -2,6 +2,10 @@
 
 mod company;
 mod edge;
+mod entitlements;
 mod identities;
+mod me;
+mod search;
 mod sign_in;
 mod support;
+mod systems;
