@@ -12,7 +12,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("store", &["model", "ledger"]),
     ("reconcile", &["model", "decide", "connect", "store", "ledger"]),
     // No connector: a page records intent, and a task acts.
-    ("web", &["model", "decide", "store", "reconcile"]),
+    ("web", &["model", "ledger", "decide", "store", "reconcile"]),
     ("app", &["model", "decide", "connect", "store", "ledger", "reconcile", "web"]),
 ];
 

@@ -14,6 +14,7 @@ use crate::catalogue::Catalogues;
 use crate::directory::Directories;
 use crate::drift_index::DriftIndexes;
 use crate::metrics::Metrics;
+use crate::pages::policy::Drafts;
 use crate::server::{Server, Settings};
 use crate::sign_in::password::Hasher;
 
@@ -41,6 +42,8 @@ pub struct Parts {
     pub(crate) directories: Directories,
     /// Names in their order, for lists and searches.
     pub(crate) catalogues: Catalogues,
+    /// Policies that are being written.
+    pub(crate) policy_drafts: Drafts,
     /// Drift in the orders of its lists.
     pub(crate) drift_indexes: DriftIndexes,
 }
@@ -67,6 +70,7 @@ impl App {
             hasher: Hasher::default(),
             directories: Directories::default(),
             catalogues: Catalogues::default(),
+            policy_drafts: Drafts::default(),
             drift_indexes: DriftIndexes::default(),
         };
         Ok(Self(Arc::new(parts)))

@@ -10,6 +10,7 @@ use leasehold_decide::authority::Action;
 use leasehold_decide::engine::IdentityIndex;
 use leasehold_decide::explain::explain;
 use leasehold_model::decision::Because;
+use leasehold_model::id::SystemName;
 use leasehold_model::text::safe;
 use leasehold_reconcile::view::View;
 use serde::Deserialize;
@@ -84,13 +85,14 @@ async fn show(
         .flat_map(|index| view.evaluation().graph.accounts_of(index))
         .map(|account| view.loaded().snapshot.system(view.evaluation().account(account).system))
         .collect();
-    let page = MyAccess {
-        // Whoever holds something in a system may know how fresh that is, whatever else they may see of it.
-        sources: Sources::of(&app, &view, |name| sight.system(name) || held.contains(name)),
-        frame: frame.titled("My access"),
-        mail: safe(&person.mail),
-        mine,
-    };
+    // Whoever holds something in a system may know how fresh that is, whatever else they may see of it.
+    let mut sources = Sources::of(&app, &view, |name| sight.system(name) || held.contains(name));
+    for row in &mut sources.rows {
+        if !SystemName::new(row.system.text.as_str()).is_ok_and(|name| sight.system(&name)) {
+            row.system = row.system.clone().unlinked();
+        }
+    }
+    let page = MyAccess { sources, frame: frame.titled("My access"), mail: safe(&person.mail), mine };
     frame::show(&page)
 }
 

@@ -10,11 +10,13 @@ use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use jiff::Timestamp;
+use leasehold_ledger::checkpoint::SigningKey;
 use leasehold_model::clock::{Clock as _, ManualClock};
 use leasehold_model::id::{IdentityKey, SystemName};
 use leasehold_reconcile::driver::{Driver, DriverSettings};
 use leasehold_reconcile::live::Live;
 use leasehold_reconcile::pace::Patience;
+use leasehold_reconcile::publisher::Publisher;
 use leasehold_reconcile::system::Systems;
 use leasehold_store::{LinkKind, NewUser, Store, StoreOptions, User};
 use leasehold_web::{SealKey, Server, Settings, create_token, router, setup_link, user_link};
@@ -29,6 +31,7 @@ pub struct Installation {
     pub store: Store,
     pub live: Live,
     pub clock: Arc<ManualClock>,
+    pub publisher: Publisher,
     pub url: String,
     _folder: tempfile::TempDir,
 }
@@ -61,12 +64,18 @@ impl Installation {
         let address = format!("sqlite:{}", folder.path().join("store.db").display());
         let store = Store::open(&address, options).await.expect("opens");
         let clock = Arc::new(clock);
+        let publisher = Publisher {
+            store: store.clone(),
+            directory: folder.path().join("ledger"),
+            origin: "leasehold.test".to_owned(),
+            key: Arc::new(SigningKey::generate("leasehold.test").expect("a key")),
+        };
         let driver = Driver::new(
             store.clone(),
             systems,
             clock.clone(),
             Patience::default(),
-            None,
+            Some(publisher.clone()),
             DriverSettings::default(),
         );
         let live = driver.live().clone();
@@ -84,7 +93,7 @@ impl Installation {
             settings,
         };
         let router = router(server).expect("a router");
-        Self { router, store, live, clock, url: url.to_owned(), _folder: folder }
+        Self { router, store, live, clock, publisher, url: url.to_owned(), _folder: folder }
     }
 
     /// A store with one user, `dana@example.com`, who administers it.

@@ -80,7 +80,7 @@ async fn a_partial_reading_says_why_and_lists_its_problems() {
     let store = &practice.installation.store;
     let now = practice.installation.now();
     let mut writer = store.begin_epoch(&name("vpn"), now).await.expect("begins");
-    writer.problem(Problem::new("row <7>", "the login is missing; mend the row")).await.expect("noted");
+    writer.problem(Problem::new("row <7>", "the login is missing; mend the row"));
     let why = Completeness::Partial { why: "the last page timed out".to_owned() };
     writer.finish(why, practice.installation.now()).await.expect("ends");
     practice.refresh().await;
