@@ -9,7 +9,7 @@ use leasehold_reconcile::system::Systems;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-use crate::support::{Answer, Installation, Program, connected};
+use crate::support::{Answer, Installation, Program, connected, rule};
 
 fn items(answer: &Answer) -> Vec<Value> {
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
@@ -35,11 +35,10 @@ async fn all(program: &mut Program, path: &str, limit: usize) -> Vec<Value> {
 
 fn practice_company(folder: &Path) -> Systems {
     let settings = "seed = 7\npeople = 30\nas_of = \"2026-01-05T00:00:00Z\"";
-    let names = ["hr", "directory", "ledger-db", "erp", "vpn", "cloud"];
+    let names = ["hr", "directory", "ledger-db", "crm", "vpn", "cloud"];
     let systems = names.into_iter().map(|name| {
         let mut system = connected(folder, name, "simulated", name == "hr", settings);
-        system.correlate =
-            vec!["mail = email".parse().expect("a rule"), "login = email.local".parse().expect("a rule")];
+        system.correlate = vec![rule("mail = email"), rule("login = email.local")];
         (system.name.clone(), system)
     });
     systems.collect()
@@ -55,7 +54,7 @@ async fn pages_of_every_list_make_up_the_list() {
         ("/api/v1/accounts?system=vpn", 5),
         ("/api/v1/entitlements", 10),
         ("/api/v1/grants", 100),
-        ("/api/v1/grants?system=erp", 10),
+        ("/api/v1/grants?system=crm", 10),
         ("/api/v1/drift", 50),
         ("/api/v1/drift?kind=orphan", 1),
         ("/api/v1/ledger/entries", 6),

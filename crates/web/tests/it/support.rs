@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use jiff::Timestamp;
 use leasehold_connect::registry;
+use leasehold_decide::correlate::CorrelationRule;
 use leasehold_model::clock::{Clock as _, ManualClock};
 use leasehold_model::id::{IdentityKey, SystemName};
 use leasehold_reconcile::driver::{Driver, DriverSettings};
@@ -38,6 +39,10 @@ pub fn system(name: &str) -> SystemName {
     SystemName::new(name).expect("a system name")
 }
 
+pub fn rule(text: &str) -> CorrelationRule {
+    CorrelationRule::parse(text).expect("a rule")
+}
+
 /// A system with its connector, as `leasehold.toml` would describe it.
 pub fn connected(folder: &Path, name: &str, connector: &str, authoritative: bool, settings: &str) -> System {
     let table = settings.parse().expect("settings");
@@ -46,7 +51,7 @@ pub fn connected(folder: &Path, name: &str, connector: &str, authoritative: bool
         name: system(name),
         connector_kind: connector.to_owned(),
         connector: Arc::from(registry::build(connector, settings).expect("a connector")),
-        correlate: vec!["login = email".parse().expect("a rule")],
+        correlate: vec![rule("login = email")],
         authoritative,
         enforce: Enforcing::default(),
         interval_ms: INTERVAL_MS_DEFAULT,
