@@ -1,6 +1,7 @@
 //! The loop that runs by itself, over simulated systems and a clock that the test holds.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use leasehold_connect::simulated::state::WorldState;
 use leasehold_connect::simulated::{FaultKind, Faults};
@@ -84,6 +85,12 @@ fn held(truth: &WorldState) -> BTreeSet<(String, String, String)> {
 fn about(item: &DriftItem) -> Option<(String, String, String)> {
     let what = item.entitlement.as_ref().map_or_else(|| "may log in".to_owned(), ToString::to_string);
     Some((item.system.to_string(), item.account.as_ref()?.to_string(), what))
+}
+
+/// A story that has nothing to tell in some companies has something to tell in most.
+fn is_told(told: &AtomicU32) {
+    let told = told.load(Ordering::Relaxed);
+    assert!(told > 3 || std::env::var_os("LEASEHOLD_STORY_SEEDS").is_some(), "told {told} times only");
 }
 
 #[test]
@@ -283,6 +290,7 @@ fn a_guard_holds_what_policy_would_close_until_a_person_overrides_it() {
 
 #[test]
 fn what_is_stuck_waits_for_a_person_and_is_tried_once_for_each_word() {
+    let told = &AtomicU32::new(0);
     tell("what_is_stuck_waits_for_a_person_and_is_tried_once_for_each_word", 8, |seed| async move {
         let story = Story::begin(Scene::drawn(seed)).await;
         story.world.set_faults(Faults::seeded(seed, 1_000, u64::MAX).only(&[FaultKind::Refused]));
@@ -293,6 +301,7 @@ fn what_is_stuck_waits_for_a_person_and_is_tried_once_for_each_word() {
             // In some companies nothing is to be closed, or a guard holds it.
             return;
         }
+        told.fetch_add(1, Ordering::Relaxed);
         let asked = story.calls.lock().expect("calls").asked.clone();
         for _ in 0..3 {
             later(&story, &driver, NEXT_READING_MS).await;
@@ -312,6 +321,7 @@ fn what_is_stuck_waits_for_a_person_and_is_tried_once_for_each_word() {
             assert!(matches!(now.state, ActionState::Verified | ActionState::Void), "{now:?}");
         }
     });
+    is_told(told);
 }
 
 /// How a story of the loop ended.
@@ -417,5 +427,99 @@ fn a_plan_of_another_state_fails_by_name() {
         assert_eq!(task.state, TaskState::Failed);
         assert!(task.error.expect("why").contains("another state"));
         assert!(story.store.all_actions().await.expect("actions").is_empty());
+    });
+}
+
+/// Nothing is read and nobody does anything: a reason ends at its instant all the same, and what it held goes.
+#[test]
+fn time_alone_ends_a_reason_and_policy_closes_what_it_held() {
+    let told = &AtomicU32::new(0);
+    tell("time_alone_ends_a_reason_and_policy_closes_what_it_held", 12, |seed| async move {
+        let mut story = Story::begin(Scene::drawn(seed)).await;
+        set(&mut story, |_| Enforce::Propose.into());
+        begin(&driver(&story)).await;
+        let view = driver(&story).live().refresh().await.expect("a state");
+        let people = story.truth().people;
+        let is_live = |key: &leasehold_model::id::IdentityKey| {
+            people.get(key).is_some_and(|identity| identity.may_hold_access(story.clock.now()))
+        };
+        // What a plan would take from somebody who is there, with nothing that a guard or a rule holds.
+        let plan = view.plan(&Default::default());
+        let taken = plan.items.iter().find(|item| {
+            item.verb == Verb::Revoke
+                && plan.guard_of(&item.id).is_none()
+                && item.identity.as_ref().is_some_and(is_live)
+        });
+        let Some(item) = taken else { return };
+        told.fetch_add(1, Ordering::Relaxed);
+        let (identity, entitlement) = (item.identity.as_ref().expect("somebody"), item.entitlement.as_ref());
+        let address = format!("{}:{}", item.system, entitlement.expect("an entitlement"));
+        let owner = people.keys().find(|key| *key != identity && is_live(key)).expect("an owner");
+        let end = story.clock.now() + jiff::SignedDuration::from_mins(5);
+        let exception = format!(
+            "[exception.for-a-while]\nidentity = \"{identity}\"\ngrants = [\"{address}\"]\nuntil = \"{end}\"\n\
+             owner = \"{owner}\"\nwhy = \"a story\"\n"
+        );
+        let mut files = story.scene.policy.clone();
+        files.insert("exceptions/for-a-while.toml".to_owned(), exception);
+        story.apply_policy(files).await;
+        set(&mut story, |_| Enforcing {
+            default: Enforce::Propose,
+            by_kind: [(DriftKind::Expired, Enforce::Enforce)].into(),
+        });
+
+        let driver = driver(&story);
+        begin(&driver).await;
+        let of_item = |drift: &DriftItem| {
+            (&drift.system, drift.account.as_ref()) == (&item.system, Some(&item.account_key))
+                && drift.entitlement.as_ref() == entitlement
+                && drift.kind != DriftKind::Toxic
+        };
+        let view = driver.live().view().expect("a state");
+        let covered: Vec<_> = view.drift().iter().filter(|drift| of_item(drift)).collect();
+        assert!(covered.is_empty(), "an exception covers it: {covered:?}");
+        let holds = |story: &Story| {
+            let entitlement = entitlement.expect("an entitlement").to_string();
+            story.world.holds(item.system.as_str(), item.account_key.as_str(), &entitlement).0
+        };
+        assert!(holds(&story));
+        assert_eq!(later(&story, &driver, 4 * MINUTE_MS).await, 0);
+        assert!(holds(&story), "it has a minute left");
+        assert_eq!(later(&story, &driver, 2 * MINUTE_MS).await, 1, "one task, and no reading");
+        assert!(!holds(&story), "its reason has ended");
+        assert_eq!(tasks(&story, "sync").await.len(), story.systems.len(), "read once, at the beginning");
+    });
+    is_told(told);
+}
+
+/// A process that is told to stop gives back what it could not finish, and the next one need not wait for its claim.
+#[test]
+fn what_is_not_finished_when_a_process_stops_is_given_back() {
+    tell("what_is_not_finished_when_a_process_stops_is_given_back", 2, |seed| async move {
+        let mut story = Story::begin(Scene::drawn(seed)).await;
+        set(&mut story, |_| Enforce::Propose.into());
+        // The feed is asked and never answers.
+        story.life.dies_at(0);
+        let settings = DriverSettings { stop_within_ms: 0, poll_ms: 1, ..DriverSettings::default() };
+        let (store, systems, clock) = (story.store.clone(), story.systems.clone(), story.clock.clone());
+        let first = Driver::new(store, systems, clock, Patience::default(), None, settings);
+        let (stop, stopping) = tokio::sync::watch::channel(false);
+        let running = tokio::spawn(async move { first.run(stopping).await });
+        let feed = async || tasks(&story, "sync").await.into_iter().find(|task| task.subject == "hr");
+        while story.life.passed() == 0 {
+            tokio::task::yield_now().await;
+        }
+        let begun = feed().await.expect("a task");
+        assert_eq!((begun.state, begun.attempts), (TaskState::Running, 1));
+        stop.send_replace(true);
+        running.await.expect("it stops");
+        let left = feed().await.expect("a task");
+        assert_eq!((left.state, left.failures, left.claimed_by), (TaskState::Queued, 0, None));
+
+        // The next process; its clock has not moved.
+        let life = story.life.clone();
+        life.lives(std::future::pending::<()>()).await;
+        assert_eq!(begin(&driver(&story)).await, story.systems.len());
+        assert_eq!(feed().await.expect("a task").state, TaskState::Done);
     });
 }
