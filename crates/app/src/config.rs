@@ -1,5 +1,8 @@
 //! `leasehold.toml`: read with the place of every key, so that a complaint can point at it.
 
+mod enforcing;
+mod server;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -14,8 +17,10 @@ use leasehold_decide::evaluate::SystemSettings;
 use leasehold_decide::policy::diagnostic::Severity;
 use leasehold_model::id::SystemName;
 use leasehold_model::secret::SecretReference;
-use leasehold_reconcile::system::{Enforce, System, Systems, abilities};
+use leasehold_reconcile::system::{Enforce, Enforcing, System, Systems, abilities};
 use toml_edit::{Document, Item};
+
+pub use server::ServerSettings;
 
 use crate::diagnostic::{Rendered, render};
 
@@ -26,7 +31,8 @@ pub const FILE_NAME: &str = "leasehold.toml";
 struct CommonSettings {
     kind: String,
     correlate: Vec<CorrelationRule>,
-    enforce: Enforce,
+    enforce: Enforcing,
+    interval_ms: u64,
     rest: toml::Table,
 }
 
@@ -48,6 +54,8 @@ pub struct Config {
     pub ledger_origin: String,
     /// The file of the ledger's signing key.
     pub ledger_key: PathBuf,
+    /// How `leasehold serve` runs.
+    pub server: ServerSettings,
     text: String,
     document: Document<String>,
     tables: BTreeMap<String, toml::Table>,
@@ -80,6 +88,7 @@ impl Config {
             ledger: folder.join("ledger"),
             ledger_origin: "leasehold.local/ledger".to_owned(),
             ledger_key: folder.join("ledger.key"),
+            server: ServerSettings::default(),
             folder,
             text,
             document,
@@ -105,14 +114,15 @@ impl Config {
                     }
                 }
                 ("store", toml::Value::Table(table)) => self.section(name, table, &["url", "password"])?,
+                ("server", toml::Value::Table(table)) => self.server = self.server_settings(table)?,
                 ("policy", toml::Value::Table(table)) => self.section(name, table, &["path"])?,
                 ("ledger", toml::Value::Table(table)) => {
                     self.section(name, table, &["path", "origin", "key"])?
                 }
                 _ => {
                     let help = format!(
-                        "tables are [store], [policy], [ledger] and [system.NAME]{}",
-                        did_you_mean(name, &["store", "policy", "ledger", "system"])
+                        "tables are [store], [policy], [ledger], [server] and [system.NAME]{}",
+                        did_you_mean(name, &["store", "policy", "ledger", "server", "system"])
                     );
                     return Err(self.complain(&[name], &format!("`{name}` is not known here"), &help));
                 }
@@ -229,7 +239,7 @@ impl Config {
                 authoritative: table.get("authoritative").and_then(toml::Value::as_bool).unwrap_or(false),
                 connector_login: connector_login(table),
                 can,
-                report_only: common.enforce == Enforce::Report,
+                report_only: common.enforce.kinds(Enforce::Report).collect(),
             };
             settings.insert(SystemName::new(name.as_str())?, of_system);
         }
@@ -246,21 +256,17 @@ impl Config {
         };
         let kind = kind.as_str().unwrap_or_default().to_owned();
         let correlate = self.correlate(name, table.remove("correlate"))?;
-        let enforce = match table.remove("enforce").as_ref().map(|value| value.as_str().unwrap_or_default()) {
-            None | Some("propose") => Enforce::Propose,
-            Some("report") => Enforce::Report,
-            Some("enforce") => Enforce::Enforce,
-            Some(_) => {
-                let help = "write report, propose or enforce";
-                return Err(self.complain(&["system", name, "enforce"], "not a way to enforce", help));
-            }
+        let enforce = self.enforcing(name, table.remove("enforce"))?;
+        let interval_ms = match table.remove("interval") {
+            None => self.server.interval_ms,
+            Some(value) => self.interval_ms(&["system", name, "interval"], &value)?,
         };
-        Ok(CommonSettings { kind, correlate, enforce, rest: table })
+        Ok(CommonSettings { kind, correlate, enforce, interval_ms, rest: table })
     }
 
     fn system(&self, name: &str, table: &toml::Table) -> anyhow::Result<System> {
         let system = SystemName::new(name)?;
-        let CommonSettings { kind, correlate, enforce, rest } = self.common(name, table)?;
+        let CommonSettings { kind, correlate, enforce, interval_ms, rest } = self.common(name, table)?;
         let authoritative = rest.get("authoritative").and_then(toml::Value::as_bool).unwrap_or(false);
         let connector_login = connector_login(&rest);
         let settings = Settings::new(system.clone(), self.folder.clone(), rest);
@@ -272,6 +278,7 @@ impl Config {
             correlate,
             authoritative,
             enforce,
+            interval_ms,
             connector_login,
         })
     }

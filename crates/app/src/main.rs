@@ -4,6 +4,7 @@ mod commands;
 mod config;
 mod context;
 mod diagnostic;
+mod logging;
 mod output;
 mod progress;
 
@@ -31,14 +32,7 @@ async fn main() -> ExitCode {
             return if asked_for { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         }
     };
-    // What the database driver finds worth a warning, such as a slow statement with its SQL, is not for operators.
-    let filter = tracing_subscriber::EnvFilter::try_from_env("LEASEHOLD_LOG")
-        .unwrap_or_else(|_| "warn,sqlx=error".into());
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(output::colour_on_stderr())
-        .with_writer(std::io::stderr)
-        .init();
+    logging::begin(arguments.logging());
     // One provider for every TLS connection of the process; a second install would be a mistake in this function.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match commands::run(arguments).await {

@@ -11,7 +11,9 @@ const EDGES: &[(&str, &[&str])] = &[
     ("connect", &["model"]),
     ("store", &["model", "ledger"]),
     ("reconcile", &["model", "decide", "connect", "store", "ledger"]),
-    ("app", &["model", "decide", "connect", "store", "ledger", "reconcile"]),
+    // No connector: a page records intent, and a task acts.
+    ("web", &["model", "decide", "store", "reconcile"]),
+    ("app", &["model", "decide", "connect", "store", "ledger", "reconcile", "web"]),
 ];
 
 /// Support for tests and measurements; nothing of the product may use them outside of tests.
@@ -109,6 +111,14 @@ fn every_rule_and_command_has_its_registry_line() {
     let commands = read(&root().join("crates/app/src/commands/mod.rs"));
     for command in modules("crates/app/src/commands") {
         assert!(commands.contains(&format!("({command}::")), "command {command} is not in Command");
+    }
+}
+
+#[test]
+fn every_task_has_its_registry_line() {
+    let tasks = read(&root().join("crates/reconcile/src/tasks/mod.rs"));
+    for task in modules("crates/reconcile/src/tasks") {
+        assert!(tasks.contains(&format!("&{task}::")), "task {task} is not in TASKS");
     }
 }
 

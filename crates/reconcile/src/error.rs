@@ -57,6 +57,12 @@ pub enum ReconcileError {
         /// What moved.
         moved: String,
     },
+    /// No such plan.
+    #[error("there is no plan {hash} in the store: make one anew; nothing was changed")]
+    UnknownPlan {
+        /// What was asked for.
+        hash: String,
+    },
     /// A plan names a system that is not configured any more.
     #[error("system `{0}` is not in leasehold.toml")]
     UnknownSystem(SystemName),

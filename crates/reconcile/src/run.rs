@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use leasehold_decide::plan::Scope;
 use leasehold_model::action::ActionState;
 use leasehold_model::id::PlanHash;
@@ -15,6 +16,18 @@ use crate::stages::decide::Loaded;
 use crate::stages::enforce::{self, Effect, Enforcement, Watch};
 use crate::stages::plan;
 use crate::system::Systems;
+
+/// Who asked, and when: what is stuck waits for a person's word, and one word is good for one more try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// A person, just now.
+    Now,
+    /// A person, at an instant. What got stuck since then was tried for that word already, as when the process that
+    /// began with it died.
+    At(Timestamp),
+    /// Nobody: policy allows it.
+    ByPolicy,
+}
 
 /// What applying needs.
 #[derive(Clone)]
@@ -42,6 +55,20 @@ impl Runner {
         overrides: &[String],
         by: &str,
     ) -> Result<Vec<ActionRow>, ReconcileError> {
+        self.apply_as_asked(plan, overrides, by, Asked::Now).await
+    }
+
+    /// The same, with what the asking means for actions that are stuck.
+    ///
+    /// # Errors
+    /// As [`Runner::apply`].
+    pub async fn apply_as_asked(
+        &self,
+        plan: &Plan,
+        overrides: &[String],
+        by: &str,
+        asked: Asked,
+    ) -> Result<Vec<ActionRow>, ReconcileError> {
         plan::check_is_whole(plan)?;
         let rows = self.store.actions(&plan.hash).await?;
         if rows.is_empty() {
@@ -51,13 +78,28 @@ impl Runner {
         }
         // Beginning again is harmless, and lets go of what a guard held that is overridden only now.
         self.store.begin_apply(plan, overrides, by, self.pace.now()).await?;
-        let retried = if rows.is_empty() { self.close_superseded(plan, by).await? } else { Vec::new() };
+        let retried =
+            if rows.is_empty() { self.close_superseded(plan, by, asked).await? } else { Vec::new() };
         for row in rows.iter().filter(|row| row.state == ActionState::Stuck) {
-            self.try_again(row, by).await?;
+            if self.is_asked_again(row, asked).await? {
+                self.try_again(row, by).await?;
+            }
         }
         let mut rows = self.go_on(plan).await?;
         rows.extend(self.go_on_with(&retried).await?);
         Ok(rows)
+    }
+
+    /// Whether the asking is a person's word about a stuck action that is newer than its getting stuck.
+    async fn is_asked_again(&self, row: &ActionRow, asked: Asked) -> Result<bool, ReconcileError> {
+        Ok(match asked {
+            Asked::Now => true,
+            Asked::ByPolicy => false,
+            Asked::At(asked_at) => {
+                let steps = self.store.transitions(&row.plan, &row.id).await?;
+                steps.last().is_none_or(|stuck| stuck.at <= asked_at)
+            }
+        })
     }
 
     /// Goes on with single actions of earlier plans.
@@ -126,7 +168,12 @@ impl Runner {
     /// Actions of earlier plans that wait for a person, stuck or held by a guard, leave that list where this plan takes
     /// them up or facts have moved: what is on it is what somebody has to look at now. Sessions that could not be ended
     /// leave no drift behind, so no plan would ever take them up: they are tried again, and given back.
-    async fn close_superseded(&self, plan: &Plan, by: &str) -> Result<Vec<ActionRow>, ReconcileError> {
+    async fn close_superseded(
+        &self,
+        plan: &Plan,
+        by: &str,
+        asked: Asked,
+    ) -> Result<Vec<ActionRow>, ReconcileError> {
         let waiting = self.store.waiting_actions().await?;
         let mut retried = Vec::new();
         if waiting.iter().all(|row| row.plan == plan.hash) {
@@ -139,8 +186,10 @@ impl Runner {
             let why = if taken_up.contains(&effect) {
                 format!("plan {:.12} takes it up", plan.hash.as_str())
             } else if row.item.verb == Verb::EndSessions && row.state == ActionState::Stuck {
-                self.try_again(row, by).await?;
-                retried.push(row.clone());
+                if self.is_asked_again(row, asked).await? {
+                    self.try_again(row, by).await?;
+                    retried.push(row.clone());
+                }
                 continue;
             } else if !wanted.contains(&effect) {
                 "facts moved: it is not wanted any more".to_owned()
@@ -153,7 +202,7 @@ impl Runner {
     }
 }
 
-fn step(row: &ActionRow, to: ActionState, why: String, at: jiff::Timestamp) -> Transition {
+fn step(row: &ActionRow, to: ActionState, why: String, at: Timestamp) -> Transition {
     Transition {
         plan: row.plan.clone(),
         action: row.id.clone(),

@@ -7,6 +7,7 @@ use leasehold_connect::connector::Connector;
 use leasehold_decide::correlate::CorrelationRule;
 use leasehold_decide::evaluate::{Abilities, SystemSettings};
 use leasehold_model::capability::Capabilities;
+use leasehold_model::decision::DriftKind;
 use leasehold_model::id::SystemName;
 
 /// What may be done about drift of a system without being asked each time.
@@ -20,6 +21,52 @@ pub enum Enforce {
     /// Plans may be applied without a person.
     Enforce,
 }
+
+impl Enforce {
+    /// The name used in files and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Report => "report",
+            Self::Propose => "propose",
+            Self::Enforce => "enforce",
+        }
+    }
+
+    /// Reads the name.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Report, Self::Propose, Self::Enforce].into_iter().find(|enforce| enforce.as_str() == text)
+    }
+}
+
+/// What may be done about each kind of drift of a system.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Enforcing {
+    /// Where nothing is said of a kind.
+    pub default: Enforce,
+    /// What is said of single kinds.
+    pub by_kind: BTreeMap<DriftKind, Enforce>,
+}
+
+impl From<Enforce> for Enforcing {
+    fn from(default: Enforce) -> Self {
+        Self { default, by_kind: BTreeMap::new() }
+    }
+}
+
+impl Enforcing {
+    /// What may be done about a kind.
+    pub fn of(&self, kind: DriftKind) -> Enforce {
+        self.by_kind.get(&kind).copied().unwrap_or(self.default)
+    }
+
+    /// The kinds that are handled like this.
+    pub fn kinds(&self, enforce: Enforce) -> impl Iterator<Item = DriftKind> + '_ {
+        DriftKind::ALL.iter().copied().filter(move |kind| self.of(*kind) == enforce)
+    }
+}
+
+/// How often a system is read where nothing else is said, in milliseconds.
+pub const INTERVAL_MS_DEFAULT: u64 = 15 * 60 * 1_000;
 
 /// One configured system.
 #[derive(Clone)]
@@ -35,7 +82,9 @@ pub struct System {
     /// Its identities are the ones that access is for.
     pub authoritative: bool,
     /// What may be done about its drift.
-    pub enforce: Enforce,
+    pub enforce: Enforcing,
+    /// How often it is read, in milliseconds.
+    pub interval_ms: u64,
     /// The login of our own connector there, where it is known without asking.
     pub connector_login: Option<String>,
 }
@@ -48,7 +97,7 @@ impl System {
             authoritative: self.authoritative,
             connector_login: self.connector_login.clone(),
             can: abilities(&self.connector.capabilities()),
-            report_only: self.enforce == Enforce::Report,
+            report_only: self.enforce.kinds(Enforce::Report).collect(),
         }
     }
 }

@@ -14,7 +14,7 @@ use leasehold_model::id::{ActionId, EntitlementName, EpochId, SystemName};
 use leasehold_model::identity::{Identity, IdentityKind, LifecycleState};
 use leasehold_model::plan::{Plan, PlanItem, StateFingerprint, Verb};
 use leasehold_model::reason::Baseline;
-use leasehold_store::{Store, StoreOptions, Transition};
+use leasehold_store::{NewTask, ReadingEnd, ReadingOutcome, Store, StoreOptions, Transition};
 use sqlx::{Column as _, Connection as _, Row as _, TypeInfo as _, ValueRef as _};
 
 type AnyError = Box<dyn std::error::Error>;
@@ -118,6 +118,30 @@ async fn fill(store: &Store) -> Result<(), AnyError> {
         .pin_ledger_key("leasehold.example.com/ledger+53a95617+AWN18X0yQckgBotSDaPn7XhgEOD2nTGVUG6Jl8Lb4yW/")
         .await?;
     store.set_ledger_published(store.ledger_len().await?).await?;
+    tasks(store, &SystemName::new("directory")?).await
+}
+
+/// One reading that is under way, and one that waits.
+async fn tasks(store: &Store, system: &SystemName) -> Result<(), AnyError> {
+    let reading = |accept_loss: bool| NewTask {
+        kind: "sync".to_owned(),
+        subject: system.to_string(),
+        lane: format!("sync {system}"),
+        arguments: serde_json::json!({"system": system, "accept_loss": accept_loss}),
+        requested_by: "ops@example.com".to_owned(),
+        not_before: at(8),
+    };
+    store.request_task(&reading(false), at(8)).await?;
+    store.claim_task(&["sync"], "a process", at(8), at(9)).await?;
+    store.request_task(&reading(true), at(8)).await?;
+    store.reading_started(system, at(8)).await?;
+    let end = ReadingEnd {
+        outcome: ReadingOutcome::Failed,
+        detail: "connection refused".to_owned(),
+        failures: 1,
+        due_at: at(10),
+    };
+    store.reading_ended(system, &end, at(9)).await?;
     Ok(())
 }
 

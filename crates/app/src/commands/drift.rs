@@ -52,7 +52,7 @@ impl Drift {
         let loaded = context.load(self.at).await?;
         require_read(&loaded.snapshot)?;
         let identities = self.identity.into_iter().map(IdentityKey).collect();
-        let scope = Scope { systems, kinds: self.kind, identities, restore: false };
+        let scope = Scope { systems, kinds: self.kind, identities, ..Scope::default() };
         let unread = unread(&context, &loaded.snapshot, &scope.systems);
         let mut items = find(&loaded)?;
         items.retain(|item| scope.covers(item));

@@ -13,6 +13,7 @@ mod ledger;
 mod man;
 mod plan;
 mod policy;
+mod serve;
 mod sync;
 mod who;
 
@@ -20,6 +21,7 @@ use clap::{Parser, Subcommand};
 
 use crate::Outcome;
 use crate::context::Common;
+use crate::logging::{self, Logging};
 
 /// Access is leasehold: it is held for a reason, and when the reason ends it reverts.
 ///
@@ -42,6 +44,8 @@ enum Command {
     Demo(demo::Demo),
     /// Write leasehold.toml and a policy folder
     Init(init::Init),
+    /// Watch every system, close what policy allows, and answer people and programs, until told to stop
+    Serve(serve::Serve),
     /// Read systems now
     Sync(sync::Sync),
     /// Show where what is there differs from what is justified
@@ -70,6 +74,16 @@ enum Command {
     Man(man::Man),
 }
 
+impl Arguments {
+    /// How the command tells what it does.
+    pub fn logging(&self) -> Logging {
+        match &self.command {
+            Command::Serve(serve) => serve.logging(),
+            _ => logging::COMMANDS,
+        }
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors
@@ -79,6 +93,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
     match arguments.command {
         Command::Demo(command) => command.run(&common).await,
         Command::Init(command) => command.run(&common),
+        Command::Serve(command) => command.run(&common).await,
         Command::Sync(command) => command.run(&common).await,
         Command::Drift(command) => command.run(&common).await,
         Command::Explain(command) => command.run(&common).await,

@@ -49,6 +49,7 @@ impl PlanCommand {
             kinds: self.kind,
             identities: identities.collect(),
             restore: self.restore,
+            ..Scope::default()
         };
         let loaded = context.load(None).await?;
         super::drift::require_read(&loaded.snapshot)?;

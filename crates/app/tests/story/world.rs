@@ -20,7 +20,7 @@ use leasehold_reconcile::run::Runner;
 use leasehold_reconcile::stages::decide::Loaded;
 use leasehold_reconcile::stages::observe::{Observe, observe};
 use leasehold_reconcile::stages::plan;
-use leasehold_reconcile::system::{Enforce, System, Systems};
+use leasehold_reconcile::system::{Enforce, INTERVAL_MS_DEFAULT, System, Systems};
 use leasehold_store::{ActionRow, EpochReport, Store, StoreOptions};
 
 use crate::invariants;
@@ -338,7 +338,8 @@ fn system(
         connector: Arc::new(connector),
         correlate: rules.map(|rule| CorrelationRule::parse(rule).expect("a rule")).collect(),
         authoritative: feed,
-        enforce: Enforce::Enforce,
+        enforce: Enforce::Enforce.into(),
+        interval_ms: INTERVAL_MS_DEFAULT,
         connector_login: scene.own_login.filter(|_| !feed).map(str::to_owned),
         name,
     }

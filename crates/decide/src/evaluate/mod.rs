@@ -4,9 +4,10 @@
 mod reasons;
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
+use leasehold_model::decision::DriftKind;
 use leasehold_model::id::{EntitlementAddress, EntitlementName, IdentityKey, SystemName};
 use leasehold_model::identity::{Identity, IdentityKind, LifecycleState};
 use leasehold_model::reason::Baseline;
@@ -47,8 +48,8 @@ pub struct SystemSettings {
     pub connector_login: Option<String>,
     /// What the connector can do.
     pub can: Abilities,
-    /// Differences are reported and nothing is proposed.
-    pub report_only: bool,
+    /// Differences of these kinds are reported and nothing is proposed.
+    pub report_only: BTreeSet<DriftKind>,
 }
 
 /// Everything that a decision rests on.

@@ -6,11 +6,15 @@ use leasehold_model::identity::LifecycleState;
 use super::{Planner, Scope, words};
 use crate::engine::AccountIndex;
 
+/// The kinds of drift that a plan may close without a person's word on each: everything else is left alone, with why.
+pub const CLOSED_BY_PLANS: [DriftKind; 4] =
+    [DriftKind::Leaver, DriftKind::Expired, DriftKind::Unjustified, DriftKind::Missing];
+
 impl Planner<'_, '_> {
     pub(super) fn consider(&mut self, item: &DriftItem, scope: &Scope) {
         let settings = self.evaluation.inputs.systems.get(&item.system);
-        if settings.is_some_and(|settings| settings.report_only) {
-            return self.leave(item, "this system is set to `enforce = \"report\"`");
+        if settings.is_some_and(|settings| settings.report_only.contains(&item.kind)) {
+            return self.leave(item, "this system is set to `report` for this kind of drift");
         }
         let account = item
             .account

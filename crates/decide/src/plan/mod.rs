@@ -20,6 +20,8 @@ use crate::engine::{AccountIndex, EntitlementIndex};
 use crate::evaluate::{Abilities, Evaluation};
 use crate::guard;
 
+pub use consider::CLOSED_BY_PLANS;
+
 /// Which drift a plan is about.
 #[derive(Debug, Clone, Default)]
 pub struct Scope {
@@ -31,6 +33,8 @@ pub struct Scope {
     pub identities: Vec<IdentityKey>,
     /// A person says that what was removed out of band returns.
     pub restore: bool,
+    /// Not these accounts: something about them waits for a person.
+    pub except: BTreeSet<(SystemName, AccountKey)>,
 }
 
 impl Scope {
@@ -42,6 +46,10 @@ impl Scope {
                 || item.identity.as_ref().is_some_and(|identity| {
                     self.identities.iter().any(|wanted| wanted.folded() == identity.folded())
                 }))
+            && !item
+                .account
+                .as_ref()
+                .is_some_and(|account| self.except.contains(&(item.system.clone(), account.clone())))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Decide: what the store knows, loaded once and handed to the pure part.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use leasehold_decide::evaluate::{Evaluation, Inputs, SystemSettings};
@@ -15,12 +16,13 @@ use sha2::{Digest, Sha256};
 use crate::error::ReconcileError;
 use crate::system::{self, Systems};
 
-/// Facts and claims as they stand, or stood.
+/// Facts and claims as they stand, or stood. Cheap to clone: the facts are shared.
+#[derive(Clone)]
 pub struct Loaded {
     /// What was observed.
-    pub snapshot: Snapshot,
+    pub snapshot: Arc<Snapshot>,
     /// The live policy; empty where none was applied yet.
-    pub policy: Policy,
+    pub policy: Arc<Policy>,
     /// Adopted baselines.
     pub baselines: Vec<Baseline>,
     /// Settings by system.
@@ -74,7 +76,13 @@ impl Loaded {
             baselines.retain(|baseline| baseline.adopted_at <= at);
         }
         let baselines = in_force(baselines);
+        let (snapshot, policy) = (Arc::new(snapshot), Arc::new(policy));
         Ok(Self { snapshot, policy, baselines, settings, now: at.unwrap_or(now) })
+    }
+
+    /// The same facts and claims at another instant: time alone ends reasons.
+    pub fn at(&self, now: Timestamp) -> Self {
+        Self { now, ..self.clone() }
     }
 
     /// The inputs of a decision.

@@ -1,0 +1,54 @@
+//! Carries out a saved plan that a person approved, with the guards that they overrode by name.
+
+use async_trait::async_trait;
+use leasehold_model::id::PlanHash;
+use leasehold_store::{NewTask, TaskRow};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{CHANGES, Task, TaskError, Work, arguments, tally};
+use crate::notice::NoticeKind;
+use crate::run::Asked;
+
+/// What carrying out a plan has to know; who asked for the task approved it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Arguments {
+    /// The whole hash of a saved plan.
+    pub plan: PlanHash,
+    /// Guards by name.
+    pub overrides: Vec<String>,
+}
+
+/// A plan to be carried out.
+pub fn request(plan: &PlanHash, overrides: &[String], by: &str, now: jiff::Timestamp) -> NewTask {
+    NewTask {
+        kind: Apply.kind().to_owned(),
+        subject: plan.to_string(),
+        lane: CHANGES.to_owned(),
+        arguments: json!(Arguments { plan: plan.clone(), overrides: overrides.to_vec() }),
+        requested_by: by.to_owned(),
+        not_before: now,
+    }
+}
+
+/// The task.
+pub struct Apply;
+
+#[async_trait]
+impl Task for Apply {
+    fn kind(&self) -> &'static str {
+        "apply"
+    }
+
+    async fn run(&self, work: &Work, task: &TaskRow) -> Result<Value, TaskError> {
+        let Arguments { plan: hash, overrides } = arguments(task)?;
+        let plan = work.store.plan(hash.as_str()).await?;
+        let plan = plan.filter(|plan| plan.hash == hash);
+        let plan = plan.ok_or_else(|| TaskError::Final(format!("there is no plan {hash} in the store")))?;
+        let asked = Asked::At(task.requested_at);
+        let applied = work.runner().apply_as_asked(&plan, &overrides, &task.requested_by, asked).await;
+        work.live.notify(NoticeKind::PlanApplied, hash.as_str());
+        work.look_again().await;
+        Ok(json!({"plan": hash, "actions": tally(&applied?)}))
+    }
+}

@@ -1,0 +1,155 @@
+//! Closes by itself what policy allows to be closed without a person: the kinds of drift that a system is set to
+//! `enforce` for, by a plan of exactly that scope for each system, and only where no guard holds any of it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use leasehold_decide::plan::{CLOSED_BY_PLANS, Scope};
+use leasehold_model::decision::DriftKind;
+use leasehold_model::id::{AccountKey, SystemName};
+use leasehold_model::plan::Plan;
+use leasehold_store::{NewTask, TaskRow};
+use serde_json::{Value, json};
+
+use super::{CHANGES, Task, TaskError, Work, tally};
+use crate::error::ReconcileError;
+use crate::live::View;
+use crate::notice::NoticeKind;
+use crate::run::Asked;
+use crate::system::{Enforce, System};
+
+/// Who acts where no person does, for the record.
+pub const ACTOR: &str = "leasehold (policy)";
+
+/// How often a plan is made anew because facts moved while it was made.
+const MOVES_MAX: usize = 3;
+
+/// The closing, to be asked for.
+pub fn request(now: jiff::Timestamp) -> NewTask {
+    NewTask {
+        kind: EnforcePolicy.kind().to_owned(),
+        subject: String::new(),
+        lane: CHANGES.to_owned(),
+        arguments: json!({}),
+        requested_by: ACTOR.to_owned(),
+        not_before: now,
+    }
+}
+
+/// Whether anything is to be done that policy allows and that does not wait for a person already.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn is_needed(work: &Work, view: &Arc<View>) -> Result<bool, TaskError> {
+    let except = waiting(work).await?;
+    for system in work.systems.values() {
+        if !matches!(next_step(work, view, system, &except).await?, Step::Nothing) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The task.
+pub struct EnforcePolicy;
+
+#[async_trait]
+impl Task for EnforcePolicy {
+    fn kind(&self) -> &'static str {
+        "enforce"
+    }
+
+    async fn run(&self, work: &Work, task: &TaskRow) -> Result<Value, TaskError> {
+        let mut results = Vec::new();
+        if task.attempts > 1 {
+            // The process that began with it may have died between two steps of an action.
+            let rows = work.runner().resume().await?;
+            results.push(json!({"resumed": tally(&rows)}));
+        }
+        let mut first_error = None;
+        for system in work.systems.values() {
+            match close(work, system).await {
+                Ok(closed) => results.extend(closed),
+                // What is wrong with one system keeps nobody else's access open.
+                Err(error) => first_error = first_error.or(Some(error)),
+            }
+        }
+        work.look_again().await;
+        first_error.map_or_else(|| Ok(json!({"plans": results})), Err)
+    }
+}
+
+/// What is to be done about a system's drift without being asked.
+enum Step {
+    Nothing,
+    /// A guard holds something of the plan: people see it waiting.
+    Propose(Plan),
+    Carry(Plan),
+}
+
+/// Closes what may be closed in one system; gives what was done about it, where anything was.
+async fn close(work: &Work, system: &System) -> Result<Option<Value>, TaskError> {
+    for _ in 0..MOVES_MAX {
+        let view = work.live.refresh().await?;
+        let except = waiting(work).await?;
+        let plan = match next_step(work, &view, system, &except).await? {
+            Step::Nothing => return Ok(None),
+            Step::Propose(plan) => {
+                work.store.save_plan(&plan, work.pace.now()).await?;
+                work.live.notify(NoticeKind::PlanMade, plan.hash.as_str());
+                let guards: Vec<&str> = plan.guards.iter().map(|guard| guard.name.as_str()).collect();
+                return Ok(Some(json!({"system": system.name, "plan": plan.hash, "held_by": guards})));
+            }
+            Step::Carry(plan) => plan,
+        };
+        let applied = work.runner().apply_as_asked(&plan, &[], ACTOR, Asked::ByPolicy).await;
+        work.live.notify(NoticeKind::PlanApplied, plan.hash.as_str());
+        match applied {
+            Ok(rows) => {
+                return Ok(Some(json!({"system": system.name, "plan": plan.hash, "actions": tally(&rows)})));
+            }
+            Err(ReconcileError::StateMoved { .. }) => {}
+            Err(ReconcileError::Store(leasehold_store::StoreError::PlanMoved { .. })) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let why = format!("facts of {} moved each time before a plan could be applied", system.name);
+    Err(TaskError::Again(why))
+}
+
+async fn next_step(
+    work: &Work,
+    view: &Arc<View>,
+    system: &System,
+    except: &BTreeSet<(SystemName, AccountKey)>,
+) -> Result<Step, TaskError> {
+    let kinds: Vec<DriftKind> =
+        system.enforce.kinds(Enforce::Enforce).filter(|kind| CLOSED_BY_PLANS.contains(kind)).collect();
+    let scope =
+        Scope { systems: vec![system.name.clone()], kinds, except: except.clone(), ..Scope::default() };
+    // An empty list of kinds would mean all of them.
+    let any = !scope.kinds.is_empty() && view.drift_of_system(&system.name).any(|item| scope.covers(item));
+    if !any {
+        return Ok(Step::Nothing);
+    }
+    let view = view.clone();
+    let plan = tokio::task::spawn_blocking(move || view.plan(&scope))
+        .await
+        .map_err(|error| ReconcileError::Worker(error.to_string()))?;
+    // A plan that was carried out has done what it could do from this state: only new facts or a person go on.
+    if plan.items.is_empty() || !work.store.actions(&plan.hash).await?.is_empty() {
+        return Ok(Step::Nothing);
+    }
+    if plan.guards.is_empty() {
+        return Ok(Step::Carry(plan));
+    }
+    let saved = work.store.plan(plan.hash.as_str()).await?.is_some();
+    Ok(if saved { Step::Nothing } else { Step::Propose(plan) })
+}
+
+/// Accounts of which an action waits for a person: nothing else is done about them meanwhile.
+async fn waiting(work: &Work) -> Result<BTreeSet<(SystemName, AccountKey)>, TaskError> {
+    let rows = work.store.waiting_actions().await?;
+    Ok(rows.into_iter().map(|row| (row.item.system, row.item.account_key)).collect())
+}

@@ -1,0 +1,128 @@
+//! The tasks: one file each, one line each in [`TASKS`].
+//!
+//! A task takes what it needs to know from the store only, may run twice, and leaves another try to its next turn.
+
+pub mod apply;
+pub mod enforce;
+pub mod resume;
+pub mod sync;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use leasehold_model::action::ActionState;
+use leasehold_store::{ActionRow, Store, StoreError, TaskRow};
+use serde_json::{Value, json};
+
+use crate::error::ReconcileError;
+use crate::live::Live;
+use crate::notice::NoticeKind;
+use crate::pace::{Patience, SharedPace};
+use crate::run::Runner;
+use crate::system::Systems;
+
+/// The lane of everything that changes systems: one such task runs at a time, whichever process has it.
+pub const CHANGES: &str = "changes";
+
+/// What every task has at hand.
+#[derive(Clone)]
+pub struct Work {
+    /// Where everything is kept.
+    pub store: Store,
+    /// The configured systems.
+    pub systems: Systems,
+    /// The clock.
+    pub pace: SharedPace,
+    /// How often and how patiently actions are tried.
+    pub patience: Patience,
+    /// The present state, and who is told of changes.
+    pub live: Live,
+}
+
+/// Why a task did not get to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum TaskError {
+    /// Trying again would end the same way.
+    #[error("{0}")]
+    Final(String),
+    /// It is tried again at its next turn.
+    #[error("{0}")]
+    Again(String),
+}
+
+impl From<StoreError> for TaskError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Busy | StoreError::Database(_) => Self::Again(error.to_string()),
+            other => Self::Final(other.to_string()),
+        }
+    }
+}
+
+impl From<ReconcileError> for TaskError {
+    fn from(error: ReconcileError) -> Self {
+        match error {
+            ReconcileError::Store(error) => error.into(),
+            ReconcileError::Worker(_) | ReconcileError::Ledger(_) => Self::Again(error.to_string()),
+            other => Self::Final(other.to_string()),
+        }
+    }
+}
+
+/// One kind of task.
+#[async_trait]
+pub trait Task: Sync {
+    /// Its name in the store.
+    fn kind(&self) -> &'static str;
+
+    /// Carries it out and gives what came of it, for people and programs.
+    async fn run(&self, work: &Work, task: &TaskRow) -> Result<Value, TaskError>;
+}
+
+/// Every task, the most urgent first: what a person asked for, what was interrupted, what policy allows, what is read.
+pub const TASKS: &[&dyn Task] = &[&apply::Apply, &resume::Resume, &enforce::EnforcePolicy, &sync::Sync];
+
+/// A task by name.
+pub fn find(kind: &str) -> Option<&'static dyn Task> {
+    TASKS.iter().copied().find(|task| task.kind() == kind)
+}
+
+impl Work {
+    /// Carries out plans, and tells of each action's progress.
+    pub(crate) fn runner(&self) -> Runner {
+        let live = self.live.clone();
+        Runner {
+            store: self.store.clone(),
+            systems: self.systems.clone(),
+            pace: self.pace.clone(),
+            patience: self.patience,
+            watch: Arc::new(move |item, _state| live.notify(NoticeKind::ActionChanged, item.id.as_str())),
+        }
+    }
+
+    /// Brings the present state up to date after a task. Where that fails, `Live` shows why, and the task's own work is
+    /// done all the same.
+    pub(crate) async fn look_again(&self) {
+        if let Err(error) = self.live.refresh().await {
+            tracing::warn!(%error, "the present state could not be brought up to date");
+        }
+    }
+}
+
+/// Arguments as a task was asked for with them.
+fn arguments<T: serde::de::DeserializeOwned>(task: &TaskRow) -> Result<T, TaskError> {
+    serde_json::from_value(task.arguments.clone())
+        .map_err(|error| TaskError::Final(format!("the task's arguments cannot be read: {error}")))
+}
+
+/// How many actions ended how.
+fn tally(rows: &[ActionRow]) -> Value {
+    let mut states = serde_json::Map::new();
+    for state in ActionState::ALL {
+        let count = rows.iter().filter(|row| row.state == state).count();
+        if count > 0 {
+            states.insert(state.as_str().to_owned(), json!(count));
+        }
+    }
+    Value::Object(states)
+}

@@ -1,0 +1,33 @@
+//! How far the store has moved: three numbers that say cheaply whether anything must be read again.
+
+use crate::db::fetch_one;
+use crate::error::Result;
+use crate::store::Store;
+
+/// A place in the store's history. Two that are equal stand for the same facts and claims.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Revision {
+    /// The newest epoch.
+    pub epoch: i64,
+    /// The live policy's number; 0 before the first.
+    pub policy: i64,
+    /// The newest baseline's number; 0 before the first.
+    pub baseline: i64,
+}
+
+impl Store {
+    /// Where the store stands now.
+    ///
+    /// # Errors
+    /// [`crate::StoreError::Database`].
+    pub async fn revision(&self) -> Result<Revision> {
+        let mut tx = self.db.read().await?;
+        let (epoch, policy, baseline) = fetch_one!(
+            &mut tx,
+            (i64, i64, i64),
+            "SELECT epoch, (SELECT COALESCE(MAX(id), 0) FROM policy_revision),
+                 (SELECT COALESCE(MAX(id), 0) FROM baseline) FROM head"
+        )?;
+        Ok(Revision { epoch, policy, baseline })
+    }
+}

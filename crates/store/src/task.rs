@@ -1,0 +1,534 @@
+//! Durable tasks: asked for by anybody, carried out by whichever process claims them, and by one at a time.
+//!
+//! A claim is a lease with a fence. Whoever holds it renews it while it works; where it died, the lease passes and
+//! another process takes the task over with a higher fence, after which the first one can neither renew nor end it.
+
+use jiff::Timestamp;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use crate::db::{
+    Tx, count, execute, fetch_all, fetch_one, fetch_optional, from_json, instant, micros, stored, to_json,
+    without_nul,
+};
+use crate::error::{Result, StoreError};
+use crate::store::Store;
+
+macro_rules! task_states {
+    ($($(#[$meta:meta])* $variant:ident = $text:literal),+ $(,)?) => {
+        /// Where a task stands.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum TaskState { $($(#[$meta])* $variant,)+ }
+
+        impl TaskState {
+            /// Every state.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The name used in the store and in JSON.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+
+            /// Reads the name.
+            pub fn parse(text: &str) -> Option<Self> {
+                match text { $($text => Some(Self::$variant),)+ _ => None }
+            }
+        }
+    };
+}
+
+task_states! {
+    /// Nobody has begun it.
+    Queued = "queued",
+    /// Somebody has claimed it.
+    Running = "running",
+    /// It ended well.
+    Done = "done",
+    /// It ended with an error.
+    Failed = "failed",
+    /// Somebody thought better of it before it was begun, or it was asked for again.
+    Cancelled = "cancelled",
+}
+
+/// Work to be asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewTask {
+    /// What is to be done: a name of the registry of tasks.
+    pub kind: String,
+    /// What it is about, for lists.
+    pub subject: String,
+    /// Of the tasks in a lane one runs at a time.
+    pub lane: String,
+    /// Everything that it needs to know; no secrets.
+    pub arguments: Value,
+    /// Who asks.
+    pub requested_by: String,
+    /// Not to be begun before.
+    pub not_before: Timestamp,
+}
+
+/// A task and where it stands.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct TaskRow {
+    /// Its name; names sort by the time of asking.
+    pub id: String,
+    /// What is to be done.
+    pub kind: String,
+    /// What it is about.
+    pub subject: String,
+    /// Of the tasks in a lane one runs at a time.
+    pub lane: String,
+    /// Everything that it needs to know.
+    pub arguments: Value,
+    /// Who asked first.
+    pub requested_by: String,
+    /// When.
+    pub requested_at: Timestamp,
+    /// Not to be begun before.
+    pub not_before: Timestamp,
+    /// Where it stands.
+    pub state: TaskState,
+    /// How often it was begun.
+    pub attempts: u64,
+    /// How often it ended with an error and was put off.
+    pub failures: u64,
+    /// Which process has it.
+    pub claimed_by: Option<String>,
+    /// Since when.
+    pub claimed_at: Option<Timestamp>,
+    /// When the claim passes unless it is renewed.
+    pub claim_until: Option<Timestamp>,
+    /// Of the latest claim.
+    pub fence: i64,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// What came of it.
+    pub result: Option<Value>,
+    /// The error of its last attempt.
+    pub error: Option<String>,
+}
+
+/// What became of asking.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Requested {
+    /// It is queued under this name.
+    Queued(String),
+    /// The same work was queued already, under this name, and nobody has begun it.
+    Coalesced(String),
+}
+
+impl Requested {
+    /// The task's name.
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Queued(id) | Self::Coalesced(id) => id,
+        }
+    }
+}
+
+/// The right to carry out a task.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TaskClaim {
+    /// Which task.
+    pub id: String,
+    /// Which claim of it.
+    pub fence: i64,
+}
+
+/// Which tasks to list; what is `None` does not restrict.
+#[derive(Debug, Clone, Default)]
+pub struct TaskFilter {
+    /// Only this kind.
+    pub kind: Option<String>,
+    /// Only in this state.
+    pub state: Option<TaskState>,
+    /// Only about this.
+    pub subject: Option<String>,
+    /// Only those that were asked for before this one.
+    pub before: Option<String>,
+}
+
+/// What does not read back, in a complaint.
+const WHAT: &str = "a task";
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: String,
+    kind: String,
+    subject: String,
+    lane: String,
+    arguments: String,
+    requested_by: String,
+    requested_at: i64,
+    not_before: i64,
+    state: String,
+    attempts: i64,
+    failures: i64,
+    claimed_by: Option<String>,
+    claimed_at: Option<i64>,
+    claim_until: Option<i64>,
+    fence: i64,
+    ended_at: Option<i64>,
+    result: Option<String>,
+    error: Option<String>,
+}
+
+impl Row {
+    fn read(self) -> Result<TaskRow> {
+        let state = TaskState::parse(&self.state)
+            .ok_or_else(|| StoreError::corrupt(WHAT, format!("the state `{}`", self.state)))?;
+        Ok(TaskRow {
+            arguments: from_json(WHAT, &self.arguments)?,
+            requested_at: instant(self.requested_at)?,
+            not_before: instant(self.not_before)?,
+            state,
+            attempts: count(self.attempts),
+            failures: count(self.failures),
+            claimed_at: self.claimed_at.map(instant).transpose()?,
+            claim_until: self.claim_until.map(instant).transpose()?,
+            ended_at: self.ended_at.map(instant).transpose()?,
+            result: self.result.map(|result| from_json(WHAT, &result)).transpose()?,
+            id: self.id,
+            kind: self.kind,
+            subject: self.subject,
+            lane: self.lane,
+            requested_by: self.requested_by,
+            claimed_by: self.claimed_by,
+            fence: self.fence,
+            error: self.error,
+        })
+    }
+}
+
+macro_rules! select_tasks {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, kind, subject, lane, arguments, requested_by, requested_at, not_before, state, attempts,
+                    failures, claimed_by, claimed_at, claim_until, fence, ended_at, result, error FROM task ",
+            $rest
+        )
+    };
+}
+
+/// What tells queued work from other queued work.
+fn digest(kind: &str, arguments: &str) -> String {
+    let mut hasher = Sha256::new();
+    hasher.update((kind.len() as u64).to_be_bytes());
+    hasher.update(kind.as_bytes());
+    hasher.update(arguments.as_bytes());
+    hex::encode(hasher.finalize())
+}
+
+/// Queues work in this transaction, unless the same is queued already.
+pub(crate) async fn request(tx: &mut Tx, task: &NewTask, now: Timestamp) -> Result<Requested> {
+    let arguments = to_json("a task", &task.arguments)?;
+    let digest = digest(&task.kind, &arguments);
+    let id = Uuid::now_v7().to_string();
+    loop {
+        let new = execute!(
+            tx,
+            "INSERT INTO task (id, kind, subject, lane, arguments, digest, requested_by, requested_at, not_before, state,
+                               attempts, failures, fence)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'queued', 0, 0, 0)
+             ON CONFLICT DO NOTHING",
+            id.as_str(),
+            task.kind.as_str(),
+            task.subject.as_str(),
+            task.lane.as_str(),
+            arguments.as_str(),
+            digest.as_str(),
+            task.requested_by.as_str(),
+            micros(now),
+            micros(task.not_before)
+        )?;
+        if new == 1 {
+            return Ok(Requested::Queued(id));
+        }
+        // What waits for its next turn begins as soon as somebody asks for it again.
+        let known = fetch_optional!(
+            tx,
+            (String,),
+            "UPDATE task SET not_before = CASE WHEN not_before < $2 THEN not_before ELSE $2 END
+             WHERE digest = $1 AND state = 'queued' RETURNING id",
+            digest.as_str(),
+            micros(task.not_before)
+        )?;
+        // Where its twin was begun between the two statements, there is none any more.
+        if let Some((known,)) = known {
+            return Ok(Requested::Coalesced(known));
+        }
+    }
+}
+
+impl Store {
+    /// Asks for work. Where the same work is queued and nobody has begun it, that is what is asked for.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn request_task(&self, task: &NewTask, now: Timestamp) -> Result<Requested> {
+        let mut tx = self.db.write().await?;
+        let requested = request(&mut tx, task, now).await?;
+        tx.commit().await?;
+        Ok(requested)
+    }
+
+    /// Claims a task that may be begun, or that was begun by a process whose claim has passed. `kinds` are those that
+    /// the caller can carry out, the most urgent first; of one kind, whoever waits longest comes first.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] where a task does not read back.
+    pub async fn claim_task(
+        &self,
+        kinds: &[&str],
+        by: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<TaskRow>> {
+        let mut candidates: Vec<(usize, i64, String, i64)> = self
+            .claimable(now)
+            .await?
+            .into_iter()
+            .filter_map(|(id, kind, requested_at, fence)| {
+                let urgency = kinds.iter().position(|known| *known == kind)?;
+                Some((urgency, requested_at, id, fence))
+            })
+            .collect();
+        candidates.sort();
+        for (_, _, id, fence) in candidates {
+            let claimed = self.claim_one(&id, fence, by, now, until).await?;
+            if claimed.is_some() {
+                return Ok(claimed);
+            }
+        }
+        Ok(None)
+    }
+
+    async fn claimable(&self, now: Timestamp) -> Result<Vec<(String, String, i64, i64)>> {
+        let mut tx = self.db.read().await?;
+        fetch_all!(
+            &mut tx,
+            (String, String, i64, i64),
+            "SELECT id, kind, requested_at, fence FROM task
+             WHERE (state = 'running' AND claim_until <= $1)
+                OR (state = 'queued' AND not_before <= $1 AND NOT EXISTS (
+                    SELECT 1 FROM task AS other WHERE other.lane = task.lane AND other.state = 'running'))",
+            micros(now)
+        )
+    }
+
+    /// Claims a task as it was seen; nothing where somebody was faster, with this task or with another in its lane.
+    async fn claim_one(
+        &self,
+        id: &str,
+        fence: i64,
+        by: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<TaskRow>> {
+        let mut tx = self.db.write().await?;
+        let claimed = execute!(
+            &mut tx,
+            "UPDATE task SET state = 'running', claimed_by = $1, claimed_at = $2, claim_until = $3, fence = fence + 1,
+                 attempts = attempts + 1
+             WHERE id = $4 AND fence = $5 AND (state = 'queued' OR (state = 'running' AND claim_until <= $2))",
+            by,
+            micros(now),
+            micros(until),
+            id,
+            fence
+        );
+        match claimed {
+            Ok(0) => return Ok(None),
+            Err(StoreError::Database(sqlx::Error::Database(error))) if error.is_unique_violation() => {
+                return Ok(None);
+            }
+            claimed => claimed?,
+        };
+        let row = fetch_one!(&mut tx, Row, select_tasks!("WHERE id = $1"), id)?;
+        tx.commit().await?;
+        row.read().map(Some)
+    }
+
+    /// Keeps a claim; false where it has passed to somebody else, or the task has ended.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn renew_claim(&self, claim: &TaskClaim, until: Timestamp) -> Result<bool> {
+        let mut tx = self.db.write().await?;
+        let kept = execute!(
+            &mut tx,
+            "UPDATE task SET claim_until = $1 WHERE id = $2 AND fence = $3 AND state = 'running'",
+            micros(until),
+            claim.id.as_str(),
+            claim.fence
+        )?;
+        tx.commit().await?;
+        Ok(kept == 1)
+    }
+
+    /// Ends a task, well or with an error; false where the claim has passed to somebody else, and nothing was changed.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn end_task(
+        &self,
+        claim: &TaskClaim,
+        ended: std::result::Result<&Value, &str>,
+        now: Timestamp,
+    ) -> Result<bool> {
+        let (state, result, error) = match ended {
+            Ok(result) => (TaskState::Done, Some(to_json("a task's result", result)?), None),
+            Err(error) => (TaskState::Failed, None, Some(without_nul(error))),
+        };
+        let mut tx = self.db.write().await?;
+        let ended = execute!(
+            &mut tx,
+            "UPDATE task SET state = $1, result = $2, error = $3, ended_at = $4, claim_until = NULL
+             WHERE id = $5 AND fence = $6 AND state = 'running'",
+            state.as_str(),
+            result.as_deref(),
+            error.as_deref(),
+            micros(now),
+            claim.id.as_str(),
+            claim.fence
+        )?;
+        tx.commit().await?;
+        Ok(ended == 1)
+    }
+
+    /// Puts a task off until its next turn: with the error of this one, or without one where the process that has it
+    /// stops. False where the claim has passed to somebody else. Where the same work was asked for again meanwhile,
+    /// that is what goes on, and this task ends as cancelled.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn put_off_task(
+        &self,
+        claim: &TaskClaim,
+        error: Option<&str>,
+        not_before: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool> {
+        let error = error.map(without_nul);
+        let error = error.as_deref();
+        let mut tx = self.db.write().await?;
+        let put_off = execute!(
+            &mut tx,
+            "UPDATE task SET state = 'queued', claimed_by = NULL, claimed_at = NULL, claim_until = NULL,
+                 not_before = $1, error = COALESCE($2, error),
+                 failures = failures + CASE WHEN CAST($2 AS TEXT) IS NULL THEN 0 ELSE 1 END
+             WHERE id = $3 AND fence = $4 AND state = 'running'",
+            micros(not_before),
+            error,
+            claim.id.as_str(),
+            claim.fence
+        );
+        match put_off {
+            Err(StoreError::Database(sqlx::Error::Database(violation)))
+                if violation.is_unique_violation() => {}
+            put_off => {
+                let put_off = put_off?;
+                tx.commit().await?;
+                return Ok(put_off == 1);
+            }
+        }
+        drop(tx);
+        let mut tx = self.db.write().await?;
+        let ended = execute!(
+            &mut tx,
+            "UPDATE task SET state = 'cancelled', error = COALESCE($1, error), ended_at = $2, claim_until = NULL
+             WHERE id = $3 AND fence = $4 AND state = 'running'",
+            error,
+            micros(now),
+            claim.id.as_str(),
+            claim.fence
+        )?;
+        tx.commit().await?;
+        Ok(ended == 1)
+    }
+
+    /// Cancels a task that nobody has begun; false where it is not queued.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn cancel_task(&self, id: &str, now: Timestamp) -> Result<bool> {
+        let mut tx = self.db.write().await?;
+        let cancelled = execute!(
+            &mut tx,
+            "UPDATE task SET state = 'cancelled', ended_at = $1 WHERE id = $2 AND state = 'queued'",
+            micros(now),
+            id
+        )?;
+        tx.commit().await?;
+        Ok(cancelled == 1)
+    }
+
+    /// A task by name.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] where it does not read back.
+    pub async fn task(&self, id: &str) -> Result<Option<TaskRow>> {
+        let mut tx = self.db.read().await?;
+        let row = fetch_optional!(&mut tx, Row, select_tasks!("WHERE id = $1"), id)?;
+        row.map(Row::read).transpose()
+    }
+
+    /// Tasks, the ones asked for last first, at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] where one does not read back.
+    pub async fn tasks(&self, filter: &TaskFilter, limit: usize) -> Result<Vec<TaskRow>> {
+        let mut tx = self.db.read().await?;
+        let rows = fetch_all!(
+            &mut tx,
+            Row,
+            select_tasks!(
+                "WHERE (CAST($1 AS TEXT) IS NULL OR kind = $1) AND (CAST($2 AS TEXT) IS NULL OR state = $2)
+                 AND (CAST($3 AS TEXT) IS NULL OR subject = $3) AND (CAST($4 AS TEXT) IS NULL OR id < $4)
+                 ORDER BY id DESC LIMIT $5"
+            ),
+            filter.kind.as_deref(),
+            filter.state.map(TaskState::as_str),
+            filter.subject.as_deref(),
+            filter.before.as_deref(),
+            stored(limit as u64)
+        )?;
+        rows.into_iter().map(Row::read).collect()
+    }
+
+    /// Whether such a task is queued or running.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn has_open_task(&self, kind: &str, subject: &str) -> Result<bool> {
+        let mut tx = self.db.read().await?;
+        let (open,) = fetch_one!(
+            &mut tx,
+            (i64,),
+            "SELECT COUNT(*) FROM task WHERE kind = $1 AND subject = $2 AND state IN ('queued', 'running')",
+            kind,
+            subject
+        )?;
+        Ok(open > 0)
+    }
+
+    /// Forgets tasks that ended before an instant; what they did is in the ledger. Gives how many.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn forget_tasks(&self, ended_before: Timestamp) -> Result<u64> {
+        let mut tx = self.db.write().await?;
+        let forgotten = execute!(&mut tx, "DELETE FROM task WHERE ended_at < $1", micros(ended_before))?;
+        tx.commit().await?;
+        Ok(forgotten)
+    }
+}
+
+impl TaskRow {
+    /// The claim that this row was given with.
+    pub fn claim(&self) -> TaskClaim {
+        TaskClaim { id: self.id.clone(), fence: self.fence }
+    }
+}
