@@ -11,7 +11,9 @@ const EDGES: &[(&str, &[&str])] = &[
     ("connect", &["model"]),
     ("store", &["model", "ledger"]),
     ("reconcile", &["model", "decide", "connect", "store", "ledger"]),
-    ("app", &["model", "decide", "connect", "store", "ledger", "reconcile"]),
+    // No connector: a page records intent, and a task acts.
+    ("web", &["model", "decide", "store", "reconcile"]),
+    ("app", &["model", "decide", "connect", "store", "ledger", "reconcile", "web"]),
 ];
 
 /// Support for tests and measurements; nothing of the product may use them outside of tests.

@@ -1,5 +1,6 @@
 //! Pure reasoning over facts and claims: no I/O and no clock, "now" is always an argument.
 
+pub mod authority;
 pub mod correlate;
 pub mod engine;
 pub mod evaluate;

@@ -37,4 +37,22 @@ event_kinds! {
     ActionTransition = "action.transition",
     /// A target was read after an action.
     ReadBack = "action.read_back",
+    /// Somebody was made a user, or is one differently than before.
+    UserChanged = "user.changed",
+    /// A link was made that stands for a sign-in.
+    SignInLinkMade = "sign_in_link.made",
+    /// Somebody signed in.
+    SignedIn = "sign_in.done",
+    /// Somebody showed again that it is them.
+    SignInConfirmed = "sign_in.confirmed",
+    /// Somebody tried to sign in, and could not.
+    SignInFailed = "sign_in.failed",
+    /// A password, one-time codes or a passkey were set or taken away.
+    FactorChanged = "sign_in.factor_changed",
+    /// A session ended before its time.
+    SessionEnded = "session.ended",
+    /// An API token was made.
+    TokenCreated = "token.created",
+    /// An API token was revoked.
+    TokenRevoked = "token.revoked",
 }

@@ -127,6 +127,26 @@ pub enum StoreError {
         /// What there is.
         guards: String,
     },
+    /// A mail address belongs to one user.
+    #[error(
+        "there is a user with the mail address {mail} already: change that one, or write another address"
+    )]
+    UserExists {
+        /// The address.
+        mail: String,
+    },
+    /// No such user.
+    #[error("there is no user `{user}`: `leasehold user list` shows them")]
+    UnknownUser {
+        /// What was asked for.
+        user: String,
+    },
+    /// Somebody must be left to administer.
+    #[error("this would leave nobody to administer Leasehold: make another user an administrator first")]
+    LastAdministrator,
+    /// A user changed since they were read.
+    #[error("this user changed since you read it: read it again")]
+    UserMoved,
     /// A ledger entry could not be written.
     #[error("a ledger entry cannot be written, so the change was not made: {0}")]
     Ledger(#[from] EntryError),

@@ -8,4 +8,5 @@ mod history;
 mod ledger;
 mod migrations;
 mod read_backs;
+mod sign_in;
 mod tasks;

@@ -16,6 +16,7 @@ const RELEASES: &[(i64, &str)] = &[
     (2, include_str!("../fixtures/0002.sql")),
     (3, include_str!("../fixtures/0003.sql")),
     (4, include_str!("../fixtures/0004.sql")),
+    (5, include_str!("../fixtures/0005.sql")),
     (6, include_str!("../fixtures/0006.sql")),
 ];
 
@@ -101,6 +102,13 @@ async fn every_release_is_brought_up_to_this_one() {
             assert_eq!(published, if *migration < 2 { 0 } else { entries.len() as u64 });
             let key = store.ledger_key().await.expect("reads");
             assert_eq!(key.is_some(), *migration >= 3, "{key:?}");
+            let in_use = store.session_in_use("h1", at(0), at(10)).await.expect("reads");
+            assert_eq!(
+                in_use.map(|found| found.user.mail),
+                (*migration >= 5).then(|| "Dana@example.com".to_owned())
+            );
+            assert_eq!(store.token_in_use("h2", at(10)).await.expect("reads").is_some(), *migration >= 5);
+            assert_eq!(store.recovery_codes_left("u1").await.expect("reads"), u64::from(*migration >= 5));
             let tasks = store.tasks(&TaskFilter::default(), 10).await.expect("reads");
             let states: Vec<TaskState> = tasks.iter().map(|task| task.state).collect();
             let schedules = store.schedules().await.expect("reads");

@@ -1,0 +1,255 @@
+//! Authority: who may see, propose, approve, override and administer what, by Cedar policies. Pure: who asks, and about
+//! what, is handed in.
+
+mod action;
+
+use std::collections::{BTreeSet, HashSet};
+
+use cedar_policy::{
+    Authorizer, Context, Decision, Entities, Entity, EntityUid, PolicySet, Request, RestrictedExpression,
+    Schema, ValidationMode, Validator,
+};
+use leasehold_model::id::IdentityKey;
+
+pub use action::{Action, ResourceKind};
+
+/// The policies that are shipped.
+const DEFAULTS: &str = include_str!("defaults.cedar");
+/// The entities that they speak of; the actions are added from [`Action`].
+const ENTITIES: &str = include_str!("schema.cedarschema");
+
+/// What somebody is to this installation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// May do everything but decide on their own access.
+    Administrator,
+    /// Runs the loop.
+    Operator,
+    /// Sees everything, changes nothing.
+    Auditor,
+    /// Sees what a review is about.
+    Reviewer,
+    /// Owns at least one system. Follows from the configuration; nobody is given it.
+    SystemOwner,
+    /// Manages at least one identity, or answers for one. Follows from the facts; nobody is given it.
+    Manager,
+}
+
+impl Role {
+    /// The roles that a user can be given.
+    pub const ASSIGNED: [Self; 4] = [Self::Administrator, Self::Operator, Self::Auditor, Self::Reviewer];
+
+    /// Its name in policies, files and JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Administrator => "administrator",
+            Self::Operator => "operator",
+            Self::Auditor => "auditor",
+            Self::Reviewer => "reviewer",
+            Self::SystemOwner => "system_owner",
+            Self::Manager => "manager",
+        }
+    }
+
+    /// The role that a user can be given by this name.
+    pub fn assigned(name: &str) -> Option<Self> {
+        Self::ASSIGNED.into_iter().find(|role| role.name() == name)
+    }
+}
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    /// The user.
+    pub user: String,
+    /// What they are.
+    pub roles: BTreeSet<Role>,
+    /// Whose access is theirs, where it is known.
+    pub identity: Option<IdentityKey>,
+}
+
+/// About what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resource {
+    /// The whole installation, and everything in it.
+    Installation,
+    /// One identity.
+    Identity {
+        /// Its key.
+        key: IdentityKey,
+        /// Whom it reports to.
+        manager: Option<IdentityKey>,
+        /// Who answers for it.
+        owner: Option<IdentityKey>,
+    },
+    /// One system.
+    System {
+        /// Its name.
+        name: String,
+        /// Who owns it.
+        owners: Vec<IdentityKey>,
+    },
+    /// One entitlement.
+    Entitlement {
+        /// Its address.
+        address: String,
+        /// Who owns it or its system.
+        owners: Vec<IdentityKey>,
+    },
+    /// One plan.
+    Plan {
+        /// Its hash.
+        hash: String,
+        /// Every identity that an item is about.
+        affected: Vec<IdentityKey>,
+        /// Those who own every system that an item changes.
+        owners: Vec<IdentityKey>,
+    },
+}
+
+/// Authority policies that cannot be used.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the authority policies cannot be used: {0}")]
+pub struct AuthorityError(String);
+
+/// The policies in force.
+#[derive(Debug)]
+pub struct Authority {
+    policies: PolicySet,
+    authorizer: Authorizer,
+}
+
+impl Authority {
+    /// The policies that are shipped.
+    ///
+    /// # Errors
+    /// Where they do not parse, or speak of something that the schema does not have.
+    pub fn shipped() -> Result<Self, AuthorityError> {
+        let policies: PolicySet =
+            DEFAULTS.parse().map_err(|error| AuthorityError(format!("defaults.cedar: {error}")))?;
+        let schema = schema()?;
+        let found = Validator::new(schema).validate(&policies, ValidationMode::Strict);
+        if let Some(error) = found.validation_errors().next() {
+            return Err(AuthorityError(format!("defaults.cedar: {error}")));
+        }
+        Ok(Self { policies, authorizer: Authorizer::new() })
+    }
+
+    /// Whether somebody may do this to that. An evaluation that errs denies.
+    pub fn may(&self, principal: &Principal, action: Action, resource: &Resource) -> bool {
+        self.ask(principal, action, resource).unwrap_or(false)
+    }
+
+    /// Whether somebody may do this to everything there is, now and later.
+    pub fn may_everywhere(&self, principal: &Principal, action: Action) -> bool {
+        self.may(principal, action, &Resource::Installation)
+    }
+
+    /// Whether there can be anything that somebody may do this to: what opens the way to a page, whose rows are then
+    /// asked about one by one.
+    pub fn may_somewhere(&self, principal: &Principal, action: Action) -> bool {
+        self.may_everywhere(principal, action)
+            || principal.identity.as_ref().is_some_and(|identity| {
+                let own = vec![identity.clone()];
+                let nobody = IdentityKey::from("");
+                let resource = match action.kind() {
+                    ResourceKind::Installation => return false,
+                    ResourceKind::Identity => Resource::Identity {
+                        key: nobody,
+                        manager: Some(identity.clone()),
+                        owner: Some(identity.clone()),
+                    },
+                    ResourceKind::System => Resource::System { name: String::new(), owners: own },
+                    ResourceKind::Entitlement => {
+                        Resource::Entitlement { address: String::new(), owners: own }
+                    }
+                    ResourceKind::Plan => {
+                        Resource::Plan { hash: String::new(), affected: Vec::new(), owners: own }
+                    }
+                };
+                self.may(principal, action, &resource)
+            })
+    }
+
+    fn ask(&self, principal: &Principal, action: Action, resource: &Resource) -> Option<bool> {
+        let who = uid("User", &principal.user)?;
+        let roles: Option<HashSet<EntityUid>> =
+            principal.roles.iter().map(|role| uid("Role", role.name())).collect();
+        let attributes = reference("identity", principal.identity.as_ref())?;
+        let user = Entity::new(who.clone(), attributes.into_iter().collect(), roles?).ok()?;
+        let resource = entity(resource)?;
+        let about = resource.uid();
+        let mut all = vec![user, resource];
+        // The group that every seeing action belongs to is known from the schema in validation, and from here in use.
+        let asked = uid("Action", action.name())?;
+        let group: HashSet<EntityUid> =
+            if action.changes() { HashSet::new() } else { HashSet::from([uid("Action", "see")?]) };
+        all.push(Entity::new(asked.clone(), Default::default(), group).ok()?);
+        let entities = Entities::from_entities(all, None).ok()?;
+        let request = Request::new(who, asked, about, Context::empty(), None).ok()?;
+        let response = self.authorizer.is_authorized(&request, &self.policies, &entities);
+        let erred = response.diagnostics().errors().next().is_some();
+        Some(response.decision() == Decision::Allow && !erred)
+    }
+}
+
+/// The entities, and every action on its sort of thing and on the installation.
+fn schema() -> Result<Schema, AuthorityError> {
+    let mut text = format!("{ENTITIES}\naction see;\n");
+    for action in Action::ALL {
+        let group = if action.changes() { "" } else { " in [see]" };
+        let kind = match action.kind() {
+            ResourceKind::Installation => "Installation",
+            ResourceKind::Identity => "Identity, Installation",
+            ResourceKind::System => "System, Installation",
+            ResourceKind::Entitlement => "Entitlement, Installation",
+            ResourceKind::Plan => "Plan, Installation",
+        };
+        text.push_str(&format!(
+            "action {}{group} appliesTo {{ principal: [User], resource: [{kind}] }};\n",
+            action.name()
+        ));
+    }
+    let (schema, _warnings) = Schema::from_cedarschema_str(&text)
+        .map_err(|error| AuthorityError(format!("schema.cedarschema: {error}")))?;
+    Ok(schema)
+}
+
+fn uid(kind: &str, id: &str) -> Option<EntityUid> {
+    Some(EntityUid::from_type_name_and_id(kind.parse().ok()?, cedar_policy::EntityId::new(id)))
+}
+
+/// Keys are compared as sources and people spell them: in any case.
+fn identity(key: &IdentityKey) -> Option<EntityUid> {
+    uid("Identity", &key.folded())
+}
+
+fn reference(name: &str, key: Option<&IdentityKey>) -> Option<Option<(String, RestrictedExpression)>> {
+    let Some(key) = key else { return Some(None) };
+    Some(Some((name.to_owned(), RestrictedExpression::new_entity_uid(identity(key)?))))
+}
+
+fn references(name: &str, keys: &[IdentityKey]) -> Option<(String, RestrictedExpression)> {
+    let uids: Option<Vec<EntityUid>> = keys.iter().map(identity).collect();
+    let set = RestrictedExpression::new_set(uids?.into_iter().map(RestrictedExpression::new_entity_uid));
+    Some((name.to_owned(), set))
+}
+
+fn entity(resource: &Resource) -> Option<Entity> {
+    let (id, attributes) = match resource {
+        Resource::Installation => (uid("Installation", "this")?, Vec::new()),
+        Resource::Identity { key, manager, owner } => {
+            let known = [reference("manager", manager.as_ref())?, reference("owner", owner.as_ref())?];
+            (identity(key)?, known.into_iter().flatten().collect())
+        }
+        Resource::System { name, owners } => (uid("System", name)?, vec![references("owners", owners)?]),
+        Resource::Entitlement { address, owners } => {
+            (uid("Entitlement", address)?, vec![references("owners", owners)?])
+        }
+        Resource::Plan { hash, affected, owners } => {
+            (uid("Plan", hash)?, vec![references("affected", affected)?, references("owners", owners)?])
+        }
+    };
+    Entity::new(id, attributes.into_iter().collect(), HashSet::new()).ok()
+}

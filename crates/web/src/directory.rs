@@ -1,0 +1,83 @@
+//! Which identity is a user's, and what they are to others by it: a manager, the owner of a system.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use jiff::Timestamp;
+use leasehold_decide::authority::Role;
+use leasehold_model::id::IdentityKey;
+use leasehold_reconcile::live::View;
+use leasehold_store::Revision;
+
+use crate::state::App;
+
+/// Identities by mail address, and those whom others answer to; made once for each state.
+#[derive(Debug, Default)]
+pub(crate) struct Directory {
+    by_mail: HashMap<String, IdentityKey>,
+    /// Folded keys of those who manage somebody, or answer for something.
+    managers: HashSet<String>,
+}
+
+/// The directory of the newest state that was asked about.
+#[derive(Debug, Default)]
+pub(crate) struct Directories {
+    newest: RwLock<Option<(Revision, Timestamp, Arc<Directory>)>>,
+}
+
+impl Directories {
+    fn of(&self, view: &View) -> Arc<Directory> {
+        let name = (view.revision(), view.as_of());
+        if let Some((revision, as_of, directory)) =
+            &*self.newest.read().unwrap_or_else(PoisonError::into_inner)
+            && (*revision, *as_of) == name
+        {
+            return directory.clone();
+        }
+        let directory = Arc::new(Directory::new(view));
+        *self.newest.write().unwrap_or_else(PoisonError::into_inner) =
+            Some((name.0, name.1, directory.clone()));
+        directory
+    }
+}
+
+impl Directory {
+    fn new(view: &View) -> Self {
+        let mut directory = Self::default();
+        let mut several = HashSet::new();
+        for identity in &view.evaluation().identities {
+            let mail = identity.attribute("email").unwrap_or(identity.key.as_str()).trim().to_lowercase();
+            // An address that two identities have says of neither that it is this person's.
+            if directory
+                .by_mail
+                .insert(mail.clone(), identity.key.clone())
+                .is_some_and(|before| before != identity.key)
+            {
+                several.insert(mail);
+            }
+            directory
+                .managers
+                .extend([&identity.manager, &identity.owner].into_iter().flatten().map(IdentityKey::folded));
+        }
+        directory.by_mail.retain(|mail, _| !several.contains(mail));
+        directory
+    }
+}
+
+/// The identity of whoever has this mail address, and the roles that follow from it.
+pub(crate) fn standing(app: &App, mail: &str) -> (Option<IdentityKey>, BTreeSet<Role>) {
+    let Some(view) = app.live.view() else { return (None, BTreeSet::new()) };
+    let directory = app.directories.of(&view);
+    let Some(key) = directory.by_mail.get(&mail.trim().to_lowercase()) else {
+        return (None, BTreeSet::new());
+    };
+    let mut roles = BTreeSet::new();
+    if directory.managers.contains(&key.folded()) {
+        roles.insert(Role::Manager);
+    }
+    let owns = |owners: &Vec<IdentityKey>| owners.iter().any(|owner| owner.folded() == key.folded());
+    if app.settings.system_owners.values().any(owns) {
+        roles.insert(Role::SystemOwner);
+    }
+    (Some(key.clone()), roles)
+}

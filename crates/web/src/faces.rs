@@ -1,0 +1,109 @@
+//! Gives every error its face: a page for people, a problem for programs. The framework's own errors too.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+use http_body_util::BodyExt as _;
+
+use crate::context::Context;
+use crate::error::WebError;
+use crate::frame::Frame;
+use crate::pages::error as error_page;
+use crate::problem;
+use crate::state::App;
+
+/// What the framework says of an error is shorter than this.
+const MESSAGE_BYTES_MAX: usize = 4096;
+
+/// Whether a path is one of programs.
+pub(crate) fn is_for_programs(path: &str) -> bool {
+    path.starts_with("/api/") || matches!(path, "/healthz" | "/readyz" | "/metrics")
+}
+
+/// Runs the request and gives its error, where there is one, a face.
+pub(crate) async fn give(State(app): State<App>, request: Request, next: Next) -> Response {
+    let for_programs = is_for_programs(request.uri().path());
+    let method = request.method().clone();
+    let context = request.extensions().get::<Context>().cloned().unwrap_or_default();
+    let response = next.run(request).await;
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return response;
+    }
+    let (error, response) = match response.extensions().get::<Arc<WebError>>().cloned() {
+        Some(error) => (error, response),
+        // A form that is shown again with what is wrong has its face already.
+        None if has_a_face(&response) => return response,
+        None => framework(response).await,
+    };
+    let mut face = if for_programs {
+        problem::respond(&error, context.request_id.as_deref())
+    } else if matches!(*error, WebError::SignedOut) {
+        Redirect::to(&sign_in_address(&method, &context)).into_response()
+    } else if matches!(*error, WebError::StepUp) {
+        Redirect::to(&format!("/step-up?{}", next_parameter(&context.address))).into_response()
+    } else {
+        error_page::respond(Frame::new(&app, &context), &error, context.request_id.as_deref())
+    };
+    if let Some(allow) = response.headers().get(header::ALLOW) {
+        face.headers_mut().insert(header::ALLOW, allow.clone());
+    }
+    match *error {
+        WebError::TooMany { retry_after_seconds } => {
+            face.headers_mut().insert(header::RETRY_AFTER, retry_after_seconds.into());
+        }
+        WebError::SignedOut | WebError::BadToken if for_programs => {
+            face.headers_mut()
+                .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"leasehold\""));
+        }
+        _ => {}
+    }
+    face
+}
+
+/// What the framework says itself is plain text.
+fn has_a_face(response: &Response) -> bool {
+    let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    kind.is_some_and(|kind| kind.starts_with("text/html") || kind.starts_with("application/"))
+}
+
+/// An error that the framework made itself.
+async fn framework(response: Response) -> (Arc<WebError>, Response) {
+    let (parts, body) = response.into_parts();
+    let status = parts.status;
+    let bytes = http_body_util::Limited::new(body, MESSAGE_BYTES_MAX).collect().await;
+    let text = bytes.map(|bytes| String::from_utf8_lossy(&bytes.to_bytes()).into_owned()).unwrap_or_default();
+    let message = match status {
+        StatusCode::NOT_FOUND => "there is nothing at this address".to_owned(),
+        StatusCode::METHOD_NOT_ALLOWED => "this address does not take this method".to_owned(),
+        StatusCode::PAYLOAD_TOO_LARGE => "what was sent is too large".to_owned(),
+        StatusCode::REQUEST_TIMEOUT => "this took too long, and was given up".to_owned(),
+        _ if text.is_empty() => status.canonical_reason().unwrap_or("not accepted").to_owned(),
+        _ => text,
+    };
+    let error = if status == StatusCode::NOT_FOUND {
+        WebError::NotFound("this address".to_owned())
+    } else if status == StatusCode::INTERNAL_SERVER_ERROR {
+        WebError::Internal
+    } else {
+        WebError::Framework { status, message }
+    };
+    (Arc::new(error), Response::from_parts(parts, Body::empty()))
+}
+
+/// Where to sign in, and then back to a page that can be asked for again.
+fn sign_in_address(method: &Method, context: &Context) -> String {
+    if *method == Method::GET && context.address != "/" {
+        format!("/sign-in?{}", next_parameter(&context.address))
+    } else {
+        "/sign-in".to_owned()
+    }
+}
+
+fn next_parameter(address: &str) -> String {
+    url::form_urlencoded::Serializer::new(String::new()).append_pair("next", address).finish()
+}

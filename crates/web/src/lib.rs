@@ -1,0 +1,36 @@
+//! People and programs: pages, sign-in, authority and the REST API, on one port.
+//!
+//! A page or call records intent, and a task acts: this crate cannot see a connector. Every way in is one line of the
+//! registry in [`routes`], with what it takes to use it; nothing else is reachable.
+
+mod access;
+mod context;
+mod directory;
+mod error;
+mod faces;
+mod flash;
+mod form;
+mod frame;
+mod health;
+mod metrics;
+mod pages;
+mod person;
+mod problem;
+mod route;
+mod routes;
+mod seal;
+mod security;
+mod server;
+mod sign_in;
+mod source;
+mod state;
+mod static_files;
+
+pub use error::WebError;
+pub use route::{Access, Face, Route};
+pub use routes::routes;
+pub use seal::SealKey;
+pub use server::{Server, ServerError, Settings, router, serve};
+pub use sign_in::link::{setup_link, user_link};
+pub use sign_in::scope::Scope;
+pub use sign_in::token::{CreatedToken, DAYS_DEFAULT, DAYS_MAX, create_token};

@@ -1,0 +1,25 @@
+//! The pages: one file each, with its table of routes, and one line below where it has a place in the navigation.
+
+pub(crate) mod account;
+pub(crate) mod error;
+pub(crate) mod home;
+pub(crate) mod theme;
+
+use leasehold_decide::authority::Action;
+
+/// A place in the navigation.
+pub(crate) struct Place {
+    /// Where it leads.
+    pub path: &'static str,
+    /// What it is called.
+    pub label: &'static str,
+    /// Who can do this somewhere, sees it.
+    pub action: Action,
+}
+
+const fn place(path: &'static str, label: &'static str, action: Action) -> Place {
+    Place { path, label, action }
+}
+
+/// The navigation, in its order.
+pub(crate) const NAVIGATION: &[Place] = &[place("/", "Home", Action::SeeOwnAccess)];

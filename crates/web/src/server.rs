@@ -1,0 +1,205 @@
+//! The server: its settings, the router with everything around the routes, and the loop that takes connections.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::connect_info::ConnectInfo;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::StatusCode;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use ipnet::IpNet;
+use leasehold_decide::authority::AuthorityError;
+use leasehold_model::id::{IdentityKey, SystemName};
+use leasehold_reconcile::live::Live;
+use leasehold_reconcile::pace::SharedPace;
+use leasehold_store::Store;
+use tokio::net::TcpListener;
+use tower::Service as _;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::limit::RequestBodyLimitLayer;
+use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
+use tower_http::timeout::TimeoutLayer;
+use url::Url;
+
+use crate::access::{self, Door};
+use crate::context::{self, REQUEST_ID};
+use crate::error::WebError;
+use crate::routes::routes;
+use crate::seal::SealKey;
+use crate::state::App;
+use crate::{faces, metrics, security};
+
+/// A policy with all its files is the largest thing that anybody sends.
+const BODY_BYTES_MAX: usize = 8 << 20;
+/// A handler that takes longer has lost somebody's patience; long work is a task.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// A client that does not send its headers in this time is cut off.
+const HEADERS_WITHIN: Duration = Duration::from_secs(10);
+/// What is being answered when the server stops has this long.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
+
+/// What a server is made of.
+pub struct Server {
+    /// The store.
+    pub store: Store,
+    /// The present state, kept up to date by whoever drives the loop.
+    pub live: Live,
+    /// Where "now" comes from.
+    pub pace: SharedPace,
+    /// How it is set up.
+    pub settings: Settings,
+}
+
+/// How a server is set up.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The address that people and programs use, without a path: it decides about cookies, https and links.
+    pub url: Url,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// What must be read again later, but not by whoever reads the store, is sealed with it.
+    pub seal_key: SealKey,
+    /// Who owns which system.
+    pub system_owners: BTreeMap<SystemName, Vec<IdentityKey>>,
+}
+
+impl Settings {
+    /// Whether browsers reach the server by https, directly or by a proxy.
+    pub fn is_https(&self) -> bool {
+        self.url.scheme() == "https"
+    }
+
+    /// The origin as browsers name it.
+    pub fn origin(&self) -> String {
+        self.url.origin().ascii_serialization()
+    }
+}
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The shipped policies are wrong.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// The listener failed.
+    #[error("the listener failed: {0}; check that the address is free and this machine's")]
+    Listener(#[from] std::io::Error),
+}
+
+/// Everything that a request passes, around the routes of the registry.
+///
+/// # Errors
+/// [`ServerError::Authority`].
+pub fn router(server: Server) -> Result<Router, ServerError> {
+    let app = App::new(server)?;
+    let mut router = Router::new();
+    for route in routes() {
+        let door = Door { app: app.clone(), access: route.access, face: route.face };
+        let handler = (route.handler)().route_layer(from_fn_with_state(door, access::check));
+        router = router.route(route.path, handler);
+    }
+    let within = router
+        .fallback(nothing_here)
+        .layer(DefaultBodyLimit::disable())
+        .layer(RequestBodyLimitLayer::new(BODY_BYTES_MAX))
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, ANSWER_WITHIN))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(app.clone(), faces::give))
+        .layer(from_fn_with_state(app.clone(), context::establish));
+    let id = REQUEST_ID;
+    Ok(within
+        .layer(CompressionLayer::new())
+        .layer(from_fn_with_state(app.clone(), security::protect))
+        .layer(from_fn(metrics::count))
+        .layer(PropagateRequestIdLayer::new(id.clone()))
+        .layer(SetRequestIdLayer::new(id, MakeRequestUuid))
+        .layer(from_fn(own_request_id))
+        .with_state(app))
+}
+
+/// A request's id is ours: what a client sends could be made to look like another's in the log.
+async fn own_request_id(mut request: Request, next: axum::middleware::Next) -> Response {
+    request.headers_mut().remove(REQUEST_ID);
+    next.run(request).await
+}
+
+async fn nothing_here() -> WebError {
+    WebError::NotFound("this address".to_owned())
+}
+
+fn panicked(cause: Box<dyn std::any::Any + Send>) -> axum::http::Response<axum::body::Body> {
+    let text =
+        cause.downcast_ref::<&str>().copied().or_else(|| cause.downcast_ref::<String>().map(String::as_str));
+    WebError::internal(format!("a handler panicked: {}", text.unwrap_or("no message"))).into_response()
+}
+
+/// Serves until `shutdown` ends, and then for as long as what is being answered takes, up to a limit.
+///
+/// # Errors
+/// [`ServerError`].
+pub async fn serve(
+    listener: TcpListener,
+    server: Server,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServerError> {
+    let router = router(server)?;
+    let graceful = GracefulShutdown::new();
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN);
+    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(128);
+    tokio::pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut shutdown => break,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of file descriptors, or a connection that ended before it began: others go on.
+                tracing::warn!(%error, "a connection was not taken");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        // Answers are small and written whole.
+        let _ = stream.set_nodelay(true);
+        let service = of_peer(router.clone(), peer);
+        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
+        let watched = graceful.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = watched.await {
+                tracing::debug!(%error, "a connection ended early");
+            }
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(STOP_WITHIN, graceful.shutdown()).await.is_err() {
+        tracing::warn!("some answers were cut off: they took too long after the stop");
+    }
+    Ok(())
+}
+
+/// The router for one connection, with the peer's address beside each request.
+fn of_peer(
+    router: Router,
+    peer: SocketAddr,
+) -> impl hyper::service::Service<
+    hyper::Request<hyper::body::Incoming>,
+    Response = Response,
+    Error = Infallible,
+    Future: Send + 'static,
+> + Clone {
+    hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        router.clone().call(request)
+    })
+}

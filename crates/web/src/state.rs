@@ -1,0 +1,67 @@
+//! What every handler can reach: the store, the settings, the clock and the authority.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use leasehold_decide::authority::{Authority, AuthorityError};
+use leasehold_reconcile::live::Live;
+use leasehold_reconcile::pace::SharedPace;
+use leasehold_store::Store;
+
+use crate::directory::Directories;
+use crate::metrics::Metrics;
+use crate::server::{Server, Settings};
+use crate::sign_in::password::Hasher;
+
+/// The state that handlers share. Cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
+
+/// What the state is made of.
+pub struct Parts {
+    /// The store.
+    pub store: Store,
+    /// The present state.
+    pub live: Live,
+    /// Where "now" comes from.
+    pub pace: SharedPace,
+    /// How the server is set up.
+    pub settings: Settings,
+    /// Who may do what.
+    pub authority: Authority,
+    /// What the server counts.
+    pub metrics: Metrics,
+    pub(crate) hasher: Hasher,
+    pub(crate) directories: Directories,
+}
+
+impl Deref for App {
+    type Target = Parts;
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl App {
+    /// Puts the state together.
+    pub(crate) fn new(server: Server) -> Result<Self, AuthorityError> {
+        let Server { store, live, pace, settings } = server;
+        let parts = Parts {
+            store,
+            live,
+            pace,
+            settings,
+            authority: Authority::shipped()?,
+            metrics: Metrics::installed(),
+            hasher: Hasher::default(),
+            directories: Directories::default(),
+        };
+        Ok(Self(Arc::new(parts)))
+    }
+
+    /// The present instant.
+    pub fn now(&self) -> Timestamp {
+        self.pace.now()
+    }
+}

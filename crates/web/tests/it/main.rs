@@ -1,0 +1,5 @@
+//! The server as people and programs meet it: the real router over a real store.
+
+mod edge;
+mod sign_in;
+mod support;

@@ -1,0 +1,253 @@
+//! A server over a store in a folder of its own, a clock in the test's hand, and a client that keeps cookies.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::{HeaderMap, Request, StatusCode, header};
+use http_body_util::BodyExt as _;
+use jiff::Timestamp;
+use leasehold_model::clock::{Clock as _, ManualClock};
+use leasehold_reconcile::live::Live;
+use leasehold_store::{LinkKind, NewUser, Store, StoreOptions, User};
+use leasehold_web::{SealKey, Server, Settings, create_token, router, setup_link, user_link};
+use tower::ServiceExt as _;
+
+/// A password that the rules take.
+pub const PASSWORD: &str = "gravel teapot orbit";
+
+/// A server, its store and its clock.
+pub struct Installation {
+    pub router: Router,
+    pub store: Store,
+    pub live: Live,
+    pub clock: Arc<ManualClock>,
+    pub url: String,
+    _folder: tempfile::TempDir,
+}
+
+/// The instant at which every test begins.
+pub fn start() -> Timestamp {
+    "2026-01-05T09:00:00Z".parse().expect("an instant")
+}
+
+impl Installation {
+    /// An empty store behind plain http on loopback.
+    pub async fn new() -> Self {
+        Self::at("http://127.0.0.1:8420").await
+    }
+
+    /// An empty store behind an address.
+    pub async fn at(url: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let options = StoreOptions { durable: false, connections_max: 4, ..StoreOptions::default() };
+        let address = format!("sqlite:{}", folder.path().join("store.db").display());
+        let store = Store::open(&address, options).await.expect("opens");
+        let clock = Arc::new(ManualClock::at(start()));
+        let live = Live::new(store.clone(), BTreeMap::new(), clock.clone());
+        let settings = Settings {
+            url: url.parse().expect("an address"),
+            trusted_proxies: Vec::new(),
+            seal_key: SealKey::generate().expect("a key"),
+            system_owners: BTreeMap::new(),
+        };
+        let server = Server { store: store.clone(), live: live.clone(), pace: clock.clone(), settings };
+        let router = router(server).expect("a router");
+        Self { router, store, live, clock, url: url.to_owned(), _folder: folder }
+    }
+
+    /// A store with one user, `dana@example.com`, who administers it.
+    pub async fn with_administrator() -> Self {
+        let installation = Self::new().await;
+        installation.make_administrator().await;
+        installation
+    }
+
+    /// Makes `dana@example.com` by the first link.
+    pub async fn make_administrator(&self) {
+        let link = self.setup_link().await.expect("nobody is there yet");
+        let token = link.split_once("token=").expect("a token").1;
+        let fields =
+            [("token", token), ("name", "Dana"), ("mail", "dana@example.com"), ("password", PASSWORD)];
+        let answer = self.browser().post("/link", &fields).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
+    }
+
+    /// Makes a user without a password.
+    pub async fn make_user(&self, mail: &str, roles: &[&str]) -> User {
+        let new = NewUser {
+            mail: mail.to_owned(),
+            name: mail.to_owned(),
+            roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+            password_hash: None,
+            password_alone: false,
+        };
+        self.store.create_user(&new, "dana@example.com", self.now()).await.expect("a user")
+    }
+
+    /// A browser in which a user has signed in just now.
+    pub async fn browser_of(&self, user: &User) -> Browser {
+        let url = self.url.parse().expect("an address");
+        let link =
+            user_link(&self.store, &url, LinkKind::SignIn, user, "test", self.now()).await.expect("a link");
+        let mut browser = self.browser();
+        let token = link.split_once("token=").expect("a token").1;
+        let answer = browser.post("/link", &[("token", token)]).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
+        browser
+    }
+
+    /// A browser in which the administrator has signed in just now.
+    pub async fn signed_in(&self) -> Browser {
+        let mut browser = self.browser();
+        let answer = browser.sign_in("dana@example.com", PASSWORD).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
+        browser
+    }
+
+    /// A token of the administrator.
+    pub async fn token(&self, scopes: &[&str], days: i64) -> String {
+        let user = self.store.user_by_mail("dana@example.com").await.expect("reads").expect("is there");
+        let scopes: Vec<String> = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+        let made = create_token(&self.store, &user, "test", &scopes, days, "test", self.now()).await;
+        made.expect("a token").secret
+    }
+
+    /// The path of a link for the first administrator.
+    pub async fn setup_link(&self) -> Option<String> {
+        let url = self.url.parse().expect("an address");
+        let link = setup_link(&self.store, &url, self.now()).await.expect("reads");
+        link.map(|link| link.strip_prefix(&self.url).expect("an address of this server").to_owned())
+    }
+
+    /// The present instant.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// A browser without cookies.
+    pub fn browser(&self) -> Browser {
+        Browser { router: self.router.clone(), origin: self.url.clone(), cookies: BTreeMap::new() }
+    }
+}
+
+/// A browser, as far as a server can tell.
+#[derive(Clone)]
+pub struct Browser {
+    router: Router,
+    origin: String,
+    pub cookies: BTreeMap<String, String>,
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    /// A header as text; empty where there is none.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().expect("text"))
+    }
+
+    /// Where the browser is sent.
+    pub fn location(&self) -> &str {
+        self.header("location")
+    }
+
+    /// The body as JSON.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+}
+
+impl Browser {
+    /// Sends a request with the cookies, and keeps those that come back.
+    pub async fn send(&mut self, mut request: Request<Body>) -> Answer {
+        if !self.cookies.is_empty() {
+            let pairs: Vec<String> =
+                self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            request.headers_mut().insert(header::COOKIE, pairs.join("; ").parse().expect("cookies"));
+        }
+        let response = self.router.clone().oneshot(request).await.expect("answers");
+        let (parts, body) = response.into_parts();
+        for line in parts.headers.get_all(header::SET_COOKIE) {
+            let line = line.to_str().expect("text");
+            let (name, value) =
+                line.split(';').next().and_then(|pair| pair.split_once('=')).expect("a cookie");
+            if line.contains("Max-Age=0") {
+                self.cookies.remove(name);
+            } else {
+                self.cookies.insert(name.to_owned(), value.to_owned());
+            }
+        }
+        let bytes = body.collect().await.expect("a body").to_bytes();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Answer { status: parts.status, headers: parts.headers, text }
+    }
+
+    /// Asks for a page.
+    pub async fn get(&mut self, path: &str) -> Answer {
+        self.send(Request::get(path).body(Body::empty()).expect("a request")).await
+    }
+
+    /// Sends a form from a page of the server.
+    pub async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        for (name, value) in fields {
+            form.append_pair(name, value);
+        }
+        let request = Request::post(path)
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header(header::ORIGIN, &self.origin)
+            .body(Body::from(form.finish()))
+            .expect("a request");
+        self.send(request).await
+    }
+
+    /// The same with texts that were put together.
+    pub async fn post_owned(&mut self, path: &str, fields: &[(&str, String)]) -> Answer {
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        self.post(path, &fields).await
+    }
+
+    /// Sends the form of the sign-in page.
+    pub async fn sign_in(&mut self, mail: &str, password: &str) -> Answer {
+        self.post("/sign-in", &[("mail", mail), ("password", password)]).await
+    }
+
+    /// The same from an address.
+    pub async fn sign_in_from(&mut self, source: &str, mail: &str, password: &str) -> Answer {
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        form.append_pair("mail", mail).append_pair("password", password);
+        let mut request = Request::post("/sign-in")
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header(header::ORIGIN, &self.origin)
+            .body(Body::from(form.finish()))
+            .expect("a request");
+        request.extensions_mut().insert(from(source));
+        self.send(request).await
+    }
+
+    /// The token of the forms on a page.
+    pub async fn csrf(&mut self, path: &str) -> String {
+        let page = self.get(path).await;
+        let rest = page
+            .text
+            .split_once("name=\"csrf\" value=\"")
+            .unwrap_or_else(|| panic!("{path}: {}", page.text))
+            .1;
+        rest.split('"').next().expect("an end").to_owned()
+    }
+}
+
+/// The peer of a request.
+pub fn from(source: &str) -> ConnectInfo<SocketAddr> {
+    ConnectInfo(SocketAddr::new(source.parse().expect("an address"), 50_000))
+}
