@@ -15,6 +15,8 @@ mod plan;
 mod policy;
 mod serve;
 mod sync;
+mod token;
+mod user;
 mod who;
 
 use clap::{Parser, Subcommand};
@@ -68,6 +70,10 @@ enum Command {
     Connector(connector::ConnectorCommand),
     /// Verify the log, and prove entries to somebody who does not trust us
     Ledger(ledger::LedgerCommand),
+    /// Make, list and revoke tokens by which programs call the API
+    Token(token::TokenCommand),
+    /// Make and list users of the server, and links by which they sign in
+    User(user::UserCommand),
     /// Print a completion script for a shell
     Completions(completions::Completions),
     /// Write manual pages
@@ -105,6 +111,8 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Action(command) => command.run(&common).await,
         Command::Connector(command) => command.run(&common).await,
         Command::Ledger(command) => command.run(&common).await,
+        Command::Token(command) => command.run(&common).await,
+        Command::User(command) => command.run(&common).await,
         Command::Completions(command) => command.run(),
         Command::Man(command) => command.run(),
     }

@@ -7,10 +7,11 @@ use anyhow::Context as _;
 use leasehold_reconcile::driver::{Driver, DriverHandle, DriverSettings};
 use leasehold_reconcile::pace::Patience;
 use leasehold_reconcile::publisher::Publisher;
-use rustls::ServerConfig;
+use leasehold_web::{SealKey, Server, Settings, setup_link};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use url::Url;
 
 use crate::Outcome;
 use crate::config::Config;
@@ -52,8 +53,16 @@ impl Serve {
         output::line(format!("leasehold serves {url}"))?;
         tracing::info!(%url, listen = %listener.local_addr()?, process = driver.handle().process(), "serving");
         let told = tokio::spawn(until_told(terminate, interrupt, stop.clone()));
+        if let Some(link) = setup_link(&context.store, &url, context.now()).await? {
+            output::line(format!("nobody can sign in yet; this link makes the first administrator: {link}"))?;
+        }
+        let server = face(&context, driver.handle(), url)?;
+        let mut told_to_stop = stopping.clone();
+        let until_stopped = async move {
+            let _ = told_to_stop.wait_for(|stopping| *stopping).await;
+        };
         let served = async {
-            let served = face(listener, tls, driver.handle(), stopping.clone()).await;
+            let served = leasehold_web::serve(listener, tls, server, until_stopped).await;
             // Also where it failed: nothing goes on unseen.
             stop.send_replace(true);
             served
@@ -62,7 +71,8 @@ impl Serve {
         told.abort();
         context.store.close().await;
         tracing::info!("stopped");
-        served.map(|()| Outcome::Clean)
+        served?;
+        Ok(Outcome::Clean)
     }
 }
 
@@ -88,16 +98,18 @@ fn driver(context: &mut Context) -> anyhow::Result<Driver> {
     ))
 }
 
-/// What people and programs see, until the process is told to stop.
-async fn face(
-    listener: TcpListener,
-    tls: Option<Arc<ServerConfig>>,
-    driver: DriverHandle,
-    mut stopping: watch::Receiver<bool>,
-) -> anyhow::Result<()> {
-    let _held = (listener, driver, tls);
-    let _ = stopping.wait_for(|stopping| *stopping).await;
-    Ok(())
+/// What people and programs see.
+fn face(context: &Context, driver: DriverHandle, url: Url) -> anyhow::Result<Server> {
+    let config = &context.config;
+    let seal_key =
+        SealKey::at(&config.server.key).context("the key that seals second factors cannot be used")?;
+    let settings = Settings {
+        url,
+        trusted_proxies: config.server.trusted_proxies.clone(),
+        seal_key,
+        system_owners: config.owners()?,
+    };
+    Ok(Server { driver, pace: context.pace.clone(), settings })
 }
 
 /// Waits for SIGTERM or SIGINT, and says so. A second one ends the process at once: nothing is lost by that either.

@@ -27,8 +27,8 @@ const INTERVAL_S_MAX: i64 = 31 * 86_400;
 /// A process that is taken for dead sooner than this may just be busy.
 const TAKEOVER_S: std::ops::RangeInclusive<i64> = 2..=3_600;
 
-const KEYS: [&str; 7] =
-    ["listen", "url", "tls_certificate", "tls_key", "trusted_proxies", "interval", "takeover_after"];
+const KEYS: [&str; 8] =
+    ["listen", "url", "tls_certificate", "tls_key", "trusted_proxies", "interval", "takeover_after", "key"];
 
 /// How `leasehold serve` runs.
 #[derive(Debug, Clone)]
@@ -45,6 +45,9 @@ pub struct ServerSettings {
     pub interval_ms: u64,
     /// How long a process may be silent before others take its tasks over, in milliseconds.
     pub takeover_after_ms: u64,
+    /// The file of the key that seals what is needed again but must not be read in the store. Made on first use;
+    /// several servers on one store share it.
+    pub key: PathBuf,
 }
 
 impl Default for ServerSettings {
@@ -56,6 +59,7 @@ impl Default for ServerSettings {
             trusted_proxies: Vec::new(),
             interval_ms: INTERVAL_MS_DEFAULT,
             takeover_after_ms: 60_000,
+            key: PathBuf::from("server.key"),
         }
     }
 }
@@ -81,7 +85,8 @@ impl ServerSettings {
 
 impl Config {
     pub(super) fn server_settings(&self, table: &toml::Table) -> anyhow::Result<ServerSettings> {
-        let mut settings = ServerSettings::default();
+        let mut settings =
+            ServerSettings { key: self.folder.join("server.key"), ..ServerSettings::default() };
         let (mut certificate, mut key) = (None, None);
         for (name, value) in table {
             let place = ["server", name];
@@ -96,6 +101,7 @@ impl Config {
                 "url" => settings.url = Some(self.public_url(value)?),
                 "tls_certificate" => certificate = Some(self.file(&place, value)?),
                 "tls_key" => key = Some(self.file(&place, value)?),
+                "key" => settings.key = self.file(&place, value)?,
                 "trusted_proxies" => settings.trusted_proxies = self.proxies(value)?,
                 "interval" => settings.interval_ms = self.interval_ms(&place, value)?,
                 "takeover_after" => {

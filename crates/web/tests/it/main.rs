@@ -3,5 +3,6 @@
 mod api;
 mod authority;
 mod edge;
+mod network;
 mod sign_in;
 mod support;
