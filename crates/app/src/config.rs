@@ -257,6 +257,8 @@ impl Config {
         let kind = kind.as_str().unwrap_or_default().to_owned();
         let correlate = self.correlate(name, table.remove("correlate"))?;
         let enforce = self.enforcing(name, table.remove("enforce"))?;
+        // Read where somebody asks for owners.
+        table.remove("owners");
         let interval_ms = match table.remove("interval") {
             None => self.server.interval_ms,
             Some(value) => self.interval_ms(&["system", name, "interval"], &value)?,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -17,10 +18,11 @@ use hyper_util::server::graceful::GracefulShutdown;
 use ipnet::IpNet;
 use leasehold_decide::authority::AuthorityError;
 use leasehold_model::id::{IdentityKey, SystemName};
-use leasehold_reconcile::live::Live;
+use leasehold_reconcile::driver::DriverHandle;
 use leasehold_reconcile::pace::SharedPace;
-use leasehold_store::Store;
+use rustls::ServerConfig;
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 use tower::Service as _;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -48,10 +50,8 @@ const STOP_WITHIN: Duration = Duration::from_secs(10);
 
 /// What a server is made of.
 pub struct Server {
-    /// The store.
-    pub store: Store,
-    /// The present state, kept up to date by whoever drives the loop.
-    pub live: Live,
+    /// The loop, which has the store and the present state.
+    pub driver: DriverHandle,
     /// Where "now" comes from.
     pub pace: SharedPace,
     /// How it is set up.
@@ -141,16 +141,19 @@ fn panicked(cause: Box<dyn std::any::Any + Send>) -> axum::http::Response<axum::
     WebError::internal(format!("a handler panicked: {}", text.unwrap_or("no message"))).into_response()
 }
 
-/// Serves until `shutdown` ends, and then for as long as what is being answered takes, up to a limit.
+/// Serves until `shutdown` ends, and then for as long as what is being answered takes, up to a limit. With `tls`, each
+/// connection speaks it.
 ///
 /// # Errors
 /// [`ServerError`].
 pub async fn serve(
     listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
     server: Server,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServerError> {
     let router = router(server)?;
+    let tls = tls.map(TlsAcceptor::from);
     let graceful = GracefulShutdown::new();
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN);
@@ -173,10 +176,25 @@ pub async fn serve(
         // Answers are small and written whole.
         let _ = stream.set_nodelay(true);
         let service = of_peer(router.clone(), peer);
-        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
-        let watched = graceful.watch(connection);
+        let (builder, watcher, tls) = (builder.clone(), graceful.watcher(), tls.clone());
         tokio::spawn(async move {
-            if let Err(error) = watched.await {
+            let ended = match tls {
+                None => {
+                    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+                    watcher.watch(connection.into_owned()).await
+                }
+                // Who does not shake hands in time is cut off like one who sends no headers.
+                Some(tls) => match tokio::time::timeout(HEADERS_WITHIN, tls.accept(stream)).await {
+                    Ok(Ok(stream)) => {
+                        let connection =
+                            builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+                        watcher.watch(connection.into_owned()).await
+                    }
+                    Ok(Err(error)) => return tracing::debug!(%error, %peer, "a TLS handshake failed"),
+                    Err(_) => return tracing::debug!(%peer, "a TLS handshake took too long"),
+                },
+            };
+            if let Err(error) = ended {
                 tracing::debug!(%error, "a connection ended early");
             }
         });

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use leasehold_decide::authority::{Authority, AuthorityError};
+use leasehold_reconcile::driver::DriverHandle;
 use leasehold_reconcile::live::Live;
 use leasehold_reconcile::pace::SharedPace;
 use leasehold_store::Store;
@@ -22,6 +23,8 @@ pub struct App(Arc<Parts>);
 pub struct Parts {
     /// The store.
     pub store: Store,
+    /// The loop: what is to be done is asked of it.
+    pub driver: DriverHandle,
     /// The present state.
     pub live: Live,
     /// Where "now" comes from.
@@ -46,10 +49,11 @@ impl Deref for App {
 impl App {
     /// Puts the state together.
     pub(crate) fn new(server: Server) -> Result<Self, AuthorityError> {
-        let Server { store, live, pace, settings } = server;
+        let Server { driver, pace, settings } = server;
         let parts = Parts {
-            store,
-            live,
+            store: driver.store().clone(),
+            live: driver.live().clone(),
+            driver,
             pace,
             settings,
             authority: Authority::shipped()?,

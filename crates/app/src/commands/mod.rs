@@ -15,6 +15,7 @@ mod plan;
 mod policy;
 mod serve;
 mod sync;
+mod token;
 mod who;
 
 use clap::{Parser, Subcommand};
@@ -40,7 +41,7 @@ const EXIT_CODES: &str = "Exit codes: 0 done and nothing outstanding; 1 error; 2
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Build a practice company in a folder of its own and run the whole loop on it
+    /// Build a practice company in a folder of its own and watch it, or run the whole loop on it once
     Demo(demo::Demo),
     /// Write leasehold.toml and a policy folder
     Init(init::Init),
@@ -68,6 +69,8 @@ enum Command {
     Connector(connector::ConnectorCommand),
     /// Verify the log, and prove entries to somebody who does not trust us
     Ledger(ledger::LedgerCommand),
+    /// Make, list and end the tokens by which scripts use the API
+    Token(token::TokenCommand),
     /// Print a completion script for a shell
     Completions(completions::Completions),
     /// Write manual pages
@@ -79,6 +82,7 @@ impl Arguments {
     pub fn logging(&self) -> Logging {
         match &self.command {
             Command::Serve(serve) => serve.logging(),
+            Command::Demo(demo) => demo.logging(),
             _ => logging::COMMANDS,
         }
     }
@@ -105,6 +109,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Action(command) => command.run(&common).await,
         Command::Connector(command) => command.run(&common).await,
         Command::Ledger(command) => command.run(&common).await,
+        Command::Token(command) => command.run(&common).await,
         Command::Completions(command) => command.run(),
         Command::Man(command) => command.run(),
     }
