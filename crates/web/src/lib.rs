@@ -4,6 +4,7 @@
 //! registry in [`routes`], with what it takes to use it; nothing else is reachable.
 
 mod access;
+mod api;
 mod context;
 mod directory;
 mod error;
@@ -16,6 +17,7 @@ mod metrics;
 mod pages;
 mod person;
 mod problem;
+mod resource;
 mod route;
 mod routes;
 mod seal;

@@ -32,8 +32,10 @@ use tower_http::timeout::TimeoutLayer;
 use url::Url;
 
 use crate::access::{self, Door};
+use crate::api::{conditional, idempotency};
 use crate::context::{self, REQUEST_ID};
 use crate::error::WebError;
+use crate::route::Face;
 use crate::routes::routes;
 use crate::seal::SealKey;
 use crate::state::App;
@@ -103,7 +105,13 @@ pub fn router(server: Server) -> Result<Router, ServerError> {
     let mut router = Router::new();
     for route in routes() {
         let door = Door { app: app.clone(), access: route.access, face: route.face };
-        let handler = (route.handler)().route_layer(from_fn_with_state(door, access::check));
+        let mut handler = route.handler.method_router();
+        if route.face == Face::Api {
+            handler = handler
+                .route_layer(from_fn_with_state(app.clone(), idempotency::answer_once))
+                .route_layer(from_fn(conditional::answer));
+        }
+        let handler = handler.route_layer(from_fn_with_state(door, access::check));
         router = router.route(route.path, handler);
     }
     let within = router

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use leasehold_decide::authority::{Authority, AuthorityError};
 use leasehold_reconcile::driver::DriverHandle;
-use leasehold_reconcile::live::Live;
+use leasehold_reconcile::live::{Live, View};
 use leasehold_reconcile::pace::SharedPace;
 use leasehold_store::Store;
 
 use crate::directory::Directories;
+use crate::error::WebError;
 use crate::metrics::Metrics;
 use crate::server::{Server, Settings};
 use crate::sign_in::password::Hasher;
@@ -62,6 +63,17 @@ impl App {
             directories: Directories::default(),
         };
         Ok(Self(Arc::new(parts)))
+    }
+
+    /// The present state, for whoever cannot do without one.
+    ///
+    /// # Errors
+    /// [`WebError::Unavailable`] until the first one is loaded.
+    pub fn view(&self) -> Result<Arc<View>, WebError> {
+        self.live.view().ok_or_else(|| match self.live.trouble() {
+            Some(trouble) => WebError::Unavailable(format!("the present state cannot be loaded: {trouble}")),
+            None => WebError::Unavailable("the present state is being loaded".to_owned()),
+        })
     }
 
     /// The present instant.
