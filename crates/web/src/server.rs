@@ -102,7 +102,10 @@ pub enum ServerError {
 /// # Errors
 /// [`ServerError::Authority`].
 pub fn router(server: Server) -> Result<Router, ServerError> {
-    let app = App::new(server)?;
+    Ok(assembled(App::new(server)?))
+}
+
+fn assembled(app: App) -> Router {
     let mut router = Router::new();
     for route in routes() {
         let door = Door { app: app.clone(), access: route.access, face: route.face };
@@ -124,14 +127,14 @@ pub fn router(server: Server) -> Result<Router, ServerError> {
         .layer(from_fn_with_state(app.clone(), faces::give))
         .layer(from_fn_with_state(app.clone(), context::establish));
     let id = REQUEST_ID;
-    Ok(within
+    within
         .layer(CompressionLayer::new())
         .layer(from_fn_with_state(app.clone(), security::protect))
         .layer(from_fn(metrics::count))
         .layer(PropagateRequestIdLayer::new(id.clone()))
         .layer(SetRequestIdLayer::new(id, MakeRequestUuid))
         .layer(from_fn(own_request_id))
-        .with_state(app))
+        .with_state(app)
 }
 
 /// A request's id is ours: what a client sends could be made to look like another's in the log.
@@ -161,7 +164,8 @@ pub async fn serve(
     server: Server,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServerError> {
-    let router = router(server)?;
+    let app = App::new(server)?;
+    let router = assembled(app.clone());
     let graceful = GracefulShutdown::new();
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN);
@@ -201,6 +205,7 @@ pub async fn serve(
         });
     }
     drop(listener);
+    app.stopping.send_replace(true);
     if tokio::time::timeout(STOP_WITHIN, graceful.shutdown()).await.is_err() {
         tracing::warn!("some answers were cut off: they took too long after the stop");
     }

@@ -9,6 +9,7 @@ use leasehold_reconcile::driver::DriverHandle;
 use leasehold_reconcile::live::{Live, View};
 use leasehold_reconcile::pace::SharedPace;
 use leasehold_store::Store;
+use tokio::sync::watch;
 
 use crate::directory::Directories;
 use crate::error::WebError;
@@ -38,6 +39,8 @@ pub struct Parts {
     pub metrics: Metrics,
     pub(crate) hasher: Hasher,
     pub(crate) directories: Directories,
+    /// Set when the server stops: what has no end of its own ends then.
+    pub(crate) stopping: watch::Sender<bool>,
 }
 
 impl Deref for App {
@@ -61,6 +64,7 @@ impl App {
             metrics: Metrics::installed(),
             hasher: Hasher::default(),
             directories: Directories::default(),
+            stopping: watch::Sender::new(false),
         };
         Ok(Self(Arc::new(parts)))
     }

@@ -42,7 +42,7 @@ const EXIT_CODES: &str = "Exit codes: 0 done and nothing outstanding; 1 error; 2
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Build a practice company in a folder of its own and run the whole loop on it
+    /// Build a practice company in a folder of its own and watch it, or run the whole loop on it once
     Demo(demo::Demo),
     /// Write leasehold.toml and a policy folder
     Init(init::Init),
@@ -70,7 +70,7 @@ enum Command {
     Connector(connector::ConnectorCommand),
     /// Verify the log, and prove entries to somebody who does not trust us
     Ledger(ledger::LedgerCommand),
-    /// Make, list and revoke tokens by which programs call the API
+    /// Make, list and end the tokens by which scripts use the API
     Token(token::TokenCommand),
     /// Make and list users of the server, and links by which they sign in
     User(user::UserCommand),
@@ -85,6 +85,7 @@ impl Arguments {
     pub fn logging(&self) -> Logging {
         match &self.command {
             Command::Serve(serve) => serve.logging(),
+            Command::Demo(demo) => demo.logging(),
             _ => logging::COMMANDS,
         }
     }

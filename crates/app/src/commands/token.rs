@@ -1,9 +1,9 @@
-//! `leasehold token`: tokens by which programs call the API, made on the machine that has the store.
+//! `leasehold token`: secrets by which scripts use the API, each with its scopes and its end.
 
 use anyhow::{Context as _, bail};
-use leasehold_store::{ApiToken, User};
-use leasehold_web::{DAYS_DEFAULT, Scope, WebError, create_token};
-use serde_json::{Value, json};
+use leasehold_store::{ApiToken, User, UserState};
+use leasehold_web::{DAYS_DEFAULT, DAYS_MAX, Scope, WebError, create_token};
+use serde_json::json;
 
 use crate::Outcome;
 use crate::context::{Common, Context, actor};
@@ -21,117 +21,150 @@ enum What {
     /// Make a token and print it, once
     Create {
         /// What it may be used for; may be given several times
-        #[arg(long = "scope", required = true, value_parser = scope)]
-        scopes: Vec<Scope>,
-        /// Whose authority it has, at most: a user's mail address; needed where there are several administrators
+        #[arg(long = "scope", value_name = "SCOPE", required = true, value_delimiter = ',', value_parser = scope_names())]
+        scopes: Vec<String>,
+        /// What it is for
+        #[arg(long, default_value = "made by `leasehold token create`", value_name = "TEXT")]
+        name: String,
+        /// The mail address of the user whose authority it has; without one, the only administrator's
         #[arg(long, value_name = "MAIL")]
         user: Option<String>,
-        /// What it is for
-        #[arg(long, default_value = "command line")]
-        name: String,
-        /// Days until it ends, at most 366
-        #[arg(long, value_name = "DAYS", default_value_t = DAYS_DEFAULT)]
-        expires: i64,
+        /// How many days it lasts
+        #[arg(long, default_value_t = DAYS_DEFAULT, value_name = "DAYS", value_parser = clap::value_parser!(i64).range(1..=DAYS_MAX))]
+        days: i64,
     },
-    /// List tokens
+    /// List tokens; their secrets are kept nowhere
     List,
-    /// Revoke a token
+    /// End a token now
     Revoke {
-        /// Its id, from `token list`
+        /// Its id, as `token list` shows it
         id: String,
     },
 }
 
-fn scope(text: &str) -> Result<Scope, String> {
-    let known: Vec<&str> = Scope::ALL.iter().map(|scope| scope.name()).collect();
-    Scope::parse(text).ok_or_else(|| format!("there are {}", known.join(", ")))
+fn scope_names() -> clap::builder::PossibleValuesParser {
+    Scope::ALL.iter().map(|scope| scope.name()).collect::<Vec<_>>().into()
 }
 
 impl TokenCommand {
-    /// Makes, lists or revokes.
+    /// Makes, lists or ends tokens in the store of this installation.
     pub async fn run(self, common: &Common) -> anyhow::Result<Outcome> {
         let context = Context::open_to_change(common).await?;
         match self.what {
-            What::Create { scopes, user, name, expires } => {
-                let owner = owner(&context, user.as_deref()).await?;
-                let scopes: Vec<String> = scopes.iter().map(|scope| scope.name().to_owned()).collect();
-                let (by, now) = (actor(), context.now());
-                let made = create_token(&context.store, &owner, &name, &scopes, expires, &by, now);
-                let made = made.await.map_err(complaint)?;
-                context.publish().await?;
-                if context.json {
-                    let mut row = row(&made.token);
-                    row["secret"] = json!(made.secret);
-                    output::json(&row)?;
-                } else {
-                    output::remark(format!(
-                        "a token of {}, until {}; it is not shown again",
-                        owner.mail, made.token.expires_at
-                    ));
-                    output::line(made.secret)?;
-                }
+            What::Create { scopes, name, user, days } => {
+                create(&context, &scopes, &name, user.as_deref(), days).await
             }
-            What::List => {
-                let tokens = context.store.tokens(None).await?;
-                if context.json {
-                    let rows: Vec<Value> = tokens.iter().map(row).collect();
-                    output::json(&json!({"items": rows, "summary": {"total": rows.len()}}))?;
-                } else {
-                    show(&context, &tokens).await?;
-                }
-            }
-            What::Revoke { id } => {
-                if !context.store.revoke_token(&id, None, &actor(), context.now()).await? {
-                    bail!("there is no token `{id}` in force; `leasehold token list` shows them");
-                }
-                context.publish().await?;
-                if context.json {
-                    output::json(&json!({"id": id, "revoked": true}))?;
-                } else {
-                    output::line("the token is revoked")?;
-                }
-            }
+            What::List => list(&context).await,
+            What::Revoke { id } => revoke(&context, &id).await,
         }
-        Ok(Outcome::Clean)
     }
 }
 
-/// What is wrong with each argument.
-fn complaint(error: WebError) -> anyhow::Error {
-    match error {
+async fn create(
+    context: &Context,
+    scopes: &[String],
+    name: &str,
+    mail: Option<&str>,
+    days: i64,
+) -> anyhow::Result<Outcome> {
+    let user = owner(context, mail).await?;
+    let made = create_token(&context.store, &user, name, scopes, days, &actor(), context.now()).await;
+    let made = made.map_err(|error| match error {
         WebError::Invalid(fields) => {
-            let lines: Vec<String> =
-                fields.iter().map(|error| format!("{}: {}", error.field, error.message)).collect();
-            anyhow::anyhow!(lines.join("\n"))
+            let words: Vec<String> = fields.into_iter().map(|field| field.message).collect();
+            anyhow::anyhow!("{}; no token was made", words.join("; "))
         }
-        error => error.into(),
+        other => other.into(),
+    })?;
+    context.publish().await?;
+    if context.json {
+        let mut row = row(&made.token, std::slice::from_ref(&user));
+        row["token"] = json!(made.secret);
+        output::json(&json!({"items": [row], "summary": {"total": 1}}))?;
+    } else {
+        // The secret alone on standard output, so that a script can take it.
+        output::line(&made.secret)?;
+        output::remark(format!(
+            "token {} of {}: {}, until {}; it is shown this once",
+            made.token.id,
+            user.mail,
+            made.token.scopes.join(", "),
+            made.token.expires_at
+        ));
     }
+    Ok(Outcome::Clean)
 }
 
+/// Whose authority a token gets. A token never may more than its owner.
 async fn owner(context: &Context, mail: Option<&str>) -> anyhow::Result<User> {
     if let Some(mail) = mail {
         let user = context.store.user_by_mail(mail).await?;
-        return user.with_context(|| format!("there is no user `{mail}`; `leasehold user list` shows them"));
+        let user = user.filter(|user| user.state == UserState::Active);
+        return user.with_context(|| format!("`{mail}` is no active user; name another with --user"));
     }
-    let users = context.store.users().await?;
-    let mut administrators =
-        users.into_iter().filter(|user| user.roles.iter().any(|role| role == "administrator"));
-    match (administrators.next(), administrators.next()) {
-        (Some(one), None) => Ok(one),
-        (Some(_), Some(_)) => {
-            bail!("there are several administrators: say whose token this is with --user MAIL")
-        }
-        (None, _) => bail!(
-            "nobody can sign in yet, so nobody can own a token; make a user with `leasehold user add`, or start \
-             `leasehold serve` and follow the link that it prints"
-        ),
+    let mut users = context.store.users().await?;
+    if users.is_empty() {
+        bail!(
+            "there is no user yet whose authority a token could have; run `leasehold serve` and open the link that it prints"
+        );
+    }
+    users.retain(|user| {
+        user.state == UserState::Active && user.roles.iter().any(|role| role == "administrator")
+    });
+    match <[User; 1]>::try_from(users) {
+        Ok([user]) => Ok(user),
+        Err(users) => bail!("there are {} active administrators; name one with --user", users.len()),
     }
 }
 
-fn row(token: &ApiToken) -> Value {
+async fn list(context: &Context) -> anyhow::Result<Outcome> {
+    let (tokens, users) = (context.store.tokens(None).await?, context.store.users().await?);
+    if context.json {
+        let rows: Vec<_> = tokens.iter().map(|token| row(token, &users)).collect();
+        output::json(&json!({"items": rows, "summary": {"total": rows.len()}}))?;
+    } else if tokens.is_empty() {
+        output::line("no token was made")?;
+    } else {
+        let mut table = output::table(&["id", "user", "name", "scopes", "until", "last used", "revoked"]);
+        let when = |at: Option<jiff::Timestamp>, never: &str| {
+            at.map_or_else(|| never.to_owned(), |at| at.to_string())
+        };
+        for token in &tokens {
+            table.add_row([
+                token.id.clone(),
+                mail_of(token, &users),
+                output::safe(&token.name).to_string(),
+                token.scopes.join(", "),
+                token.expires_at.to_string(),
+                when(token.last_used_at, "never"),
+                when(token.revoked_at, "-"),
+            ]);
+        }
+        output::line(table)?;
+    }
+    Ok(Outcome::Clean)
+}
+
+async fn revoke(context: &Context, id: &str) -> anyhow::Result<Outcome> {
+    if !context.store.revoke_token(id, None, &actor(), context.now()).await? {
+        bail!("there is no token `{id}` in force; `leasehold token list` shows what there is");
+    }
+    context.publish().await?;
+    output::line(format!("token {id} ended; whoever shows it from now on is refused"))?;
+    Ok(Outcome::Clean)
+}
+
+fn mail_of(token: &ApiToken, users: &[User]) -> String {
+    users
+        .iter()
+        .find(|user| user.id == token.user)
+        .map_or_else(|| token.user.clone(), |user| user.mail.clone())
+}
+
+fn row(token: &ApiToken, users: &[User]) -> serde_json::Value {
     json!({
         "id": token.id,
-        "user": token.user,
+        "user": mail_of(token, users),
         "name": token.name,
         "scopes": token.scopes,
         "created_at": token.created_at,
@@ -139,32 +172,4 @@ fn row(token: &ApiToken) -> Value {
         "last_used_at": token.last_used_at,
         "revoked_at": token.revoked_at,
     })
-}
-
-async fn show(context: &Context, tokens: &[ApiToken]) -> anyhow::Result<()> {
-    if tokens.is_empty() {
-        output::line("there are no tokens")?;
-        return Ok(());
-    }
-    let users = context.store.users().await?;
-    let mut table = output::table(&["id", "user", "name", "scopes", "state", "last used"]);
-    for token in tokens {
-        let mail = users.iter().find(|user| user.id == token.user).map_or("-", |user| user.mail.as_str());
-        let state = match token.revoked_at {
-            Some(at) => format!("revoked {at}"),
-            None if token.expires_at <= context.now() => format!("expired {}", token.expires_at),
-            None => format!("until {}", token.expires_at),
-        };
-        let last_used = token.last_used_at.map_or_else(|| "never".to_owned(), |at| at.to_string());
-        table.add_row([
-            token.id.as_str(),
-            mail,
-            token.name.as_str(),
-            &token.scopes.join(", "),
-            &state,
-            &last_used,
-        ]);
-    }
-    output::line(table)?;
-    Ok(())
 }

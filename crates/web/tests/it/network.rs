@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use leasehold_model::clock::SystemClock;
+use leasehold_model::clock::{Clock as _, SystemClock};
 use leasehold_reconcile::driver::{Driver, DriverSettings};
 use leasehold_reconcile::pace::Patience;
-use leasehold_store::{Store, StoreOptions};
-use leasehold_web::{SealKey, Server, Settings, serve};
+use leasehold_store::{NewUser, Store, StoreOptions};
+use leasehold_web::{SealKey, Server, Settings, create_token, serve};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -29,6 +29,43 @@ fn server(store: Store) -> Server {
         system_owners: BTreeMap::new(),
     };
     Server { driver: driver.handle(), pace: clock, settings }
+}
+
+#[tokio::test]
+async fn a_stream_of_events_ends_when_the_server_stops() {
+    let store = Store::open("sqlite::memory:", StoreOptions::default()).await.expect("opens");
+    let new = NewUser {
+        mail: "dana@example.com".to_owned(),
+        name: "Dana".to_owned(),
+        roles: vec!["auditor".to_owned()],
+        password_hash: None,
+        password_alone: false,
+    };
+    let now = SystemClock::default().now();
+    let user = store.create_user(&new, "test", now).await.expect("a user");
+    let token =
+        create_token(&store, &user, "test", &["read".to_owned()], 1, "test", now).await.expect("a token");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving = tokio::spawn(serve(listener, None, server(store), async {
+        let _ = stopped.await;
+    }));
+    let mut stream = TcpStream::connect(address).await.expect("connects");
+    let head =
+        format!("GET /api/v1/events HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\r\n", token.secret);
+    stream.write_all(head.as_bytes()).await.expect("sends");
+    let mut told = String::new();
+    while !told.contains("event: listening") {
+        let mut bytes = [0; 1024];
+        let count = stream.read(&mut bytes).await.expect("is told");
+        assert!(count > 0, "ended early: {told}");
+        told += &String::from_utf8_lossy(&bytes[..count]);
+    }
+    stop.send(()).expect("is running");
+    stream.read_to_string(&mut told).await.expect("to its end");
+    assert!(told.ends_with("0\r\n\r\n"), "cut off instead of ended: {told}");
+    serving.await.expect("runs").expect("stops well");
 }
 
 #[tokio::test]
