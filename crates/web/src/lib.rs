@@ -4,6 +4,7 @@
 //! registry in [`routes`], with what it takes to use it; nothing else is reachable.
 
 mod access;
+mod api;
 mod catalogue;
 mod context;
 mod directory;
@@ -23,6 +24,7 @@ mod parts;
 mod person;
 mod present;
 mod problem;
+mod resource;
 mod resources;
 mod route;
 mod routes;

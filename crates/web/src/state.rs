@@ -6,13 +6,15 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use leasehold_decide::authority::{Authority, AuthorityError};
 use leasehold_reconcile::driver::DriverHandle;
-use leasehold_reconcile::live::Live;
+use leasehold_reconcile::live::{Live, View};
 use leasehold_reconcile::pace::SharedPace;
 use leasehold_store::Store;
+use tokio::sync::watch;
 
 use crate::catalogue::Catalogues;
 use crate::directory::Directories;
 use crate::drift_index::DriftIndexes;
+use crate::error::WebError;
 use crate::metrics::Metrics;
 use crate::pages::policy::Drafts;
 use crate::server::{Server, Settings};
@@ -26,10 +28,10 @@ pub struct App(Arc<Parts>);
 pub struct Parts {
     /// The store.
     pub store: Store,
+    /// The loop: what is to be done is asked of it.
+    pub driver: DriverHandle,
     /// The present state.
     pub live: Live,
-    /// The loop, for what pages and calls ask of it.
-    pub driver: DriverHandle,
     /// Where "now" comes from.
     pub pace: SharedPace,
     /// How the server is set up.
@@ -46,6 +48,8 @@ pub struct Parts {
     pub(crate) policy_drafts: Drafts,
     /// Drift in the orders of its lists.
     pub(crate) drift_indexes: DriftIndexes,
+    /// Set when the server stops: what has no end of its own ends then.
+    pub(crate) stopping: watch::Sender<bool>,
 }
 
 impl Deref for App {
@@ -58,10 +62,10 @@ impl Deref for App {
 impl App {
     /// Puts the state together.
     pub(crate) fn new(server: Server) -> Result<Self, AuthorityError> {
-        let Server { store, live, driver, pace, settings } = server;
+        let Server { driver, pace, settings } = server;
         let parts = Parts {
-            store,
-            live,
+            store: driver.store().clone(),
+            live: driver.live().clone(),
             driver,
             pace,
             settings,
@@ -72,8 +76,20 @@ impl App {
             catalogues: Catalogues::default(),
             policy_drafts: Drafts::default(),
             drift_indexes: DriftIndexes::default(),
+            stopping: watch::Sender::new(false),
         };
         Ok(Self(Arc::new(parts)))
+    }
+
+    /// The present state, for whoever cannot do without one.
+    ///
+    /// # Errors
+    /// [`WebError::Unavailable`] until the first one is loaded.
+    pub fn view(&self) -> Result<Arc<View>, WebError> {
+        self.live.view().ok_or_else(|| match self.live.trouble() {
+            Some(trouble) => WebError::Unavailable(format!("the present state cannot be loaded: {trouble}")),
+            None => WebError::Unavailable("the present state is being loaded".to_owned()),
+        })
     }
 
     /// The present instant.

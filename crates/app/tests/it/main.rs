@@ -2,10 +2,13 @@
 
 mod answers;
 mod bad_input;
+mod browser;
 mod demo;
 mod installation;
 mod killed;
 mod ledger;
 mod names;
+mod processes;
 mod real;
 mod surroundings;
+mod users;

@@ -6,11 +6,14 @@ use std::sync::Arc;
 use leasehold_connect::simulated::{Company, Planted, World};
 use leasehold_decide::correlate::CorrelationRule;
 use leasehold_decide::policy::read::read;
+use leasehold_ledger::checkpoint::SigningKey;
 use leasehold_model::clock::ManualClock;
 use leasehold_model::decision::DriftKind;
 use leasehold_model::id::{IdentityKey, SystemName};
+use leasehold_reconcile::publisher::Publisher;
 use leasehold_reconcile::stages::observe::{Observe, observe};
 use leasehold_reconcile::system::{Enforce, INTERVAL_MS_DEFAULT, System, Systems};
+use leasehold_reconcile::view::View;
 
 use crate::support::{Answer, Browser, Installation};
 
@@ -34,8 +37,11 @@ impl Practice {
         let world = World::of(company.state.clone());
         let clock = ManualClock::at(company.state.as_of);
         let systems = systems(&company, &world);
+        let folder = tempfile::tempdir().expect("a folder");
+        let key = Arc::new(SigningKey::generate("leasehold.test").expect("a key"));
+        let url = "http://127.0.0.1:8420";
         let installation =
-            Installation::with_systems("http://127.0.0.1:8420", systems.clone(), clock, owners).await;
+            Installation::governing(url, folder, systems.clone(), clock, owners, Some(key)).await;
         world.set_clock(installation.clock.clone());
         let practice = Self { installation, world, systems, planted: company.planted.clone() };
         practice.read_all().await;
@@ -71,7 +77,19 @@ impl Practice {
 
     /// Brings the state up to date.
     pub async fn refresh(&self) {
-        self.installation.live.refresh().await.expect("a state");
+        self.installation.driver.live().refresh().await.expect("a state");
+    }
+
+    /// The present state.
+    pub fn view(&self) -> Arc<View> {
+        self.installation.driver.live().view().expect("a state")
+    }
+
+    /// Publishes the ledger, and gives who did.
+    pub async fn publish(&self) -> &Publisher {
+        let publisher = self.installation.publisher.as_ref().expect("a publisher");
+        publisher.publish().await.expect("publishes");
+        publisher
     }
 
     /// The first identity that this kind of trouble was planted on.

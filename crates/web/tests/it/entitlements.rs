@@ -10,7 +10,7 @@ use crate::company::{Practice, words};
 async fn one_shows_everybody_who_holds_it() {
     let practice = Practice::new().await;
     let mut browser = practice.installation.signed_in().await;
-    let view = practice.installation.live.view().expect("a state");
+    let view = practice.view();
     let evaluation = view.evaluation();
     let address: EntitlementAddress = "directory:group/wiki-readers".parse().expect("an address");
     let index = evaluation.entitlement(&address).expect("is there");
@@ -33,7 +33,7 @@ async fn one_shows_everybody_who_holds_it() {
 #[tokio::test]
 async fn decisions_are_those_of_explain() {
     let practice = Practice::new().await;
-    let view = practice.installation.live.view().expect("a state");
+    let view = practice.view();
     let evaluation = view.evaluation();
     let mut compared = 0;
     for position in 0..evaluation.identities.len() {
@@ -60,7 +60,7 @@ async fn decisions_are_those_of_explain() {
 async fn the_list_is_filtered_and_what_is_not_there_is_not_found() {
     let practice = Practice::new().await;
     let mut browser = practice.installation.signed_in().await;
-    let view = practice.installation.live.view().expect("a state");
+    let view = practice.view();
     let all = view.evaluation().graph.entitlement_count();
     let page = words(&browser.get("/entitlements").await);
     assert!(page.contains(&format!("of {all}")), "{page}");

@@ -11,7 +11,7 @@ use crate::support::Installation;
 async fn the_list_filters_pages_and_leads_on() {
     let practice = Practice::new().await;
     let mut browser = practice.installation.signed_in().await;
-    let view = practice.installation.live.view().expect("a state");
+    let view = practice.view();
     let all = view.evaluation().identities.len();
     let page = browser.get("/identities").await;
     assert_eq!(page.status, StatusCode::OK);
@@ -90,7 +90,7 @@ async fn a_plan_of_one_identity_is_about_nobody_else() {
 async fn offboarding_plans_the_end_of_everything() {
     let practice = Practice::new().await;
     let mut browser = practice.installation.signed_in().await;
-    let view = practice.installation.live.view().expect("a state");
+    let view = practice.view();
     let evaluation = view.evaluation();
     let well = evaluation.identities.iter().find(|identity| {
         let index = evaluation.identity(&identity.key).expect("known");
@@ -150,7 +150,7 @@ async fn it_can_be_seen_as_it_stood_then() {
 }
 
 fn vpn_login(practice: &Practice, key: &str) -> String {
-    let view = practice.installation.live.view().expect("a state");
+    let view = practice.view();
     let evaluation = view.evaluation();
     let index = evaluation.identity(&key.into()).expect("known");
     let snapshot = &view.loaded().snapshot;
@@ -162,7 +162,7 @@ fn vpn_login(practice: &Practice, key: &str) -> String {
 #[tokio::test]
 async fn people_see_those_who_answer_to_them_and_themselves() {
     let practice = Practice::new().await;
-    let view = practice.installation.live.view().expect("a state");
+    let view = practice.view();
     let identities = &view.evaluation().identities;
     let report = identities
         .iter()
@@ -203,7 +203,7 @@ async fn before_anything_was_read_pages_say_so() {
     let mut browser = installation.signed_in().await;
     let waiting = browser.get("/identities").await;
     assert!(words(&waiting).contains("The first evaluation is running"), "{}", words(&waiting));
-    installation.live.refresh().await.expect("a state");
+    installation.driver.live().refresh().await.expect("a state");
     let empty = words(&browser.get("/identities").await);
     assert!(empty.contains("No identity is known yet"), "{empty}");
     let out = installation.browser().get("/identities").await;

@@ -47,11 +47,11 @@ async fn an_entry_is_verified_and_its_proof_holds_elsewhere() {
     assert!(before.contains("not published yet"), "{before}");
     assert_eq!(browser.get(&format!("{path}/proof")).await.status, StatusCode::NOT_FOUND);
 
-    practice.installation.publisher.publish().await.expect("publishes");
+    let publisher = practice.publish().await;
     let page = words(&browser.get(&path).await);
     assert!(page.contains("Verified in this page"), "{page}");
     assert!(page.contains("by dana@example.com fits the commitment"), "{page}");
-    let key = practice.installation.publisher.key.verifying_key();
+    let key = publisher.key.verifying_key();
     assert!(page.contains(&key.to_text()), "{page}");
     let answer = browser.get(&format!("{path}/proof")).await;
     assert!(answer.header("content-disposition").contains(&format!("leasehold-proof-{index}.json")));
@@ -70,7 +70,7 @@ async fn what_was_changed_or_erased_beside_the_log_is_said() {
     let practice = Practice::new().await;
     let mut browser = practice.installation.signed_in().await;
     let installation = &practice.installation;
-    installation.publisher.publish().await.expect("publishes");
+    let publisher = practice.publish().await;
     let entries = installation.store.ledger_entries(0, 1_000).await.expect("reads");
     let of_kind =
         |(_, bytes): &&(u64, Vec<u8>)| Entry::from_bytes(bytes).expect("an entry").kind == "policy.applied";
@@ -80,7 +80,7 @@ async fn what_was_changed_or_erased_beside_the_log_is_said() {
     assert!(erased.contains("by erased") && erased.contains("Verified in this page"), "{erased}");
 
     // Somebody who can write the published files changes one.
-    let checkpoint = installation.publisher.directory.join("checkpoint");
+    let checkpoint = publisher.directory.join("checkpoint");
     let text = std::fs::read_to_string(&checkpoint).expect("a checkpoint");
     let size = entries.len();
     std::fs::write(&checkpoint, text.replacen(&format!("\n{size}\n"), &format!("\n{}\n", size - 1), 1))

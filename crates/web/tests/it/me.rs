@@ -9,7 +9,7 @@ use crate::company::{Practice, words};
 #[tokio::test]
 async fn everybody_sees_what_they_hold_and_until_when() {
     let practice = Practice::new().await;
-    let view = practice.installation.live.view().expect("a state");
+    let view = practice.view();
     let evaluation = view.evaluation();
     // Somebody with access that ends on a date.
     let ends = |because: &Because| matches!(because, Because::Reason { reason } if reason.until.is_some());

@@ -9,7 +9,7 @@ use crate::company::{Practice, words};
 async fn everything_with_a_name_is_found() {
     let practice = Practice::new().await;
     let mut browser = practice.installation.signed_in().await;
-    let view = practice.installation.live.view().expect("a state");
+    let view = practice.view();
     let plan = view.plan(&Scope::default());
     practice.installation.store.save_plan(&plan, practice.installation.now()).await.expect("kept");
     let person = view.evaluation().identities.iter().find(|it| it.manager.is_some()).expect("a person");
@@ -49,7 +49,7 @@ async fn everything_with_a_name_is_found() {
 #[tokio::test]
 async fn nobody_finds_what_they_may_not_see() {
     let practice = Practice::new().await;
-    let view = practice.installation.live.view().expect("a state");
+    let view = practice.view();
     let evaluation = view.evaluation();
     let managed = |key: &leasehold_model::id::IdentityKey| {
         evaluation

@@ -18,7 +18,7 @@ fn name(text: &str) -> SystemName {
 async fn every_system_is_listed_with_what_it_has() {
     let practice = Practice::new().await;
     let mut browser = practice.installation.signed_in().await;
-    let view = practice.installation.live.view().expect("a state");
+    let view = practice.view();
     let snapshot = &view.loaded().snapshot;
     let page = browser.get("/systems").await;
     assert_eq!(page.status, StatusCode::OK);
@@ -46,7 +46,7 @@ async fn every_system_is_listed_with_what_it_has() {
 async fn accounts_of_nobody_are_found() {
     let practice = Practice::new().await;
     let mut browser = practice.installation.signed_in().await;
-    let view = practice.installation.live.view().expect("a state");
+    let view = practice.view();
     let (snapshot, evaluation) = (&view.loaded().snapshot, view.evaluation());
     let mut found = 0;
     for system in practice.systems.keys() {
@@ -114,7 +114,7 @@ async fn a_reading_is_asked_for_once() {
 #[tokio::test]
 async fn owners_see_their_systems_and_auditors_change_nothing() {
     let plain = Practice::new().await;
-    let view = plain.installation.live.view().expect("a state");
+    let view = plain.view();
     let owner = view
         .evaluation()
         .identities
