@@ -18,6 +18,15 @@ function kindOf(address) {
 const nameOf = (kind) => kind.replaceAll("/*", "-one").replaceAll("?", "-filtered").replaceAll("/", "-");
 
 await withBrowser(async ({ page, complaints }) => {
+  // Everything that is wrong is told at once, each complaint once.
+  const wrong = new Set();
+  const check = async (holds) => {
+    try {
+      await holds();
+    } catch (error) {
+      wrong.add(error.message);
+    }
+  };
   await page.goto(first);
   await accessible(page);
   await picture(page, "link");
@@ -36,14 +45,14 @@ await withBrowser(async ({ page, complaints }) => {
       await page.emulateMedia({ colorScheme: theme });
       await page.setViewportSize({ width: 1280, height: 900 });
       const answer = await page.goto(address);
-      must(answer.status() < 400, `${address} answered ${answer.status()}`);
-      await accessible(page);
+      await check(() => must(answer.status() < 400, `${address} answered ${answer.status()}`));
+      await check(() => accessible(page));
       if (before === 0) await picture(page, `${nameOf(kind)}-${theme}`);
     }
     await page.setViewportSize({ width: 390, height: 844 });
     const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
-    must(overflow <= 0, `${address} is ${overflow} pixels too wide for a narrow screen`);
-    await accessible(page);
+    await check(() => must(overflow <= 0, `${address} is ${overflow} pixels too wide for a narrow screen`));
+    await check(() => accessible(page));
     if (before === 0) await picture(page, `${nameOf(kind)}-narrow`);
     const links = await page.locator("a[href]").evaluateAll((all) =>
       all.filter((link) => !link.hasAttribute("download")).map((link) => link.href),
@@ -56,6 +65,7 @@ await withBrowser(async ({ page, complaints }) => {
       }
     }
   }
-  must(complaints.length === 0, `the browser complained:\n${complaints.join("\n")}`);
+  for (const complaint of complaints) wrong.add(`the browser complained: ${complaint}`);
+  must(wrong.size === 0, [...wrong].join("\n\n"));
   console.log(JSON.stringify(Object.fromEntries(visited)));
 });

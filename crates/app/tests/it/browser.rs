@@ -9,14 +9,14 @@ use leasehold_testing::browser;
 use crate::installation::Installation;
 
 /// A server in the background, with what it printed first.
-struct Served {
+pub struct Served {
     child: Child,
     link: String,
 }
 
 impl Served {
     /// Starts a command that prints a link, and waits for that.
-    fn start(installation: &Installation, arguments: &[&str]) -> Self {
+    pub fn start(installation: &Installation, arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_leasehold"))
             .args(arguments)
             .current_dir(installation.path())
@@ -40,7 +40,7 @@ impl Served {
     }
 
     /// The address of the server.
-    fn url(&self) -> &str {
+    pub fn url(&self) -> &str {
         self.link.split("/link").next().expect("an address")
     }
 }

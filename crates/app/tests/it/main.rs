@@ -10,5 +10,6 @@ mod ledger;
 mod names;
 mod processes;
 mod real;
+mod schemathesis;
 mod surroundings;
 mod users;
