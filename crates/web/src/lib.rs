@@ -14,6 +14,7 @@ mod flash;
 mod form;
 mod frame;
 mod health;
+mod kept_plans;
 mod metrics;
 mod pages;
 mod parts;
@@ -31,6 +32,7 @@ mod sign_in;
 mod source;
 mod state;
 mod static_files;
+mod trend;
 
 pub use error::WebError;
 pub use route::{Access, Face, Route};

@@ -15,6 +15,13 @@ const TABLES: &[&[Route]] = &[
     pages::account::ROUTES,
     pages::home::ROUTES,
     pages::drift::ROUTES,
+    pages::plans::ROUTES,
+    pages::plan::ROUTES,
+    pages::plan_approval::ROUTES,
+    pages::actions::ROUTES,
+    pages::action::ROUTES,
+    pages::tasks::ROUTES,
+    pages::events::ROUTES,
     pages::theme::ROUTES,
 ];
 

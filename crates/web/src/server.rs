@@ -35,7 +35,7 @@ use crate::error::WebError;
 use crate::routes::routes;
 use crate::seal::SealKey;
 use crate::state::App;
-use crate::{faces, metrics, security};
+use crate::{faces, metrics, security, trend};
 
 /// A policy with all its files is the largest thing that anybody sends.
 const BODY_BYTES_MAX: usize = 8 << 20;
@@ -150,7 +150,9 @@ pub async fn serve(
     server: Server,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServerError> {
+    let trend = trend::keep(server.store.clone(), server.live.clone(), server.pace.clone());
     let router = router(server)?;
+    let trend = tokio::spawn(trend);
     let graceful = GracefulShutdown::new();
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN);
@@ -182,6 +184,7 @@ pub async fn serve(
         });
     }
     drop(listener);
+    trend.abort();
     if tokio::time::timeout(STOP_WITHIN, graceful.shutdown()).await.is_err() {
         tracing::warn!("some answers were cut off: they took too long after the stop");
     }

@@ -11,6 +11,7 @@ use leasehold_store::Store;
 
 use crate::directory::Directories;
 use crate::drift_index::DriftIndexes;
+use crate::kept_plans::KeptPlans;
 use crate::metrics::Metrics;
 use crate::server::{Server, Settings};
 use crate::sign_in::password::Hasher;
@@ -37,6 +38,8 @@ pub struct Parts {
     pub(crate) directories: Directories,
     /// Drift in the orders of its lists.
     pub(crate) drift_indexes: DriftIndexes,
+    /// Plans that were looked at last.
+    pub(crate) kept_plans: KeptPlans,
 }
 
 impl Deref for App {
@@ -60,6 +63,7 @@ impl App {
             hasher: Hasher::default(),
             directories: Directories::default(),
             drift_indexes: DriftIndexes::default(),
+            kept_plans: KeptPlans::default(),
         };
         Ok(Self(Arc::new(parts)))
     }

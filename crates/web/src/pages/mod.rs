@@ -1,9 +1,16 @@
 //! The pages: one file each, with its table of routes, and one line below where it has a place in the navigation.
 
 pub(crate) mod account;
+pub(crate) mod action;
+pub(crate) mod actions;
 pub(crate) mod drift;
 pub(crate) mod error;
+pub(crate) mod events;
 pub(crate) mod home;
+pub(crate) mod plan;
+pub(crate) mod plan_approval;
+pub(crate) mod plans;
+pub(crate) mod tasks;
 pub(crate) mod theme;
 
 use leasehold_decide::authority::Action;
@@ -23,4 +30,10 @@ const fn place(path: &'static str, label: &'static str, action: Action) -> Place
 }
 
 /// The navigation, in its order.
-pub(crate) const NAVIGATION: &[Place] = &[place("/", "Home", Action::SeeOwnAccess)];
+pub(crate) const NAVIGATION: &[Place] = &[
+    place("/", "Home", Action::SeeOwnAccess),
+    place("/drift", "Drift", Action::SeeDrift),
+    place("/plans", "Plans", Action::SeePlan),
+    place("/actions", "Actions", Action::SeeAction),
+    place("/tasks", "Tasks", Action::SeeTask),
+];

@@ -11,7 +11,10 @@ use axum::http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use jiff::Timestamp;
 use leasehold_model::clock::{Clock as _, ManualClock};
+use leasehold_reconcile::driver::{Driver, DriverSettings};
 use leasehold_reconcile::live::Live;
+use leasehold_reconcile::pace::Patience;
+use leasehold_reconcile::system::Systems;
 use leasehold_store::{LinkKind, NewUser, Store, StoreOptions, User};
 use leasehold_web::{SealKey, Server, Settings, create_token, router, setup_link, user_link};
 use tower::ServiceExt as _;
@@ -24,6 +27,7 @@ pub struct Installation {
     pub router: Router,
     pub store: Store,
     pub live: Live,
+    pub driver: Driver,
     pub clock: Arc<ManualClock>,
     pub url: String,
     _folder: tempfile::TempDir,
@@ -42,12 +46,18 @@ impl Installation {
 
     /// An empty store behind an address.
     pub async fn at(url: &str) -> Self {
+        Self::over(url, Systems::new(), Arc::new(ManualClock::at(start()))).await
+    }
+
+    /// A store with systems, behind an address.
+    pub async fn over(url: &str, systems: Systems, clock: Arc<ManualClock>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let options = StoreOptions { durable: false, connections_max: 4, ..StoreOptions::default() };
         let address = format!("sqlite:{}", folder.path().join("store.db").display());
         let store = Store::open(&address, options).await.expect("opens");
-        let clock = Arc::new(ManualClock::at(start()));
-        let live = Live::new(store.clone(), BTreeMap::new(), clock.clone());
+        let settings = DriverSettings::default();
+        let driver = Driver::new(store.clone(), systems, clock.clone(), Patience::default(), None, settings);
+        let live = driver.live().clone();
         let settings = Settings {
             url: url.parse().expect("an address"),
             trusted_proxies: Vec::new(),
@@ -56,7 +66,7 @@ impl Installation {
         };
         let server = Server { store: store.clone(), live: live.clone(), pace: clock.clone(), settings };
         let router = router(server).expect("a router");
-        Self { router, store, live, clock, url: url.to_owned(), _folder: folder }
+        Self { router, store, live, driver, clock, url: url.to_owned(), _folder: folder }
     }
 
     /// A store with one user, `dana@example.com`, who administers it.
