@@ -34,7 +34,7 @@ pub struct Office {
 impl Office {
     /// A company of which nothing was read yet, with an administrator.
     pub async fn unread() -> Self {
-        let company = Company::generate(7, 60);
+        let company = Company::generate(7, 400);
         let world = World::of(company.state.clone());
         let clock = Arc::new(ManualClock::at(company.state.as_of));
         world.set_clock(clock.clone());

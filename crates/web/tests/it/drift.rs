@@ -70,6 +70,7 @@ async fn freshness_and_completeness_stand_on_the_page() {
     let page = text_of(&browser.get("/drift").await.text);
     assert!(page.contains("6 sources: all read completely; the oldest was read just now"), "{page}");
     office.installation.clock.advance_ms(25 * 3_600_000);
+    let mut browser = office.installation.signed_in().await;
     let page = text_of(&browser.get("/drift").await.text);
     assert!(page.contains("6 read over a day ago") && page.contains("stale"), "{page}");
 
