@@ -17,9 +17,9 @@ mod flash;
 mod form;
 mod frame;
 mod health;
+mod kept_plans;
 mod metrics;
 mod pages;
-#[allow(dead_code)]
 mod parts;
 mod person;
 mod present;
@@ -37,6 +37,7 @@ mod sign_in;
 mod source;
 mod state;
 mod static_files;
+mod trend;
 
 pub use error::WebError;
 pub use route::{Access, Face, Route};

@@ -43,6 +43,13 @@ const TABLES: &[&[Route]] = &[
     pages::search::ROUTES,
     pages::system::ROUTES,
     pages::systems::ROUTES,
+    pages::plans::ROUTES,
+    pages::plan::ROUTES,
+    pages::plan_approval::ROUTES,
+    pages::actions::ROUTES,
+    pages::action::ROUTES,
+    pages::tasks::ROUTES,
+    pages::events::ROUTES,
     pages::theme::ROUTES,
 ];
 

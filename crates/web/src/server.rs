@@ -40,7 +40,7 @@ use crate::route::Face;
 use crate::routes::routes;
 use crate::seal::SealKey;
 use crate::state::App;
-use crate::{faces, metrics, security};
+use crate::{faces, metrics, security, trend};
 
 /// A policy with all its files is the largest thing that anybody sends.
 const BODY_BYTES_MAX: usize = 8 << 20;
@@ -166,6 +166,8 @@ pub async fn serve(
 ) -> Result<(), ServerError> {
     let app = App::new(server)?;
     let router = assembled(app.clone());
+    let trend = trend::keep(app.store.clone(), app.live.clone(), app.pace.clone());
+    let trend = tokio::spawn(trend);
     let graceful = GracefulShutdown::new();
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN);
@@ -206,6 +208,7 @@ pub async fn serve(
     }
     drop(listener);
     app.stopping.send_replace(true);
+    trend.abort();
     if tokio::time::timeout(STOP_WITHIN, graceful.shutdown()).await.is_err() {
         tracing::warn!("some answers were cut off: they took too long after the stop");
     }

@@ -15,6 +15,7 @@ use crate::catalogue::Catalogues;
 use crate::directory::Directories;
 use crate::drift_index::DriftIndexes;
 use crate::error::WebError;
+use crate::kept_plans::KeptPlans;
 use crate::metrics::Metrics;
 use crate::pages::policy::Drafts;
 use crate::server::{Server, Settings};
@@ -50,6 +51,8 @@ pub struct Parts {
     pub(crate) drift_indexes: DriftIndexes,
     /// Set when the server stops: what has no end of its own ends then.
     pub(crate) stopping: watch::Sender<bool>,
+    /// Plans that were looked at last.
+    pub(crate) kept_plans: KeptPlans,
 }
 
 impl Deref for App {
@@ -77,6 +80,7 @@ impl App {
             policy_drafts: Drafts::default(),
             drift_indexes: DriftIndexes::default(),
             stopping: watch::Sender::new(false),
+            kept_plans: KeptPlans::default(),
         };
         Ok(Self(Arc::new(parts)))
     }

@@ -161,6 +161,7 @@ struct DriftPage {
     choice_error: Option<String>,
     groups: Vec<DriftGroup>,
     pager: Pager,
+    by: &'static str,
     total: usize,
     total_words: String,
     is_narrow: bool,
@@ -226,6 +227,7 @@ pub(crate) fn page(
             DriftOrder::ALL[1..].iter().map(|(_, name, label)| ((*name).to_owned(), (*label).to_owned())),
             order.name(),
         ),
+        by: order.name(),
         total: positions.len(),
         total_words: count(positions.len(), "item"),
         is_narrow: filter.is_narrow(),
@@ -277,7 +279,7 @@ fn group(app: &App, view: &View, order: DriftOrder, item: &DriftItem, positions:
     }
     let oldest = app.drift_indexes.of(view).oldest(view).get(&item.kind).copied();
     if let Some(oldest) = oldest.filter(|_| order == DriftOrder::Kind) {
-        note.push(format!("the oldest {}", Moment::relative(oldest, app.now()).words));
+        note.push(format!("the oldest first seen {}", Moment::relative(oldest, app.now()).words));
     }
     DriftGroup { title, note: note.join(" · "), rows: Vec::new() }
 }

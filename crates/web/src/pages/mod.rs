@@ -1,19 +1,26 @@
 //! The pages: one file each, with its table of routes, and one line below where it has a place in the navigation.
 
 pub(crate) mod account;
+pub(crate) mod action;
+pub(crate) mod actions;
 pub(crate) mod drift;
 pub(crate) mod entitlement;
 pub(crate) mod entitlements;
 pub(crate) mod error;
+pub(crate) mod events;
 pub(crate) mod home;
 pub(crate) mod identities;
 pub(crate) mod identity;
 pub(crate) mod ledger;
 pub(crate) mod me;
+pub(crate) mod plan;
+pub(crate) mod plan_approval;
+pub(crate) mod plans;
 pub(crate) mod policy;
 pub(crate) mod search;
 pub(crate) mod system;
 pub(crate) mod systems;
+pub(crate) mod tasks;
 pub(crate) mod theme;
 
 use leasehold_decide::authority::Action;
@@ -39,6 +46,10 @@ pub(crate) const NAVIGATION: &[Place] = &[
     place("/identities", "Identities", Action::SeeIdentity),
     place("/systems", "Systems", Action::SeeSystem),
     place("/entitlements", "Entitlements", Action::SeeEntitlement),
+    place("/drift", "Drift", Action::SeeDrift),
+    place("/plans", "Plans", Action::SeePlan),
+    place("/actions", "Actions", Action::SeeAction),
+    place("/tasks", "Tasks", Action::SeeTask),
     place("/policy", "Policy", Action::SeePolicy),
     place("/ledger", "Ledger", Action::SeeLedger),
 ];

@@ -18,8 +18,8 @@ pub(crate) struct Link {
     pub href: String,
     /// What it says.
     pub text: String,
-    /// Whether it is a name of machines.
-    pub mono: bool,
+    /// How it looks, where it does not look like any other.
+    pub class: Option<&'static str>,
 }
 
 impl HtmlSafe for Link {}
@@ -27,7 +27,7 @@ impl HtmlSafe for Link {}
 impl Link {
     /// A link with a text of ours.
     pub(crate) fn to(href: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { href: href.into(), text: text.into(), mono: false }
+        Self { href: href.into(), text: text.into(), class: None }
     }
 
     /// The same text, for whoever may not see where it leads.
@@ -42,27 +42,27 @@ impl Link {
 
     /// To a system.
     pub(crate) fn system(name: &SystemName) -> Self {
-        Self::to(system_path(name), name.as_str())
+        Self { class: Some("name"), ..Self::to(system_path(name), name.as_str()) }
     }
 
     /// To an entitlement, by its name in its system.
     pub(crate) fn entitlement(system: &SystemName, name: &EntitlementName) -> Self {
-        Self { href: entitlement_path(system, name), text: safe(name), mono: true }
+        Self { href: entitlement_path(system, name), text: safe(name), class: Some("mono") }
     }
 
     /// To a plan.
     pub(crate) fn plan(hash: &PlanHash) -> Self {
-        Self { href: plan_path(hash), text: short_hash(hash), mono: true }
+        Self { href: plan_path(hash), text: short_hash(hash), class: Some("mono") }
     }
 
     /// To an action.
     pub(crate) fn action(plan: &PlanHash, id: &ActionId) -> Self {
-        Self { href: action_path(plan, id), text: safe(id), mono: true }
+        Self { href: action_path(plan, id), text: safe(id), class: Some("mono") }
     }
 
     /// To an entry of the ledger.
     pub(crate) fn ledger_entry(index: u64) -> Self {
-        Self { href: format!("/ledger/{index}"), text: index.to_string(), mono: true }
+        Self { href: format!("/ledger/{index}"), text: index.to_string(), class: Some("mono") }
     }
 }
 

@@ -2,6 +2,7 @@
 //! as HTML; every text in it is escaped by its own template.
 
 pub(crate) mod because;
+pub(crate) mod chart;
 pub(crate) mod form;
 pub(crate) mod freshness;
 pub(crate) mod link;

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use leasehold_decide::explain::{explain, who};
 use leasehold_model::id::EntitlementAddress;
 
-use crate::company::{Practice, words};
+use crate::practice::{Practice, words};
 
 #[tokio::test]
 async fn one_shows_everybody_who_holds_it() {

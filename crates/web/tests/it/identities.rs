@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use leasehold_model::decision::DriftKind;
 use leasehold_model::plan::Verb;
 
-use crate::company::{Practice, send, words};
+use crate::practice::{Practice, send, words};
 use crate::support::Installation;
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use leasehold_ledger::bundle::Bundle;
 use leasehold_ledger::entry::Entry;
 
-use crate::company::{Practice, words};
+use crate::practice::{Practice, words};
 
 #[tokio::test]
 async fn entries_are_listed_newest_first_and_found() {

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use leasehold_decide::explain::explain;
 use leasehold_model::decision::{Because, DriftKind};
 
-use crate::company::{Practice, words};
+use crate::practice::{Practice, words};
 
 #[tokio::test]
 async fn everybody_sees_what_they_hold_and_until_when() {

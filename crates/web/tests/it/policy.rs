@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use jiff::SignedDuration;
 
-use crate::company::{Practice, send, words};
+use crate::practice::{Practice, send, words};
 use crate::support::{Browser, PASSWORD};
 
 /// The fields of the edit form as the page has them.

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use leasehold_decide::plan::Scope;
 
-use crate::company::{Practice, words};
+use crate::practice::{Practice, words};
 
 #[tokio::test]
 async fn everything_with_a_name_is_found() {

@@ -17,6 +17,7 @@ use leasehold_ledger::checkpoint::SigningKey;
 use leasehold_model::clock::{Clock as _, ManualClock};
 use leasehold_model::id::{IdentityKey, SystemName};
 use leasehold_reconcile::driver::{Driver, DriverSettings};
+use leasehold_reconcile::live::Live;
 use leasehold_reconcile::pace::Patience;
 use leasehold_reconcile::publisher::Publisher;
 use leasehold_reconcile::system::{Enforcing, INTERVAL_MS_DEFAULT, System, Systems};
@@ -31,6 +32,7 @@ pub const PASSWORD: &str = "gravel teapot orbit";
 pub struct Installation {
     pub router: Router,
     pub store: Store,
+    pub live: Live,
     pub driver: Driver,
     pub clock: Arc<ManualClock>,
     pub publisher: Option<Publisher>,
@@ -115,7 +117,13 @@ impl Installation {
         let folder = tempfile::tempdir().expect("a folder");
         let systems = company.map(|company| company(folder.path())).unwrap_or_default();
         let owners = BTreeMap::from([(system("erp"), vec![IdentityKey::from("olga@example.com")])]);
-        Self::governing(url, folder, systems, ManualClock::at(start()), owners, None).await
+        Self::governing(url, folder, systems, Arc::new(ManualClock::at(start())), owners, None).await
+    }
+
+    /// An empty store for systems that nobody has read yet.
+    pub async fn over(url: &str, systems: Systems, clock: Arc<ManualClock>) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        Self::governing(url, folder, systems, clock, BTreeMap::new(), None).await
     }
 
     /// An empty store for systems that nobody has read yet, some with owners; with a key the ledger is published.
@@ -123,14 +131,13 @@ impl Installation {
         url: &str,
         folder: tempfile::TempDir,
         systems: Systems,
-        clock: ManualClock,
+        clock: Arc<ManualClock>,
         system_owners: BTreeMap<SystemName, Vec<IdentityKey>>,
         key: Option<Arc<SigningKey>>,
     ) -> Self {
         let options = StoreOptions { durable: false, connections_max: 4, ..StoreOptions::default() };
         let address = format!("sqlite:{}", folder.path().join("store.db").display());
         let store = Store::open(&address, options).await.expect("opens");
-        let clock = Arc::new(clock);
         let publisher = key.map(|key| Publisher {
             store: store.clone(),
             directory: folder.path().join("ledger"),
@@ -154,7 +161,8 @@ impl Installation {
         };
         let server = Server { driver: driver.handle(), pace: clock.clone(), settings };
         let router = router(server).expect("a router");
-        Self { router, store, driver, clock, publisher, url: url.to_owned(), _folder: folder }
+        let live = driver.live().clone();
+        Self { router, store, live, driver, clock, publisher, url: url.to_owned(), _folder: folder }
     }
 
     /// A store with one user, `dana@example.com`, who administers it.

@@ -8,7 +8,7 @@ use leasehold_model::fact::{Completeness, Problem};
 use leasehold_model::id::SystemName;
 use leasehold_store::TaskFilter;
 
-use crate::company::{Practice, send, words};
+use crate::practice::{Practice, send, words};
 
 fn name(text: &str) -> SystemName {
     SystemName::new(text).expect("a name")

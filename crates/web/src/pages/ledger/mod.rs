@@ -163,9 +163,9 @@ fn row(index: u64, entry: &Entry, published: u64, now: Timestamp) -> Row {
         subject: safe(&entry.subject),
         body: fields(&entry.body)
             .into_iter()
-            .map(|(name, value)| format!("{name} {value}"))
+            .map(|(name, value)| format!("{name}: {value}"))
             .collect::<Vec<_>>()
-            .join(", "),
+            .join("; "),
         published: index < published,
     }
 }
@@ -181,18 +181,26 @@ fn broken(index: u64, error: &dyn std::fmt::Display) -> Row {
     }
 }
 
-/// The fields of an entry's body, each with its value as people read it.
+/// The fields of an entry's body, each with its value as people read it. Of what is counted, zeros are left out.
 fn fields(body: &serde_json::Value) -> Vec<(String, String)> {
-    let text = |value: &serde_json::Value| match value {
-        serde_json::Value::String(text) => safe(text),
-        other => safe(other),
+    let serde_json::Value::Object(fields) = body else {
+        return if body.is_null() { Vec::new() } else { vec![("value".to_owned(), in_words(body))] };
     };
-    match body {
+    let told = fields.iter().filter(|(_, value)| !value.is_null());
+    told.map(|(name, value)| (safe(name.replace('_', " ")), in_words(value))).collect()
+}
+
+fn in_words(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::String(text) => safe(text),
         serde_json::Value::Object(fields) => {
-            let named = fields.iter().filter(|(_, value)| !value.is_null());
-            named.map(|(name, value)| (safe(name), text(value))).collect()
+            let counted = fields.iter().filter(|(_, value)| value.as_u64() != Some(0) && !value.is_null());
+            let words: Vec<String> = counted
+                .map(|(name, value)| format!("{} {}", safe(name.replace('_', " ")), in_words(value)))
+                .collect();
+            if words.is_empty() { "none".to_owned() } else { words.join(", ") }
         }
-        serde_json::Value::Null => Vec::new(),
-        other => vec![("value".to_owned(), text(other))],
+        serde_json::Value::Array(values) => values.iter().map(in_words).collect::<Vec<_>>().join(", "),
+        other => safe(other),
     }
 }

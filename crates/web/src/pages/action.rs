@@ -1,0 +1,162 @@
+//! One action: what it is to do and why, every step with its reason and its entry in the ledger, and another try.
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::http::Method;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use leasehold_decide::authority::Action;
+use leasehold_model::action::ActionState;
+use leasehold_model::id::{ActionId, PlanHash};
+use leasehold_model::text::safe;
+use leasehold_reconcile::notice::NoticeKind;
+use leasehold_reconcile::tasks::resume;
+use leasehold_store::{Transition, TransitionOutcome};
+
+use super::actions::{ActionLine, seen_action, verb_words};
+use crate::error::WebError;
+use crate::flash::{FlashKind, redirect_with};
+use crate::frame::{self, Frame};
+use crate::parts::link::{action_path, plan_path};
+use crate::parts::mark::action_words;
+use crate::parts::{BecauseList, Link, Mark, Moment};
+use crate::person::Person;
+use crate::resources;
+use crate::route::{Access, Route};
+use crate::state::App;
+
+/// The routes of this file.
+pub(crate) const ROUTES: &[Route] = &[
+    Route::page(Method::GET, "/actions/{plan}/{id}", Access::Needs(Action::SeeAction), || get(show)),
+    Route::page(Method::POST, "/actions/{plan}/{id}/retry", Access::Needs(Action::RetryAction), || {
+        post(retry)
+    }),
+    Route::page(Method::GET, "/actions/{plan}/{id}/retry", Access::Needs(Action::SeeAction), || get(back)),
+];
+
+/// One step.
+struct Step {
+    at: Moment,
+    from: &'static str,
+    to: Mark,
+    reason: String,
+    ledger_entry: Link,
+}
+
+#[derive(Template)]
+#[template(path = "action.html")]
+struct ActionPage {
+    frame: Frame,
+    line: ActionLine,
+    plan: Link,
+    path: String,
+    id: String,
+    because: BecauseList,
+    also_loses: Vec<Link>,
+    must_end: Vec<Link>,
+    after: Vec<Link>,
+    attempts: u32,
+    next_attempt: Option<Moment>,
+    sent: Option<Moment>,
+    read_back: Option<Moment>,
+    steps: Vec<Step>,
+    held: bool,
+    plan_path: String,
+    is_stuck: bool,
+    may_retry: bool,
+}
+
+async fn show(
+    State(app): State<App>,
+    person: Person,
+    frame: Frame,
+    Path((plan, id)): Path<(String, String)>,
+) -> Result<Response, WebError> {
+    let (plan, id) = (PlanHash::from(plan), ActionId::from(id));
+    let row = seen_action(&app, &person, &plan, &id).await?;
+    let item = &row.item;
+    let link = |name| Link::entitlement(&item.system, name);
+    let mut steps = Vec::new();
+    for step in app.store.transitions(&plan, &id).await? {
+        steps.push(Step {
+            at: Moment::exact(step.at),
+            from: action_words(step.from),
+            to: Mark::action(step.to),
+            reason: step.reason.map(safe).unwrap_or_default(),
+            ledger_entry: Link::ledger_entry(step.ledger_index),
+        });
+    }
+    let what = item.entitlement.as_ref().map_or_else(String::new, |name| format!(" {}", safe(name)));
+    let title = format!("{}{what}: {} in {}", verb_words(item.verb), safe(&item.account), item.system);
+    frame::show(&ActionPage {
+        frame: frame.titled(title),
+        plan: Link::plan(&plan),
+        path: action_path(&plan, &id),
+        id: safe(&id),
+        because: BecauseList::new(&item.because),
+        also_loses: item.also_loses.iter().map(link).collect(),
+        must_end: item.must_end.iter().map(link).collect(),
+        after: item.after.iter().map(|after| Link::action(&plan, after)).collect(),
+        attempts: row.attempts,
+        next_attempt: row
+            .next_attempt_at
+            .filter(|_| !row.state.is_final())
+            .map(|at| Moment::relative(at, app.now())),
+        sent: row.sent_at.map(Moment::exact),
+        read_back: row.read_back_at.map(Moment::exact),
+        steps,
+        held: row.state == ActionState::Planned,
+        plan_path: plan_path(&plan),
+        is_stuck: row.state == ActionState::Stuck,
+        may_retry: person.may(&app, Action::RetryAction, &resources::system(&app, &item.system)),
+        line: ActionLine::of(&app, &row),
+    })
+}
+
+async fn back(Path((plan, id)): Path<(String, String)>) -> Response {
+    Redirect::to(&action_path(&PlanHash::from(plan), &ActionId::from(id))).into_response()
+}
+
+/// A person's word that a stuck action is tried again: it is recorded, and a task takes it up.
+async fn retry(
+    State(app): State<App>,
+    person: Person,
+    Path((plan, id)): Path<(String, String)>,
+) -> Result<Response, WebError> {
+    let (plan, id) = (PlanHash::from(plan), ActionId::from(id));
+    let row = seen_action(&app, &person, &plan, &id).await?;
+    person.require(&app, Action::RetryAction, &resources::system(&app, &row.item.system))?;
+    let own = person.identity().map(leasehold_model::id::IdentityKey::folded);
+    if own.is_some() && own == row.item.identity.as_ref().map(leasehold_model::id::IdentityKey::folded) {
+        return Err(WebError::Refused(
+            "nobody decides on their own access: somebody else has to try this again".to_owned(),
+        ));
+    }
+    let path = action_path(&plan, &id);
+    let no_longer = |state: ActionState| {
+        let text = format!("Nothing to try again: it is {} now.", action_words(state));
+        redirect_with(&app, &path, FlashKind::Warning, &text)
+    };
+    if row.state != ActionState::Stuck {
+        return Ok(no_longer(row.state));
+    }
+    let again = Transition {
+        plan,
+        action: id,
+        from: ActionState::Stuck,
+        to: ActionState::Approved,
+        at: app.now(),
+        reason: Some(format!("tried again by {}", person.actor())),
+        detail: serde_json::Value::Null,
+        next_attempt_at: None,
+        observed: Vec::new(),
+    };
+    if let TransitionOutcome::Moved { actual } = app.store.transition(&again).await? {
+        return Ok(no_longer(actual));
+    }
+    app.live.notify(NoticeKind::ActionChanged, again.action.as_str());
+    let task = resume::request(person.actor(), app.now());
+    let requested = app.store.request_task(&task, app.now()).await?;
+    app.live.notify(NoticeKind::TaskChanged, requested.id());
+    Ok(redirect_with(&app, &path, FlashKind::Done, "It is tried again now."))
+}
