@@ -21,6 +21,8 @@ pub(crate) struct Pager {
     pub previous: Option<String>,
     /// The page after.
     pub next: Option<String>,
+    /// Of what, for whoever hears the page: two lists of one page are told apart by it.
+    pub of: &'static str,
     start: usize,
     end: usize,
 }
@@ -46,9 +48,16 @@ impl Pager {
             words,
             previous: (page > 1).then(|| at(page - 1)),
             next: (page < pages).then(|| at(page + 1)),
+            of: "this list",
             start,
             end,
         }
+    }
+
+    /// The same, named, on a page with several lists.
+    pub(crate) fn of(mut self, list: &'static str) -> Self {
+        self.of = list;
+        self
     }
 
     /// The rows of this page.
