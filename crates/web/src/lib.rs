@@ -17,6 +17,7 @@ mod flash;
 mod form;
 mod frame;
 mod health;
+mod heavy;
 mod kept_plans;
 mod metrics;
 mod pages;

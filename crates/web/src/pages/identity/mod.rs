@@ -27,6 +27,7 @@ use serde::Deserialize;
 use crate::catalogue::{self, display_name};
 use crate::error::WebError;
 use crate::frame::{self, Frame};
+use crate::heavy;
 use crate::pages::identities::{Answers, answers, present_state, state_mark};
 use crate::parts::link::identity_path;
 use crate::parts::{BecauseList, Link, Mark, Moment, Query, Sources, number};
@@ -206,6 +207,7 @@ async fn then(
     if at > now {
         return Ok(of_now("this is still to come, and nobody knows what will be so then"));
     }
+    let _turn = heavy::turn().await?;
     let settings = present.loaded().settings.clone();
     let (store, revision) = (app.store.clone(), present.revision());
     let loaded = Loaded::load_with(&store, settings, now, Some(at)).await.map_err(WebError::internal)?;

@@ -17,6 +17,7 @@ use leasehold_reconcile::view::View;
 use super::seen;
 use crate::error::WebError;
 use crate::flash::{FlashKind, redirect_with};
+use crate::heavy;
 use crate::parts::link::{identity_path, plan_path};
 use crate::person::Person;
 use crate::present::Present;
@@ -91,9 +92,7 @@ async fn propose(
         identities: vec![key.clone()],
         ..Scope::default()
     };
-    let computed: Result<Plan, _> = tokio::task::spawn_blocking(move || plan::compute(&loaded, &scope))
-        .await
-        .map_err(WebError::internal)?;
+    let computed: Result<Plan, _> = heavy::run(move || plan::compute(&loaded, &scope)).await?;
     let made = computed.map_err(WebError::internal)?;
     if made.items.is_empty() && made.left_alone.is_empty() {
         let text = format!("{} holds nothing that a plan could end: no plan was made", safe(key));
