@@ -39,6 +39,7 @@ use crate::error::WebError;
 use crate::route::Face;
 use crate::routes::routes;
 use crate::seal::SealKey;
+use crate::sign_in::session::IDLE;
 use crate::state::App;
 use crate::{faces, metrics, security, trend};
 
@@ -48,6 +49,8 @@ const BODY_BYTES_MAX: usize = 8 << 20;
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// A client that does not send its headers in this time is cut off.
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
+/// What has expired counts no more from that instant on; it is cleared away this often.
+const TIDY_EVERY: Duration = Duration::from_secs(600);
 /// What is being answered when the server stops has this long.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 
@@ -173,6 +176,7 @@ pub async fn serve(
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN);
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(128);
     let tls = tls.map(TlsAcceptor::from);
+    let tidying = tokio::spawn(tidy(app.clone()));
     tokio::pin!(shutdown);
     loop {
         let accepted = tokio::select! {
@@ -212,7 +216,24 @@ pub async fn serve(
     if tokio::time::timeout(STOP_WITHIN, graceful.shutdown()).await.is_err() {
         tracing::warn!("some answers were cut off: they took too long after the stop");
     }
+    // It holds the store, which whoever started the server may close next.
+    let _ = tidying.await;
     Ok(())
+}
+
+/// Clears away sessions, links and counts that time has ended, now and then until the server stops.
+async fn tidy(app: App) {
+    let mut stopping = app.stopping.subscribe();
+    loop {
+        let now = app.now();
+        if let Err(error) = app.store.forget_expired_sign_ins(now - IDLE, now).await {
+            tracing::warn!(%error, "what has expired could not be cleared away");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(TIDY_EVERY) => {}
+            _ = stopping.wait_for(|stopping| *stopping) => return,
+        }
+    }
 }
 
 /// Answers what comes over one connection, to its end.

@@ -1,6 +1,5 @@
 //! `[server]`: where `leasehold serve` listens, under which address people find it, and how often it reads.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,7 +7,6 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use leasehold_connect::settings::did_you_mean;
 use leasehold_decide::policy::read::parse_duration;
-use leasehold_model::id::{IdentityKey, SystemName};
 use leasehold_reconcile::system::INTERVAL_MS_DEFAULT;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
