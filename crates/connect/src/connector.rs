@@ -24,6 +24,7 @@ pub trait Sink: Send {
     fn progress(&mut self, done: u64, total: Option<u64>);
 
     /// Says where a feed with an order of its own ended, so that one that was cut can be told from one that got shorter.
+    /// Comes after the feed's facts.
     fn feed_ended(&mut self, end: FeedEnd);
 }
 

@@ -153,7 +153,7 @@ impl Driver {
             self.request_due().await?;
             self.look().await?;
             let mut running = JoinSet::new();
-            while let Some(task) = self.claim(usize::MAX).await? {
+            while let Some(task) = self.claim(self.shared.settings.syncs_at_once).await? {
                 let driver = self.clone();
                 running.spawn(async move { driver.carry_out(task).await });
             }

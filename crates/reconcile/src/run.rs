@@ -127,7 +127,7 @@ impl Runner {
     /// Takes up every run that was interrupted.
     ///
     /// # Errors
-    /// Where the store fails.
+    /// Where the store fails, or a plan names a system that is not configured; the others are taken up all the same.
     pub async fn resume(&self) -> Result<Vec<ActionRow>, ReconcileError> {
         let mut hashes: Vec<PlanHash> = Vec::new();
         for row in self.store.unfinished_actions().await? {
@@ -135,13 +135,16 @@ impl Runner {
                 hashes.push(row.plan);
             }
         }
-        let mut rows = Vec::new();
+        let (mut rows, mut first_error) = (Vec::new(), None);
         for hash in hashes {
-            if let Some(plan) = self.store.plan(hash.as_str()).await? {
-                rows.extend(self.go_on(&plan).await?);
+            let Some(plan) = self.store.plan(hash.as_str()).await? else { continue };
+            match self.go_on(&plan).await {
+                Ok(ended) => rows.extend(ended),
+                // What is wrong with one plan, such as a system that is not configured any more, holds up no other.
+                Err(error) => first_error = first_error.or(Some(error)),
             }
         }
-        Ok(rows)
+        first_error.map_or(Ok(rows), Err)
     }
 
     async fn go_on(&self, plan: &Plan) -> Result<Vec<ActionRow>, ReconcileError> {

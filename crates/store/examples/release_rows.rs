@@ -134,7 +134,7 @@ async fn tasks(store: &Store, system: &SystemName) -> Result<(), AnyError> {
         not_before: at(8),
     };
     store.request_task(&reading(false), at(8)).await?;
-    store.claim_task(&["sync"], "a process", at(8), at(9)).await?;
+    store.claim_task(&["sync"], &[], "a process", at(8), at(9)).await?;
     store.request_task(&reading(true), at(8)).await?;
     store.reading_started(system, at(8)).await?;
     let end = ReadingEnd {

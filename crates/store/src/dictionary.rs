@@ -190,6 +190,11 @@ impl Dictionary {
         number
     }
 
+    /// The number of a name that has one.
+    pub(crate) fn number(&self, class: Class, key: &str) -> Option<u32> {
+        self.numbers[class as usize].get(key).copied()
+    }
+
     pub(crate) fn slot(&mut self, number: u32) -> &mut Slot {
         &mut self.slots[number as usize]
     }

@@ -29,10 +29,10 @@ pub enum FeedCut {
 }
 
 impl EpochWriter {
-    /// Remembers where the feed ended.
+    /// Remembers where the feed ended: at an identity that was told before.
     pub fn feed_ended(&mut self, end: &FeedEnd) {
-        let last = self.dictionary.intern(Class::Identity, end.last.as_str());
-        self.feed_end = Some(StoredFeedEnd { last, line_break: end.line_break });
+        let last = self.dictionary.number(Class::Identity, end.last.as_str());
+        self.feed_end = last.map(|last| StoredFeedEnd { last, line_break: end.line_break });
     }
 
     /// Takes nothing from the feed's last row: half a value is no value.

@@ -6,6 +6,9 @@ use crate::db::{execute, fetch_optional, micros};
 use crate::error::{Result, StoreError};
 use crate::store::Store;
 
+/// A call that runs for longer was lost with its process: no answer takes that long.
+const LOST_AFTER_MICROS: i64 = 120 * 1_000_000;
+
 /// What is known of a call with a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IdempotentCall {
@@ -46,11 +49,14 @@ impl Store {
         let begun = execute!(
             &mut tx,
             "INSERT INTO idempotent_answer (user_id, key, request_hash, headers, body, created_at)
-             VALUES ($1, $2, $3, '', '', $4) ON CONFLICT (user_id, key) DO NOTHING",
+             VALUES ($1, $2, $3, '', '', $4)
+             ON CONFLICT (user_id, key) DO UPDATE SET request_hash = $3, created_at = $4
+             WHERE idempotent_answer.status IS NULL AND idempotent_answer.created_at <= $5",
             user,
             key,
             request_hash,
-            micros(now)
+            micros(now),
+            micros(now).saturating_sub(LOST_AFTER_MICROS)
         )?;
         if begun > 0 {
             tx.commit().await?;

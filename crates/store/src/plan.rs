@@ -81,6 +81,24 @@ impl Store {
         }
     }
 
+    /// Plans, the newest first, from the one before `before` on; each with its number and when it was saved.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] where one does not read back.
+    pub async fn plans(&self, before: Option<i64>, limit: usize) -> Result<Vec<(i64, Timestamp, Plan)>> {
+        let mut tx = self.db.read().await?;
+        let rows = fetch_all!(
+            &mut tx,
+            (i64, i64, String),
+            "SELECT id, created_at, body FROM plan WHERE id < $1 ORDER BY id DESC LIMIT $2",
+            before.unwrap_or(i64::MAX),
+            crate::db::stored(limit as u64)
+        )?;
+        rows.into_iter()
+            .map(|(id, at, body)| Ok((id, crate::db::instant(at)?, from_json("a plan", &body)?)))
+            .collect()
+    }
+
     /// The plan that was saved last.
     ///
     /// # Errors

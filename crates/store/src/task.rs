@@ -275,13 +275,15 @@ impl Store {
     }
 
     /// Claims a task that may be begun, or that was begun by a process whose claim has passed. `kinds` are those that
-    /// the caller can carry out, the most urgent first; of one kind, whoever waits longest comes first.
+    /// the caller can carry out, the most urgent first; of one kind, whoever waits longest comes first. `except` are
+    /// those that it is carrying out: where it was too busy to renew its claim in time, it does not overtake itself.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] where a task does not read back.
     pub async fn claim_task(
         &self,
         kinds: &[&str],
+        except: &[String],
         by: &str,
         now: Timestamp,
         until: Timestamp,
@@ -290,6 +292,7 @@ impl Store {
             .claimable(now)
             .await?
             .into_iter()
+            .filter(|(id, ..)| !except.contains(id))
             .filter_map(|(id, kind, requested_at, fence)| {
                 let urgency = kinds.iter().position(|known| *known == kind)?;
                 Some((urgency, requested_at, id, fence))
@@ -311,9 +314,10 @@ impl Store {
             &mut tx,
             (String, String, i64, i64),
             "SELECT id, kind, requested_at, fence FROM task
-             WHERE (state = 'running' AND claim_until <= $1)
+             WHERE state IN ('queued', 'running') AND (
+                (state = 'running' AND claim_until <= $1)
                 OR (state = 'queued' AND not_before <= $1 AND NOT EXISTS (
-                    SELECT 1 FROM task AS other WHERE other.lane = task.lane AND other.state = 'running'))",
+                    SELECT 1 FROM task AS other WHERE other.lane = task.lane AND other.state = 'running')))",
             micros(now)
         )
     }

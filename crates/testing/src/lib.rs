@@ -5,12 +5,14 @@
 //! Values are read and changed with the target's own clients (`psql`, `ldapsearch`, …), so that a test never checks
 //! Leasehold's code with itself. Everything here panics on failure: it is test support.
 
+pub mod browser;
 pub mod certificates;
 pub mod openldap;
 pub mod postgres;
 pub mod process;
 pub mod programs;
 pub mod samba;
+pub mod tools;
 
 pub use certificates::{Certificate, CertificateAuthority};
 pub use openldap::OpenLdapServer;

@@ -17,6 +17,12 @@ pub(crate) struct Directory {
     by_mail: HashMap<String, IdentityKey>,
     /// Folded keys of those who manage somebody, or answer for something.
     managers: HashSet<String>,
+    /// Positions of identities, by folded key.
+    pub(crate) identities: Vec<u32>,
+    /// Positions of accounts, by system and key.
+    pub(crate) accounts: Vec<u32>,
+    /// Positions of entitlements, by system and name.
+    pub(crate) entitlements: Vec<u32>,
 }
 
 /// The directory of the newest state that was asked about.
@@ -26,7 +32,7 @@ pub(crate) struct Directories {
 }
 
 impl Directories {
-    fn of(&self, view: &View) -> Arc<Directory> {
+    pub(crate) fn of(&self, view: &View) -> Arc<Directory> {
         let name = (view.revision(), view.as_of());
         if let Some((revision, as_of, directory)) =
             &*self.newest.read().unwrap_or_else(PoisonError::into_inner)
@@ -59,6 +65,26 @@ impl Directory {
                 .managers
                 .extend([&identity.manager, &identity.owner].into_iter().flatten().map(IdentityKey::folded));
         }
+        let snapshot = &view.loaded().snapshot;
+        let identities = &view.evaluation().identities;
+        directory.identities = (0u32..).take(identities.len()).collect();
+        directory.identities.sort_by_cached_key(|position| identities[*position as usize].key.folded());
+        directory.accounts = (0u32..).take(snapshot.accounts.len()).collect();
+        directory.accounts.sort_by(|a, b| {
+            let key = |position: &u32| {
+                let account = &snapshot.accounts[*position as usize];
+                (snapshot.system(account.system), &account.account.key)
+            };
+            key(a).cmp(&key(b))
+        });
+        directory.entitlements = (0u32..).take(snapshot.entitlements.len()).collect();
+        directory.entitlements.sort_by(|a, b| {
+            let key = |position: &u32| {
+                let entitlement = &snapshot.entitlements[*position as usize];
+                (snapshot.system(entitlement.system), &entitlement.entitlement.name)
+            };
+            key(a).cmp(&key(b))
+        });
         directory.by_mail.retain(|mail, _| !several.contains(mail));
         directory
     }

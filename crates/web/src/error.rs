@@ -5,10 +5,11 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use leasehold_decide::authority::Action;
+use leasehold_reconcile::error::ReconcileError;
 use leasehold_store::StoreError;
 
 /// What is wrong with one field of a form or a body.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct FieldError {
     /// Which.
     pub field: String,
@@ -171,6 +172,25 @@ impl From<StoreError> for WebError {
             StoreError::AmbiguousPlan { .. } | StoreError::UnknownGuard { .. } => {
                 Self::Malformed(error.to_string())
             }
+            StoreError::UserExists { .. } | StoreError::LastAdministrator => {
+                Self::Conflict(error.to_string())
+            }
+            StoreError::UnknownUser { .. } => Self::NotFound("this user".to_owned()),
+            StoreError::UserMoved => Self::Precondition,
+            error => Self::internal(error),
+        }
+    }
+}
+
+impl From<ReconcileError> for WebError {
+    fn from(error: ReconcileError) -> Self {
+        match error {
+            ReconcileError::Store(error) => error.into(),
+            ReconcileError::StateMoved { .. } | ReconcileError::PlanEdited { .. } => {
+                Self::Conflict(error.to_string())
+            }
+            ReconcileError::UnknownSystem(system) => Self::NotFound(format!("the system `{system}`")),
+            ReconcileError::UnknownPlan { hash } => Self::NotFound(format!("the plan {hash}")),
             error => Self::internal(error),
         }
     }

@@ -13,9 +13,9 @@ use crate::state::App;
 
 /// The routes of this file.
 pub(crate) const ROUTES: &[Route] = &[
-    Route::call(Method::GET, "/healthz", Access::Open, || get(alive)),
-    Route::call(Method::GET, "/readyz", Access::Open, || get(ready)),
-    Route::call(Method::GET, "/metrics", Access::Needs(Action::SeeMetrics), || get(metrics::show)),
+    Route::plain(Method::GET, "/healthz", Access::Open, || get(alive)),
+    Route::plain(Method::GET, "/readyz", Access::Open, || get(ready)),
+    Route::plain(Method::GET, "/metrics", Access::Needs(Action::SeeMetrics), || get(metrics::show)),
 ];
 
 fn text(status: StatusCode, body: &'static str) -> Response {

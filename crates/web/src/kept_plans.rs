@@ -1,10 +1,11 @@
 //! Plans that pages show, kept as they were read: a plan never changes, and reading a large one anew for each of its
 //! pages costs more than all the rest.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use leasehold_model::id::{ActionId, IdentityKey, PlanHash};
+use leasehold_decide::authority::Resource;
+use leasehold_model::id::{ActionId, IdentityKey, PlanHash, SystemName};
 use leasehold_model::plan::{Guard, Plan, PlanItem, Verb};
 
 use crate::error::WebError;
@@ -22,6 +23,10 @@ pub(crate) struct KeptPlan {
     pub by_identity: Vec<u32>,
     /// The guards that hold an item, by their place in the plan.
     held_by: HashMap<ActionId, Vec<u32>>,
+    /// Folded keys of everybody whom an item is about.
+    affected: HashSet<String>,
+    /// Every system that an item changes.
+    systems: BTreeSet<SystemName>,
 }
 
 impl KeptPlan {
@@ -38,7 +43,26 @@ impl KeptPlan {
                 held_by.entry(id.clone()).or_default().push(place);
             }
         }
-        Self { plan, by_identity, held_by }
+        let affected = plan.items.iter().filter_map(|item| item.identity.as_ref()).map(IdentityKey::folded);
+        let (affected, systems) =
+            (affected.collect(), plan.items.iter().map(|item| item.system.clone()).collect());
+        Self { plan, by_identity, held_by, affected, systems }
+    }
+
+    /// The plan as authority knows it, as far as one person is concerned: of all whom it is about only they themselves
+    /// can matter to whether they may decide on it, and it can be about a hundred thousand.
+    pub(crate) fn resource(&self, app: &App, own: Option<&IdentityKey>) -> Resource {
+        let owns = |name: &SystemName| {
+            let owners = app.settings.system_owners.get(name).map_or(&[][..], Vec::as_slice);
+            owners.iter().any(|owner| own.is_some_and(|own| own.folded() == owner.folded()))
+        };
+        let owns_all = !self.systems.is_empty() && self.systems.iter().all(owns);
+        let affected = own.filter(|own| self.affected.contains(&own.folded()));
+        Resource::Plan {
+            hash: self.plan.hash.to_string(),
+            affected: affected.into_iter().cloned().collect(),
+            owners: own.filter(|_| owns_all).into_iter().cloned().collect(),
+        }
     }
 
     /// The guards that hold an item, but for those that are overridden.

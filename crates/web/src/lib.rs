@@ -4,6 +4,7 @@
 //! registry in [`routes`], with what it takes to use it; nothing else is reachable.
 
 mod access;
+mod api;
 mod context;
 mod directory;
 mod drift_index;
@@ -21,7 +22,7 @@ mod parts;
 mod person;
 mod present;
 mod problem;
-mod resources;
+mod resource;
 mod route;
 mod routes;
 mod seal;

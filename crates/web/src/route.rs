@@ -3,6 +3,7 @@
 use axum::http::Method;
 use axum::routing::MethodRouter;
 use leasehold_decide::authority::Action;
+use utoipa_axum::router::UtoipaMethodRouter;
 
 use crate::state::App;
 
@@ -24,6 +25,24 @@ pub enum Face {
     Api,
 }
 
+/// What answers.
+#[derive(Clone, Copy)]
+pub(crate) enum Handler {
+    /// A handler.
+    Plain(fn() -> MethodRouter<App>),
+    /// A handler with its part of the API's document.
+    Documented(fn() -> UtoipaMethodRouter<App>),
+}
+
+impl Handler {
+    pub(crate) fn method_router(self) -> MethodRouter<App> {
+        match self {
+            Self::Plain(handler) => handler(),
+            Self::Documented(handler) => handler().2,
+        }
+    }
+}
+
 /// One line of the registry.
 #[derive(Clone)]
 pub struct Route {
@@ -35,7 +54,7 @@ pub struct Route {
     pub access: Access,
     /// Whom it answers.
     pub face: Face,
-    pub(crate) handler: fn() -> MethodRouter<App>,
+    pub(crate) handler: Handler,
 }
 
 impl Route {
@@ -46,16 +65,32 @@ impl Route {
         access: Access,
         handler: fn() -> MethodRouter<App>,
     ) -> Self {
-        Self { method, path, access, face: Face::Page, handler }
+        Self { method, path, access, face: Face::Page, handler: Handler::Plain(handler) }
+    }
+
+    /// A call that is no part of the API's document: for whoever runs the server.
+    pub(crate) const fn plain(
+        method: Method,
+        path: &'static str,
+        access: Access,
+        handler: fn() -> MethodRouter<App>,
+    ) -> Self {
+        Self { method, path, access, face: Face::Api, handler: Handler::Plain(handler) }
     }
 
     /// A call of the API: answers programs.
     pub(crate) const fn call(
         method: Method,
         path: &'static str,
-        access: Access,
-        handler: fn() -> MethodRouter<App>,
+        action: Action,
+        handler: fn() -> UtoipaMethodRouter<App>,
     ) -> Self {
-        Self { method, path, access, face: Face::Api, handler }
+        Self {
+            method,
+            path,
+            access: Access::Needs(action),
+            face: Face::Api,
+            handler: Handler::Documented(handler),
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! The registry: every route of the server, and what each takes. A route that is not here does not exist.
 
-use crate::pages;
 use crate::route::Route;
 use crate::sign_in::{link, page, step_up};
+use crate::{api, pages};
 use crate::{health, static_files};
 
 /// Every table of routes: one line for each file that brings some.
@@ -12,6 +12,24 @@ const TABLES: &[&[Route]] = &[
     page::ROUTES,
     step_up::ROUTES,
     link::ROUTES,
+    api::accounts::ROUTES,
+    api::actions::ROUTES,
+    api::baselines::ROUTES,
+    api::document::ROUTES,
+    api::drift::ROUTES,
+    api::entitlements::ROUTES,
+    api::events::ROUTES,
+    api::grants::ROUTES,
+    api::identities::ROUTES,
+    api::ledger::ROUTES,
+    api::me::ROUTES,
+    api::plans::ROUTES,
+    api::policy::ROUTES,
+    api::sessions::ROUTES,
+    api::systems::ROUTES,
+    api::tasks::ROUTES,
+    api::tokens::ROUTES,
+    api::users::ROUTES,
     pages::account::ROUTES,
     pages::home::ROUTES,
     pages::drift::ROUTES,

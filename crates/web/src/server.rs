@@ -17,9 +17,8 @@ use hyper_util::server::graceful::GracefulShutdown;
 use ipnet::IpNet;
 use leasehold_decide::authority::AuthorityError;
 use leasehold_model::id::{IdentityKey, SystemName};
-use leasehold_reconcile::live::Live;
+use leasehold_reconcile::driver::DriverHandle;
 use leasehold_reconcile::pace::SharedPace;
-use leasehold_store::Store;
 use tokio::net::TcpListener;
 use tower::Service as _;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -30,8 +29,10 @@ use tower_http::timeout::TimeoutLayer;
 use url::Url;
 
 use crate::access::{self, Door};
+use crate::api::{conditional, idempotency};
 use crate::context::{self, REQUEST_ID};
 use crate::error::WebError;
+use crate::route::Face;
 use crate::routes::routes;
 use crate::seal::SealKey;
 use crate::state::App;
@@ -48,10 +49,8 @@ const STOP_WITHIN: Duration = Duration::from_secs(10);
 
 /// What a server is made of.
 pub struct Server {
-    /// The store.
-    pub store: Store,
-    /// The present state, kept up to date by whoever drives the loop.
-    pub live: Live,
+    /// The loop, which has the store and the present state.
+    pub driver: DriverHandle,
     /// Where "now" comes from.
     pub pace: SharedPace,
     /// How it is set up.
@@ -103,7 +102,13 @@ pub fn router(server: Server) -> Result<Router, ServerError> {
     let mut router = Router::new();
     for route in routes() {
         let door = Door { app: app.clone(), access: route.access, face: route.face };
-        let handler = (route.handler)().route_layer(from_fn_with_state(door, access::check));
+        let mut handler = route.handler.method_router();
+        if route.face == Face::Api {
+            handler = handler
+                .route_layer(from_fn_with_state(app.clone(), idempotency::answer_once))
+                .route_layer(from_fn(conditional::answer));
+        }
+        let handler = handler.route_layer(from_fn_with_state(door, access::check));
         router = router.route(route.path, handler);
     }
     let within = router
@@ -150,7 +155,7 @@ pub async fn serve(
     server: Server,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServerError> {
-    let trend = trend::keep(server.store.clone(), server.live.clone(), server.pace.clone());
+    let trend = trend::keep(server.driver.clone(), server.pace.clone());
     let router = router(server)?;
     let trend = tokio::spawn(trend);
     let graceful = GracefulShutdown::new();

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use leasehold_decide::authority::{Authority, AuthorityError};
-use leasehold_reconcile::live::Live;
+use leasehold_reconcile::driver::DriverHandle;
+use leasehold_reconcile::live::{Live, View};
 use leasehold_reconcile::pace::SharedPace;
 use leasehold_store::Store;
 
 use crate::directory::Directories;
 use crate::drift_index::DriftIndexes;
+use crate::error::WebError;
 use crate::kept_plans::KeptPlans;
 use crate::metrics::Metrics;
 use crate::server::{Server, Settings};
@@ -24,6 +26,8 @@ pub struct App(Arc<Parts>);
 pub struct Parts {
     /// The store.
     pub store: Store,
+    /// The loop: what is to be done is asked of it.
+    pub driver: DriverHandle,
     /// The present state.
     pub live: Live,
     /// Where "now" comes from.
@@ -52,10 +56,11 @@ impl Deref for App {
 impl App {
     /// Puts the state together.
     pub(crate) fn new(server: Server) -> Result<Self, AuthorityError> {
-        let Server { store, live, pace, settings } = server;
+        let Server { driver, pace, settings } = server;
         let parts = Parts {
-            store,
-            live,
+            store: driver.store().clone(),
+            live: driver.live().clone(),
+            driver,
             pace,
             settings,
             authority: Authority::shipped()?,
@@ -66,6 +71,17 @@ impl App {
             kept_plans: KeptPlans::default(),
         };
         Ok(Self(Arc::new(parts)))
+    }
+
+    /// The present state, for whoever cannot do without one.
+    ///
+    /// # Errors
+    /// [`WebError::Unavailable`] until the first one is loaded.
+    pub fn view(&self) -> Result<Arc<View>, WebError> {
+        self.live.view().ok_or_else(|| match self.live.trouble() {
+            Some(trouble) => WebError::Unavailable(format!("the present state cannot be loaded: {trouble}")),
+            None => WebError::Unavailable("the present state is being loaded".to_owned()),
+        })
     }
 
     /// The present instant.

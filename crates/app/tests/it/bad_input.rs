@@ -53,6 +53,72 @@ const CASES: &[Case] = &[
         names: &["leasehold.toml:4", "env:NAME"],
     },
     Case {
+        what: "an address that nobody can listen on",
+        files: &[("leasehold.toml", "[server]\nlisten = \"8420\"\n")],
+        command: &["serve"],
+        names: &["leasehold.toml:2:10", "127.0.0.1:8420"],
+    },
+    Case {
+        what: "an unknown setting of the server",
+        files: &[("leasehold.toml", "[server]\nlisen = \"127.0.0.1:0\"\n")],
+        command: &["serve"],
+        names: &["leasehold.toml:2", "did you mean `listen`"],
+    },
+    Case {
+        what: "a public address with a path",
+        files: &[("leasehold.toml", "[server]\nurl = \"https://example.com/leasehold\"\n")],
+        command: &["serve"],
+        names: &["leasehold.toml:2:7", "https://leasehold.example.com"],
+    },
+    Case {
+        what: "a certificate without its key",
+        files: &[("leasehold.toml", "[server]\ntls_certificate = \"tls.pem\"\n")],
+        command: &["serve"],
+        names: &["leasehold.toml:2:19", "`tls_key`"],
+    },
+    Case {
+        what: "a certificate that is not there",
+        files: &[(
+            "leasehold.toml",
+            "[server]\nlisten = \"127.0.0.1:0\"\ntls_certificate = \"tls.pem\"\ntls_key = \"tls.key\"\n",
+        )],
+        command: &["serve"],
+        names: &["leasehold.toml:3:19", "tls.pem cannot be used"],
+    },
+    Case {
+        what: "a proxy by name",
+        files: &[("leasehold.toml", "[server]\ntrusted_proxies = [\"proxy.example.com\"]\n")],
+        command: &["serve"],
+        names: &["leasehold.toml:2:19", "192.168.7.0/24"],
+    },
+    Case {
+        what: "an interval without a unit",
+        files: &[(
+            "leasehold.toml",
+            "[system.hr]\nconnector = \"csv\"\npath = \"people.csv\"\ninterval = \"15\"\n",
+        )],
+        command: &["sync"],
+        names: &["leasehold.toml:4:12", "`interval = \"15m\"`"],
+    },
+    Case {
+        what: "enforcing what no plan closes",
+        files: &[(
+            "leasehold.toml",
+            "[system.hr]\nconnector = \"csv\"\npath = \"people.csv\"\n[system.hr.enforce]\ntoxic = \"enforce\"\n",
+        )],
+        command: &["drift"],
+        names: &["leasehold.toml:5:9", "leaver, expired, unjustified, missing"],
+    },
+    Case {
+        what: "enforcing an unknown kind of drift",
+        files: &[(
+            "leasehold.toml",
+            "[system.hr]\nconnector = \"csv\"\npath = \"people.csv\"\n[system.hr.enforce]\nleavr = \"enforce\"\n",
+        )],
+        command: &["drift"],
+        names: &["leasehold.toml:5", "did you mean `leaver`"],
+    },
+    Case {
         what: "unknown system",
         files: &[("leasehold.toml", CONFIGURATION)],
         command: &["sync", "directory"],

@@ -7,5 +7,6 @@ mod installation;
 mod killed;
 mod ledger;
 mod names;
+mod processes;
 mod real;
 mod surroundings;

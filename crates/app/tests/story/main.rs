@@ -4,6 +4,7 @@
 
 mod answers;
 mod crashes;
+mod driver;
 mod faults;
 mod invariants;
 mod life;

@@ -73,11 +73,12 @@ impl Output {
         self.send(Message::Progress(self.bytes_before + bytes, self.bytes_total))
     }
 
-    /// Says where the people feed ended.
+    /// Says where the people feed ended, after everything that it told.
     ///
     /// # Errors
     /// Where nobody listens any more.
     pub fn feed_ended(&mut self, end: FeedEnd) -> Result<(), Stopped> {
+        self.flush()?;
         self.send(Message::FeedEnded(end))
     }
 

@@ -157,17 +157,9 @@ impl Company {
     }
 
     pub(super) fn add_account(&mut self, system: &SystemName, account: Account) {
-        let Some(state) = self.state.systems.get_mut(system) else { return };
-        let inherent: Vec<EntitlementName> = state
-            .entitlements
-            .values()
-            .filter(|entitlement| entitlement.inherent)
-            .map(|entitlement| entitlement.name.clone())
-            .collect();
-        for entitlement in inherent {
-            state.grant(&account.key, &entitlement);
+        if let Some(state) = self.state.systems.get_mut(system) {
+            state.add_account(account);
         }
-        state.accounts.insert(account.key.clone(), account);
     }
 
     /// The accounts of an identity that were made by [`Company::give`].
@@ -321,7 +313,7 @@ pub(super) fn session(number: usize, as_of: Timestamp, minutes: i64) -> Session 
 }
 
 /// Each system has its own idea of what a stable key is.
-fn account_key(identity: &Identity, system: &SystemName) -> AccountKey {
+pub(super) fn account_key(identity: &Identity, system: &SystemName) -> AccountKey {
     let local = identity.key.as_str().split('@').next().unwrap_or_default();
     let number = identity.attribute("employee_number").unwrap_or(local).to_lowercase();
     AccountKey(match system.as_str() {
@@ -332,7 +324,7 @@ fn account_key(identity: &Identity, system: &SystemName) -> AccountKey {
     })
 }
 
-fn make_account(
+pub(super) fn make_account(
     identity: &Identity,
     system: &SystemName,
     key: &AccountKey,

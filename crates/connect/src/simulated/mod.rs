@@ -4,6 +4,7 @@
 mod change;
 pub mod company;
 pub mod connector;
+pub mod days;
 pub mod dice;
 pub mod faults;
 mod people;

@@ -176,6 +176,47 @@ pub(super) fn hire(dice: &mut Dice, people: usize, as_of: Timestamp) -> Vec<Iden
     hired
 }
 
+/// Somebody who starts now in a department below its head, with a name and number that nobody has.
+pub(super) fn hire_one_more(
+    dice: &mut Dice,
+    people: &BTreeMap<IdentityKey, Identity>,
+    now: Timestamp,
+) -> Identity {
+    let taken = people.keys().filter_map(|key| key.as_str().split_once('@'));
+    let mut names =
+        Names { dice: dice.clone(), taken: taken.map(|(local, _)| (local.to_owned(), 1)).collect() };
+    dice.roll();
+    let (given_name, family_name, local) = loop {
+        let name = names.next();
+        if !people.contains_key(&IdentityKey(format!("{}@example.com", name.2))) {
+            break name;
+        }
+    };
+    let department = &DEPARTMENTS[dice.below(DEPARTMENTS.len())];
+    let head = format!("Head of {}", department.name);
+    let head = people.values().find(|identity| identity.attribute("title") == Some(&head));
+    let email = format!("{local}@example.com");
+    let attributes = [
+        ("email", email.as_str()),
+        ("employee_number", &format!("E{:05}", 1000 + people.len())),
+        ("given_name", &given_name),
+        ("family_name", &family_name),
+        ("title", department.titles[dice.below(department.titles.len())]),
+        ("department", department.name),
+        ("location", LOCATIONS[dice.below(LOCATIONS.len())]),
+    ];
+    Identity {
+        key: IdentityKey(email.clone()),
+        kind: IdentityKind::Person,
+        state: LifecycleState::Active,
+        start: Some(now),
+        end: None,
+        manager: head.map(|head| head.key.clone()),
+        owner: None,
+        attributes: attributes.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+    }
+}
+
 /// The instant `days` later than `from`, earlier where negative.
 pub(super) fn days_from(from: Timestamp, days: i64) -> Timestamp {
     from.checked_add(jiff::SignedDuration::from_hours(24 * days)).unwrap_or(from)

@@ -49,6 +49,20 @@ pub struct SystemState {
 }
 
 impl SystemState {
+    /// Adds an account with what everybody holds there by the system's nature.
+    pub fn add_account(&mut self, account: Account) {
+        let inherent: Vec<EntitlementName> = self
+            .entitlements
+            .values()
+            .filter(|entitlement| entitlement.inherent)
+            .map(|entitlement| entitlement.name.clone())
+            .collect();
+        for entitlement in inherent {
+            self.grant(&account.key, &entitlement);
+        }
+        self.accounts.insert(account.key.clone(), account);
+    }
+
     /// Gives an entitlement directly; false where it was held already.
     pub fn grant(&mut self, account: &AccountKey, entitlement: &EntitlementName) -> bool {
         let grant = DirectGrant {

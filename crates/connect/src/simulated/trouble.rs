@@ -13,7 +13,7 @@ use super::people::days_from;
 use super::roles;
 
 /// Access that somebody gave directly in a system, in a hurry.
-const OUT_OF_BAND: &[&str] = &[
+pub(super) const OUT_OF_BAND: &[&str] = &[
     "directory:group/sre",
     "crm:role/data-export",
     "cloud:role/prod-admin",

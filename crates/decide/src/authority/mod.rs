@@ -152,11 +152,10 @@ impl Authority {
         self.may_everywhere(principal, action)
             || principal.identity.as_ref().is_some_and(|identity| {
                 let own = vec![identity.clone()];
-                let nobody = IdentityKey::from("");
                 let resource = match action.kind() {
                     ResourceKind::Installation => return false,
                     ResourceKind::Identity => Resource::Identity {
-                        key: nobody,
+                        key: identity.clone(),
                         manager: Some(identity.clone()),
                         owner: Some(identity.clone()),
                     },
@@ -252,4 +251,82 @@ fn entity(resource: &Resource) -> Option<Entity> {
         }
     };
     Entity::new(id, attributes.into_iter().collect(), HashSet::new()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn principal(roles: &[Role], identity: Option<&str>) -> Principal {
+        Principal {
+            user: "u1".to_owned(),
+            roles: roles.iter().copied().collect(),
+            identity: identity.map(IdentityKey::from),
+        }
+    }
+
+    fn plan(affected: &[&str], owners: &[&str]) -> Resource {
+        let keys = |keys: &[&str]| keys.iter().copied().map(IdentityKey::from).collect();
+        Resource::Plan { hash: "p".to_owned(), affected: keys(affected), owners: keys(owners) }
+    }
+
+    #[test]
+    fn the_shipped_policies_fit_their_schema() {
+        Authority::shipped().unwrap();
+    }
+
+    #[test]
+    fn no_role_and_no_combination_decides_on_own_access() {
+        let authority = Authority::shipped().unwrap();
+        let all = [Role::ASSIGNED.as_slice(), &[Role::SystemOwner, Role::Manager]].concat();
+        for action in [Action::ApprovePlan, Action::OverrideGuard] {
+            let own = plan(&["lee@example.com", "ADA@example.com"], &["ada@example.com"]);
+            assert!(!authority.may(&principal(&all, Some("ada@example.com")), action, &own), "{action:?}");
+            assert!(authority.may(&principal(&all, Some("mia@example.com")), action, &own), "{action:?}");
+        }
+        let owner = principal(&[Role::SystemOwner], Some("ada@example.com"));
+        assert!(authority.may(
+            &owner,
+            Action::ApprovePlan,
+            &plan(&["lee@example.com"], &["Ada@Example.com"])
+        ));
+        assert!(!authority.may(
+            &owner,
+            Action::ApprovePlan,
+            &plan(&["lee@example.com"], &["mia@example.com"])
+        ));
+        assert!(!authority.may(
+            &owner,
+            Action::OverrideGuard,
+            &plan(&["lee@example.com"], &["ada@example.com"])
+        ));
+    }
+
+    #[test]
+    fn an_auditor_sees_everything_and_changes_nothing() {
+        let authority = Authority::shipped().unwrap();
+        let auditor = principal(&[Role::Auditor], None);
+        for action in Action::ALL {
+            let expected = !action.changes() || *action == Action::ManageOwnSignIn;
+            assert_eq!(authority.may_everywhere(&auditor, *action), expected, "{action:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_somewhere_is_not_everywhere() {
+        let authority = Authority::shipped().unwrap();
+        for (roles, identity, action, somewhere) in [
+            (vec![], None, Action::SeeIdentity, false),
+            (vec![], Some("ada@example.com"), Action::SeeIdentity, true),
+            (vec![], Some("ada@example.com"), Action::SeeSystem, false),
+            (vec![Role::SystemOwner], Some("ada@example.com"), Action::SeeSystem, true),
+            (vec![Role::SystemOwner], Some("ada@example.com"), Action::RunSync, true),
+            (vec![Role::SystemOwner], Some("ada@example.com"), Action::SeeLedger, false),
+            (vec![Role::Manager], Some("ada@example.com"), Action::SeeSystem, false),
+        ] {
+            let who = principal(&roles, identity);
+            assert_eq!(authority.may_somewhere(&who, action), somewhere, "{roles:?} {action:?}");
+            assert!(!authority.may_everywhere(&who, action), "{roles:?} {action:?}");
+        }
+    }
 }

@@ -26,14 +26,17 @@ impl Driver {
     /// Claims the most urgent task; readings only while this process carries out fewer than `syncs_max`.
     pub(super) async fn claim(&self, syncs_max: usize) -> Result<Option<TaskRow>, TaskError> {
         let work = &self.shared.work;
-        let syncs = self.claimed(|claimed| claimed.values().filter(|kind| *kind == "sync").count());
+        let (own, syncs) = self.claimed(|claimed| {
+            let own: Vec<String> = claimed.keys().map(|claim| claim.id.clone()).collect();
+            (own, claimed.values().filter(|kind| *kind == "sync").count())
+        });
         let kinds: Vec<&str> = TASKS
             .iter()
             .map(|task| task.kind())
             .filter(|kind| *kind != "sync" || syncs < syncs_max)
             .collect();
         let now = work.pace.now();
-        let task = work.store.claim_task(&kinds, &self.shared.process, now, self.until(now)).await?;
+        let task = work.store.claim_task(&kinds, &own, &self.shared.process, now, self.until(now)).await?;
         if let Some(task) = &task {
             self.claimed(|claimed| claimed.insert(task.claim(), task.kind.clone()));
             work.live.notify(NoticeKind::TaskChanged, task.id.as_str());

@@ -61,13 +61,14 @@ impl Task for EnforcePolicy {
     }
 
     async fn run(&self, work: &Work, task: &TaskRow) -> Result<Value, TaskError> {
-        let mut results = Vec::new();
+        let (mut results, mut first_error) = (Vec::new(), None);
         if task.attempts > 1 {
             // The process that began with it may have died between two steps of an action.
-            let rows = work.runner().resume().await?;
-            results.push(json!({"resumed": tally(&rows)}));
+            match work.runner().resume().await {
+                Ok(rows) => results.push(json!({"resumed": tally(&rows)})),
+                Err(error) => first_error = Some(error.into()),
+            }
         }
-        let mut first_error = None;
         for system in work.systems.values() {
             match close(work, system).await {
                 Ok(closed) => results.extend(closed),

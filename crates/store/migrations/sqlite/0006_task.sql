@@ -26,6 +26,7 @@ CREATE TABLE task (
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX task_lane ON task (lane) WHERE state = 'running';
 CREATE UNIQUE INDEX task_queued ON task (digest) WHERE state = 'queued';
+CREATE INDEX task_open ON task (requested_at) WHERE state IN ('queued', 'running');
 CREATE INDEX task_ended ON task (ended_at) WHERE ended_at IS NOT NULL;
 
 -- When each system is read next, and how the last reading ended.

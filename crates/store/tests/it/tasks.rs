@@ -32,7 +32,7 @@ async fn request(store: &Store, task: &NewTask, minute: i64) -> String {
 }
 
 async fn claim(store: &Store, by: &str, now: Timestamp, until: Timestamp) -> Option<TaskRow> {
-    store.claim_task(&["apply", "sync"], by, now, until).await.expect("claims")
+    store.claim_task(&["apply", "sync"], &[], by, now, until).await.expect("claims")
 }
 
 async fn state(store: &Store, id: &str) -> TaskState {
@@ -83,7 +83,7 @@ on_both! {
         }
         assert_eq!(order, [urgent, sooner, later]);
         // Who cannot carry out a kind does not get it.
-        assert_eq!(fresh.store.claim_task(&["publish"], "a", at(10), at(11)).await.expect("claims"), None);
+        assert_eq!(fresh.store.claim_task(&["publish"], &[], "a", at(10), at(11)).await.expect("claims"), None);
         // By now the claims have passed, and what was not due yet is.
         let mut order = Vec::new();
         while let Some(task) = claim(&fresh.store, "b", at(9), at(10)).await {
@@ -101,6 +101,10 @@ on_both! {
         assert!(fresh.store.renew_claim(&first.claim(), at(3)).await.expect("renews"));
         assert_eq!(claim(&fresh.store, "second", at(2), at(3)).await, None, "it was renewed");
 
+        // Who is still at it, and was only too busy to renew its claim, does not overtake itself.
+        let own = [id.clone()];
+        let kinds = ["apply", "sync"];
+        assert_eq!(fresh.store.claim_task(&kinds, &own, "first", at(3), at(5)).await.expect("asks"), None);
         let second = claim(&fresh.store, "second", at(3), at(5)).await.expect("taken over");
         assert_eq!((second.id.as_str(), second.fence, second.attempts), (id.as_str(), 2, 2));
         assert_eq!(second.claimed_by.as_deref(), Some("second"));

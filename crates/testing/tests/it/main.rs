@@ -42,3 +42,9 @@ fn samba_answers_and_goes() {
     drop(server);
     assert!(!folder.exists(), "the data folder is left");
 }
+
+#[test]
+fn a_browser_finds_what_is_not_accessible() {
+    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/good_and_bad_page.mjs");
+    leasehold_testing::browser::run(&script, &[]);
+}

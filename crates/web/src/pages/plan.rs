@@ -30,7 +30,6 @@ use crate::parts::mark::action_words;
 use crate::parts::{BecauseList, Link, Mark, Moment, Pager, Query, count, number};
 use crate::person::{Person, STEP_UP, Via};
 use crate::present::Present;
-use crate::resources;
 use crate::route::{Access, Route};
 use crate::state::App;
 
@@ -161,7 +160,7 @@ pub(crate) async fn seen_plan(
 ) -> Result<(Arc<KeptPlan>, Resource), WebError> {
     let gone = || WebError::NotFound("this plan".to_owned());
     let kept = app.saved_plan(hash).await?.ok_or_else(gone)?;
-    let resource = resources::plan(app, hash, &kept.plan.items, person.identity());
+    let resource = kept.resource(app, person.identity());
     person.require_seen(app, Action::SeePlan, &resource, || "this plan".to_owned())?;
     Ok((kept, resource))
 }
@@ -197,7 +196,7 @@ pub(crate) async fn page(
     let overrides = app.store.guard_overrides(&plan.hash).await?;
     let overridden: HashSet<String> = overrides.iter().map(|made| made.guard.clone()).collect();
     let standing = PlanStanding::of(&row, &state_digest(&view.loaded().fingerprint()));
-    let resource = resources::plan(app, plan.hash.as_str(), &plan.items, person.identity());
+    let resource = kept.resource(app, person.identity());
     let path = plan_path(&plan.hash);
     let begun = row.begun_at.is_some();
     let effects_pager = Pager::new(

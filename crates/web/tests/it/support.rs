@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
@@ -10,11 +11,13 @@ use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use jiff::Timestamp;
+use leasehold_connect::registry;
+use leasehold_decide::correlate::CorrelationRule;
 use leasehold_model::clock::{Clock as _, ManualClock};
+use leasehold_model::id::{IdentityKey, SystemName};
 use leasehold_reconcile::driver::{Driver, DriverSettings};
-use leasehold_reconcile::live::Live;
 use leasehold_reconcile::pace::Patience;
-use leasehold_reconcile::system::Systems;
+use leasehold_reconcile::system::{Enforcing, INTERVAL_MS_DEFAULT, System, Systems};
 use leasehold_store::{LinkKind, NewUser, Store, StoreOptions, User};
 use leasehold_web::{SealKey, Server, Settings, create_token, router, setup_link, user_link};
 use tower::ServiceExt as _;
@@ -26,11 +29,53 @@ pub const PASSWORD: &str = "gravel teapot orbit";
 pub struct Installation {
     pub router: Router,
     pub store: Store,
-    pub live: Live,
     pub driver: Driver,
     pub clock: Arc<ManualClock>,
     pub url: String,
     _folder: tempfile::TempDir,
+}
+
+pub fn system(name: &str) -> SystemName {
+    SystemName::new(name).expect("a system name")
+}
+
+pub fn rule(text: &str) -> CorrelationRule {
+    CorrelationRule::parse(text).expect("a rule")
+}
+
+/// A system with its connector, as `leasehold.toml` would describe it.
+pub fn connected(folder: &Path, name: &str, connector: &str, authoritative: bool, settings: &str) -> System {
+    let table = settings.parse().expect("settings");
+    let settings = leasehold_connect::settings::Settings::new(system(name), folder, table);
+    System {
+        name: system(name),
+        connector_kind: connector.to_owned(),
+        connector: Arc::from(registry::build(connector, settings).expect("a connector")),
+        correlate: vec![rule("login = email")],
+        authoritative,
+        enforce: Enforcing::default(),
+        interval_ms: INTERVAL_MS_DEFAULT,
+        connector_login: None,
+    }
+}
+
+fn company(folder: &Path) -> Systems {
+    let people = "email,manager,department,status\n\
+        dana@example.com,,Board,active\n\
+        mia@example.com,dana@example.com,Sales,active\n\
+        ada@example.com,mia@example.com,Sales,active\n\
+        olga@example.com,dana@example.com,IT,active\n\
+        bo@example.com,dana@example.com,IT,left\n";
+    let grants = "account,entitlement\n\
+        ada@example.com,role/clerk\n\
+        bo@example.com,role/clerk\n\
+        olga@example.com,role/admin\n\
+        stranger,role/clerk\n";
+    std::fs::write(folder.join("people.csv"), people).expect("written");
+    std::fs::write(folder.join("grants.csv"), grants).expect("written");
+    let hr = connected(folder, "hr", "csv", true, "path = \"people.csv\"");
+    let erp = connected(folder, "erp", "csv", false, "grants = \"grants.csv\"");
+    [hr, erp].into_iter().map(|system| (system.name.clone(), system)).collect()
 }
 
 /// The instant at which every test begins.
@@ -46,27 +91,50 @@ impl Installation {
 
     /// An empty store behind an address.
     pub async fn at(url: &str) -> Self {
-        Self::over(url, Systems::new(), Arc::new(ManualClock::at(start()))).await
+        Self::build(url, None).await
     }
 
-    /// A store with systems, behind an address.
-    pub async fn over(url: &str, systems: Systems, clock: Arc<ManualClock>) -> Self {
+    /// A small company in files, read once: `erp` belongs to olga, mia manages ada, bo has left.
+    pub async fn with_company() -> Self {
+        Self::with_systems(company).await
+    }
+
+    /// Systems, read once, and the administrator.
+    pub async fn with_systems(systems: fn(&Path) -> Systems) -> Self {
+        let installation = Self::build("http://127.0.0.1:8420", Some(systems)).await;
+        installation.driver.start().await.expect("starts");
+        installation.driver.turn().await.expect("reads");
+        installation.make_administrator().await;
+        installation
+    }
+
+    async fn build(url: &str, company: Option<fn(&Path) -> Systems>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
+        let systems = company.map(|company| company(folder.path())).unwrap_or_default();
+        Self::within(folder, url, systems, Arc::new(ManualClock::at(start()))).await
+    }
+
+    /// Systems of which nothing was read yet, at an instant of theirs.
+    pub async fn over(url: &str, systems: Systems, clock: Arc<ManualClock>) -> Self {
+        Self::within(tempfile::tempdir().expect("a folder"), url, systems, clock).await
+    }
+
+    async fn within(folder: tempfile::TempDir, url: &str, systems: Systems, clock: Arc<ManualClock>) -> Self {
         let options = StoreOptions { durable: false, connections_max: 4, ..StoreOptions::default() };
         let address = format!("sqlite:{}", folder.path().join("store.db").display());
         let store = Store::open(&address, options).await.expect("opens");
-        let settings = DriverSettings::default();
-        let driver = Driver::new(store.clone(), systems, clock.clone(), Patience::default(), None, settings);
-        let live = driver.live().clone();
+        let patience = Patience { back_off_ms: 1, read_again_ms: 1, ..Patience::default() };
+        let driver =
+            Driver::new(store.clone(), systems, clock.clone(), patience, None, DriverSettings::default());
         let settings = Settings {
             url: url.parse().expect("an address"),
             trusted_proxies: Vec::new(),
             seal_key: SealKey::generate().expect("a key"),
-            system_owners: BTreeMap::new(),
+            system_owners: BTreeMap::from([(system("erp"), vec![IdentityKey::from("olga@example.com")])]),
         };
-        let server = Server { store: store.clone(), live: live.clone(), pace: clock.clone(), settings };
+        let server = Server { driver: driver.handle(), pace: clock.clone(), settings };
         let router = router(server).expect("a router");
-        Self { router, store, live, driver, clock, url: url.to_owned(), _folder: folder }
+        Self { router, store, driver, clock, url: url.to_owned(), _folder: folder }
     }
 
     /// A store with one user, `dana@example.com`, who administers it.
@@ -121,8 +189,22 @@ impl Installation {
     /// A token of the administrator.
     pub async fn token(&self, scopes: &[&str], days: i64) -> String {
         let user = self.store.user_by_mail("dana@example.com").await.expect("reads").expect("is there");
+        self.token_of(&user, scopes, days).await
+    }
+
+    /// A program with a token of the administrator that may do everything.
+    pub async fn program(&self) -> Program {
+        Program { browser: self.browser(), token: self.token(&["admin"], 30).await }
+    }
+
+    /// A program with a token of a user.
+    pub async fn program_of(&self, user: &User, scopes: &[&str]) -> Program {
+        Program { browser: self.browser(), token: self.token_of(user, scopes, 30).await }
+    }
+
+    async fn token_of(&self, user: &User, scopes: &[&str], days: i64) -> String {
         let scopes: Vec<String> = scopes.iter().map(|scope| (*scope).to_owned()).collect();
-        let made = create_token(&self.store, &user, "test", &scopes, days, "test", self.now()).await;
+        let made = create_token(&self.store, user, "test", &scopes, days, "test", self.now()).await;
         made.expect("a token").secret
     }
 
@@ -260,4 +342,49 @@ impl Browser {
 /// The peer of a request.
 pub fn from(source: &str) -> ConnectInfo<SocketAddr> {
     ConnectInfo(SocketAddr::new(source.parse().expect("an address"), 50_000))
+}
+
+/// A program that calls the API with a token.
+pub struct Program {
+    browser: Browser,
+    pub token: String,
+}
+
+impl Program {
+    /// A request with the token.
+    pub fn request(&self, method: &str, path: &str) -> axum::http::request::Builder {
+        Request::builder().method(method).uri(path).header("authorization", format!("Bearer {}", self.token))
+    }
+
+    /// Sends a request as it is.
+    pub async fn send(&mut self, request: Request<Body>) -> Answer {
+        self.browser.send(request).await
+    }
+
+    /// Asks for something.
+    pub async fn get(&mut self, path: &str) -> Answer {
+        let request = self.request("GET", path).body(Body::empty()).expect("a request");
+        self.send(request).await
+    }
+
+    /// Sends JSON.
+    pub async fn call(&mut self, method: &str, path: &str, body: serde_json::Value) -> Answer {
+        self.call_with(method, path, &[], body).await
+    }
+
+    /// Sends JSON with further headers.
+    pub async fn call_with(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: serde_json::Value,
+    ) -> Answer {
+        let mut request = self.request(method, path).header("content-type", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::from(body.to_string())).expect("a request");
+        self.send(request).await
+    }
 }

@@ -1,0 +1,217 @@
+//! Users: who may sign in, and with which roles.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use leasehold_decide::authority::{Action, Resource, Role};
+use leasehold_store::{LinkKind, NewUser, User, UserChange, UserState};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::routes;
+
+use super::conditional::require_match;
+use super::document::Problems;
+use crate::error::WebError;
+use crate::form::{Complaints, mail_address, short_text};
+use crate::person::Person;
+use crate::route::Route;
+use crate::sign_in::link::user_link;
+use crate::state::App;
+
+/// The routes of this file.
+pub(crate) const ROUTES: &[Route] = &[
+    Route::call(Method::GET, "/api/v1/users", Action::SeeSettings, || routes!(list)),
+    Route::call(Method::POST, "/api/v1/users", Action::AdministerUsers, || routes!(create)),
+    Route::call(Method::GET, "/api/v1/users/{id}", Action::SeeSettings, || routes!(one)),
+    Route::call(Method::PATCH, "/api/v1/users/{id}", Action::AdministerUsers, || routes!(change)),
+    Route::call(Method::POST, "/api/v1/users/{id}/invitation", Action::AdministerUsers, || routes!(invite)),
+];
+
+/// Somebody who signs in.
+#[derive(Serialize, ToSchema)]
+struct UserRow {
+    id: String,
+    mail: String,
+    name: String,
+    /// The roles that they were given.
+    roles: Vec<String>,
+    /// `active` or `suspended`.
+    state: &'static str,
+    has_password: bool,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    last_sign_in_at: Option<Timestamp>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct UserList {
+    items: Vec<UserRow>,
+}
+
+/// Somebody who shall be able to sign in.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewUserBody {
+    mail: String,
+    name: String,
+    /// `administrator`, `operator`, `auditor`, `reviewer`.
+    #[serde(default)]
+    roles: Vec<String>,
+}
+
+/// What is to change; what is not named stays.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct UserChangeBody {
+    name: Option<String>,
+    roles: Option<Vec<String>>,
+    /// `active` or `suspended`.
+    state: Option<String>,
+}
+
+/// A user that was made, and the link by which they set their password.
+#[derive(Serialize, ToSchema)]
+struct Invited {
+    user: UserRow,
+    /// To be handed to them: whoever has it is that user. It works once, for 72 hours.
+    link: String,
+}
+
+fn row(user: &User) -> UserRow {
+    UserRow {
+        id: user.id.clone(),
+        mail: user.mail.clone(),
+        name: user.name.clone(),
+        roles: user.roles.clone(),
+        state: user.state.as_str(),
+        has_password: user.password_hash.is_some(),
+        created_at: user.created_at,
+        last_sign_in_at: user.last_sign_in_at,
+    }
+}
+
+fn check_roles(roles: &[String], complaints: &mut Complaints) {
+    for role in roles {
+        if Role::assigned(role).is_none() {
+            let known: Vec<&str> = Role::ASSIGNED.iter().map(|role| role.name()).collect();
+            complaints
+                .add("roles", format!("`{role}` is no role to be given: there are {}", known.join(", ")));
+        }
+    }
+}
+
+fn administer(app: &App, person: &Person) -> Result<(), WebError> {
+    person.require(app, Action::AdministerUsers, &Resource::Installation)?;
+    person.require_confirmed(app.now())
+}
+
+async fn found(app: &App, id: &str) -> Result<User, WebError> {
+    app.store.user(id).await?.ok_or_else(|| WebError::NotFound(format!("the user {id}")))
+}
+
+#[utoipa::path(get, path = "/api/v1/users", tag = "users",
+    responses((status = 200, description = "Every user, by mail address", body = UserList), Problems))]
+/// Every user.
+async fn list(State(app): State<App>, person: Person) -> Result<Json<UserList>, WebError> {
+    person.require(&app, Action::SeeSettings, &Resource::Installation)?;
+    let users = app.store.users().await?;
+    Ok(Json(UserList { items: users.iter().map(row).collect() }))
+}
+
+#[utoipa::path(post, path = "/api/v1/users", tag = "users", request_body = NewUserBody,
+    responses((status = 201, description = "The user, with their invitation", body = Invited), Problems))]
+/// Makes a user.
+async fn create(
+    State(app): State<App>,
+    person: Person,
+    Json(new): Json<NewUserBody>,
+) -> Result<Response, WebError> {
+    administer(&app, &person)?;
+    let mut complaints = Complaints::default();
+    let name = short_text(&new.name, "name", &mut complaints).to_owned();
+    let mail = mail_address(&new.mail, "mail", &mut complaints).to_owned();
+    check_roles(&new.roles, &mut complaints);
+    if !complaints.is_empty() {
+        return Err(WebError::Invalid(complaints.into_fields()));
+    }
+    let mut roles = new.roles;
+    roles.sort_unstable();
+    roles.dedup();
+    let new = NewUser { mail, name, roles, password_hash: None, password_alone: false };
+    let user = app.store.create_user(&new, person.actor(), app.now()).await?;
+    let link = invitation(&app, &person, &user).await?;
+    let location = format!("/api/v1/users/{}", user.id);
+    let body = Json(Invited { user: row(&user), link });
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], body).into_response())
+}
+
+async fn invitation(app: &App, person: &Person, user: &User) -> Result<String, WebError> {
+    user_link(&app.store, &app.settings.url, LinkKind::Invitation, user, person.actor(), app.now()).await
+}
+
+#[utoipa::path(get, path = "/api/v1/users/{id}", tag = "users", params(("id" = String, Path, description = "Its id")),
+    responses((status = 200, description = "The user", body = UserRow), Problems))]
+/// One user.
+async fn one(
+    State(app): State<App>,
+    person: Person,
+    Path(id): Path<String>,
+) -> Result<Json<UserRow>, WebError> {
+    person.require(&app, Action::SeeSettings, &Resource::Installation)?;
+    Ok(Json(row(&found(&app, &id).await?)))
+}
+
+#[utoipa::path(patch, path = "/api/v1/users/{id}", tag = "users", request_body = UserChangeBody,
+    params(("id" = String, Path, description = "Its id"),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` that was read: refuses where it moved")),
+    responses((status = 200, description = "The user as they are now", body = UserRow), Problems))]
+/// Changes a user. Whoever is suspended, or is given other roles, is signed out everywhere.
+async fn change(
+    State(app): State<App>,
+    person: Person,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    Json(change): Json<UserChangeBody>,
+) -> Result<Json<UserRow>, WebError> {
+    administer(&app, &person)?;
+    let user = found(&app, &id).await?;
+    require_match(&headers, &row(&user))?;
+    let mut complaints = Complaints::default();
+    if let Some(name) = &change.name {
+        short_text(name, "name", &mut complaints);
+    }
+    check_roles(change.roles.as_deref().unwrap_or_default(), &mut complaints);
+    let state = match change.state.as_deref() {
+        None => None,
+        Some("active") => Some(UserState::Active),
+        Some("suspended") => Some(UserState::Suspended),
+        Some(_) => {
+            complaints.add("state", "write active or suspended");
+            None
+        }
+    };
+    if !complaints.is_empty() {
+        return Err(WebError::Invalid(complaints.into_fields()));
+    }
+    let change = UserChange { name: change.name, roles: change.roles, state };
+    let user = app.store.change_user(&user.id, user.version, &change, person.actor(), app.now()).await?;
+    Ok(Json(row(&user)))
+}
+
+#[utoipa::path(post, path = "/api/v1/users/{id}/invitation", tag = "users",
+    params(("id" = String, Path, description = "Its id")),
+    responses((status = 201, description = "A new invitation; the one before no longer works", body = Invited), Problems))]
+/// Makes a new link by which a user sets their password.
+async fn invite(
+    State(app): State<App>,
+    person: Person,
+    Path(id): Path<String>,
+) -> Result<Response, WebError> {
+    administer(&app, &person)?;
+    let user = found(&app, &id).await?;
+    let link = invitation(&app, &person, &user).await?;
+    Ok((StatusCode::CREATED, Json(Invited { user: row(&user), link })).into_response())
+}

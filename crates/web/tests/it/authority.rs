@@ -1,0 +1,232 @@
+//! Who may use which route: the whole table, as the router really answers.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use axum::body::Body;
+use axum::http::{Method, Request};
+use leasehold_model::id::ActionId;
+use leasehold_model::plan::{Plan, PlanItem, StateFingerprint, Verb};
+use leasehold_store::User;
+use leasehold_web::{Access, Face, routes};
+use serde_json::json;
+use tower::ServiceExt as _;
+
+use crate::support::{Installation, system};
+
+/// Everybody that the table asks for: mail address, and the roles that they were given. What somebody manages or owns
+/// follows from the company's files.
+const WHO: &[(&str, &str, &[&str])] = &[
+    ("nobody", "guest@example.com", &[]),
+    ("self", "ada@example.com", &[]),
+    ("manager", "mia@example.com", &[]),
+    ("system_owner", "olga@example.com", &[]),
+    ("reviewer", "reviewer@example.com", &["reviewer"]),
+    ("auditor", "auditor@example.com", &["auditor"]),
+    ("operator", "operator@example.com", &["operator"]),
+    ("administrator", "dana@example.com", &["administrator"]),
+];
+
+/// A plan that takes `role/clerk` from an account of somebody.
+pub fn plan_about(identity: &str) -> Plan {
+    let item = PlanItem {
+        id: ActionId::from(format!("act-{}", &identity[..2])),
+        verb: Verb::Revoke,
+        system: system("erp"),
+        account: identity.to_owned(),
+        account_key: identity.into(),
+        identity: Some(identity.into()),
+        entitlement: Some("role/clerk".parse().expect("an entitlement")),
+        entitlement_native: None,
+        because: vec!["has left".to_owned()],
+        also_loses: Vec::new(),
+        must_end: Vec::new(),
+        after: Vec::new(),
+    };
+    Plan::seal(StateFingerprint::default(), vec![item], Vec::new(), Vec::new())
+}
+
+/// The path of a route with something real for each parameter, so that authority decides and not absence.
+fn real_path(path: &str, plan: &str, ada: &str) -> String {
+    let path = match path {
+        "/api/v1/policy/revisions/{id}" => "/api/v1/policy/revisions/1".to_owned(),
+        "/api/v1/users/{id}/sessions/{session}" => format!("/api/v1/users/{ada}/sessions/none"),
+        other => other.replace("/users/{id}", &format!("/users/{ada}")),
+    };
+    path.replace("{key}", "ada@example.com")
+        .replace("{address}", "erp:role%2Fclerk")
+        .replace("{hash}", plan)
+        .replace("{plan}", plan)
+        .replace("{name}", "erp")
+        .replace("{system}", "erp")
+        .replace("{id}", "none")
+        .replace("{file}", "style.css")
+}
+
+async fn status(installation: &Installation, request: Request<Body>) -> u16 {
+    // The body is not read: a stream of events has no end.
+    installation.router.clone().oneshot(request).await.expect("answers").status().as_u16()
+}
+
+#[tokio::test]
+async fn every_route_and_role_is_in_the_table() {
+    let installation = Installation::with_company().await;
+    installation.store.apply_policy(BTreeMap::new(), "d", "test", installation.now()).await.expect("applies");
+    let plan = plan_about("bo@example.com");
+    installation.store.save_plan(&plan, installation.now()).await.expect("saves");
+    let mut users: Vec<User> = Vec::new();
+    for (_, mail, roles) in WHO {
+        let known = installation.store.user_by_mail(mail).await.expect("reads");
+        users.push(match known {
+            Some(user) => user,
+            None => installation.make_user(mail, roles).await,
+        });
+    }
+    let ada = users[1].id.clone();
+    let mut table = String::from("signed_out");
+    for (name, ..) in WHO {
+        let _ = write!(table, " {name}");
+    }
+    for route in routes() {
+        let path = real_path(route.path, plan.hash.as_str(), &ada);
+        assert!(!path.contains('{'), "{path}: say what is to stand there");
+        let _ = write!(table, "\n{} {}:", route.method, route.path);
+        // Nothing that changes anything is complete: whoever may do it is told what is missing.
+        let body =
+            if route.face == Face::Api { json!({"unknown_field": 1}).to_string() } else { String::new() };
+        let request = |method: &Method| {
+            let kind = if route.face == Face::Api {
+                "application/json"
+            } else {
+                "application/x-www-form-urlencoded"
+            };
+            Request::builder().method(method).uri(&path).header("content-type", kind)
+        };
+        let signed_out =
+            status(&installation, request(&route.method).body(Body::from(body.clone())).expect("a request"))
+                .await;
+        let _ = write!(table, " {signed_out}");
+        if matches!(route.access, Access::Needs(_)) {
+            let refused = if route.face == Face::Api { 401 } else { 303 };
+            assert_eq!(signed_out, refused, "{} {path} is open to everybody", route.method);
+        }
+        for user in &users {
+            let (request, body) = if route.face == Face::Api {
+                let program = installation.program_of(user, &["admin"]).await;
+                (
+                    request(&route.method).header("authorization", format!("Bearer {}", program.token)),
+                    body.clone(),
+                )
+            } else {
+                let mut browser = installation.browser_of(user).await;
+                let csrf = browser.csrf("/account").await;
+                let pairs: Vec<String> =
+                    browser.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+                (request(&route.method).header("cookie", pairs.join("; ")), format!("csrf={csrf}"))
+            };
+            let answered = status(&installation, request.body(Body::from(body)).expect("a request")).await;
+            let _ = write!(table, " {answered}");
+            assert!(answered < 500, "{} {path} fails for {}", route.method, user.mail);
+        }
+    }
+    insta::assert_snapshot!("authority", table);
+}
+
+#[tokio::test]
+async fn nobody_decides_on_their_own_access() {
+    let installation = Installation::with_company().await;
+    let about_dana = plan_about("dana@example.com");
+    let about_bo = plan_about("bo@example.com");
+    for plan in [&about_dana, &about_bo] {
+        installation.store.save_plan(plan, installation.now()).await.expect("saves");
+    }
+    let operator = installation.make_user("operator@example.com", &["operator"]).await;
+    let mut dana = installation.program().await;
+    let mut operator = installation.program_of(&operator, &["approve"]).await;
+    let path = |plan: &Plan| format!("/api/v1/plans/{}/apply", plan.hash);
+    let refused = dana.call("POST", &path(&about_dana), json!({})).await;
+    assert_eq!(refused.status, 403, "{}", refused.text);
+    assert!(refused.text.contains("your own access"), "{}", refused.text);
+    assert!(
+        installation
+            .store
+            .tasks(&Default::default(), 100)
+            .await
+            .expect("reads")
+            .iter()
+            .all(|task| task.kind != "apply")
+    );
+    // By somebody else, or about somebody else.
+    assert_eq!(operator.call("POST", &path(&about_dana), json!({})).await.status, 202);
+    let accepted = dana.call("POST", &path(&about_bo), json!({})).await;
+    assert_eq!(
+        (accepted.status.as_u16(), accepted.location()),
+        (202, format!("/api/v1/tasks/{}", accepted.json()["task"].as_str().expect("a task")).as_str())
+    );
+}
+
+#[tokio::test]
+async fn a_system_owner_decides_about_their_systems_only() {
+    let installation = Installation::with_company().await;
+    let of_erp = plan_about("bo@example.com");
+    let mut elsewhere = plan_about("bo@example.com");
+    elsewhere.items[0].system = system("vpn");
+    let elsewhere = Plan::seal(elsewhere.state, elsewhere.items, Vec::new(), Vec::new());
+    for plan in [&of_erp, &elsewhere] {
+        installation.store.save_plan(plan, installation.now()).await.expect("saves");
+    }
+    let olga = installation.make_user("olga@example.com", &[]).await;
+    let mut olga = installation.program_of(&olga, &["admin"]).await;
+    assert_eq!(
+        olga.call("POST", &format!("/api/v1/plans/{}/apply", of_erp.hash), json!({})).await.status,
+        202
+    );
+    assert_eq!(
+        olga.call("POST", &format!("/api/v1/plans/{}/apply", elsewhere.hash), json!({})).await.status,
+        404
+    );
+    let plans = olga.get("/api/v1/plans").await.json();
+    assert_eq!(plans["items"].as_array().expect("rows").len(), 1, "{plans}");
+    let systems = olga.get("/api/v1/systems").await.json();
+    let names: Vec<&str> =
+        systems["items"].as_array().expect("rows").iter().filter_map(|row| row["system"].as_str()).collect();
+    assert_eq!(names, ["erp"]);
+    let drift = olga.get("/api/v1/drift").await.json();
+    assert!(drift["items"].as_array().expect("rows").iter().all(|row| row["system"] == "erp"), "{drift}");
+    assert_eq!(olga.get("/api/v1/systems/hr").await.status, 404);
+    assert_eq!(olga.call("POST", "/api/v1/systems/hr/sync", json!({})).await.status, 403);
+    assert_eq!(olga.call("POST", "/api/v1/plans", json!({"systems": ["erp", "hr"]})).await.status, 403);
+    assert_eq!(olga.call("POST", "/api/v1/plans", json!({})).await.status, 403);
+}
+
+#[tokio::test]
+async fn a_manager_sees_those_who_report_to_them() {
+    let installation = Installation::with_company().await;
+    for (mail, seen) in [
+        ("mia@example.com", vec!["ada@example.com", "mia@example.com"]),
+        ("ada@example.com", vec!["ada@example.com"]),
+        ("guest@example.com", vec![]),
+    ] {
+        let user = installation.make_user(mail, &[]).await;
+        let mut program = installation.program_of(&user, &["read"]).await;
+        for key in ["ada@example.com", "mia@example.com", "olga@example.com", "no@example.com"] {
+            let expected = match (mail, seen.contains(&key)) {
+                ("guest@example.com", _) => 403,
+                (_, true) => 200,
+                (_, false) => 404,
+            };
+            let path = format!("/api/v1/identities/{key}/access");
+            assert_eq!(program.get(&path).await.status, expected, "{mail} looks at {key}");
+        }
+        if mail != "guest@example.com" {
+            let list = program.get("/api/v1/identities").await.json();
+            let keys: Vec<&str> = list["items"]
+                .as_array()
+                .expect("rows")
+                .iter()
+                .filter_map(|row| row["key"].as_str())
+                .collect();
+            assert_eq!(keys, seen, "{mail}");
+        }
+    }
+}
