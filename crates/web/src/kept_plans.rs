@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use leasehold_decide::authority::Resource;
 use leasehold_model::id::{ActionId, IdentityKey, PlanHash, SystemName};
-use leasehold_model::plan::{Guard, Plan, PlanItem, Verb};
+use leasehold_model::plan::{Guard, Plan, Verb};
 
 use crate::error::WebError;
 use crate::state::App;
@@ -24,9 +24,13 @@ pub(crate) struct KeptPlan {
     /// The guards that hold an item, by their place in the plan.
     held_by: HashMap<ActionId, Vec<u32>>,
     /// Folded keys of everybody whom an item is about.
-    affected: HashSet<String>,
+    pub affected: HashSet<String>,
     /// Every system that an item changes.
-    systems: BTreeSet<SystemName>,
+    pub systems: BTreeSet<SystemName>,
+    /// How many items of each verb there are.
+    pub verbs: BTreeMap<Verb, usize>,
+    /// The same of what no guard holds.
+    pub free: BTreeMap<Verb, usize>,
 }
 
 impl KeptPlan {
@@ -46,7 +50,14 @@ impl KeptPlan {
         let affected = plan.items.iter().filter_map(|item| item.identity.as_ref()).map(IdentityKey::folded);
         let (affected, systems) =
             (affected.collect(), plan.items.iter().map(|item| item.system.clone()).collect());
-        Self { plan, by_identity, held_by, affected, systems }
+        let (mut verbs, mut free) = (BTreeMap::new(), BTreeMap::new());
+        for item in &plan.items {
+            *verbs.entry(item.verb).or_default() += 1;
+            if !held_by.contains_key(&item.id) {
+                *free.entry(item.verb).or_default() += 1;
+            }
+        }
+        Self { plan, by_identity, held_by, affected, systems, verbs, free }
     }
 
     /// The plan as authority knows it, as far as one person is concerned: of all whom it is about only they themselves
@@ -76,18 +87,9 @@ impl KeptPlan {
         guards.filter(|guard| !overridden.contains(&guard.name)).collect()
     }
 
-    /// How many items of each verb there are, of those that pass.
-    pub(crate) fn verbs(&self, passes: impl Fn(&PlanItem) -> bool) -> BTreeMap<Verb, usize> {
-        let mut verbs = BTreeMap::new();
-        for item in self.plan.items.iter().filter(|item| passes(item)) {
-            *verbs.entry(item.verb).or_default() += 1;
-        }
-        verbs
-    }
-
     /// Whether any of it takes access away.
     pub(crate) fn takes_away(&self) -> bool {
-        self.plan.items.iter().any(|item| item.verb.takes_away())
+        self.verbs.keys().any(|verb| verb.takes_away())
     }
 }
 
