@@ -26,7 +26,6 @@ mod person;
 mod present;
 mod problem;
 mod resource;
-mod resources;
 mod route;
 mod routes;
 mod seal;

@@ -33,7 +33,6 @@ use crate::parts::link::identity_path;
 use crate::parts::{BecauseList, Link, Mark, Moment, Query, Sources, number};
 use crate::person::Person;
 use crate::present::Present;
-use crate::resources;
 use crate::route::{Access, Route};
 use crate::sight::Sight;
 use crate::state::App;
@@ -184,9 +183,9 @@ fn seen(app: &App, person: &Person, view: &View, key: &str) -> Result<IdentityKe
     let asked = IdentityKey::from(key);
     let what = || format!("identity `{}`", safe(key));
     let index = view.evaluation().identity(&asked).ok_or_else(|| WebError::NotFound(what()))?;
-    let key = &view.evaluation().identities[index.index()].key;
-    person.require_seen(app, Action::SeeIdentity, &resources::identity(view, key), what)?;
-    Ok(key.clone())
+    let identity = &view.evaluation().identities[index.index()];
+    person.require_seen(app, Action::SeeIdentity, &app.resource_of_identity(identity), what)?;
+    Ok(identity.key.clone())
 }
 
 /// The state at the instant that was asked for: the present one, or one that is loaded from history.

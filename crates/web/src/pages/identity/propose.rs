@@ -21,7 +21,6 @@ use crate::heavy;
 use crate::parts::link::{identity_path, plan_path};
 use crate::person::Person;
 use crate::present::Present;
-use crate::resources;
 use crate::state::App;
 
 /// Whether an identity can be taken down as if it had left: a source lists it, and it has not left yet. What only the
@@ -81,7 +80,7 @@ async fn propose(
     remark: &str,
 ) -> Result<Response, WebError> {
     let everywhere = person.may_everywhere(app, Action::ProposePlan);
-    let may = |name: &&SystemName| person.may(app, Action::ProposePlan, &resources::system(app, name));
+    let may = |name: &&SystemName| person.may(app, Action::ProposePlan, &app.resource_of_system(name));
     let names = view.loaded().snapshot.systems.iter().map(|state| &state.name);
     let systems: Vec<SystemName> = names.filter(may).cloned().collect();
     if !everywhere && systems.is_empty() {
