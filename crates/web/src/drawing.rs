@@ -158,7 +158,7 @@ fn columns<'key>(
         let middle = |key: &str| {
             let above = edges.iter().filter(|(_, to)| *to == key).filter_map(|(from, _)| rows.get(from));
             let (sum, number) = above.fold((0, 0), |(sum, number), row| (sum + row, number + 1));
-            if number == 0 { 0 } else { sum * 1_000 / number }
+            (sum * 1_000_usize).checked_div(number).unwrap_or(0)
         };
         let mut placed: Vec<(usize, &str)> = column.iter().map(|key| (middle(key), *key)).collect();
         placed.sort();

@@ -1,11 +1,12 @@
 //! Plans that pages show, kept as they were read: a plan never changes, and reading a large one anew for each of its
 //! pages costs more than all the rest.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use leasehold_model::id::{ActionId, IdentityKey, PlanHash};
-use leasehold_model::plan::{Guard, Plan, PlanItem, Verb};
+use leasehold_decide::authority::Resource;
+use leasehold_model::id::{ActionId, IdentityKey, PlanHash, SystemName};
+use leasehold_model::plan::{Guard, Plan, Verb};
 
 use crate::error::WebError;
 use crate::state::App;
@@ -22,6 +23,14 @@ pub(crate) struct KeptPlan {
     pub by_identity: Vec<u32>,
     /// The guards that hold an item, by their place in the plan.
     held_by: HashMap<ActionId, Vec<u32>>,
+    /// Folded keys of everybody whom an item is about.
+    pub affected: HashSet<String>,
+    /// Every system that an item changes.
+    pub systems: BTreeSet<SystemName>,
+    /// How many items of each verb there are.
+    pub verbs: BTreeMap<Verb, usize>,
+    /// The same of what no guard holds.
+    pub free: BTreeMap<Verb, usize>,
 }
 
 impl KeptPlan {
@@ -38,7 +47,33 @@ impl KeptPlan {
                 held_by.entry(id.clone()).or_default().push(place);
             }
         }
-        Self { plan, by_identity, held_by }
+        let affected = plan.items.iter().filter_map(|item| item.identity.as_ref()).map(IdentityKey::folded);
+        let (affected, systems) =
+            (affected.collect(), plan.items.iter().map(|item| item.system.clone()).collect());
+        let (mut verbs, mut free) = (BTreeMap::new(), BTreeMap::new());
+        for item in &plan.items {
+            *verbs.entry(item.verb).or_default() += 1;
+            if !held_by.contains_key(&item.id) {
+                *free.entry(item.verb).or_default() += 1;
+            }
+        }
+        Self { plan, by_identity, held_by, affected, systems, verbs, free }
+    }
+
+    /// The plan as authority knows it, as far as one person is concerned: of all whom it is about only they themselves
+    /// can matter to whether they may decide on it, and it can be about a hundred thousand.
+    pub(crate) fn resource(&self, app: &App, own: Option<&IdentityKey>) -> Resource {
+        let owns = |name: &SystemName| {
+            let owners = app.settings.system_owners.get(name).map_or(&[][..], Vec::as_slice);
+            owners.iter().any(|owner| own.is_some_and(|own| own.folded() == owner.folded()))
+        };
+        let owns_all = !self.systems.is_empty() && self.systems.iter().all(owns);
+        let affected = own.filter(|own| self.affected.contains(&own.folded()));
+        Resource::Plan {
+            hash: self.plan.hash.to_string(),
+            affected: affected.into_iter().cloned().collect(),
+            owners: own.filter(|_| owns_all).into_iter().cloned().collect(),
+        }
     }
 
     /// The guards that hold an item, but for those that are overridden.
@@ -52,18 +87,9 @@ impl KeptPlan {
         guards.filter(|guard| !overridden.contains(&guard.name)).collect()
     }
 
-    /// How many items of each verb there are, of those that pass.
-    pub(crate) fn verbs(&self, passes: impl Fn(&PlanItem) -> bool) -> BTreeMap<Verb, usize> {
-        let mut verbs = BTreeMap::new();
-        for item in self.plan.items.iter().filter(|item| passes(item)) {
-            *verbs.entry(item.verb).or_default() += 1;
-        }
-        verbs
-    }
-
     /// Whether any of it takes access away.
     pub(crate) fn takes_away(&self) -> bool {
-        self.plan.items.iter().any(|item| item.verb.takes_away())
+        self.verbs.keys().any(|verb| verb.takes_away())
     }
 }
 

@@ -7,7 +7,6 @@ use leasehold_model::id::SystemName;
 use leasehold_reconcile::view::View;
 
 use crate::person::Person;
-use crate::resources;
 use crate::state::App;
 
 /// The systems that somebody may do something to.
@@ -27,7 +26,7 @@ impl SeenSystems {
         }
         let read = view.systems().iter().map(|system| &system.name);
         let names: HashSet<&SystemName> = read.chain(view.loaded().settings.keys()).collect();
-        let seen = names.into_iter().filter(|name| person.may(app, action, &resources::system(app, name)));
+        let seen = names.into_iter().filter(|name| person.may(app, action, &app.resource_of_system(name)));
         Self::Some(seen.cloned().collect())
     }
 

@@ -169,7 +169,7 @@ pub async fn serve(
 ) -> Result<(), ServerError> {
     let app = App::new(server)?;
     let router = assembled(app.clone());
-    let trend = trend::keep(app.store.clone(), app.live.clone(), app.pace.clone());
+    let trend = trend::keep(app.driver.clone(), app.pace.clone());
     let trend = tokio::spawn(trend);
     let graceful = GracefulShutdown::new();
     let mut builder = Builder::new(TokioExecutor::new());

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use leasehold_decide::authority::Action;
+use leasehold_decide::authority::{Action, Resource};
 use leasehold_decide::engine::{EntitlementIndex, IdentityIndex};
 use leasehold_model::id::{EntitlementAddress, EntitlementName, IdentityKey, SystemName};
 use leasehold_reconcile::view::View;
@@ -15,7 +15,6 @@ use leasehold_reconcile::view::View;
 use crate::catalogue::Catalogue;
 use crate::parts::Link;
 use crate::person::Person;
-use crate::resources;
 use crate::seen::SeenSystems;
 use crate::state::App;
 
@@ -56,14 +55,28 @@ impl<'a> Sight<'a> {
     pub(crate) fn identity(&self, index: IdentityIndex) -> bool {
         let identity = &self.view.evaluation().identities[index.index()];
         self.sees_all_identities
-            || self.person.may(self.app, Action::SeeIdentity, &resources::identity(self.view, &identity.key))
+            || self.person.may(self.app, Action::SeeIdentity, &self.app.resource_of_identity(identity))
     }
 
     /// Whether this entitlement may be seen: by itself, or with its system.
     pub(crate) fn entitlement(&self, index: EntitlementIndex) -> bool {
-        let resource = || resources::entitlement(self.view, &self.catalogue, index);
+        let resource = || self.resource_of(index);
         self.system(self.view.evaluation().system_of(index))
             || self.person.may(self.app, Action::SeeEntitlement, &resource())
+    }
+
+    /// An entitlement, with everybody who owns it or its system.
+    fn resource_of(&self, index: EntitlementIndex) -> Resource {
+        let evaluation = self.view.evaluation();
+        let address = EntitlementAddress {
+            system: evaluation.system_of(index).clone(),
+            entitlement: evaluation.entitlement_name(index).clone(),
+        };
+        let mut resource = self.app.resource_of_entitlement(&address, None);
+        if let Resource::Entitlement { owners, .. } = &mut resource {
+            owners.extend(self.catalogue.owners_of(index).iter().cloned());
+        }
+        resource
     }
 
     /// A link to a system, where it may be seen.

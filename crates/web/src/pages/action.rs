@@ -21,7 +21,6 @@ use crate::parts::link::{action_path, plan_path};
 use crate::parts::mark::action_words;
 use crate::parts::{BecauseList, Link, Mark, Moment};
 use crate::person::Person;
-use crate::resources;
 use crate::route::{Access, Route};
 use crate::state::App;
 
@@ -108,7 +107,7 @@ async fn show(
         held: row.state == ActionState::Planned,
         plan_path: plan_path(&plan),
         is_stuck: row.state == ActionState::Stuck,
-        may_retry: person.may(&app, Action::RetryAction, &resources::system(&app, &item.system)),
+        may_retry: person.may(&app, Action::RetryAction, &app.resource_of_system(&item.system)),
         line: ActionLine::of(&app, &row),
     })
 }
@@ -125,7 +124,7 @@ async fn retry(
 ) -> Result<Response, WebError> {
     let (plan, id) = (PlanHash::from(plan), ActionId::from(id));
     let row = seen_action(&app, &person, &plan, &id).await?;
-    person.require(&app, Action::RetryAction, &resources::system(&app, &row.item.system))?;
+    person.require(&app, Action::RetryAction, &app.resource_of_system(&row.item.system))?;
     let own = person.identity().map(leasehold_model::id::IdentityKey::folded);
     if own.is_some() && own == row.item.identity.as_ref().map(leasehold_model::id::IdentityKey::folded) {
         return Err(WebError::Refused(

@@ -21,7 +21,6 @@ use crate::parts::mark::action_words;
 use crate::parts::{Link, Mark, Moment, Pager, Query, number};
 use crate::person::Person;
 use crate::present::Present;
-use crate::resources;
 use crate::route::{Access, Route};
 use crate::seen::SeenSystems;
 use crate::state::App;
@@ -256,6 +255,6 @@ pub(crate) async fn seen_action(
 ) -> Result<ActionRow, WebError> {
     let gone = || "this action".to_owned();
     let row = app.store.action(plan, id).await?.ok_or_else(|| WebError::NotFound(gone()))?;
-    person.require_seen(app, Action::SeeAction, &resources::system(app, &row.item.system), gone)?;
+    person.require_seen(app, Action::SeeAction, &app.resource_of_system(&row.item.system), gone)?;
     Ok(row)
 }

@@ -23,7 +23,6 @@ use crate::parts::mark::{drift_meaning, drift_words};
 use crate::parts::{BecauseList, Link, Mark, Moment, Pager, Query, Sources, count, number};
 use crate::person::Person;
 use crate::present::Present;
-use crate::resources;
 use crate::route::{Access, Route};
 use crate::seen::SeenSystems;
 use crate::state::App;
@@ -314,5 +313,5 @@ pub(crate) fn require_may_plan<'drift>(
     let systems: std::collections::BTreeSet<&SystemName> = items.map(|item| &item.system).collect();
     systems
         .into_iter()
-        .try_for_each(|name| person.require(app, Action::ProposePlan, &resources::system(app, name)))
+        .try_for_each(|name| person.require(app, Action::ProposePlan, &app.resource_of_system(name)))
 }

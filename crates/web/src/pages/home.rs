@@ -177,10 +177,20 @@ async fn waiting(app: &App, person: &Person) -> Result<(Vec<Figure>, bool), WebE
         let on_the_way =
             [ActionState::Approved, ActionState::Sent, ActionState::Acknowledged, ActionState::Contradicted];
         for (states, label, state, bad) in [
-            (&[ActionState::Stuck][..], "actions are stuck", "stuck", true),
-            (&[ActionState::Planned][..], "actions are held by a guard", "planned", true),
-            (&[ActionState::Unverifiable][..], "actions could not be verified", "unverifiable", true),
-            (&on_the_way[..], "actions are on the way", "open", false),
+            (&[ActionState::Stuck][..], ["action is stuck", "actions are stuck"], "stuck", true),
+            (
+                &[ActionState::Planned][..],
+                ["action is held by a guard", "actions are held by a guard"],
+                "planned",
+                true,
+            ),
+            (
+                &[ActionState::Unverifiable][..],
+                ["action could not be verified", "actions could not be verified"],
+                "unverifiable",
+                true,
+            ),
+            (&on_the_way[..], ["action is on the way", "actions are on the way"], "open", false),
         ] {
             let href = Query::new("/actions").with("state", state).to_string();
             figures.push(figure(sum(states), label, href, bad));
@@ -190,13 +200,19 @@ async fn waiting(app: &App, person: &Person) -> Result<(Vec<Figure>, bool), WebE
         let failed = TaskFilter { state: Some(TaskState::Failed), ..TaskFilter::default() };
         // More than a page of failures reads the same as a page of them.
         let failed = app.store.tasks(&failed, 100).await?.len();
-        figures.push(figure(failed as u64, "tasks have failed", "/tasks?state=failed".to_owned(), true));
+        figures.push(figure(
+            failed as u64,
+            ["task has failed", "tasks have failed"],
+            "/tasks?state=failed".to_owned(),
+            true,
+        ));
     }
     let nothing_waits = figures.iter().all(|figure| figure.class.is_empty());
     Ok((figures, nothing_waits))
 }
 
-fn figure(value: u64, label: &'static str, href: String, bad: bool) -> Figure {
+fn figure(value: u64, [one, several]: [&'static str; 2], href: String, bad: bool) -> Figure {
+    let label = if value == 1 { one } else { several };
     let class = match (value, bad) {
         (0, _) => "",
         (_, true) => " bad",

@@ -1,7 +1,7 @@
 //! One plan: every effect before anything is done, what it leaves alone and why, its guards; and once it is approved,
 //! how far it is, with a receipt for each action.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use askama::Template;
@@ -11,8 +11,7 @@ use axum::response::Response;
 use axum::routing::get;
 use leasehold_decide::authority::{Action, Resource};
 use leasehold_model::action::ActionState;
-use leasehold_model::id::IdentityKey;
-use leasehold_model::plan::{PlanItem, Verb};
+use leasehold_model::plan::Verb;
 use leasehold_model::text::safe;
 use leasehold_reconcile::stages::plan::check_is_current;
 use leasehold_reconcile::view::View;
@@ -27,10 +26,9 @@ use crate::frame::{self, Frame};
 use crate::kept_plans::KeptPlan;
 use crate::parts::link::plan_path;
 use crate::parts::mark::action_words;
-use crate::parts::{BecauseList, Link, Mark, Moment, Pager, Query, count, number};
+use crate::parts::{BecauseList, Link, Mark, Moment, Pager, Prose, Query, count, number};
 use crate::person::{Person, STEP_UP, Via};
 use crate::present::Present;
-use crate::resources;
 use crate::route::{Access, Route};
 use crate::state::App;
 
@@ -76,8 +74,8 @@ struct Left {
 struct GuardLine {
     name: String,
     field: String,
-    message: String,
-    way_on: String,
+    message: Prose,
+    way_on: Prose,
     holds: String,
     overridden: Option<String>,
     typed: String,
@@ -161,7 +159,7 @@ pub(crate) async fn seen_plan(
 ) -> Result<(Arc<KeptPlan>, Resource), WebError> {
     let gone = || WebError::NotFound("this plan".to_owned());
     let kept = app.saved_plan(hash).await?.ok_or_else(gone)?;
-    let resource = resources::plan(app, hash, &kept.plan.items, person.identity());
+    let resource = kept.resource(app, person.identity());
     person.require_seen(app, Action::SeePlan, &resource, || "this plan".to_owned())?;
     Ok((kept, resource))
 }
@@ -197,7 +195,7 @@ pub(crate) async fn page(
     let overrides = app.store.guard_overrides(&plan.hash).await?;
     let overridden: HashSet<String> = overrides.iter().map(|made| made.guard.clone()).collect();
     let standing = PlanStanding::of(&row, &state_digest(&view.loaded().fingerprint()));
-    let resource = resources::plan(app, plan.hash.as_str(), &plan.items, person.identity());
+    let resource = kept.resource(app, person.identity());
     let path = plan_path(&plan.hash);
     let begun = row.begun_at.is_some();
     let effects_pager = Pager::new(
@@ -211,8 +209,8 @@ pub(crate) async fn page(
         let field = format!("guard:{}", guard.name);
         GuardLine {
             name: guard.name.clone(),
-            message: safe(&guard.message),
-            way_on: safe(&guard.way_on),
+            message: Prose::new(&guard.message),
+            way_on: Prose::new(&guard.way_on),
             holds: count(guard.holds.len(), "action"),
             overridden: made.map(|made| {
                 format!("overridden by {} {}", safe(&made.by), Moment::relative(made.at, app.now()).words)
@@ -224,14 +222,13 @@ pub(crate) async fn page(
     });
     let step_up = needs_step_up(app, person, &kept)
         .then(|| Query::new("/step-up").with("next", path.as_str()).to_string());
-    let free = kept.verbs(|item| kept.holding(&item.id, &overridden).is_empty());
     let shown = PlanPage {
         frame: frame.titled(format!("Plan {}", crate::parts::link::short_hash(&plan.hash))),
         hash: plan.hash.to_string(),
         standing: standing.mark(),
         made: Moment::relative(row.created_at, app.now()),
-        summary: verbs_words(&kept.verbs(|_| true)),
-        whom: whom(&plan.items),
+        summary: verbs_words(&kept.verbs),
+        whom: whom(&kept),
         moved: moved(view, &kept, standing),
         guards: guards.collect(),
         groups: if begun { Vec::new() } else { groups(&kept, &overridden, &effects_pager) },
@@ -244,7 +241,7 @@ pub(crate) async fn page(
         may_plan: person.may_somewhere(app, Action::ProposePlan),
         is_own: matches!(&resource, Resource::Plan { affected, .. } if !affected.is_empty()),
         is_empty: plan.items.is_empty(),
-        approve_label: verbs_words(&free),
+        approve_label: if kept.free.is_empty() { String::new() } else { verbs_words(&kept.free) },
         effects_pager,
         left_pager,
         step_up,
@@ -279,7 +276,7 @@ fn moved(view: &View, kept: &KeptPlan, standing: PlanStanding) -> Option<String>
 }
 
 /// `end 12 grants, disable 3 accounts`.
-fn verbs_words(verbs: &std::collections::BTreeMap<Verb, usize>) -> String {
+fn verbs_words(verbs: &BTreeMap<Verb, usize>) -> String {
     let words = verbs.iter().map(|(verb, many)| match verb {
         Verb::Grant => format!("give {}", count(*many, "grant")),
         Verb::Revoke => format!("end {}", count(*many, "grant")),
@@ -290,14 +287,12 @@ fn verbs_words(verbs: &std::collections::BTreeMap<Verb, usize>) -> String {
     if words.is_empty() { "do nothing".to_owned() } else { words.join(", ") }
 }
 
-fn whom(items: &[PlanItem]) -> String {
-    let identities: BTreeSet<&IdentityKey> = items.iter().filter_map(|item| item.identity.as_ref()).collect();
-    let systems: BTreeSet<_> = items.iter().map(|item| &item.system).collect();
-    let identities = match identities.len() {
+fn whom(kept: &KeptPlan) -> String {
+    let identities = match kept.affected.len() {
         1 => "1 identity".to_owned(),
         many => format!("{} identities", number(many as u64)),
     };
-    format!("{identities} in {}", count(systems.len(), "system"))
+    format!("{identities} in {}", count(kept.systems.len(), "system"))
 }
 
 fn groups(kept: &KeptPlan, overridden: &HashSet<String>, pager: &Pager) -> Vec<EffectGroup> {

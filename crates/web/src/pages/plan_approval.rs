@@ -8,9 +8,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use leasehold_decide::authority::Action;
 use leasehold_model::id::PlanHash;
-use leasehold_reconcile::notice::NoticeKind;
 use leasehold_reconcile::stages::plan::check_is_current;
-use leasehold_reconcile::tasks::apply;
 
 use super::plan::{Asked, PlanPart, needs_step_up, page, seen_plan};
 use crate::error::WebError;
@@ -81,9 +79,7 @@ async fn approve(
         };
         return again(StatusCode::UNPROCESSABLE_ENTITY, Complaints::one("approve", words)).await;
     }
-    let task = apply::request(&kept.plan.hash, &overrides, person.actor(), app.now());
-    let requested = app.store.request_task(&task, app.now()).await?;
-    app.live.notify(NoticeKind::TaskChanged, requested.id());
+    app.driver.request_apply(&kept.plan.hash, &overrides, person.actor()).await?;
     let text = "Approved. It is carried out now, and each action is read back before it counts as done.";
     Ok(redirect_with(&app, &plan_path(&kept.plan.hash), FlashKind::Done, text))
 }

@@ -27,7 +27,6 @@ use crate::parts::mark::Tone;
 use crate::parts::{Link, Mark, Moment, Pager, Query, count, number};
 use crate::person::Person;
 use crate::present::Present;
-use crate::resources;
 use crate::route::{Access, Route};
 use crate::seen::SeenSystems;
 use crate::state::App;
@@ -166,7 +165,7 @@ async fn list(
 
 async fn is_seen(app: &App, person: &Person, row: &PlanRow) -> Result<bool, WebError> {
     let Some(kept) = app.saved_plan(row.hash.as_str()).await? else { return Ok(false) };
-    let resource = resources::plan(app, row.hash.as_str(), &kept.plan.items, person.identity());
+    let resource = kept.resource(app, person.identity());
     Ok(person.may(app, Action::SeePlan, &resource))
 }
 

@@ -7,7 +7,7 @@ use axum::http::Method;
 use axum::response::Response;
 use axum::routing::get;
 use leasehold_decide::authority::Action;
-use leasehold_model::id::{IdentityKey, SystemName};
+use leasehold_model::id::SystemName;
 use leasehold_model::text::safe;
 use leasehold_reconcile::view::View;
 use leasehold_store::StoreError;
@@ -20,7 +20,6 @@ use crate::parts::link::{identity_path, system_path};
 use crate::parts::{Link, Query, Sources};
 use crate::person::Person;
 use crate::present::Present;
-use crate::resources;
 use crate::route::{Access, Route};
 use crate::sight::Sight;
 use crate::state::App;
@@ -229,9 +228,8 @@ async fn plans(app: &App, person: &Person, term: &str) -> Result<Sort, WebError>
             Err(StoreError::AmbiguousPlan { .. }) => None,
             found => found?,
         };
-        let own: Option<&IdentityKey> = person.identity();
         if let Some(plan) = found {
-            let resource = resources::plan(app, plan.hash.as_str(), &plan.items, own);
+            let resource = app.resource_of_plan(&plan);
             if person.may(app, Action::SeePlan, &resource) {
                 let words = format!("plan: {}", crate::parts::count(plan.items.len(), "item"));
                 hits.push(Hit { link: Link::plan(&plan.hash), words });

@@ -8,7 +8,6 @@ use axum::routing::{get, post};
 use leasehold_decide::authority::Action;
 use leasehold_model::id::PlanHash;
 use leasehold_model::text::safe;
-use leasehold_reconcile::notice::NoticeKind;
 use leasehold_store::{ReadingOutcome, ScheduleRow, TaskFilter, TaskRow, TaskState};
 use serde::Deserialize;
 
@@ -108,7 +107,7 @@ async fn list(
             Query::new("/tasks").with("state", filter.state.as_str()).with("kind", filter.kind.as_str());
         query.with("before", last.id.as_str()).to_string()
     });
-    let schedules = app.store.schedules().await?;
+    let schedules = app.driver.schedules().await?;
     let may_cancel = person.may_everywhere(&app, Action::RunSync);
     let states = TaskState::ALL.iter().map(|state| (state.as_str().to_owned(), state.as_str().to_owned()));
     let kinds = KINDS.iter().map(|(name, words)| ((*name).to_owned(), (*words).to_owned()));
@@ -221,8 +220,7 @@ async fn cancel(
     if !person.may_everywhere(&app, Action::RunSync) {
         return Err(WebError::Forbidden(Action::RunSync));
     }
-    let (kind, text) = if app.store.cancel_task(&id, app.now()).await? {
-        app.live.notify(NoticeKind::TaskChanged, id);
+    let (kind, text) = if app.driver.cancel(&id).await? {
         (FlashKind::Done, "Cancelled.")
     } else {
         (FlashKind::Warning, "Not cancelled: it has begun, or ended already.")

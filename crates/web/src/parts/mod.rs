@@ -10,6 +10,7 @@ pub(crate) mod mark;
 pub(crate) mod moment;
 pub(crate) mod number;
 pub(crate) mod pager;
+pub(crate) mod prose;
 pub(crate) mod query;
 
 pub(crate) use because::BecauseList;
@@ -25,5 +26,6 @@ pub(crate) use moment::Moment;
 pub(crate) use number::{count, number};
 
 pub(crate) use pager::Pager;
+pub(crate) use prose::Prose;
 
 pub(crate) use query::Query;

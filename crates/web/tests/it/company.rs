@@ -46,7 +46,15 @@ impl Office {
         Self { installation, world, company }
     }
 
-    /// The same, read, with its policy live.
+    /// The same, read for the first time: nobody has said yet why any of it is there.
+    pub async fn first_contact() -> Self {
+        let office = Self::unread().await;
+        office.installation.driver.start().await.expect("starts");
+        office.turn().await;
+        office
+    }
+
+    /// A company that was read, with its policy live.
     pub async fn open() -> Self {
         let office = Self::unread().await;
         let files: BTreeMap<String, String> = office.company.policy_files().into_iter().collect();
@@ -70,7 +78,7 @@ impl Office {
 
     /// The present state.
     pub fn view(&self) -> Arc<View> {
-        self.installation.live.view().expect("a state")
+        self.installation.driver.live().view().expect("a state")
     }
 
     /// A browser of a new user with these roles.

@@ -1,5 +1,6 @@
 //! The server as people and programs meet it: the real router over a real store.
 
+mod actions;
 mod api;
 mod authority;
 mod company;

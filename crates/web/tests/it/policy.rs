@@ -1,7 +1,13 @@
 //! The policy's pages: what is live, what differs, and editing with checks.
 
+use std::collections::BTreeSet;
+
 use axum::http::StatusCode;
 use jiff::SignedDuration;
+use leasehold_decide::difference::difference;
+use leasehold_decide::evaluate::{Evaluation, Inputs};
+use leasehold_decide::policy::read::read;
+use leasehold_model::id::{EntitlementAddress, IdentityKey};
 
 use crate::practice::{Practice, send, words};
 use crate::support::{Browser, PASSWORD};
@@ -185,4 +191,48 @@ async fn operators_and_auditors_see_the_policy_and_do_not_change_it() {
         let refused = send(&mut browser, "/policy", "/policy/edit", &[("apply", "1")]).await;
         assert_eq!(refused.status, StatusCode::FORBIDDEN, "{role}");
     }
+}
+
+#[tokio::test]
+async fn a_difference_is_that_of_two_sets() {
+    let practice = Practice::new().await;
+    let live = practice.installation.store.live_policy().await.expect("reads").expect("one");
+    let mut files = live.files.clone();
+    let role = files.values_mut().find(|text| text.contains("[role.payments-engineer]")).expect("the role");
+    *role = role.replacen("ledger-db:role/payments_rw", "ledger-db:role/not_seen_yet", 1);
+    let owner = practice.troubled(leasehold_model::decision::DriftKind::Toxic);
+    // Somebody and something that only this policy names.
+    let declared = format!(
+        "[identity.svc-new]\nkind = \"service\"\nowner = \"{owner}\"\naccounts = [\"crm:svc-new\"]\n\n\
+         [assignment.svc-new]\nidentity = \"svc-new\"\ngrants = [\"crm:role/sales-user\"]\nuntil = \"2030-01-01\"\n\
+         owner = \"{owner}\"\nwhy = \"new\"\n"
+    );
+    files.insert("new.toml".to_owned(), declared);
+    let policy = read(&files).unwrap_or_else(|all| panic!("{all:?}"));
+    let view = practice.view();
+    let before = view.evaluation();
+    let after = Evaluation::new(Inputs { policy: &policy, ..view.loaded().inputs() }).expect("evaluates");
+    let all = |evaluation: &Evaluation<'_>| {
+        let mut all = BTreeSet::new();
+        evaluation.for_each_justified(|identity, entitlement| {
+            let address = EntitlementAddress {
+                system: evaluation.system_of(entitlement).clone(),
+                entitlement: evaluation.entitlement_name(entitlement).clone(),
+            };
+            all.insert((evaluation.identities[identity.index()].key.clone(), address));
+        });
+        all
+    };
+    let (then, now) = (all(before), all(&after));
+    let found = difference(before, &after);
+    assert_eq!(found.gains, now.difference(&then).cloned().collect::<Vec<_>>());
+    assert_eq!(found.losses, then.difference(&now).cloned().collect::<Vec<_>>());
+    let names = |all: &[(IdentityKey, EntitlementAddress)]| {
+        all.iter().map(|(identity, address)| format!("{identity} {address}")).collect::<Vec<_>>().join("\n")
+    };
+    let (gains, losses) = (names(&found.gains), names(&found.losses));
+    assert!(gains.contains("svc-new crm:role/sales-user") && gains.contains("not_seen_yet"), "{gains}");
+    assert!(losses.contains("ledger-db:role/payments_rw"), "{losses}");
+    let same = difference(before, before);
+    assert_eq!((same.gains.len(), same.losses.len()), (0, 0));
 }

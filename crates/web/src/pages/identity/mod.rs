@@ -27,12 +27,12 @@ use serde::Deserialize;
 use crate::catalogue::{self, display_name};
 use crate::error::WebError;
 use crate::frame::{self, Frame};
+use crate::heavy;
 use crate::pages::identities::{Answers, answers, present_state, state_mark};
 use crate::parts::link::identity_path;
 use crate::parts::{BecauseList, Link, Mark, Moment, Query, Sources, number};
 use crate::person::Person;
 use crate::present::Present;
-use crate::resources;
 use crate::route::{Access, Route};
 use crate::sight::Sight;
 use crate::state::App;
@@ -183,9 +183,9 @@ fn seen(app: &App, person: &Person, view: &View, key: &str) -> Result<IdentityKe
     let asked = IdentityKey::from(key);
     let what = || format!("identity `{}`", safe(key));
     let index = view.evaluation().identity(&asked).ok_or_else(|| WebError::NotFound(what()))?;
-    let key = &view.evaluation().identities[index.index()].key;
-    person.require_seen(app, Action::SeeIdentity, &resources::identity(view, key), what)?;
-    Ok(key.clone())
+    let identity = &view.evaluation().identities[index.index()];
+    person.require_seen(app, Action::SeeIdentity, &app.resource_of_identity(identity), what)?;
+    Ok(identity.key.clone())
 }
 
 /// The state at the instant that was asked for: the present one, or one that is loaded from history.
@@ -206,6 +206,7 @@ async fn then(
     if at > now {
         return Ok(of_now("this is still to come, and nobody knows what will be so then"));
     }
+    let _turn = heavy::turn().await?;
     let settings = present.loaded().settings.clone();
     let (store, revision) = (app.store.clone(), present.revision());
     let loaded = Loaded::load_with(&store, settings, now, Some(at)).await.map_err(WebError::internal)?;

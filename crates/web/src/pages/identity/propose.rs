@@ -17,10 +17,10 @@ use leasehold_reconcile::view::View;
 use super::seen;
 use crate::error::WebError;
 use crate::flash::{FlashKind, redirect_with};
+use crate::heavy;
 use crate::parts::link::{identity_path, plan_path};
 use crate::person::Person;
 use crate::present::Present;
-use crate::resources;
 use crate::state::App;
 
 /// Whether an identity can be taken down as if it had left: a source lists it, and it has not left yet. What only the
@@ -80,7 +80,7 @@ async fn propose(
     remark: &str,
 ) -> Result<Response, WebError> {
     let everywhere = person.may_everywhere(app, Action::ProposePlan);
-    let may = |name: &&SystemName| person.may(app, Action::ProposePlan, &resources::system(app, name));
+    let may = |name: &&SystemName| person.may(app, Action::ProposePlan, &app.resource_of_system(name));
     let names = view.loaded().snapshot.systems.iter().map(|state| &state.name);
     let systems: Vec<SystemName> = names.filter(may).cloned().collect();
     if !everywhere && systems.is_empty() {
@@ -91,9 +91,7 @@ async fn propose(
         identities: vec![key.clone()],
         ..Scope::default()
     };
-    let computed: Result<Plan, _> = tokio::task::spawn_blocking(move || plan::compute(&loaded, &scope))
-        .await
-        .map_err(WebError::internal)?;
+    let computed: Result<Plan, _> = heavy::run(move || plan::compute(&loaded, &scope)).await?;
     let made = computed.map_err(WebError::internal)?;
     if made.items.is_empty() && made.left_alone.is_empty() {
         let text = format!("{} holds nothing that a plan could end: no plan was made", safe(key));

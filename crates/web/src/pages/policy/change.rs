@@ -13,6 +13,7 @@ use leasehold_reconcile::view::View;
 use similar::{ChangeTag, TextDiff};
 
 use crate::error::WebError;
+use crate::heavy;
 use crate::parts::{Link, count, number};
 
 /// Unchanged lines around a change.
@@ -134,7 +135,7 @@ pub(super) async fn for_people(
     after: Policy,
 ) -> Result<PeopleChange, WebError> {
     let view = view.clone();
-    let compared = tokio::task::spawn_blocking(move || {
+    let compared = heavy::run(move || {
         let inputs = view.loaded().inputs();
         let then = before.as_ref().map(|policy| Evaluation::new(Inputs { policy, ..inputs })).transpose()?;
         let now = Evaluation::new(Inputs { policy: &after, ..inputs })?;
@@ -143,6 +144,6 @@ pub(super) async fn for_people(
             &now,
         ))
     });
-    let difference = compared.await.map_err(WebError::internal)?.map_err(WebError::internal)?;
+    let difference = compared.await?.map_err(WebError::internal)?;
     Ok(PeopleChange::new(&difference))
 }

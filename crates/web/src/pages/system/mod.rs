@@ -23,7 +23,6 @@ use crate::parts::mark::Tone;
 use crate::parts::{Link, Mark, Moment, Query, Sources, count, number};
 use crate::person::Person;
 use crate::present::Present;
-use crate::resources;
 use crate::route::{Access, Route};
 use crate::sight::Sight;
 use crate::state::App;
@@ -109,7 +108,7 @@ fn seen(app: &App, person: &Person, view: &View, name: &str) -> Result<SystemNam
     if !known {
         return Err(WebError::NotFound(what()));
     }
-    person.require_seen(app, Action::SeeSystem, &resources::system(app, &found), what)?;
+    person.require_seen(app, Action::SeeSystem, &app.resource_of_system(&found), what)?;
     Ok(found)
 }
 
@@ -190,7 +189,7 @@ async fn show(
                 adopted: Moment::relative(baseline.adopted_at, now),
             }
         }),
-        may_sync: person.may(&app, Action::RunSync, &resources::system(&app, &name)),
+        may_sync: person.may(&app, Action::RunSync, &app.resource_of_system(&name)),
         owners: owners.into_iter().flatten().map(Link::identity).collect(),
         path,
         name: name.to_string(),

@@ -11,7 +11,6 @@ use crate::flash::{FlashKind, redirect_with};
 use crate::parts::link::system_path;
 use crate::person::Person;
 use crate::present::Present;
-use crate::resources;
 use crate::state::App;
 
 /// Asks for it.
@@ -22,7 +21,7 @@ pub(super) async fn now(
     Path(name): Path<String>,
 ) -> Result<Response, WebError> {
     let name = seen(&app, &person, &view, &name)?;
-    person.require(&app, Action::RunSync, &resources::system(&app, &name))?;
+    person.require(&app, Action::RunSync, &app.resource_of_system(&name))?;
     let requested = app.driver.request_sync(&name, false, person.actor()).await;
     let text = match requested {
         Ok(leasehold_store::Requested::Queued(_)) => {
