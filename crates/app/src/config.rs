@@ -15,7 +15,7 @@ use leasehold_connect::settings::{Settings, did_you_mean};
 use leasehold_decide::correlate::CorrelationRule;
 use leasehold_decide::evaluate::SystemSettings;
 use leasehold_decide::policy::diagnostic::Severity;
-use leasehold_model::id::SystemName;
+use leasehold_model::id::{IdentityKey, SystemName};
 use leasehold_model::secret::SecretReference;
 use leasehold_reconcile::system::{Enforce, Enforcing, System, Systems, abilities};
 use toml_edit::{Document, Item};
@@ -33,6 +33,8 @@ struct CommonSettings {
     correlate: Vec<CorrelationRule>,
     enforce: Enforcing,
     interval_ms: u64,
+    /// Who decides about its access.
+    owners: Vec<IdentityKey>,
     rest: toml::Table,
 }
 
@@ -261,12 +263,13 @@ impl Config {
             None => self.server.interval_ms,
             Some(value) => self.interval_ms(&["system", name, "interval"], &value)?,
         };
-        Ok(CommonSettings { kind, correlate, enforce, interval_ms, rest: table })
+        let owners = self.owners_of(name, table.remove("owner"))?;
+        Ok(CommonSettings { kind, correlate, enforce, interval_ms, owners, rest: table })
     }
 
     fn system(&self, name: &str, table: &toml::Table) -> anyhow::Result<System> {
         let system = SystemName::new(name)?;
-        let CommonSettings { kind, correlate, enforce, interval_ms, rest } = self.common(name, table)?;
+        let CommonSettings { kind, correlate, enforce, interval_ms, rest, .. } = self.common(name, table)?;
         let authoritative = rest.get("authoritative").and_then(toml::Value::as_bool).unwrap_or(false);
         let connector_login = connector_login(&rest);
         let settings = Settings::new(system.clone(), self.folder.clone(), rest);
@@ -281,6 +284,33 @@ impl Config {
             interval_ms,
             connector_login,
         })
+    }
+
+    /// Who owns which system: they decide about its access in the server.
+    ///
+    /// # Errors
+    /// For the first setting of ours that is missing or malformed, with line and caret.
+    pub fn owners(&self) -> anyhow::Result<BTreeMap<SystemName, Vec<IdentityKey>>> {
+        let owners = self
+            .tables
+            .iter()
+            .map(|(name, table)| Ok((SystemName::new(name.as_str())?, self.common(name, table)?.owners)));
+        owners.collect()
+    }
+
+    fn owners_of(&self, system: &str, value: Option<toml::Value>) -> anyhow::Result<Vec<IdentityKey>> {
+        let values = match value {
+            None => return Ok(Vec::new()),
+            Some(toml::Value::Array(values)) => values,
+            Some(one) => vec![one],
+        };
+        let owner = |value: &toml::Value| {
+            value.as_str().filter(|key| !key.trim().is_empty()).map(IdentityKey::from).ok_or_else(|| {
+                let help = "write the key of an identity, or a list: `owner = \"dana@example.com\"`";
+                self.complain(&["system", system, "owner"], "not an owner", help)
+            })
+        };
+        values.iter().map(owner).collect()
     }
 
     fn correlate(&self, system: &str, value: Option<toml::Value>) -> anyhow::Result<Vec<CorrelationRule>> {

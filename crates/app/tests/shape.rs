@@ -12,7 +12,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("store", &["model", "ledger"]),
     ("reconcile", &["model", "decide", "connect", "store", "ledger"]),
     // No connector: a page records intent, and a task acts.
-    ("web", &["model", "decide", "store", "reconcile"]),
+    ("web", &["model", "ledger", "decide", "store", "reconcile"]),
     ("app", &["model", "decide", "connect", "store", "ledger", "reconcile", "web"]),
 ];
 
@@ -136,6 +136,44 @@ fn every_connector_has_its_registry_line_and_its_page() {
         leasehold_connect::registry::capabilities_markdown().trim(),
         "run `leasehold connector capabilities --markdown > docs/capabilities.md`"
     );
+}
+
+#[test]
+fn every_page_and_call_has_its_registry_line() {
+    let registry = read(&root().join("crates/web/src/routes.rs"));
+    for (path, text) in sources("crates/web/src") {
+        let brings_routes = text.contains("pub(crate) const ROUTES: &[Route]");
+        let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        assert!(
+            !brings_routes || registry.contains(&format!("{name}::ROUTES")),
+            "{} is not in TABLES",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn no_page_has_a_script_or_a_style_inline() {
+    for entry in std::fs::read_dir(root().join("crates/web/templates")).expect("the templates") {
+        let path = entry.expect("an entry").path();
+        let text = read(&path);
+        for forbidden in [
+            " style=",
+            "<style",
+            " onclick=",
+            " onsubmit=",
+            "javascript:",
+            "|safe",
+            "| safe",
+            "http://",
+            "https://",
+        ] {
+            assert!(!text.contains(forbidden), "{}: {forbidden}", path.display());
+        }
+        for script in text.split("<script").skip(1) {
+            assert!(script.trim_start().starts_with("src="), "{}: a script inline", path.display());
+        }
+    }
 }
 
 #[test]

@@ -92,6 +92,32 @@ pub fn explain_account(evaluation: &Evaluation<'_>, account: AccountIndex) -> Ve
     held.into_iter().map(row).collect()
 }
 
+/// Whether an account may hold an entitlement that it effectively holds, and why: what [`explain`] says in one of its
+/// rows, for whoever does not need the others.
+pub fn decision(
+    evaluation: &Evaluation<'_>,
+    account: AccountIndex,
+    entitlement: EntitlementIndex,
+) -> (Decision, Vec<Because>) {
+    let Some(identity) = evaluation.graph.identity_of(account) else {
+        return (Decision::Undecided, vec![Because::NoIdentity]);
+    };
+    let (graph, justification) = (&evaluation.graph, &evaluation.justification);
+    let held = access::check(graph, justification, identity, entitlement, evaluation.now());
+    // A baseline covers the grants of one account, and not those of another of the same identity.
+    let is_baseline = |because: &access::Because| matches!(because, access::Because::Baseline { .. });
+    let of_another = |because: &access::Because| matches!(because, access::Because::Baseline { account: covered, .. } if *covered != account);
+    let mut because = held.because;
+    because.retain(|because| !of_another(because));
+    let allowed = because.iter().any(is_baseline)
+        || (!because.is_empty() && !justification.is_withheld(identity, entitlement));
+    if held.justified && allowed {
+        let words = because.iter().map(|because| evaluation.because(because, entitlement));
+        return (Decision::Justified, words.collect());
+    }
+    not_justified(evaluation, identity, account, entitlement)
+}
+
 /// Who effectively holds an entitlement, by login.
 pub fn who(evaluation: &Evaluation<'_>, entitlement: EntitlementIndex) -> Vec<WhoHolds> {
     let mut accounts: Vec<AccountIndex> = access::who(&evaluation.graph, entitlement, evaluation.now())

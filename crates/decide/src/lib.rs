@@ -2,6 +2,7 @@
 
 pub mod authority;
 pub mod correlate;
+pub mod difference;
 pub mod engine;
 pub mod evaluate;
 pub mod explain;

@@ -38,6 +38,7 @@ mod snapshot;
 mod stage;
 mod store;
 mod task;
+mod timeline;
 mod transition;
 mod user;
 
@@ -64,5 +65,6 @@ pub use sign_in_failure::Failures;
 pub use sign_in_link::{LinkKind, SignInLink};
 pub use store::{Store, StoreOptions};
 pub use task::{NewTask, Requested, TaskClaim, TaskFilter, TaskRow, TaskState};
+pub use timeline::{Change, TimelineEntry};
 pub use transition::{Transition, TransitionOutcome, TransitionRow};
 pub use user::{NewUser, User, UserChange, UserState};

@@ -39,6 +39,35 @@ pub(crate) async fn live_digest(tx: &mut Tx) -> Result<Option<String>> {
     Ok(row.map(|(digest,)| digest))
 }
 
+/// Writes a revision and its entry in this transaction.
+async fn apply(
+    tx: &mut Tx,
+    files: BTreeMap<String, String>,
+    digest: &str,
+    by: &str,
+    now: Timestamp,
+) -> Result<PolicyRevision> {
+    let (id,) = fetch_one!(tx, (i64,), "SELECT COALESCE(MAX(id), 0) + 1 FROM policy_revision")?;
+    execute!(
+        tx,
+        "INSERT INTO policy_revision (id, digest, applied_at, applied_by, files) VALUES ($1, $2, $3, $4, $5)",
+        id,
+        digest,
+        micros(now),
+        by,
+        to_json("a policy revision", &files)?
+    )?;
+    let event = Event {
+        kind: EventKind::PolicyApplied,
+        subject: digest.to_owned(),
+        body: json!({ "revision": id, "digest": digest, "files": files.len() }),
+        personal: BTreeMap::from([("by".to_owned(), by.to_owned())]),
+    };
+    ledger::append(tx, vec![event], now).await?;
+    let applied_at = instant(micros(now))?;
+    Ok(PolicyRevision { id, digest: digest.to_owned(), applied_at, applied_by: by.to_owned(), files })
+}
+
 impl Store {
     /// Makes a policy the live one.
     ///
@@ -53,26 +82,32 @@ impl Store {
     ) -> Result<PolicyRevision> {
         let mut tx = self.db.write().await?;
         ledger::lock(&mut tx).await?;
-        let (id,) = fetch_one!(&mut tx, (i64,), "SELECT COALESCE(MAX(id), 0) + 1 FROM policy_revision")?;
-        execute!(
-            &mut tx,
-            "INSERT INTO policy_revision (id, digest, applied_at, applied_by, files) VALUES ($1, $2, $3, $4, $5)",
-            id,
-            digest,
-            micros(now),
-            by,
-            to_json("a policy revision", &files)?
-        )?;
-        let event = Event {
-            kind: EventKind::PolicyApplied,
-            subject: digest.to_owned(),
-            body: json!({ "revision": id, "digest": digest, "files": files.len() }),
-            personal: BTreeMap::from([("by".to_owned(), by.to_owned())]),
-        };
-        ledger::append(&mut tx, vec![event], now).await?;
+        let revision = apply(&mut tx, files, digest, by, now).await?;
         tx.commit().await?;
-        let applied_at = instant(micros(now))?;
-        Ok(PolicyRevision { id, digest: digest.to_owned(), applied_at, applied_by: by.to_owned(), files })
+        Ok(revision)
+    }
+
+    /// Makes a policy the live one where the live one is still the one that was edited: its digest, or `None` for none.
+    /// Gives `None`, and changes nothing, where somebody was faster.
+    ///
+    /// # Errors
+    /// [`crate::StoreError::Database`].
+    pub async fn replace_policy(
+        &self,
+        edited: Option<&str>,
+        files: BTreeMap<String, String>,
+        digest: &str,
+        by: &str,
+        now: Timestamp,
+    ) -> Result<Option<PolicyRevision>> {
+        let mut tx = self.db.write().await?;
+        ledger::lock(&mut tx).await?;
+        if live_digest(&mut tx).await?.as_deref() != edited {
+            return Ok(None);
+        }
+        let revision = apply(&mut tx, files, digest, by, now).await?;
+        tx.commit().await?;
+        Ok(Some(revision))
     }
 
     /// The live policy; `None` before the first was applied.

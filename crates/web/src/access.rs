@@ -39,6 +39,10 @@ pub(crate) async fn check(State(door): State<Door>, request: Request, next: Next
 async fn pass(door: &Door, request: Request) -> Result<Request, WebError> {
     let context = request.extensions().get::<Context>().cloned().unwrap_or_default();
     let person = context.person.as_deref();
+    // Nothing of ours is named with it, and PostgreSQL refuses to look for it.
+    if context.address.contains("%00") {
+        return Err(WebError::Malformed("an address cannot hold the character NUL".to_owned()));
+    }
     if let Access::Needs(action) = door.access {
         // A token that is not in force is told apart from none: whoever sent it has to know.
         if let Some(error) = request.extensions().get::<Arc<WebError>>() {

@@ -5,8 +5,10 @@
 
 mod access;
 mod api;
+mod catalogue;
 mod context;
 mod directory;
+mod drawing;
 mod drift_index;
 mod error;
 mod faces;
@@ -23,12 +25,14 @@ mod person;
 mod present;
 mod problem;
 mod resource;
+mod resources;
 mod route;
 mod routes;
 mod seal;
 mod security;
 mod seen;
 mod server;
+mod sight;
 mod sign_in;
 mod source;
 mod state;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -13,13 +14,16 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use ipnet::IpNet;
 use leasehold_decide::authority::AuthorityError;
 use leasehold_model::id::{IdentityKey, SystemName};
 use leasehold_reconcile::driver::DriverHandle;
 use leasehold_reconcile::pace::SharedPace;
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 use tower::Service as _;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -98,7 +102,10 @@ pub enum ServerError {
 /// # Errors
 /// [`ServerError::Authority`].
 pub fn router(server: Server) -> Result<Router, ServerError> {
-    let app = App::new(server)?;
+    Ok(assembled(App::new(server)?))
+}
+
+fn assembled(app: App) -> Router {
     let mut router = Router::new();
     for route in routes() {
         let door = Door { app: app.clone(), access: route.access, face: route.face };
@@ -120,14 +127,14 @@ pub fn router(server: Server) -> Result<Router, ServerError> {
         .layer(from_fn_with_state(app.clone(), faces::give))
         .layer(from_fn_with_state(app.clone(), context::establish));
     let id = REQUEST_ID;
-    Ok(within
+    within
         .layer(CompressionLayer::new())
         .layer(from_fn_with_state(app.clone(), security::protect))
         .layer(from_fn(metrics::count))
         .layer(PropagateRequestIdLayer::new(id.clone()))
         .layer(SetRequestIdLayer::new(id, MakeRequestUuid))
         .layer(from_fn(own_request_id))
-        .with_state(app))
+        .with_state(app)
 }
 
 /// A request's id is ours: what a client sends could be made to look like another's in the log.
@@ -146,22 +153,26 @@ fn panicked(cause: Box<dyn std::any::Any + Send>) -> axum::http::Response<axum::
     WebError::internal(format!("a handler panicked: {}", text.unwrap_or("no message"))).into_response()
 }
 
-/// Serves until `shutdown` ends, and then for as long as what is being answered takes, up to a limit.
+/// Serves until `shutdown` ends, and then for as long as what is being answered takes, up to a limit. With `tls` every
+/// connection is encrypted; without, that is a proxy's work, or the address is this machine's own.
 ///
 /// # Errors
 /// [`ServerError`].
 pub async fn serve(
     listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
     server: Server,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServerError> {
-    let trend = trend::keep(server.driver.clone(), server.pace.clone());
-    let router = router(server)?;
+    let app = App::new(server)?;
+    let router = assembled(app.clone());
+    let trend = trend::keep(app.driver.clone(), app.pace.clone());
     let trend = tokio::spawn(trend);
     let graceful = GracefulShutdown::new();
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN);
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(128);
+    let tls = tls.map(TlsAcceptor::from);
     tokio::pin!(shutdown);
     loop {
         let accepted = tokio::select! {
@@ -179,21 +190,50 @@ pub async fn serve(
         };
         // Answers are small and written whole.
         let _ = stream.set_nodelay(true);
+        let (tls, builder, watcher) = (tls.clone(), builder.clone(), graceful.watcher());
         let service = of_peer(router.clone(), peer);
-        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
-        let watched = graceful.watch(connection);
         tokio::spawn(async move {
-            if let Err(error) = watched.await {
-                tracing::debug!(%error, "a connection ended early");
+            let ended = match tls {
+                None => answer(&builder, stream, service, watcher).await,
+                Some(tls) => match tokio::time::timeout(HEADERS_WITHIN, tls.accept(stream)).await {
+                    Ok(Ok(stream)) => answer(&builder, stream, service, watcher).await,
+                    Ok(Err(error)) => Err(error.to_string()),
+                    Err(_) => Err("the client did not finish the TLS handshake in time".to_owned()),
+                },
+            };
+            if let Err(error) = ended {
+                tracing::debug!(%error, %peer, "a connection ended early");
             }
         });
     }
     drop(listener);
+    app.stopping.send_replace(true);
     trend.abort();
     if tokio::time::timeout(STOP_WITHIN, graceful.shutdown()).await.is_err() {
         tracing::warn!("some answers were cut off: they took too long after the stop");
     }
     Ok(())
+}
+
+/// Answers what comes over one connection, to its end.
+async fn answer<Stream, Answering>(
+    builder: &Builder<TokioExecutor>,
+    stream: Stream,
+    service: Answering,
+    watcher: Watcher,
+) -> Result<(), String>
+where
+    Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    Answering: hyper::service::Service<
+            hyper::Request<hyper::body::Incoming>,
+            Response = Response,
+            Error = Infallible,
+            Future: Send + 'static,
+        > + Send
+        + 'static,
+{
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
+    watcher.watch(connection).await.map_err(|error| error.to_string())
 }
 
 /// The router for one connection, with the peer's address beside each request.

@@ -9,12 +9,15 @@ use leasehold_reconcile::driver::DriverHandle;
 use leasehold_reconcile::live::{Live, View};
 use leasehold_reconcile::pace::SharedPace;
 use leasehold_store::Store;
+use tokio::sync::watch;
 
+use crate::catalogue::Catalogues;
 use crate::directory::Directories;
 use crate::drift_index::DriftIndexes;
 use crate::error::WebError;
 use crate::kept_plans::KeptPlans;
 use crate::metrics::Metrics;
+use crate::pages::policy::Drafts;
 use crate::server::{Server, Settings};
 use crate::sign_in::password::Hasher;
 
@@ -40,8 +43,14 @@ pub struct Parts {
     pub metrics: Metrics,
     pub(crate) hasher: Hasher,
     pub(crate) directories: Directories,
+    /// Names in their order, for lists and searches.
+    pub(crate) catalogues: Catalogues,
+    /// Policies that are being written.
+    pub(crate) policy_drafts: Drafts,
     /// Drift in the orders of its lists.
     pub(crate) drift_indexes: DriftIndexes,
+    /// Set when the server stops: what has no end of its own ends then.
+    pub(crate) stopping: watch::Sender<bool>,
     /// Plans that were looked at last.
     pub(crate) kept_plans: KeptPlans,
 }
@@ -67,7 +76,10 @@ impl App {
             metrics: Metrics::installed(),
             hasher: Hasher::default(),
             directories: Directories::default(),
+            catalogues: Catalogues::default(),
+            policy_drafts: Drafts::default(),
             drift_indexes: DriftIndexes::default(),
+            stopping: watch::Sender::new(false),
             kept_plans: KeptPlans::default(),
         };
         Ok(Self(Arc::new(parts)))

@@ -15,6 +15,8 @@ mod plan;
 mod policy;
 mod serve;
 mod sync;
+mod token;
+mod user;
 mod who;
 
 use clap::{Parser, Subcommand};
@@ -40,7 +42,7 @@ const EXIT_CODES: &str = "Exit codes: 0 done and nothing outstanding; 1 error; 2
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Build a practice company in a folder of its own and run the whole loop on it
+    /// Build a practice company in a folder of its own and watch it, or run the whole loop on it once
     Demo(demo::Demo),
     /// Write leasehold.toml and a policy folder
     Init(init::Init),
@@ -68,6 +70,10 @@ enum Command {
     Connector(connector::ConnectorCommand),
     /// Verify the log, and prove entries to somebody who does not trust us
     Ledger(ledger::LedgerCommand),
+    /// Make, list and end the tokens by which scripts use the API
+    Token(token::TokenCommand),
+    /// Make and list users of the server, and links by which they sign in
+    User(user::UserCommand),
     /// Print a completion script for a shell
     Completions(completions::Completions),
     /// Write manual pages
@@ -79,6 +85,7 @@ impl Arguments {
     pub fn logging(&self) -> Logging {
         match &self.command {
             Command::Serve(serve) => serve.logging(),
+            Command::Demo(demo) => demo.logging(),
             _ => logging::COMMANDS,
         }
     }
@@ -105,6 +112,8 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Action(command) => command.run(&common).await,
         Command::Connector(command) => command.run(&common).await,
         Command::Ledger(command) => command.run(&common).await,
+        Command::Token(command) => command.run(&common).await,
+        Command::User(command) => command.run(&common).await,
         Command::Completions(command) => command.run(),
         Command::Man(command) => command.run(),
     }

@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use leasehold_reconcile::driver::{Driver, DriverHandle, DriverSettings};
+use leasehold_reconcile::driver::{Driver, DriverSettings};
 use leasehold_reconcile::pace::Patience;
 use leasehold_reconcile::publisher::Publisher;
-use rustls::ServerConfig;
+use leasehold_web::{SealKey, Server, Settings, setup_link};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use url::Url;
 
 use crate::Outcome;
 use crate::config::Config;
@@ -44,26 +45,88 @@ impl Serve {
             .await
             .with_context(|| format!("cannot listen on {listen}; name another address with --listen"))?;
         let url = config.server.url(listener.local_addr()?)?;
-        let tls = config.server_tls()?;
-        let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        let mut context = Context::open_to_change(common).await?;
-        let driver = driver(&mut context)?;
-        let (stop, stopping) = watch::channel(false);
+        let stop = Stop::at_signal()?;
+        let context = Context::open_to_change(common).await?;
         output::line(format!("leasehold serves {url}"))?;
-        tracing::info!(%url, listen = %listener.local_addr()?, process = driver.handle().process(), "serving");
-        let told = tokio::spawn(until_told(terminate, interrupt, stop.clone()));
-        let served = async {
-            let served = face(listener, tls, driver.handle(), stopping.clone()).await;
-            // Also where it failed: nothing goes on unseen.
-            stop.send_replace(true);
-            served
-        };
-        let ((), served) = tokio::join!(driver.run(stopping.clone()), served);
-        told.abort();
-        context.store.close().await;
-        tracing::info!("stopped");
-        served.map(|()| Outcome::Clean)
+        if let Some(link) = setup_link(&context.store, &url, context.now()).await? {
+            output::line(format!(
+                "there is no user yet; whoever opens this address within a day becomes the first administrator:\n  {link}"
+            ))?;
+        }
+        serve(context, listener, url, stop).await
     }
+}
+
+/// The signals that end a server.
+pub struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    /// Listens for them from now on.
+    ///
+    /// # Errors
+    /// Where the system has no signals to give.
+    pub fn at_signal() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for SIGTERM or SIGINT, and says so. A second one ends the process at once: nothing is lost by that either.
+    async fn wait(mut self, stop: watch::Sender<bool>) {
+        let mut told =
+            async || tokio::select! { _ = self.terminate.recv() => {}, _ = self.interrupt.recv() => {} };
+        told().await;
+        tracing::info!("stopping; what is running may end, a second signal ends it at once");
+        stop.send_replace(true);
+        told().await;
+        tracing::warn!("stopped at once; what was interrupted is taken up after the restart");
+        std::process::exit(1)
+    }
+}
+
+/// Runs the loop and answers people and programs until told to stop.
+pub async fn serve(
+    mut context: Context,
+    listener: TcpListener,
+    url: Url,
+    told: Stop,
+) -> anyhow::Result<Outcome> {
+    let tls = context.config.server_tls()?;
+    let driver = driver(&mut context)?;
+    let settings = settings(&context.config, url.clone())?;
+    let (stop, mut stopping) = watch::channel(false);
+    tracing::info!(%url, listen = %listener.local_addr()?, process = driver.handle().process(), "serving");
+    let told = tokio::spawn(told.wait(stop.clone()));
+    let server = Server { driver: driver.handle(), pace: context.pace.clone(), settings };
+    let driven = stopping.clone();
+    let served = async {
+        let until = async {
+            let _ = stopping.wait_for(|stopping| *stopping).await;
+        };
+        let served = leasehold_web::serve(listener, tls, server, until).await;
+        // Also where it failed: nothing goes on unseen.
+        stop.send_replace(true);
+        served
+    };
+    let ((), served) = tokio::join!(driver.run(driven), served);
+    told.abort();
+    context.store.close().await;
+    tracing::info!("stopped");
+    served?;
+    Ok(Outcome::Clean)
+}
+
+/// What the server of people and programs needs to know.
+fn settings(config: &Config, url: Url) -> anyhow::Result<Settings> {
+    let seal_key = config.seal_key();
+    Ok(Settings {
+        url,
+        trusted_proxies: config.server.trusted_proxies.clone(),
+        seal_key: SealKey::at(&seal_key)
+            .with_context(|| format!("the key {} cannot be used", seal_key.display()))?,
+        system_owners: config.owners()?,
+    })
 }
 
 /// The loop of this process.
@@ -86,27 +149,4 @@ fn driver(context: &mut Context) -> anyhow::Result<Driver> {
         Some(publisher),
         settings,
     ))
-}
-
-/// What people and programs see, until the process is told to stop.
-async fn face(
-    listener: TcpListener,
-    tls: Option<Arc<ServerConfig>>,
-    driver: DriverHandle,
-    mut stopping: watch::Receiver<bool>,
-) -> anyhow::Result<()> {
-    let _held = (listener, driver, tls);
-    let _ = stopping.wait_for(|stopping| *stopping).await;
-    Ok(())
-}
-
-/// Waits for SIGTERM or SIGINT, and says so. A second one ends the process at once: nothing is lost by that either.
-async fn until_told(mut terminate: Signal, mut interrupt: Signal, stop: watch::Sender<bool>) {
-    let mut told = async || tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} };
-    told().await;
-    tracing::info!("stopping; what is running may end, a second signal ends it at once");
-    stop.send_replace(true);
-    told().await;
-    tracing::warn!("stopped at once; what was interrupted is taken up after the restart");
-    std::process::exit(1)
 }

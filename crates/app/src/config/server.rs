@@ -1,5 +1,6 @@
 //! `[server]`: where `leasehold serve` listens, under which address people find it, and how often it reads.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use leasehold_connect::settings::did_you_mean;
 use leasehold_decide::policy::read::parse_duration;
+use leasehold_model::id::{IdentityKey, SystemName};
 use leasehold_reconcile::system::INTERVAL_MS_DEFAULT;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
@@ -27,8 +29,19 @@ const INTERVAL_S_MAX: i64 = 31 * 86_400;
 /// A process that is taken for dead sooner than this may just be busy.
 const TAKEOVER_S: std::ops::RangeInclusive<i64> = 2..=3_600;
 
-const KEYS: [&str; 7] =
-    ["listen", "url", "tls_certificate", "tls_key", "trusted_proxies", "interval", "takeover_after"];
+const KEYS: [&str; 8] = [
+    "listen",
+    "url",
+    "tls_certificate",
+    "tls_key",
+    "trusted_proxies",
+    "interval",
+    "takeover_after",
+    "seal_key",
+];
+
+/// Where the key is that seals what only servers may read again, beside leasehold.toml.
+const SEAL_KEY_DEFAULT: &str = "leasehold.seal";
 
 /// How `leasehold serve` runs.
 #[derive(Debug, Clone)]
@@ -45,6 +58,8 @@ pub struct ServerSettings {
     pub interval_ms: u64,
     /// How long a process may be silent before others take its tasks over, in milliseconds.
     pub takeover_after_ms: u64,
+    /// The file of the key that seals second factors and the like; several servers on one store share it.
+    seal_key: PathBuf,
 }
 
 impl Default for ServerSettings {
@@ -56,6 +71,7 @@ impl Default for ServerSettings {
             trusted_proxies: Vec::new(),
             interval_ms: INTERVAL_MS_DEFAULT,
             takeover_after_ms: 60_000,
+            seal_key: PathBuf::from(SEAL_KEY_DEFAULT),
         }
     }
 }
@@ -97,6 +113,7 @@ impl Config {
                 "tls_certificate" => certificate = Some(self.file(&place, value)?),
                 "tls_key" => key = Some(self.file(&place, value)?),
                 "trusted_proxies" => settings.trusted_proxies = self.proxies(value)?,
+                "seal_key" => settings.seal_key = self.file(&place, value)?,
                 "interval" => settings.interval_ms = self.interval_ms(&place, value)?,
                 "takeover_after" => {
                     let duration = value.as_str().and_then(parse_duration).map(|duration| duration.as_secs());
@@ -171,6 +188,11 @@ impl Config {
             .map_err(|error| unusable(&["server", "tls_key"], key, error.to_string()))?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Some(Arc::new(config)))
+    }
+
+    /// The file of the key that seals what only servers may read again.
+    pub fn seal_key(&self) -> PathBuf {
+        self.folder.join(&self.server.seal_key)
     }
 
     fn public_url(&self, value: &toml::Value) -> anyhow::Result<Url> {

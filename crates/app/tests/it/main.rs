@@ -2,6 +2,7 @@
 
 mod answers;
 mod bad_input;
+mod browser;
 mod demo;
 mod installation;
 mod killed;
@@ -10,3 +11,4 @@ mod names;
 mod processes;
 mod real;
 mod surroundings;
+mod users;

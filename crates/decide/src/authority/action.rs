@@ -56,7 +56,7 @@ actions! {
     /// See actions and their receipts.
     SeeAction = "see_action" on System,
     /// See work that waits, runs or ended.
-    SeeTask = "see_task" on Installation,
+    SeeTask = "see_task" on System,
     /// See the policy and its revisions.
     SeePolicy = "see_policy" on Installation,
     /// See the ledger, and take proofs from it.

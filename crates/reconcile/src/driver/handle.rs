@@ -1,6 +1,7 @@
 //! What pages and calls ask of the loop. A page records what somebody wants; a task does it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
 use leasehold_decide::plan::Scope;
@@ -57,6 +58,11 @@ impl DriverHandle {
     /// The name of this process among those that share the store, as `claimed_by` of a task shows it.
     pub fn process(&self) -> &str {
         &self.shared.process
+    }
+
+    /// The folder of the published log; `None` where this process publishes none.
+    pub fn ledger_directory(&self) -> Option<&Path> {
+        self.shared.publisher.as_ref().map(|publisher| publisher.directory.as_path())
     }
 
     /// The configured systems, by name.

@@ -29,6 +29,20 @@ on_both! {
         assert_eq!(openings["by"].value, "ops@example.com");
     }
 
+    async fn an_edited_policy_replaces_only_the_one_that_was_edited(fresh: &Fresh) {
+        let files = |text: &str| BTreeMap::from([("roles/a.toml".to_owned(), text.to_owned())]);
+        let store = &fresh.store;
+        let none = store.replace_policy(Some("d0"), files("one"), "d1", "ops", at(1)).await.expect("runs");
+        assert_eq!(none, None, "there is none that could have been edited");
+        let first = store.replace_policy(None, files("one"), "d1", "ops", at(1)).await.expect("runs");
+        assert_eq!(first.map(|revision| revision.id), Some(1));
+        let late = store.replace_policy(None, files("two"), "d2", "ops", at(2)).await.expect("runs");
+        assert_eq!(late, None, "somebody was faster");
+        let second = store.replace_policy(Some("d1"), files("two"), "d2", "ops", at(3)).await.expect("runs");
+        assert_eq!(second.map(|revision| revision.id), Some(2));
+        assert_eq!(kinds(store).await, ["policy.applied", "policy.applied"], "what was refused left no entry");
+    }
+
     async fn baselines_read_back(fresh: &Fresh) {
         let baseline = |name: &str, minute| Baseline {
             system: system(name), epoch: EpochId(minute), until: at(90), owner: "dana@example.com".to_owned(),

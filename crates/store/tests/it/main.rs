@@ -11,3 +11,4 @@ mod migrations;
 mod read_backs;
 mod sign_in;
 mod tasks;
+mod timeline;

@@ -16,6 +16,7 @@ use utoipa_axum::routes;
 use super::document::Problems;
 use super::{system_name, wrong};
 use crate::error::WebError;
+use crate::form::{Complaints, short_text};
 use crate::person::Person;
 use crate::route::Route;
 use crate::state::App;
@@ -107,6 +108,11 @@ async fn adopt(
         return Err(wrong("system", format!("`{system}` was not read yet: have it read first")));
     }
     let owner = new.owner.unwrap_or_else(|| person.actor().to_owned());
+    let mut complaints = Complaints::default();
+    let owner = short_text(&owner, "owner", &mut complaints).to_owned();
+    if !complaints.is_empty() {
+        return Err(WebError::Invalid(complaints.into_fields()));
+    }
     if view.evaluation().owner_is_live(&IdentityKey::from(owner.as_str())) == Some(false) {
         let message = format!("`{owner}` has left or may hold no access, so nothing can be owned by them");
         return Err(wrong("owner", message));

@@ -40,7 +40,12 @@ async fn events(State(app): State<App>, person: Person) -> Result<impl IntoRespo
     });
     // Says at once that it listens, so that nobody waits for the first event to learn it.
     let opened = stream::once(async { Ok(Event::default().event("listening").data("{}")) });
-    Ok(Sse::new(boxed(opened.chain(happened))).keep_alive(KeepAlive::default()))
+    let mut stopping = app.stopping.subscribe();
+    let stopped = async move {
+        let _ = stopping.wait_for(|stopping| *stopping).await;
+    };
+    let events = opened.chain(happened).take_until(Box::pin(stopped));
+    Ok(Sse::new(boxed(events)).keep_alive(KeepAlive::default()))
 }
 
 fn boxed(

@@ -70,7 +70,7 @@ fn row(app: &App, face: &SystemFace, schedules: &[ScheduleRow]) -> SystemRow {
     let view = app.live.view();
     let state = view.as_ref().and_then(|view| view.systems().iter().find(|state| state.name == face.name));
     let source = state.map_or_else(|| SourceRow::unread(&face.name), SourceRow::of);
-    let capabilities = serde_json::to_value(&face.capabilities).unwrap_or_default();
+    let capabilities = serde_json::to_value(face.capabilities).unwrap_or_default();
     let capability = |(name, value): (&String, &serde_json::Value)| {
         let supported = value["supported"].as_bool().unwrap_or(false);
         (

@@ -6,6 +6,7 @@ use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use leasehold_decide::authority::{Action, Resource};
+use leasehold_model::id::SystemName;
 use leasehold_store::{Requested, TaskFilter, TaskRow, TaskState};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -15,6 +16,7 @@ use super::document::Problems;
 use super::{paging, wrong};
 use crate::error::WebError;
 use crate::person::Person;
+use crate::resource::SystemsSeen;
 use crate::route::Route;
 use crate::state::App;
 
@@ -109,13 +111,12 @@ struct ListQuery {
 
 #[utoipa::path(get, path = "/api/v1/tasks", tag = "tasks", params(ListQuery),
     responses((status = 200, description = "A page of tasks, the newest first", body = TaskList), Problems))]
-/// Tasks, the newest first.
+/// Tasks that you asked for, or that work on a system that you may see, the newest first.
 async fn list(
     State(app): State<App>,
     person: Person,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<TaskList>, WebError> {
-    person.require(&app, Action::SeeTask, &Resource::Installation)?;
     let limit = paging::rows(query.limit)?;
     let state = match query.state.as_deref() {
         None => None,
@@ -130,11 +131,21 @@ async fn list(
     let more = tasks.len() > limit;
     tasks.truncate(limit);
     let next = tasks.last().filter(|_| more).map(|last| paging::cursor(&last.id));
+    let seen = app.systems_seen(&person, Action::SeeTask);
+    tasks.retain(|task| is_seen(&seen, &person, task));
     Ok(Json(TaskList { items: tasks.into_iter().map(document).collect(), next }))
 }
 
-async fn found(app: &App, id: &str) -> Result<TaskRow, WebError> {
-    app.store.task(id).await?.ok_or_else(|| WebError::NotFound(format!("the task {id}")))
+/// Whoever asked for a task sees it, and whoever may see the work on its system.
+fn is_seen(seen: &SystemsSeen, person: &Person, task: &TaskRow) -> bool {
+    let of_system = || SystemName::new(task.subject.as_str()).is_ok_and(|system| seen.includes(&system));
+    task.requested_by == person.actor() || matches!(seen, SystemsSeen::All) || of_system()
+}
+
+async fn found(app: &App, person: &Person, id: &str) -> Result<TaskRow, WebError> {
+    let seen = app.systems_seen(person, Action::SeeTask);
+    let task = app.store.task(id).await?.filter(|task| is_seen(&seen, person, task));
+    task.ok_or_else(|| WebError::NotFound(format!("the task {id}")))
 }
 
 #[utoipa::path(get, path = "/api/v1/tasks/{id}", tag = "tasks", params(("id" = String, Path, description = "Its id")),
@@ -145,8 +156,7 @@ async fn one(
     person: Person,
     Path(id): Path<String>,
 ) -> Result<Json<TaskDocument>, WebError> {
-    person.require(&app, Action::SeeTask, &Resource::Installation)?;
-    Ok(Json(document(found(&app, &id).await?)))
+    Ok(Json(document(found(&app, &person, &id).await?)))
 }
 
 #[utoipa::path(delete, path = "/api/v1/tasks/{id}", tag = "tasks", params(("id" = String, Path, description = "Its id")),
@@ -157,8 +167,10 @@ async fn cancel(
     person: Person,
     Path(id): Path<String>,
 ) -> Result<StatusCode, WebError> {
-    person.require(&app, Action::RunSync, &Resource::Installation)?;
-    found(&app, &id).await?;
+    let task = found(&app, &person, &id).await?;
+    if task.requested_by != person.actor() {
+        person.require(&app, Action::RunSync, &Resource::Installation)?;
+    }
     if app.driver.cancel(&id).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {

@@ -4,12 +4,22 @@ pub(crate) mod account;
 pub(crate) mod action;
 pub(crate) mod actions;
 pub(crate) mod drift;
+pub(crate) mod entitlement;
+pub(crate) mod entitlements;
 pub(crate) mod error;
 pub(crate) mod events;
 pub(crate) mod home;
+pub(crate) mod identities;
+pub(crate) mod identity;
+pub(crate) mod ledger;
+pub(crate) mod me;
 pub(crate) mod plan;
 pub(crate) mod plan_approval;
 pub(crate) mod plans;
+pub(crate) mod policy;
+pub(crate) mod search;
+pub(crate) mod system;
+pub(crate) mod systems;
 pub(crate) mod tasks;
 pub(crate) mod theme;
 
@@ -32,8 +42,14 @@ const fn place(path: &'static str, label: &'static str, action: Action) -> Place
 /// The navigation, in its order.
 pub(crate) const NAVIGATION: &[Place] = &[
     place("/", "Home", Action::SeeOwnAccess),
+    place("/me", "My access", Action::SeeOwnAccess),
+    place("/identities", "Identities", Action::SeeIdentity),
+    place("/systems", "Systems", Action::SeeSystem),
+    place("/entitlements", "Entitlements", Action::SeeEntitlement),
     place("/drift", "Drift", Action::SeeDrift),
     place("/plans", "Plans", Action::SeePlan),
     place("/actions", "Actions", Action::SeeAction),
     place("/tasks", "Tasks", Action::SeeTask),
+    place("/policy", "Policy", Action::SeePolicy),
+    place("/ledger", "Ledger", Action::SeeLedger),
 ];

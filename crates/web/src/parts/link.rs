@@ -14,7 +14,7 @@ const HASH_CHARS: usize = 12;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Template)]
 #[template(path = "parts/link.html")]
 pub(crate) struct Link {
-    /// Where it leads.
+    /// Where it leads; nowhere where it is empty.
     pub href: String,
     /// What it says.
     pub text: String,
@@ -28,6 +28,11 @@ impl Link {
     /// A link with a text of ours.
     pub(crate) fn to(href: impl Into<String>, text: impl Into<String>) -> Self {
         Self { href: href.into(), text: text.into(), class: None }
+    }
+
+    /// The same text, for whoever may not see where it leads.
+    pub(crate) fn unlinked(self) -> Self {
+        Self { href: String::new(), ..self }
     }
 
     /// To an identity.

@@ -107,8 +107,9 @@ async fn by_password(
     Extension(context): Extension<Context>,
     headers: HeaderMap,
     frame: Frame,
-    Form(form): Form<SignInForm>,
+    Form(mut form): Form<SignInForm>,
 ) -> Result<Response, WebError> {
+    form.mail.retain(|c| !c.is_control());
     let next = own_address(&form.next).to_owned();
     let user = app.store.user_by_mail(&form.mail).await?.filter(|user| user.state == UserState::Active);
     let known = match &user {

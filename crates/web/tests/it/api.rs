@@ -112,6 +112,7 @@ async fn filters_and_bad_parameters() {
         ("/api/v1/identities/no@example.com", 404),
         ("/api/v1/entitlements/erp:role%2Fnone/holders", 404),
         ("/api/v1/tasks/none", 404),
+        ("/api/v1/tasks/a%00b", 400),
     ] {
         let answer = program.get(path).await;
         assert_eq!(answer.status.as_u16(), status, "{path}: {}", answer.text);

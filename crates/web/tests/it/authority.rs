@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use axum::body::Body;
 use axum::http::{Method, Request};
@@ -12,7 +13,7 @@ use leasehold_web::{Access, Face, routes};
 use serde_json::json;
 use tower::ServiceExt as _;
 
-use crate::support::{Installation, system};
+use crate::support::{Installation, from, system};
 
 /// Everybody that the table asks for: mail address, and the roles that they were given. What somebody manages or owns
 /// follows from the company's files.
@@ -49,6 +50,7 @@ pub fn plan_about(identity: &str) -> Plan {
 /// The path of a route with something real for each parameter, so that authority decides and not absence.
 fn real_path(path: &str, plan: &str, ada: &str) -> String {
     let path = match path {
+        "/policy/revisions/{id}" => "/policy/revisions/1".to_owned(),
         "/api/v1/policy/revisions/{id}" => "/api/v1/policy/revisions/1".to_owned(),
         "/api/v1/users/{id}/sessions/{session}" => format!("/api/v1/users/{ada}/sessions/none"),
         other => other.replace("/users/{id}", &format!("/users/{ada}")),
@@ -59,11 +61,18 @@ fn real_path(path: &str, plan: &str, ada: &str) -> String {
         .replace("{plan}", plan)
         .replace("{name}", "erp")
         .replace("{system}", "erp")
+        .replace("{kind}", "role")
+        .replace("{*name}", "clerk")
+        .replace("{index}", "0")
         .replace("{id}", "none")
         .replace("{file}", "style.css")
 }
 
-async fn status(installation: &Installation, request: Request<Body>) -> u16 {
+async fn status(installation: &Installation, mut request: Request<Body>) -> u16 {
+    // Each from another network, so that no brake on guessing is in the table.
+    static NETWORK: AtomicU32 = AtomicU32::new(0);
+    let number = NETWORK.fetch_add(1, Ordering::Relaxed);
+    request.extensions_mut().insert(from(&format!("198.18.{}.{}", number / 250, number % 250 + 1)));
     // The body is not read: a stream of events has no end.
     installation.router.clone().oneshot(request).await.expect("answers").status().as_u16()
 }
@@ -195,6 +204,11 @@ async fn a_system_owner_decides_about_their_systems_only() {
     assert!(drift["items"].as_array().expect("rows").iter().all(|row| row["system"] == "erp"), "{drift}");
     assert_eq!(olga.get("/api/v1/systems/hr").await.status, 404);
     assert_eq!(olga.call("POST", "/api/v1/systems/hr/sync", json!({})).await.status, 403);
+    let accepted = olga.call("POST", "/api/v1/systems/erp/sync", json!({})).await;
+    assert_eq!(olga.get(accepted.location()).await.json()["requested_by"], "olga@example.com");
+    let tasks = olga.get("/api/v1/tasks").await.json();
+    let subjects = tasks["items"].as_array().expect("rows").iter().filter_map(|row| row["subject"].as_str());
+    assert!(subjects.clone().all(|subject| subject != "hr") && subjects.count() > 1, "{tasks}");
     assert_eq!(olga.call("POST", "/api/v1/plans", json!({"systems": ["erp", "hr"]})).await.status, 403);
     assert_eq!(olga.call("POST", "/api/v1/plans", json!({})).await.status, 403);
 }

@@ -5,9 +5,17 @@ mod api;
 mod authority;
 mod company;
 mod drift;
-
 mod edge;
+mod entitlements;
 mod home;
+mod identities;
+mod ledger;
+mod me;
+mod network;
 mod plans;
+mod policy;
+mod practice;
+mod search;
 mod sign_in;
 mod support;
+mod systems;

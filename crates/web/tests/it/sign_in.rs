@@ -347,6 +347,8 @@ async fn tokens_have_scopes_an_end_and_an_owner() {
     let metrics = ask(secret.clone(), "/metrics").await;
     assert_eq!(metrics.status, StatusCode::OK);
     assert!(metrics.text.contains("http_server_request_duration_seconds_bucket"), "{}", metrics.text);
+    // Counted by route: a path can name people.
+    assert!(metrics.text.contains("http_route=\"/account/tokens\""), "{}", metrics.text);
     let narrow = ask(secret.clone(), "/account").await;
     assert_eq!(narrow.status, StatusCode::FORBIDDEN);
     let unknown = ask("lh_nothing".to_owned(), "/metrics").await;

@@ -13,10 +13,13 @@ use http_body_util::BodyExt as _;
 use jiff::Timestamp;
 use leasehold_connect::registry;
 use leasehold_decide::correlate::CorrelationRule;
+use leasehold_ledger::checkpoint::SigningKey;
 use leasehold_model::clock::{Clock as _, ManualClock};
 use leasehold_model::id::{IdentityKey, SystemName};
 use leasehold_reconcile::driver::{Driver, DriverSettings};
+use leasehold_reconcile::live::Live;
 use leasehold_reconcile::pace::Patience;
+use leasehold_reconcile::publisher::Publisher;
 use leasehold_reconcile::system::{Enforcing, INTERVAL_MS_DEFAULT, System, Systems};
 use leasehold_store::{LinkKind, NewUser, Store, StoreOptions, User};
 use leasehold_web::{SealKey, Server, Settings, create_token, router, setup_link, user_link};
@@ -29,8 +32,10 @@ pub const PASSWORD: &str = "gravel teapot orbit";
 pub struct Installation {
     pub router: Router,
     pub store: Store,
+    pub live: Live,
     pub driver: Driver,
     pub clock: Arc<ManualClock>,
+    pub publisher: Option<Publisher>,
     pub url: String,
     _folder: tempfile::TempDir,
 }
@@ -111,30 +116,53 @@ impl Installation {
     async fn build(url: &str, company: Option<fn(&Path) -> Systems>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let systems = company.map(|company| company(folder.path())).unwrap_or_default();
-        Self::within(folder, url, systems, Arc::new(ManualClock::at(start()))).await
+        let owners = BTreeMap::from([(system("erp"), vec![IdentityKey::from("olga@example.com")])]);
+        Self::governing(url, folder, systems, Arc::new(ManualClock::at(start())), owners, None).await
     }
 
-    /// Systems of which nothing was read yet, at an instant of theirs.
+    /// An empty store for systems that nobody has read yet.
     pub async fn over(url: &str, systems: Systems, clock: Arc<ManualClock>) -> Self {
-        Self::within(tempfile::tempdir().expect("a folder"), url, systems, clock).await
+        let folder = tempfile::tempdir().expect("a folder");
+        Self::governing(url, folder, systems, clock, BTreeMap::new(), None).await
     }
 
-    async fn within(folder: tempfile::TempDir, url: &str, systems: Systems, clock: Arc<ManualClock>) -> Self {
+    /// An empty store for systems that nobody has read yet, some with owners; with a key the ledger is published.
+    pub async fn governing(
+        url: &str,
+        folder: tempfile::TempDir,
+        systems: Systems,
+        clock: Arc<ManualClock>,
+        system_owners: BTreeMap<SystemName, Vec<IdentityKey>>,
+        key: Option<Arc<SigningKey>>,
+    ) -> Self {
         let options = StoreOptions { durable: false, connections_max: 4, ..StoreOptions::default() };
         let address = format!("sqlite:{}", folder.path().join("store.db").display());
         let store = Store::open(&address, options).await.expect("opens");
+        let publisher = key.map(|key| Publisher {
+            store: store.clone(),
+            directory: folder.path().join("ledger"),
+            origin: key.verifying_key().name().to_owned(),
+            key,
+        });
         let patience = Patience { back_off_ms: 1, read_again_ms: 1, ..Patience::default() };
-        let driver =
-            Driver::new(store.clone(), systems, clock.clone(), patience, None, DriverSettings::default());
+        let driver = Driver::new(
+            store.clone(),
+            systems,
+            clock.clone(),
+            patience,
+            publisher.clone(),
+            DriverSettings::default(),
+        );
         let settings = Settings {
             url: url.parse().expect("an address"),
             trusted_proxies: Vec::new(),
             seal_key: SealKey::generate().expect("a key"),
-            system_owners: BTreeMap::from([(system("erp"), vec![IdentityKey::from("olga@example.com")])]),
+            system_owners,
         };
         let server = Server { driver: driver.handle(), pace: clock.clone(), settings };
         let router = router(server).expect("a router");
-        Self { router, store, driver, clock, url: url.to_owned(), _folder: folder }
+        let live = driver.live().clone();
+        Self { router, store, live, driver, clock, publisher, url: url.to_owned(), _folder: folder }
     }
 
     /// A store with one user, `dana@example.com`, who administers it.

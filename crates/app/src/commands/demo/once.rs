@@ -1,11 +1,9 @@
-//! `leasehold demo`: a practice company in a folder of its own, and the whole loop run on it.
+//! `leasehold demo --once`: the whole loop run once on the practice company, step by step, and explained.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use jiff::Timestamp;
-use leasehold_connect::simulated::Company;
 use leasehold_decide::plan::Scope;
 use leasehold_ledger::check::{Options, check};
 use leasehold_model::action::ActionState;
@@ -17,51 +15,30 @@ use leasehold_reconcile::stages::plan;
 use leasehold_store::ActionRow;
 use serde_json::json;
 
+use super::super::{apply, drift, policy, sync};
+use super::Demo;
 use crate::Outcome;
-use crate::context::{Common, Context, signing_key};
+use crate::context::{Context, signing_key};
 use crate::output::{self, Tone, row, toned};
 use crate::progress::Progress;
 
-/// Arguments of `demo`.
-#[derive(Debug, clap::Args)]
-pub struct Demo {
-    /// Another seed makes another company
-    #[arg(long, default_value_t = 7, value_name = "N")]
-    seed: u64,
-    /// How many people the company has
-    #[arg(long, default_value_t = 200, value_name = "N", value_parser = clap::value_parser!(u64).range(24..=100_000))]
-    people: u64,
-    /// Keep the company of an earlier run and go on with it
-    #[arg(long)]
-    keep: bool,
-    /// The folder to use
-    #[arg(long, default_value = "leasehold-demo", value_name = "FOLDER")]
-    folder: PathBuf,
-}
-
-/// Marks a folder as one that `demo` made and may make anew.
-const MARK: &str = ".leasehold-demo";
-
 impl Demo {
-    /// Builds the company and runs the loop: sync, drift, plan, apply with verification, proof.
-    pub async fn run(mut self, common: &Common) -> anyhow::Result<Outcome> {
-        self.prepare()?;
-        let common = Common { config: self.folder.join(crate::config::FILE_NAME), ..common.clone() };
-        let mut context = Context::open_to_change(&common).await?;
+    /// Runs the loop: sync, drift, plan, apply with verification, proof.
+    pub(super) async fn run_once(self, mut context: Context) -> anyhow::Result<Outcome> {
         let systems = context.connect_all()?;
         self.say(&context, "1", "read every system")?;
-        let readings = super::sync::sync(&context, &[], Observe::default()).await?;
+        let readings = sync::sync(&context, &[], Observe::default()).await?;
         if !context.json {
-            super::sync::show(&readings)?;
+            sync::show(&readings)?;
         }
-        super::policy::apply_files(&context).await?;
+        policy::apply_files(&context).await?;
         let found_at = context.now();
         let loaded = context.load(None).await?;
-        let before = super::drift::find(&loaded)?;
+        let before = drift::find(&loaded)?;
 
         self.say(&context, "2", "compare with what somebody can still justify")?;
         if !context.json {
-            super::drift::summary(&before)?;
+            drift::summary(&before)?;
             example(&before)?;
         }
         self.say(&context, "3", "plan: the smallest change that closes it")?;
@@ -72,15 +49,15 @@ impl Demo {
         }
         self.say(&context, "4", "carry it out, and read every system back")?;
         let progress = Progress::new("applying");
-        let runner = super::apply::runner(&context, systems, progress, Patience::default());
+        let runner = apply::runner(&context, systems, progress, Patience::default());
         let rows = runner.apply(&plan, &[], "demo").await?;
         drop(runner);
         if !context.json {
             receipts(&rows)?;
         }
         self.say(&context, "5", "read again: does it hold?")?;
-        super::sync::sync(&context, &[], Observe::default()).await?;
-        let after = super::drift::find(&context.load(None).await?)?;
+        sync::sync(&context, &[], Observe::default()).await?;
+        let after = drift::find(&context.load(None).await?)?;
         if !context.json {
             compare(&before, &after)?;
         }
@@ -97,7 +74,7 @@ impl Demo {
                 "drift_before": before.len(), "drift_after": after.len(), "plan": plan.hash,
                 "ledger_entries": report.size,
             });
-            let mut document = super::apply::document(&rows);
+            let mut document = apply::document(&rows);
             document["demo"] = summary;
             output::json(&document)?;
         } else {
@@ -109,55 +86,6 @@ impl Demo {
             self.what_next(&before, &rows, found_at)?;
         }
         Ok(Outcome::Clean)
-    }
-
-    /// Makes the folder, or keeps it. A folder that something else made is never touched.
-    fn prepare(&mut self) -> anyhow::Result<()> {
-        let folder = self.folder.clone();
-        let folder = &folder;
-        let ours = folder.join(MARK).exists();
-        if folder.exists() && !ours && std::fs::read_dir(folder)?.next().is_some() {
-            bail!("{} holds something else; name another folder with --folder", folder.display());
-        }
-        if ours && self.keep {
-            return self.use_kept();
-        }
-        if ours {
-            std::fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
-        }
-        let company = Company::generate_as_of(self.seed, usize::try_from(self.people)?, today());
-        write(&folder.join(MARK), "Made by `leasehold demo`, which may remove this folder.\n")?;
-        write(&folder.join(crate::config::FILE_NAME), &company.configuration())?;
-        for (path, text) in company.policy_files() {
-            write(&folder.join("policy").join(path.trim_start_matches("policy/")), &text)?;
-        }
-        Ok(())
-    }
-
-    /// Goes on with the numbers of the company that is there, and says so where others were asked for.
-    fn use_kept(&mut self) -> anyhow::Result<()> {
-        let path = self.folder.join(crate::config::FILE_NAME);
-        let text = std::fs::read_to_string(&path).with_context(|| {
-            format!("cannot read {}; run `leasehold demo` without --keep", path.display())
-        })?;
-        let table: toml::Table =
-            toml::from_str(&text).with_context(|| format!("{} cannot be understood", path.display()))?;
-        let systems = table.get("system").and_then(toml::Value::as_table);
-        let number = |key: &str| {
-            let found = systems?.values().find_map(|system| system.get(key)?.as_integer())?;
-            u64::try_from(found).ok()
-        };
-        let kept = (number("people").unwrap_or(self.people), number("seed").unwrap_or(self.seed));
-        if kept != (self.people, self.seed) {
-            output::remark(format!(
-                "{} holds a company of {} people (seed {}), which is kept; leave --keep out to make another",
-                self.folder.display(),
-                kept.0,
-                kept.1
-            ));
-        }
-        (self.people, self.seed) = kept;
-        Ok(())
     }
 
     fn say(&self, context: &Context, number: &str, what: &str) -> anyhow::Result<()> {
@@ -224,19 +152,6 @@ fn program() -> String {
     here.map_or_else(|| "leasehold".to_owned(), |here| here.display().to_string())
 }
 
-/// The company is as of today's midnight, so that one day's demo is the same each time.
-fn today() -> Timestamp {
-    let now = Timestamp::now();
-    Timestamp::from_second(now.as_second() - now.as_second().rem_euclid(86_400)).unwrap_or(now)
-}
-
-fn write(path: &Path, text: &str) -> anyhow::Result<()> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    }
-    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
-}
-
 /// One leaver in full, so that the figures get a face.
 fn example(drift: &[DriftItem]) -> anyhow::Result<()> {
     let mut by_leaver: BTreeMap<&str, Vec<&DriftItem>> = BTreeMap::new();
@@ -283,7 +198,7 @@ fn describe(plan: &Plan) -> anyhow::Result<()> {
 }
 
 fn receipts(rows: &[ActionRow]) -> anyhow::Result<()> {
-    output::line(format!("  {}", super::apply::tally(rows)))?;
+    output::line(format!("  {}", apply::tally(rows)))?;
     let mut waits: Vec<i64> = rows
         .iter()
         .filter(|row| row.state == ActionState::Verified)

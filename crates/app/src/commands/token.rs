@@ -1,0 +1,175 @@
+//! `leasehold token`: secrets by which scripts use the API, each with its scopes and its end.
+
+use anyhow::{Context as _, bail};
+use leasehold_store::{ApiToken, User, UserState};
+use leasehold_web::{DAYS_DEFAULT, DAYS_MAX, Scope, WebError, create_token};
+use serde_json::json;
+
+use crate::Outcome;
+use crate::context::{Common, Context, actor};
+use crate::output;
+
+/// Arguments of `token`.
+#[derive(Debug, clap::Args)]
+pub struct TokenCommand {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// Make a token and print it, once
+    Create {
+        /// What it may be used for; may be given several times
+        #[arg(long = "scope", value_name = "SCOPE", required = true, value_delimiter = ',', value_parser = scope_names())]
+        scopes: Vec<String>,
+        /// What it is for
+        #[arg(long, default_value = "made by `leasehold token create`", value_name = "TEXT")]
+        name: String,
+        /// The mail address of the user whose authority it has; without one, the only administrator's
+        #[arg(long, value_name = "MAIL")]
+        user: Option<String>,
+        /// How many days it lasts
+        #[arg(long, default_value_t = DAYS_DEFAULT, value_name = "DAYS", value_parser = clap::value_parser!(i64).range(1..=DAYS_MAX))]
+        days: i64,
+    },
+    /// List tokens; their secrets are kept nowhere
+    List,
+    /// End a token now
+    Revoke {
+        /// Its id, as `token list` shows it
+        id: String,
+    },
+}
+
+fn scope_names() -> clap::builder::PossibleValuesParser {
+    Scope::ALL.iter().map(|scope| scope.name()).collect::<Vec<_>>().into()
+}
+
+impl TokenCommand {
+    /// Makes, lists or ends tokens in the store of this installation.
+    pub async fn run(self, common: &Common) -> anyhow::Result<Outcome> {
+        let context = Context::open_to_change(common).await?;
+        match self.what {
+            What::Create { scopes, name, user, days } => {
+                create(&context, &scopes, &name, user.as_deref(), days).await
+            }
+            What::List => list(&context).await,
+            What::Revoke { id } => revoke(&context, &id).await,
+        }
+    }
+}
+
+async fn create(
+    context: &Context,
+    scopes: &[String],
+    name: &str,
+    mail: Option<&str>,
+    days: i64,
+) -> anyhow::Result<Outcome> {
+    let user = owner(context, mail).await?;
+    let made = create_token(&context.store, &user, name, scopes, days, &actor(), context.now()).await;
+    let made = made.map_err(|error| match error {
+        WebError::Invalid(fields) => {
+            let words: Vec<String> = fields.into_iter().map(|field| field.message).collect();
+            anyhow::anyhow!("{}; no token was made", words.join("; "))
+        }
+        other => other.into(),
+    })?;
+    context.publish().await?;
+    if context.json {
+        let mut row = row(&made.token, std::slice::from_ref(&user));
+        row["token"] = json!(made.secret);
+        output::json(&json!({"items": [row], "summary": {"total": 1}}))?;
+    } else {
+        // The secret alone on standard output, so that a script can take it.
+        output::line(&made.secret)?;
+        output::remark(format!(
+            "token {} of {}: {}, until {}; it is shown this once",
+            made.token.id,
+            user.mail,
+            made.token.scopes.join(", "),
+            made.token.expires_at
+        ));
+    }
+    Ok(Outcome::Clean)
+}
+
+/// Whose authority a token gets. A token never may more than its owner.
+async fn owner(context: &Context, mail: Option<&str>) -> anyhow::Result<User> {
+    if let Some(mail) = mail {
+        let user = context.store.user_by_mail(mail).await?;
+        let user = user.filter(|user| user.state == UserState::Active);
+        return user.with_context(|| format!("`{mail}` is no active user; name another with --user"));
+    }
+    let mut users = context.store.users().await?;
+    if users.is_empty() {
+        bail!(
+            "there is no user yet whose authority a token could have; run `leasehold serve` and open the link that it prints"
+        );
+    }
+    users.retain(|user| {
+        user.state == UserState::Active && user.roles.iter().any(|role| role == "administrator")
+    });
+    match <[User; 1]>::try_from(users) {
+        Ok([user]) => Ok(user),
+        Err(users) => bail!("there are {} active administrators; name one with --user", users.len()),
+    }
+}
+
+async fn list(context: &Context) -> anyhow::Result<Outcome> {
+    let (tokens, users) = (context.store.tokens(None).await?, context.store.users().await?);
+    if context.json {
+        let rows: Vec<_> = tokens.iter().map(|token| row(token, &users)).collect();
+        output::json(&json!({"items": rows, "summary": {"total": rows.len()}}))?;
+    } else if tokens.is_empty() {
+        output::line("no token was made")?;
+    } else {
+        let mut table = output::table(&["id", "user", "name", "scopes", "until", "last used", "revoked"]);
+        let when = |at: Option<jiff::Timestamp>, never: &str| {
+            at.map_or_else(|| never.to_owned(), |at| at.to_string())
+        };
+        for token in &tokens {
+            table.add_row([
+                token.id.clone(),
+                mail_of(token, &users),
+                output::safe(&token.name).to_string(),
+                token.scopes.join(", "),
+                token.expires_at.to_string(),
+                when(token.last_used_at, "never"),
+                when(token.revoked_at, "-"),
+            ]);
+        }
+        output::line(table)?;
+    }
+    Ok(Outcome::Clean)
+}
+
+async fn revoke(context: &Context, id: &str) -> anyhow::Result<Outcome> {
+    if !context.store.revoke_token(id, None, &actor(), context.now()).await? {
+        bail!("there is no token `{id}` in force; `leasehold token list` shows what there is");
+    }
+    context.publish().await?;
+    output::line(format!("token {id} ended; whoever shows it from now on is refused"))?;
+    Ok(Outcome::Clean)
+}
+
+fn mail_of(token: &ApiToken, users: &[User]) -> String {
+    users
+        .iter()
+        .find(|user| user.id == token.user)
+        .map_or_else(|| token.user.clone(), |user| user.mail.clone())
+}
+
+fn row(token: &ApiToken, users: &[User]) -> serde_json::Value {
+    json!({
+        "id": token.id,
+        "user": mail_of(token, users),
+        "name": token.name,
+        "scopes": token.scopes,
+        "created_at": token.created_at,
+        "expires_at": token.expires_at,
+        "last_used_at": token.last_used_at,
+        "revoked_at": token.revoked_at,
+    })
+}
