@@ -29,6 +29,10 @@ event_kinds! {
     BaselineAdopted = "baseline.adopted",
     /// A baseline was ended before its time.
     BaselineEnded = "baseline.ended",
+    /// A person decided that somebody leaves, before the source says so.
+    DepartureRecorded = "departure.recorded",
+    /// That was taken back.
+    DepartureRescinded = "departure.rescinded",
     /// A plan was made.
     PlanCreated = "plan.created",
     /// Somebody overrode a guard by name.

@@ -158,6 +158,9 @@ pub struct Plan {
     pub left_alone: Vec<LeftAlone>,
     /// What holds items back.
     pub guards: Vec<Guard>,
+    /// Identities that it takes as having left, whatever their source says: who approves it decides that they have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub as_left: Vec<IdentityKey>,
 }
 
 impl Plan {
@@ -168,16 +171,28 @@ impl Plan {
         left_alone: Vec<LeftAlone>,
         guards: Vec<Guard>,
     ) -> Self {
-        let mut plan = Self { hash: PlanHash(String::new()), state, items, left_alone, guards };
+        let as_left = Vec::new();
+        let mut plan = Self { hash: PlanHash(String::new()), state, items, left_alone, guards, as_left };
         plan.hash = plan.content_hash();
         plan
+    }
+
+    /// The same plan, sealed anew as one that takes these identities as having left.
+    #[must_use]
+    pub fn taking_as_left(mut self, identities: Vec<IdentityKey>) -> Self {
+        self.as_left = identities;
+        self.hash = self.content_hash();
+        self
     }
 
     /// The hash of the content; differs from [`Plan::hash`] where somebody edited the plan's file.
     pub fn content_hash(&self) -> PlanHash {
         let content = (&self.state, &self.items, &self.left_alone, &self.guards);
-        let bytes = serde_json::to_vec(&content).unwrap_or_default();
-        PlanHash(hex::encode(Sha256::digest(bytes)))
+        let bytes = match self.as_left.is_empty() {
+            true => serde_json::to_vec(&content),
+            false => serde_json::to_vec(&(content, &self.as_left)),
+        };
+        PlanHash(hex::encode(Sha256::digest(bytes.unwrap_or_default())))
     }
 
     /// The guard that holds this item back, if one does.

@@ -150,8 +150,8 @@ async fn computed(
 /// Whether something that decisions rest on is another than before. A reading that showed nothing new is not.
 fn has_moved(before: &View, revision: Revision, systems: &[SystemState]) -> bool {
     let known = before.systems();
-    let claims = (before.revision().policy, before.revision().baseline);
-    claims != (revision.policy, revision.baseline)
+    let claims = |revision: Revision| (revision.policy, revision.baseline, revision.departures);
+    claims(before.revision()) != claims(revision)
         || known.len() != systems.len()
         || known.iter().zip(systems).any(|(then, now)| {
             (&then.name, then.generation) != (&now.name, now.generation) || !same_proof(then, now)

@@ -16,7 +16,7 @@ use crate::error::{Result, StoreError};
 use crate::ledger::{self, Event};
 use crate::store::Store;
 use crate::transition::transition_event;
-use crate::{plan, policy};
+use crate::{departure, plan, policy};
 
 /// One action and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,6 +127,7 @@ impl Store {
                 by
             )?;
             insert_actions(&mut tx, plan, now).await?;
+            departure::record(&mut tx, plan, by, now).await?;
         }
         override_guards(&mut tx, plan, overrides, by, now).await?;
         approve(&mut tx, plan, now).await?;

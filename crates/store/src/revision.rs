@@ -1,4 +1,4 @@
-//! How far the store has moved: three numbers that say cheaply whether anything must be read again.
+//! How far the store has moved: a few numbers that say cheaply whether anything must be read again.
 
 use crate::db::fetch_one;
 use crate::error::Result;
@@ -13,6 +13,8 @@ pub struct Revision {
     pub policy: i64,
     /// The newest baseline's number; 0 before the first.
     pub baseline: i64,
+    /// Departures that were decided on or taken back, so far.
+    pub departures: i64,
 }
 
 impl Store {
@@ -22,12 +24,13 @@ impl Store {
     /// [`crate::StoreError::Database`].
     pub async fn revision(&self) -> Result<Revision> {
         let mut tx = self.db.read().await?;
-        let (epoch, policy, baseline) = fetch_one!(
+        let (epoch, policy, baseline, departures) = fetch_one!(
             &mut tx,
-            (i64, i64, i64),
+            (i64, i64, i64, i64),
             "SELECT epoch, (SELECT COALESCE(MAX(id), 0) FROM policy_revision),
-                 (SELECT COALESCE(MAX(id), 0) FROM baseline) FROM head"
+                 (SELECT COALESCE(MAX(id), 0) FROM baseline),
+                 (SELECT COUNT(*) + COUNT(rescinded_at) FROM departure) FROM head"
         )?;
-        Ok(Revision { epoch, policy, baseline })
+        Ok(Revision { epoch, policy, baseline, departures })
     }
 }

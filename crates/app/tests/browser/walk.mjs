@@ -65,6 +65,13 @@ await withBrowser(async ({ page, complaints }) => {
   await page.waitForURL(`${origin}/plans/*`);
   await approve(page, "offboard");
 
+  // The source lists them still: what was decided counts, and nothing is given back.
   await page.goto(`${origin}/identities/dana@example.com`);
+  await until(page, async () => (await page.getByText("decided", { exact: false }).count()) > 0);
+  await page.goto(`${origin}/drift?identity=dana@example.com`);
+  await until(page, async () => (await page.getByText("No drift like this").count()) > 0);
+  await page.goto(`${origin}/identities/dana@example.com`);
+  await picture(page, "walk-offboarded");
+  await accessible(page);
   must(complaints.length === 0, `the browser complained:\n${complaints.join("\n")}`);
 });

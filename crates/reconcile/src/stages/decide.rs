@@ -1,16 +1,17 @@
 //! Decide: what the store knows, loaded once and handed to the pure part.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use leasehold_decide::evaluate::{Evaluation, Inputs, SystemSettings};
 use leasehold_decide::policy::{self, Policy, diagnostic::Diagnostic};
 use leasehold_model::id::SystemName;
+use leasehold_model::identity::LifecycleState;
 use leasehold_model::plan::StateFingerprint;
 use leasehold_model::reason::Baseline;
 use leasehold_model::snapshot::Snapshot;
-use leasehold_store::Store;
+use leasehold_store::{Departure, Store};
 use sha2::{Digest, Sha256};
 
 use crate::error::ReconcileError;
@@ -25,6 +26,8 @@ pub struct Loaded {
     pub policy: Arc<Policy>,
     /// Adopted baselines.
     pub baselines: Vec<Baseline>,
+    /// Departures that a person decided on and nobody took back.
+    pub departures: Vec<Departure>,
     /// Settings by system.
     pub settings: BTreeMap<SystemName, SystemSettings>,
     /// The instant that decisions are for.
@@ -55,7 +58,7 @@ impl Loaded {
         now: Timestamp,
         at: Option<Timestamp>,
     ) -> Result<Self, ReconcileError> {
-        let snapshot = store.snapshot(at).await?;
+        let mut snapshot = store.snapshot(at).await?;
         let revision = match at {
             None => store.live_policy().await?,
             Some(at) => store
@@ -76,8 +79,16 @@ impl Loaded {
             baselines.retain(|baseline| baseline.adopted_at <= at);
         }
         let baselines = in_force(baselines);
+        let mut departures = store.departures().await?;
+        let asked = at.unwrap_or(Timestamp::MAX);
+        departures.retain(|departure| {
+            departure.recorded_at <= asked && departure.rescinded_at.is_none_or(|rescinded| rescinded > asked)
+        });
+        let departed: HashMap<&str, Timestamp> =
+            departures.iter().map(|departure| (departure.identity.as_str(), departure.end)).collect();
+        take_as_left(&mut snapshot, &departed);
         let (snapshot, policy) = (Arc::new(snapshot), Arc::new(policy));
-        Ok(Self { snapshot, policy, baselines, settings, now: at.unwrap_or(now) })
+        Ok(Self { snapshot, policy, baselines, departures, settings, now: at.unwrap_or(now) })
     }
 
     /// The same facts and claims at another instant: time alone ends reasons.
@@ -106,7 +117,11 @@ impl Loaded {
 
     /// What a plan made now would be made from.
     pub fn fingerprint(&self) -> StateFingerprint {
-        let claims = serde_json::to_vec(&self.baselines).unwrap_or_default();
+        let claims = match self.departures.is_empty() {
+            true => serde_json::to_vec(&self.baselines),
+            false => serde_json::to_vec(&(&self.baselines, &self.departures)),
+        };
+        let claims = claims.unwrap_or_default();
         StateFingerprint {
             systems: self
                 .snapshot
@@ -116,6 +131,21 @@ impl Loaded {
                 .collect(),
             policy: self.policy.digest.clone(),
             claims: hex::encode(Sha256::digest(claims)),
+        }
+    }
+}
+
+/// Takes identities as having left from an instant on, by folded key, where their source does not say so itself. Only
+/// this copy of the facts changes, not what the store holds.
+pub fn take_as_left(snapshot: &mut Snapshot, departed: &HashMap<&str, Timestamp>) {
+    if departed.is_empty() {
+        return;
+    }
+    for (_, identity) in &mut snapshot.identities {
+        let Some(end) = departed.get(identity.key.folded().as_str()) else { continue };
+        if !identity.has_left(*end) {
+            identity.state = LifecycleState::Left;
+            identity.end = Some(identity.end.map_or(*end, |known| known.min(*end)));
         }
     }
 }

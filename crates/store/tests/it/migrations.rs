@@ -19,6 +19,7 @@ const RELEASES: &[(i64, &str)] = &[
     (5, include_str!("../fixtures/0005.sql")),
     (6, include_str!("../fixtures/0006.sql")),
     (7, include_str!("../fixtures/0007.sql")),
+    (8, include_str!("../fixtures/0008.sql")),
 ];
 
 /// Runs SQL beside the store.

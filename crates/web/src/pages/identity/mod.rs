@@ -49,6 +49,9 @@ pub(crate) const ROUTES: &[Route] = &[
     Route::page(Method::POST, "/identities/{key}/plan", Access::Needs(Action::ProposePlan), || {
         post(propose::plan)
     }),
+    Route::page(Method::POST, "/identities/{key}/return", Access::Needs(Action::ApprovePlan), || {
+        post(propose::take_back)
+    }),
     Route::page(Method::POST, "/identities/{key}/offboard", Access::Needs(Action::ProposePlan), || {
         post(propose::offboard)
     }),
@@ -79,6 +82,7 @@ struct IdentityPage {
     drift_more: Option<Link>,
     may_propose: bool,
     may_offboard: bool,
+    departure: Option<DepartureNote>,
     reach: Reach,
     accounts: Vec<AccountRow>,
     owns: Owns,
@@ -96,6 +100,13 @@ struct Head {
     has_left: bool,
     source: Option<Link>,
     attributes: Vec<(String, String)>,
+}
+
+/// That a person decided that somebody leaves, before the source says so.
+struct DepartureNote {
+    by: String,
+    when: Moment,
+    may_take_back: bool,
 }
 
 /// The instant that the page is about.
@@ -160,6 +171,7 @@ async fn show(
         drift,
         drift_more: (count > DRIFT_ROWS_MAX && !is_past).then(|| Link::to(all, words)),
         may_propose: may_propose && count > 0,
+        departure: departure(&app, &person, &view, &key, is_past, now),
         may_offboard: may_propose && propose::can_be_offboarded(&view, &key),
         reach: reached,
         accounts: accounts::of(&view, &sight, index, now),
@@ -243,6 +255,24 @@ fn dates(identity: &Identity, as_of: Timestamp, now: Timestamp) -> Vec<(&'static
     let start = identity.start.map(|start| (if start <= as_of { "since" } else { "begins" }, start));
     let end = identity.end.map(|end| (if end <= as_of { "ended" } else { "ends" }, end));
     start.into_iter().chain(end).map(|(verb, at)| (verb, Moment::relative(at, now))).collect()
+}
+
+fn departure(
+    app: &App,
+    person: &Person,
+    view: &View,
+    key: &IdentityKey,
+    is_past: bool,
+    now: Timestamp,
+) -> Option<DepartureNote> {
+    let folded = key.folded();
+    let departure =
+        view.loaded().departures.iter().find(|departure| departure.identity.as_str() == folded)?;
+    Some(DepartureNote {
+        by: safe(&departure.recorded_by),
+        when: Moment::relative(departure.recorded_at, now),
+        may_take_back: !is_past && propose::may_take_back(app, person, key),
+    })
 }
 
 fn drift_row(sight: &Sight<'_>, item: &leasehold_model::decision::DriftItem, now: Timestamp) -> DriftRow {

@@ -1,5 +1,6 @@
 //! Plans about one identity: what closes its drift, and what takes everything down as if it had left now.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
@@ -7,10 +8,9 @@ use axum::response::Response;
 use leasehold_decide::authority::Action;
 use leasehold_decide::plan::Scope;
 use leasehold_model::id::{IdentityKey, SystemName};
-use leasehold_model::identity::LifecycleState;
 use leasehold_model::plan::Plan;
 use leasehold_model::text::safe;
-use leasehold_reconcile::stages::decide::Loaded;
+use leasehold_reconcile::stages::decide::{Loaded, take_as_left};
 use leasehold_reconcile::stages::plan;
 use leasehold_reconcile::view::View;
 
@@ -40,7 +40,7 @@ pub(super) async fn plan(
 ) -> Result<Response, WebError> {
     let key = seen(&app, &person, &view, &key)?;
     let loaded = view.loaded().clone();
-    propose(&app, &person, &view, loaded, &key, "").await
+    propose(&app, &person, &view, loaded, &key, None).await
 }
 
 /// A plan that takes down everything that an identity holds.
@@ -53,21 +53,17 @@ pub(super) async fn offboard(
     let key = seen(&app, &person, &view, &key)?;
     let mut loaded = view.loaded().clone();
     if !can_be_offboarded(&view, &key) {
-        return propose(&app, &person, &view, loaded, &key, "").await;
+        return propose(&app, &person, &view, loaded, &key, None).await;
     }
-    // The facts stay as they are in the store: only this plan is made as if the source had said already that they left.
+    // Nothing is decided yet: whoever approves the plan decides that they leave.
     let mut snapshot = (*loaded.snapshot).clone();
-    let now = loaded.now;
-    for (_, identity) in snapshot.identities.iter_mut().filter(|(_, it)| it.key.folded() == key.folded()) {
-        identity.state = LifecycleState::Left;
-        identity.end = Some(identity.end.map_or(now, |end| end.min(now)));
-    }
+    take_as_left(&mut snapshot, &HashMap::from([(key.folded().as_str(), loaded.now)]));
     loaded.snapshot = Arc::new(snapshot);
     let remark = format!(
-        ". Their source still lists {} as here: have it say that they left, or what ends now is shown as missing afterwards",
+        ". Their source still lists {} as here: whoever approves it decides that they leave, until that is taken back",
         safe(&key)
     );
-    propose(&app, &person, &view, loaded, &key, &remark).await
+    propose(&app, &person, &view, loaded, &key, Some(&remark)).await
 }
 
 /// Makes and keeps the plan, and shows it. Only systems for which this person may propose are in it.
@@ -77,7 +73,7 @@ async fn propose(
     view: &View,
     loaded: Loaded,
     key: &IdentityKey,
-    remark: &str,
+    offboarding: Option<&str>,
 ) -> Result<Response, WebError> {
     let everywhere = person.may_everywhere(app, Action::ProposePlan);
     let may = |name: &&SystemName| person.may(app, Action::ProposePlan, &app.resource_of_system(name));
@@ -93,11 +89,43 @@ async fn propose(
     };
     let computed: Result<Plan, _> = heavy::run(move || plan::compute(&loaded, &scope)).await?;
     let made = computed.map_err(WebError::internal)?;
+    let made = if offboarding.is_some() { made.taking_as_left(vec![key.clone()]) } else { made };
     if made.items.is_empty() && made.left_alone.is_empty() {
         let text = format!("{} holds nothing that a plan could end: no plan was made", safe(key));
         return Ok(redirect_with(app, &identity_path(key), FlashKind::Done, &text));
     }
     app.store.save_plan(&made, app.now()).await?;
+    let remark = offboarding.unwrap_or_default();
     let text = format!("This plan is about {}. Nothing has changed yet{remark}", safe(key));
     Ok(redirect_with(app, &plan_path(&made.hash), FlashKind::Done, &text))
+}
+
+/// Takes a departure back that a person decided on: what the source says counts again.
+pub(super) async fn take_back(
+    State(app): State<App>,
+    person: Person,
+    Present(view): Present,
+    Path(key): Path<String>,
+) -> Result<Response, WebError> {
+    let key = seen(&app, &person, &view, &key)?;
+    if !may_take_back(&app, &person, &key) {
+        return Err(WebError::Forbidden(Action::ApprovePlan));
+    }
+    person.require_confirmed(app.now())?;
+    let taken_back = app.store.rescind_departure(&key, person.actor(), app.now()).await?;
+    app.live.refresh().await.map_err(WebError::internal)?;
+    let text = match taken_back {
+        true => format!(
+            "What the source says of {} counts again; what was taken away is missing until it is given back",
+            safe(&key)
+        ),
+        false => format!("Nobody decided that {} leaves, or it was taken back already", safe(&key)),
+    };
+    Ok(redirect_with(&app, &identity_path(&key), FlashKind::Done, &text))
+}
+
+/// Whether a person may take a departure back: as who may approve every plan, and never their own.
+pub(super) fn may_take_back(app: &App, person: &Person, key: &IdentityKey) -> bool {
+    person.may_everywhere(app, Action::ApprovePlan)
+        && person.identity().is_none_or(|own| own.folded() != key.folded())
 }

@@ -1,0 +1,113 @@
+//! Departures that a person decided on: somebody is offboarded although the source still lists them as here. The claim
+//! stands beside the observation and overwrites nothing; it counts until it is taken back.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use leasehold_model::event::EventKind;
+use leasehold_model::id::IdentityKey;
+use leasehold_model::plan::Plan;
+use serde_json::json;
+
+use crate::db::{Tx, execute, fetch_all, instant, micros};
+use crate::error::Result;
+use crate::ledger::{self, Event};
+use crate::store::Store;
+
+/// One departure.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Departure {
+    /// Whose, by folded key.
+    pub identity: IdentityKey,
+    /// From when on they may hold nothing.
+    pub end: Timestamp,
+    /// When it was decided.
+    pub recorded_at: Timestamp,
+    /// Who decided: who approved the plan.
+    pub recorded_by: String,
+    /// The plan that takes everything down.
+    pub plan: String,
+    /// When it was taken back.
+    pub rescinded_at: Option<Timestamp>,
+}
+
+fn event(kind: EventKind, identity: &str, plan: &str) -> Event {
+    let personal = BTreeMap::from([("identity".to_owned(), identity.to_owned())]);
+    Event { kind, subject: plan.to_owned(), body: json!({ "plan": plan }), personal }
+}
+
+/// Records the departures that a plan takes for decided, as it is begun.
+pub(crate) async fn record(tx: &mut Tx, plan: &Plan, by: &str, now: Timestamp) -> Result<()> {
+    let mut events = Vec::new();
+    for identity in &plan.as_left {
+        let identity = identity.folded();
+        let new = execute!(
+            tx,
+            "INSERT INTO departure (id, identity, end_at, recorded_at, recorded_by, plan)
+             SELECT COALESCE(MAX(id), 0) + 1, $1, $2, $2, $3, $4 FROM departure WHERE true
+             ON CONFLICT DO NOTHING",
+            identity.as_str(),
+            micros(now),
+            by,
+            plan.hash.as_str()
+        )?;
+        if new == 1 {
+            events.push(event(EventKind::DepartureRecorded, &identity, plan.hash.as_str()));
+        }
+    }
+    if !events.is_empty() {
+        ledger::append(tx, events, now).await?;
+    }
+    Ok(())
+}
+
+impl Store {
+    /// Every departure that was ever decided on, in that order.
+    ///
+    /// # Errors
+    /// [`crate::StoreError::Corrupt`] where one does not read back.
+    pub async fn departures(&self) -> Result<Vec<Departure>> {
+        let mut tx = self.db.read().await?;
+        let rows = fetch_all!(
+            &mut tx,
+            (String, i64, i64, String, String, Option<i64>),
+            "SELECT identity, end_at, recorded_at, recorded_by, plan, rescinded_at FROM departure ORDER BY id"
+        )?;
+        rows.into_iter()
+            .map(|(identity, end, recorded_at, recorded_by, plan, rescinded_at)| {
+                Ok(Departure {
+                    identity: IdentityKey(identity),
+                    end: instant(end)?,
+                    recorded_at: instant(recorded_at)?,
+                    recorded_by,
+                    plan,
+                    rescinded_at: rescinded_at.map(instant).transpose()?,
+                })
+            })
+            .collect()
+    }
+
+    /// Takes a departure back: what the source says counts again. False where none is in force.
+    ///
+    /// # Errors
+    /// [`crate::StoreError::Database`].
+    pub async fn rescind_departure(&self, identity: &IdentityKey, by: &str, now: Timestamp) -> Result<bool> {
+        let identity = identity.folded();
+        let mut tx = self.db.write().await?;
+        ledger::lock(&mut tx).await?;
+        let rescinded = fetch_all!(
+            &mut tx,
+            (String,),
+            "UPDATE departure SET rescinded_at = $1, rescinded_by = $2
+             WHERE identity = $3 AND rescinded_at IS NULL RETURNING plan",
+            micros(now),
+            by,
+            identity.as_str()
+        )?;
+        let Some((plan,)) = rescinded.first() else { return Ok(false) };
+        let event = event(EventKind::DepartureRescinded, &identity, plan);
+        ledger::append(&mut tx, vec![event], now).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+}
