@@ -31,6 +31,20 @@ pub enum ActionOrder {
     NewestChange,
 }
 
+/// Bounds of [`RevocationTimes::within_seconds`]: from what a target does at once to what waits for people.
+const REVOCATION_BOUNDS_SECONDS: [i64; 9] = [1, 5, 15, 60, 300, 900, 3_600, 14_400, 86_400];
+
+/// How long it took until access was verified as gone, over every action that took some away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevocationTimes {
+    /// How many there are.
+    pub number: u64,
+    /// All their times together, in microseconds.
+    pub sum_us: i64,
+    /// How many took at most so many seconds, bound by bound.
+    pub within_seconds: Vec<(i64, u64)>,
+}
+
 /// The states as a JSON list that both databases search as text; `*` is in it where any state will do.
 fn states_text(states: &[ActionState]) -> String {
     if states.is_empty() {
@@ -146,6 +160,43 @@ impl Store {
         rows.into_iter().map(action_row).collect()
     }
 
+    /// Actions in the order of plans, oldest plan first, at most `limit` after the one that is named: a page that
+    /// stays the same however many plans are made meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] where one does not read back.
+    pub async fn actions_after(
+        &self,
+        filter: &ActionFilter,
+        after: Option<&(PlanHash, ActionId)>,
+        limit: usize,
+    ) -> Result<Vec<ActionRow>> {
+        let (plan, system, states) = filter.binds();
+        let (after_plan, after_id) = after.map(|(plan, id)| (plan.as_str(), id.as_str())).unzip();
+        let mut tx = self.db.read().await?;
+        let rows = fetch_all!(
+            &mut tx,
+            Row,
+            select_actions!(
+                "WHERE (CAST($1 AS TEXT) IS NULL OR action.plan = $1)
+                    AND (CAST($2 AS TEXT) IS NULL OR action.system = $2)
+                    AND ($3 = '*' OR $3 LIKE '%\"' || state || '\"%')
+                    AND (CAST($4 AS TEXT) IS NULL
+                         OR plan.id > (SELECT id FROM plan WHERE hash = $4)
+                         OR (action.plan = $4
+                             AND seq > (SELECT seq FROM action WHERE plan = $4 AND id = CAST($5 AS TEXT))))
+                 ORDER BY plan.id, seq LIMIT $6"
+            ),
+            plan,
+            system,
+            states,
+            after_plan,
+            after_id,
+            stored(limit as u64)
+        )?;
+        rows.into_iter().map(action_row).collect()
+    }
+
     /// How many actions the filter lets pass.
     ///
     /// # Errors
@@ -190,5 +241,38 @@ impl Store {
             stored(limit as u64)
         )?;
         Ok(rows.into_iter().map(|(duration_us,)| duration_us / 1_000).collect())
+    }
+
+    /// How long it took from the approval of every action that took access away until a read-back showed it gone.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn revocation_times(&self) -> Result<RevocationTimes> {
+        let [b1, b2, b3, b4, b5, b6, b7, b8, b9] = REVOCATION_BOUNDS_SECONDS.map(|bound| bound * 1_000_000);
+        let mut tx = self.db.read().await?;
+        let (number, sum_us, w1, w2, w3, w4, w5, w6, w7, w8, w9) = fetch_one!(
+            &mut tx,
+            (i64, i64, i64, i64, i64, i64, i64, i64, i64, i64, i64),
+            "SELECT COUNT(*), CAST(COALESCE(SUM(taken), 0) AS BIGINT),
+                    COUNT(CASE WHEN taken <= $1 THEN 1 END), COUNT(CASE WHEN taken <= $2 THEN 1 END),
+                    COUNT(CASE WHEN taken <= $3 THEN 1 END), COUNT(CASE WHEN taken <= $4 THEN 1 END),
+                    COUNT(CASE WHEN taken <= $5 THEN 1 END), COUNT(CASE WHEN taken <= $6 THEN 1 END),
+                    COUNT(CASE WHEN taken <= $7 THEN 1 END), COUNT(CASE WHEN taken <= $8 THEN 1 END),
+                    COUNT(CASE WHEN taken <= $9 THEN 1 END)
+             FROM (SELECT changed_at - approved_at AS taken FROM action
+                   WHERE state = 'verified' AND verb <> 'grant' AND approved_at IS NOT NULL) AS verified",
+            b1,
+            b2,
+            b3,
+            b4,
+            b5,
+            b6,
+            b7,
+            b8,
+            b9
+        )?;
+        let within = [w1, w2, w3, w4, w5, w6, w7, w8, w9].map(count);
+        let within_seconds = REVOCATION_BOUNDS_SECONDS.into_iter().zip(within).collect();
+        Ok(RevocationTimes { number: count(number), sum_us, within_seconds })
     }
 }

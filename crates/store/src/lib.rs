@@ -44,7 +44,7 @@ mod transition;
 mod user;
 
 pub use action::ActionRow;
-pub use action_list::{ActionFilter, ActionOrder};
+pub use action_list::{ActionFilter, ActionOrder, RevocationTimes};
 pub use api_token::{ApiToken, NewApiToken};
 pub use departure::Departure;
 pub use drift_sample::DriftSample;

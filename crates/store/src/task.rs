@@ -3,6 +3,8 @@
 //! A claim is a lease with a fence. Whoever holds it renews it while it works; where it died, the lease passes and
 //! another process takes the task over with a higher fence, after which the first one can neither renew nor end it.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -18,7 +20,7 @@ use crate::store::Store;
 macro_rules! task_states {
     ($($(#[$meta:meta])* $variant:ident = $text:literal),+ $(,)?) => {
         /// Where a task stands.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
         #[serde(rename_all = "snake_case")]
         pub enum TaskState { $($(#[$meta])* $variant,)+ }
 
@@ -500,6 +502,21 @@ impl Store {
             stored(limit as u64)
         )?;
         rows.into_iter().map(Row::read).collect()
+    }
+
+    /// How many tasks there are in each state.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] where a state does not read back.
+    pub async fn task_counts(&self) -> Result<BTreeMap<TaskState, u64>> {
+        let mut tx = self.db.read().await?;
+        let rows = fetch_all!(&mut tx, (String, i64), "SELECT state, COUNT(*) FROM task GROUP BY state")?;
+        let parsed = rows.into_iter().map(|(state, number)| {
+            let known = TaskState::parse(&state);
+            let known = known.ok_or_else(|| StoreError::corrupt(WHAT, format!("the state `{state}`")))?;
+            Ok((known, count(number)))
+        });
+        parsed.collect()
     }
 
     /// Whether such a task is queued or running.

@@ -25,6 +25,7 @@ mod parts;
 mod person;
 mod present;
 mod problem;
+mod proof;
 mod resource;
 mod route;
 mod routes;

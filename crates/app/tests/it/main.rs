@@ -7,6 +7,7 @@ mod demo;
 mod installation;
 mod killed;
 mod ledger;
+mod metrics;
 mod names;
 mod processes;
 mod real;

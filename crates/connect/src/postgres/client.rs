@@ -17,8 +17,9 @@ pub(super) mod code {
     pub const DEPENDENT_PRIVILEGES: &str = "2BP01";
     pub const INSUFFICIENT_PRIVILEGE: &str = "42501";
     pub const INVALID_AUTHORIZATION: [&str; 2] = ["28000", "28P01"];
-    /// Too many connections, lock not available, deadlock, serialisation failure, a catalogue row changed meanwhile.
-    pub const TRANSIENT: [&str; 5] = ["53300", "55P03", "40P01", "40001", "XX000"];
+    /// Too many connections, lock not available, deadlock, serialisation failure, a statement that ran out of its time,
+    /// a catalogue row that somebody changed meanwhile ("tuple concurrently updated").
+    pub const TRANSIENT: [&str; 6] = ["53300", "55P03", "40P01", "40001", "57014", "XX000"];
 }
 
 /// A connection with what was learnt of the server when it was made.
@@ -71,10 +72,12 @@ impl Client {
         let prepare = sqlx::query(
             "select set_config('search_path', 'pg_catalog, pg_temp', false), \
                     set_config('statement_timeout', $1, false), \
-                    set_config('lock_timeout', $1, false), \
+                    set_config('lock_timeout', $2, false), \
                     current_setting('server_version_num')::int, current_user::text",
         )
         .bind(self.settings.timeout.as_millis().to_string())
+        // Shorter than the statement's limit, which would strike first otherwise and not say that a lock was the cause.
+        .bind((self.settings.timeout.as_millis() / 2).max(1).to_string())
         .fetch_one(&mut connection);
         let row = self.wait("preparing the session", prepare).await?;
         let (version, login) = (self.get(&row, 3)?, self.get(&row, 4)?);
@@ -160,6 +163,11 @@ impl Client {
 /// The server's code for an error, where the server sent it.
 pub(super) fn error_code(error: &sqlx::Error) -> Option<String> {
     error.as_database_error()?.code().map(|code| code.into_owned())
+}
+
+/// Whether the same statement may well succeed later: somebody else was in the way, and nothing was refused.
+pub(super) fn is_transient(error: &sqlx::Error) -> bool {
+    error_code(error).is_some_and(|found| code::TRANSIENT.contains(&found.as_str()))
 }
 
 /// What the server said, with its detail and hint.

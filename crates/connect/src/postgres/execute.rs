@@ -6,7 +6,7 @@ use leasehold_model::plan::Verb;
 use leasehold_model::request::{AccountTarget, ActionRequest, EntitlementTarget, Outcome};
 
 use crate::error::ConnectError;
-use crate::postgres::client::{Client, Session, code, describe, error_code};
+use crate::postgres::client::{Client, Session, code, describe, error_code, is_transient};
 use crate::postgres::name::Held;
 use crate::postgres::read_back::{
     grant, keep, of_dropped_roles, role, session_for, sessions, sessions_of_dropped, shown,
@@ -155,6 +155,8 @@ async fn change(
             _ => Err(Failure::Outcome(Outcome::AlreadySo)),
         };
         match (failure, kept) {
+            // Somebody else was in the way of the other way: that is no refusal.
+            (_, Err(Failure::Outcome(outcome @ Outcome::Retry { .. }))) => return Ok(outcome),
             (_, Ok(())) => detail = "revoked; who held it through this grant keeps it without this grant",
             (Failure::Outcome(outcome), _) => return Ok(outcome),
             (Failure::Denied { why }, _) => return Ok(refused(why)),
@@ -220,9 +222,7 @@ async fn run(
             let why = format!("{why}; {} lacks the right, see `leasehold connector test`", session.login);
             Failure::Denied { why }
         }
-        transient if code::TRANSIENT.contains(&transient) => {
-            Failure::Outcome(Outcome::Retry { after_ms: None, why })
-        }
+        _ if is_transient(&error) => Failure::Outcome(Outcome::Retry { after_ms: None, why }),
         _ => Failure::Outcome(refused(why)),
     }))
 }
@@ -233,7 +233,15 @@ async fn rollback(client: &Client, session: &mut Session) -> Result<(), ConnectE
 }
 
 async fn commit(client: &Client, session: &mut Session, detail: &str) -> Result<Outcome, ConnectError> {
-    client.wait("committing the change", sqlx::raw_sql("commit").execute(&mut session.connection)).await?;
+    let operation = "committing the change";
+    let committing = sqlx::raw_sql("commit").execute(&mut session.connection);
+    if let Err(error) = client.try_wait(operation, committing).await? {
+        // The server took the whole change back.
+        return match is_transient(&error) {
+            true => Ok(Outcome::Retry { after_ms: None, why: describe(&error) }),
+            false => Err(client.target_error(operation, &error)),
+        };
+    }
     Ok(Outcome::Acknowledged { detail: detail.to_owned() })
 }
 
@@ -270,6 +278,9 @@ async fn end_sessions(
         let ending = sqlx::query(sql::TERMINATE).bind(account.key.as_str()).execute(&mut session.connection);
         if let Err(error) = client.try_wait("ending sessions", ending).await? {
             return match error_code(&error) {
+                Some(_) if is_transient(&error) => {
+                    Ok(Outcome::Retry { after_ms: None, why: describe(&error) })
+                }
                 Some(_) => Ok(refused(format!("{}; {} lacks the right", describe(&error), session.login))),
                 None => Err(client.target_error("ending sessions", &error)),
             };

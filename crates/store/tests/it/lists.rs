@@ -56,6 +56,25 @@ on_both! {
                 from = to;
             }
         }
+        let mut paged = Vec::new();
+        let mut after = None;
+        loop {
+            let rows = store.actions_after(&ActionFilter::default(), after.as_ref(), 3).await.expect("reads");
+            let Some(last) = rows.last() else { break };
+            after = Some((last.plan.clone(), last.id.clone()));
+            paged.extend(rows.into_iter().map(|row| row.id.0));
+        }
+        assert_eq!(paged, ["a", "b", "c", "d"], "a page of three, the rest, and no more");
+        let stuck = ActionFilter { states: vec![Stuck], ..ActionFilter::default() };
+        let rows = store.actions_after(&stuck, None, 3).await.expect("reads");
+        assert_eq!(rows.iter().map(|row| row.id.as_str()).collect::<Vec<_>>(), ["b"]);
+
+        let times = store.revocation_times().await.expect("reads");
+        let within: Vec<u64> = times.within_seconds.iter().map(|(_, number)| *number).collect();
+        assert_eq!(times.number, 1, "a grant and what is stuck do not count");
+        assert!(within.is_sorted() && within.last() == Some(&1) && times.sum_us > 0, "{times:?}");
+        assert!(store.task_counts().await.expect("reads").is_empty());
+
         let rows = store.plan_rows(0, 10).await.expect("reads");
         assert_eq!(rows.iter().map(|row| row.hash.clone()).collect::<Vec<_>>(), [second.hash.clone(), first.hash.clone()]);
         let row = &rows[0];

@@ -1,26 +1,30 @@
 //! Actions: what was sent to a system, and what was read back.
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::Method;
 use jiff::Timestamp;
 use leasehold_decide::authority::Action;
 use leasehold_model::action::ActionState;
-use leasehold_store::ActionRow;
+use leasehold_model::id::{ActionId, PlanHash, SystemName};
+use leasehold_store::{ActionFilter, ActionRow, TransitionRow};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
 use super::document::Problems;
-use super::{paging, wrong};
+use super::{paging, system_name, wrong};
 use crate::error::WebError;
+use crate::pages::actions::seen_action;
 use crate::person::Person;
 use crate::route::Route;
 use crate::state::App;
 
 /// The routes of this file.
-pub(crate) const ROUTES: &[Route] =
-    &[Route::call(Method::GET, "/api/v1/actions", Action::SeeAction, || routes!(list))];
+pub(crate) const ROUTES: &[Route] = &[
+    Route::call(Method::GET, "/api/v1/actions", Action::SeeAction, || routes!(list)),
+    Route::call(Method::GET, "/api/v1/actions/{plan}/{id}", Action::SeeAction, || routes!(one)),
+];
 
 /// An action and where it stands.
 #[derive(Serialize, ToSchema)]
@@ -102,32 +106,92 @@ async fn list(
     let after: Option<(String, String)> = paging::after(query.cursor.as_deref())?;
     let seen = app.systems_seen(&person, Action::SeeAction);
     let state = query.state.as_deref();
-    let rows = match state {
-        Some("waiting") => app.store.waiting_actions().await?,
-        Some("stuck") => app.store.stuck_actions().await?,
-        _ => app.store.all_actions().await?,
+    let states = match state {
+        None => Vec::new(),
+        Some("waiting") => vec![ActionState::Planned, ActionState::Stuck],
+        Some(name) => vec![
+            ActionState::parse(name)
+                .ok_or_else(|| wrong("state", format!("`{name}` is no state of an action")))?,
+        ],
     };
-    if let Some(name) = state.filter(|name| *name != "waiting")
-        && !ActionState::ALL.iter().any(|state| state.as_str() == name)
-    {
-        return Err(wrong("state", format!("`{name}` is no state of an action")));
+    let filter = ActionFilter { plan: None, states, system: system_of(query.system.as_deref())? };
+    let mut found: Vec<ActionRow> = Vec::new();
+    let mut after = after.map(|(plan, id)| (PlanHash::from(plan), ActionId::from(id)));
+    // Rows that may not be seen are passed over, a page at a time.
+    while found.len() <= limit {
+        let rows = app.store.actions_after(&filter, after.as_ref(), limit + 1).await?;
+        let is_last = rows.len() <= limit;
+        after = rows.last().map(|row| (row.plan.clone(), row.id.clone()));
+        found.extend(rows.into_iter().filter(|row| seen.includes(&row.item.system)));
+        if is_last {
+            break;
+        }
     }
-    let from = match &after {
-        None => 0,
-        Some((plan, id)) => rows
-            .iter()
-            .position(|row| row.plan.as_str() == plan && row.id.as_str() == id)
-            .map_or(rows.len(), |place| place + 1),
-    };
-    let wanted = |row: &&ActionRow| {
-        state.is_none_or(|name| name == "waiting" || row.state.as_str() == name)
-            && query.system.as_deref().is_none_or(|name| row.item.system.as_str() == name)
-            && seen.includes(&row.item.system)
-    };
-    let mut found: Vec<&ActionRow> = rows[from..].iter().filter(wanted).take(limit + 1).collect();
     let more = found.len() > limit;
     found.truncate(limit);
     let next =
         found.last().filter(|_| more).map(|last| paging::cursor(&(last.plan.as_str(), last.id.as_str())));
-    Ok(Json(ActionList { items: found.into_iter().map(document).collect(), next }))
+    Ok(Json(ActionList { items: found.iter().map(document).collect(), next }))
+}
+
+fn system_of(name: Option<&str>) -> Result<Option<SystemName>, WebError> {
+    name.map(system_name).transpose()
+}
+
+/// One step of an action.
+#[derive(Serialize, ToSchema)]
+struct TransitionDocument {
+    from: &'static str,
+    to: &'static str,
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+    reason: Option<String>,
+    /// What came with it, such as what was read back.
+    #[schema(value_type = Object)]
+    detail: serde_json::Value,
+    /// The entry that records it.
+    ledger_index: u64,
+}
+
+impl From<TransitionRow> for TransitionDocument {
+    fn from(row: TransitionRow) -> Self {
+        Self {
+            from: row.from.as_str(),
+            to: row.to.as_str(),
+            at: row.at,
+            reason: row.reason,
+            detail: row.detail,
+            ledger_index: row.ledger_index,
+        }
+    }
+}
+
+/// An action with every step that it took.
+#[derive(Serialize, ToSchema)]
+struct ActionDetail {
+    #[serde(flatten)]
+    action: ActionDocument,
+    /// Why it is in its plan.
+    because: Vec<String>,
+    /// First to last.
+    transitions: Vec<TransitionDocument>,
+}
+
+#[utoipa::path(get, path = "/api/v1/actions/{plan}/{id}", tag = "actions",
+    params(("plan" = String, Path, description = "The hash of its plan"), ("id" = String, Path, description = "Its name")),
+    responses((status = 200, description = "The action", body = ActionDetail), Problems))]
+/// One action and every step that it took.
+async fn one(
+    State(app): State<App>,
+    person: Person,
+    Path((plan, id)): Path<(String, String)>,
+) -> Result<Json<ActionDetail>, WebError> {
+    let (plan, id) = (PlanHash::from(plan), ActionId::from(id));
+    let row = seen_action(&app, &person, &plan, &id).await?;
+    let steps = app.store.transitions(&plan, &id).await?;
+    Ok(Json(ActionDetail {
+        action: document(&row),
+        because: row.item.because.clone(),
+        transitions: steps.into_iter().map(TransitionDocument::from).collect(),
+    }))
 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::{Query, State};
-use axum::http::Method;
+use axum::extract::{Path, Query, State};
+use axum::http::{Method, header};
+use axum::response::{IntoResponse, Response};
 use leasehold_decide::authority::{Action, Resource};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -14,12 +15,17 @@ use super::document::Problems;
 use super::paging;
 use crate::error::WebError;
 use crate::person::Person;
+use crate::proof::{self, Log, may_open, number_of};
 use crate::route::Route;
 use crate::state::App;
 
 /// The routes of this file.
-pub(crate) const ROUTES: &[Route] =
-    &[Route::call(Method::GET, "/api/v1/ledger/entries", Action::SeeLedger, || routes!(list))];
+pub(crate) const ROUTES: &[Route] = &[
+    Route::call(Method::GET, "/api/v1/ledger/checkpoint", Action::SeeLedger, || routes!(checkpoint)),
+    Route::call(Method::GET, "/api/v1/ledger/entries", Action::SeeLedger, || routes!(list)),
+    Route::call(Method::GET, "/api/v1/ledger/entries/{index}", Action::SeeLedger, || routes!(one)),
+    Route::call(Method::GET, "/api/v1/ledger/entries/{index}/proof", Action::SeeLedger, || routes!(prove)),
+];
 
 /// An entry.
 #[derive(Serialize, ToSchema)]
@@ -29,7 +35,7 @@ struct EntryRow {
     /// What is hashed; null where the bytes are no entry.
     #[schema(value_type = Option<Object>)]
     entry: Option<serde_json::Value>,
-    /// The personal data that its commitments stand for, as far as it was not erased.
+    /// The personal data that its commitments stand for, as far as it was not erased and you may see every identity.
     opened: BTreeMap<String, String>,
 }
 
@@ -83,12 +89,7 @@ async fn list(
     let next = rows.last().filter(|_| more).map(|(index, _)| paging::cursor(index));
     let mut items = Vec::with_capacity(rows.len());
     for (index, bytes) in rows {
-        let openings = app.store.ledger_openings(index).await?;
-        items.push(EntryRow {
-            index,
-            entry: serde_json::from_slice(&bytes).ok(),
-            opened: openings.into_iter().map(|(field, opening)| (field, opening.value)).collect(),
-        });
+        items.push(row(&app, &person, index, &bytes).await?);
     }
     let summary = LedgerSummary {
         size: app.store.ledger_len().await?,
@@ -96,4 +97,82 @@ async fn list(
         key: app.store.ledger_key().await?,
     };
     Ok(Json(EntryList { items, next, summary }))
+}
+
+async fn row(app: &App, person: &Person, index: u64, bytes: &[u8]) -> Result<EntryRow, WebError> {
+    let openings =
+        if may_open(app, person) { app.store.ledger_openings(index).await? } else { BTreeMap::new() };
+    Ok(EntryRow {
+        index,
+        entry: serde_json::from_slice(bytes).ok(),
+        opened: openings.into_iter().map(|(field, opening)| (field, opening.value)).collect(),
+    })
+}
+
+#[utoipa::path(get, path = "/api/v1/ledger/entries/{index}", tag = "ledger",
+    params(("index" = String, Path, description = "Its place in the log, counted from 0")),
+    responses((status = 200, description = "The entry", body = EntryRow), Problems))]
+/// One entry of the ledger.
+async fn one(
+    State(app): State<App>,
+    person: Person,
+    Path(index): Path<String>,
+) -> Result<Json<EntryRow>, WebError> {
+    person.require(&app, Action::SeeLedger, &Resource::Installation)?;
+    let index = number_of(&index)?;
+    let not_there = || WebError::NotFound(format!("ledger entry {index}"));
+    // The store counts in signed numbers; there is nothing beyond its length.
+    if index >= app.store.ledger_len().await? {
+        return Err(not_there());
+    }
+    let (_, bytes) = app.store.ledger_entries(index, 1).await?.pop().ok_or_else(not_there)?;
+    Ok(Json(row(&app, &person, index, &bytes).await?))
+}
+
+/// The published log's head.
+#[derive(Serialize, ToSchema)]
+struct CheckpointDocument {
+    /// How many entries it covers.
+    size: u64,
+    /// The public key that it is signed with.
+    key: String,
+    /// The signed checkpoint, verbatim, as `leasehold ledger verify --since` takes it.
+    checkpoint: String,
+}
+
+#[utoipa::path(get, path = "/api/v1/ledger/checkpoint", tag = "ledger",
+    responses((status = 200, description = "The checkpoint, its signature found good", body = CheckpointDocument), Problems))]
+/// The signed checkpoint of the published log: keep it where nobody who can write the log can change it.
+async fn checkpoint(State(app): State<App>, person: Person) -> Result<Json<CheckpointDocument>, WebError> {
+    person.require(&app, Action::SeeLedger, &Resource::Installation)?;
+    match proof::log(&app).await? {
+        Log::Signed { size, key, checkpoint, .. } => Ok(Json(CheckpointDocument { size, key, checkpoint })),
+        Log::Unpublished => Err(WebError::NotFound("a published checkpoint".to_owned())),
+        Log::Wrong(why) => Err(WebError::Conflict(format!(
+            "the published log is not as it should be: {why}; run `leasehold ledger verify`"
+        ))),
+    }
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ProofQuery {
+    /// Keeps personal data closed: commitments are not opened.
+    #[serde(default)]
+    pub closed: bool,
+}
+
+#[utoipa::path(get, path = "/api/v1/ledger/entries/{index}/proof", tag = "ledger",
+    params(("index" = String, Path, description = "Its place in the log, counted from 0"), ProofQuery),
+    responses((status = 200, description = "A bundle as `leasehold ledger prove` writes it, for `leasehold ledger verify --bundle`", body = Object), Problems))]
+/// The proof of an entry, which anybody checks offline.
+async fn prove(
+    State(app): State<App>,
+    person: Person,
+    Path(index): Path<String>,
+    Query(query): Query<ProofQuery>,
+) -> Result<Response, WebError> {
+    person.require(&app, Action::SeeLedger, &Resource::Installation)?;
+    let json = proof::file(&app, &person, &[number_of(&index)?], query.closed).await?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], json).into_response())
 }

@@ -174,6 +174,14 @@ async fn a_plan_is_made_approved_and_carried_out() {
         assert!(["verified", "void"].contains(&action["state"].as_str().expect("a state")), "{action}");
         assert!(action["ledger_index"].is_u64(), "{action}");
     }
+    let path = format!("/api/v1/actions/{hash}/{}", actions[0]["id"].as_str().expect("a name"));
+    let action = program.get(&path).await.json();
+    assert_eq!(action["id"], actions[0]["id"]);
+    let steps = action["transitions"].as_array().expect("its steps");
+    let last = steps.last().expect("a step");
+    assert_eq!((&last["to"], &last["ledger_index"]), (&action["state"], &action["ledger_index"]), "{action}");
+    let none = program.get(&format!("/api/v1/actions/{hash}/none")).await;
+    assert_eq!(none.status, StatusCode::NOT_FOUND, "{}", none.text);
 }
 
 #[tokio::test]

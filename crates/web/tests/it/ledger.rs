@@ -102,3 +102,45 @@ async fn only_those_who_may_see_the_ledger_do() {
     let mut browser = practice.installation.browser_of(&auditor).await;
     assert_eq!(browser.get("/ledger").await.status, StatusCode::OK);
 }
+
+#[tokio::test]
+async fn programs_get_the_checkpoint_entries_and_proofs() {
+    let practice = Practice::new().await;
+    let installation = &practice.installation;
+    let mut program = installation.program().await;
+    for path in ["/api/v1/ledger/checkpoint", "/api/v1/ledger/entries/0/proof"] {
+        assert_eq!(program.get(path).await.status, StatusCode::NOT_FOUND, "{path} before it is published");
+    }
+    let publisher = practice.publish().await;
+    let key = publisher.key.verifying_key();
+    let size = installation.store.ledger_len().await.expect("reads");
+    let checkpoint = program.get("/api/v1/ledger/checkpoint").await.json();
+    assert_eq!(
+        (checkpoint["size"].as_u64(), checkpoint["key"].as_str()),
+        (Some(size), Some(&*key.to_text()))
+    );
+    let text = checkpoint["checkpoint"].as_str().expect("a text");
+    assert_eq!(text, std::fs::read_to_string(publisher.directory.join("checkpoint")).expect("a checkpoint"));
+
+    let entries = installation.store.ledger_entries(0, 1_000).await.expect("reads");
+    let of_kind =
+        |(_, bytes): &&(u64, Vec<u8>)| Entry::from_bytes(bytes).expect("an entry").kind == "policy.applied";
+    let index = entries.iter().find(of_kind).expect("an applied policy").0;
+    let path = format!("/api/v1/ledger/entries/{index}");
+    let entry = program.get(&path).await.json();
+    assert_eq!(
+        (entry["index"].as_u64(), entry["opened"]["by"].as_str()),
+        (Some(index), Some("dana@example.com"))
+    );
+    let answer = program.get(&format!("{path}/proof")).await;
+    let report = Bundle::from_json(&answer.text).expect("a bundle").verify(&key).expect("it holds");
+    assert_eq!((report.entries[0].index, report.entries[0].opened.len()), (index, 1));
+    let closed = program.get(&format!("{path}/proof?closed=true")).await;
+    assert!(!closed.text.contains("dana@example.com"), "{}", closed.text);
+    Bundle::from_json(&closed.text).expect("a bundle").verify(&key).expect("it holds, too");
+    for path in [format!("/api/v1/ledger/entries/{size}"), format!("/api/v1/ledger/entries/{}", u64::MAX)] {
+        for path in [path.clone(), format!("{path}/proof")] {
+            assert_eq!(program.get(&path).await.status, StatusCode::NOT_FOUND, "{path}");
+        }
+    }
+}

@@ -11,6 +11,7 @@ mod home;
 mod identities;
 mod ledger;
 mod me;
+mod metrics;
 mod network;
 mod plans;
 mod policy;

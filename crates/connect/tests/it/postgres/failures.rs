@@ -1,5 +1,7 @@
 //! What goes wrong on the way to a server, and what a log-in with few rights is told.
 
+use std::io::Write as _;
+
 use leasehold_connect::error::ConnectError;
 use leasehold_model::plan::Verb;
 use leasehold_model::request::Outcome;
@@ -45,6 +47,51 @@ async fn a_server_that_does_not_answer_is_given_up_in_time() {
     let error = build("postgres", &table).test().await.unwrap_err();
     assert!(matches!(error, ConnectError::Timeout { timeout_ms: 300, .. }), "{error:?}");
     assert!(began.elapsed() < std::time::Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn what_somebody_else_is_changing_is_tried_again() {
+    let server = PostgresServer::start();
+    server.sql(COMPANY);
+    server.sql("create role zed login");
+    let password = secret(&server, leasehold_testing::postgres::PASSWORD);
+    let url = server.url("postgres", "postgres");
+    let connector = build("postgres", &format!("url = '{url}'\n{password}\ntimeout_ms = 4000"));
+    let orders = entitlement("privilege/SELECT on sales.orders");
+
+    // The same row of the catalogue, changed in a transaction that does not end.
+    let mut other = server.live_session("postgres", leasehold_testing::postgres::PASSWORD);
+    let mut input = other.stdin.take().expect("psql's standard input");
+    input.write_all(b"begin;\ngrant update on sales.orders to zed;\n").expect("told");
+    let holds = "select count(*) from pg_stat_activity \
+                 where state = 'idle in transaction' and query like 'grant update%'";
+    while server.sql(holds) != "1" {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let outcome = execute(&*connector, Verb::Grant, &account("zed"), Some(&orders)).await;
+    assert!(matches!(outcome, Outcome::Retry { .. }), "{outcome:?}");
+
+    // It goes away without having changed anything, and then nothing is in the way.
+    input.write_all(b"rollback;\n\\q\n").expect("told");
+    drop(input);
+    other.wait().expect("psql ends");
+    let outcome = execute(&*connector, Verb::Grant, &account("zed"), Some(&orders)).await;
+    assert!(matches!(outcome, Outcome::Acknowledged { .. }), "{outcome:?}");
+
+    // What the server says where the other one was faster.
+    server.sql(
+        "create function in_the_way() returns event_trigger language plpgsql as \
+           'begin raise exception using errcode = ''XX000'', message = ''tuple concurrently updated''; end';
+         create event trigger in_the_way on ddl_command_end when tag in ('REVOKE') execute function in_the_way()",
+    );
+    let outcome = execute(&*connector, Verb::Revoke, &account("zed"), Some(&orders)).await;
+    assert!(
+        matches!(&outcome, Outcome::Retry { why, .. } if why.contains("concurrently updated")),
+        "{outcome:?}"
+    );
+    server.sql("drop event trigger in_the_way");
+    let outcome = execute(&*connector, Verb::Revoke, &account("zed"), Some(&orders)).await;
+    assert!(matches!(outcome, Outcome::Acknowledged { .. }), "{outcome:?}");
 }
 
 #[tokio::test]

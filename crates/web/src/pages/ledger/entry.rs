@@ -3,18 +3,19 @@
 use std::collections::BTreeMap;
 
 use askama::Template;
-use axum::extract::{Path, State};
-use axum::response::Response;
-use leasehold_decide::authority::Action;
+use axum::extract::{Path, Query, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
 use leasehold_ledger::entry::Entry;
 use leasehold_model::text::safe;
+use serde::Deserialize;
 
-use super::proof::{self, Proof};
-use super::{Log, fields};
+use super::fields;
 use crate::error::WebError;
 use crate::frame::{self, Frame};
 use crate::parts::{Link, Moment, number};
 use crate::person::Person;
+use crate::proof::{self, Log, Proof, may_open, number_of};
 use crate::state::App;
 
 #[derive(Template)]
@@ -59,19 +60,6 @@ enum Verdict {
     Unpublished,
     Proved { size: String, hashes: usize },
     Refuted(Vec<String>),
-}
-
-/// The number of an entry, from an address.
-///
-/// # Errors
-/// [`WebError::NotFound`] where it is none.
-pub(super) fn number_of(text: &str) -> Result<u64, WebError> {
-    text.parse().map_err(|_| WebError::NotFound(format!("ledger entry `{}`", safe(text))))
-}
-
-/// Whether somebody may see what opens commitments: who may see every identity anyway.
-pub(super) fn may_open(app: &App, person: &Person) -> bool {
-    person.may_everywhere(app, Action::SeeIdentity)
 }
 
 /// Shows it.
@@ -152,4 +140,26 @@ fn related(entry: &Entry) -> Option<Link> {
     }
     let system = leasehold_model::id::SystemName::new(text("system")?).ok()?;
     Some(Link::system(&system))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Form {
+    /// Keeps personal data closed.
+    closed: String,
+}
+
+/// Hands out the proof of an entry.
+pub(super) async fn download(
+    State(app): State<App>,
+    person: Person,
+    Path(index): Path<String>,
+    Query(form): Query<Form>,
+) -> Result<Response, WebError> {
+    let index = number_of(&index)?;
+    let json = proof::file(&app, &person, &[index], !form.closed.is_empty()).await?;
+    let name = format!("attachment; filename=\"leasehold-proof-{index}.json\"");
+    let headers =
+        [(header::CONTENT_TYPE, "application/json".to_owned()), (header::CONTENT_DISPOSITION, name)];
+    Ok((headers, json).into_response())
 }

@@ -1,7 +1,6 @@
 //! The ledger: entries newest first, one entry with what opens it, and its proof, verified before it is shown.
 
 mod entry;
-mod proof;
 
 use askama::Template;
 use axum::extract::{Query as Asked, State};
@@ -20,17 +19,16 @@ use crate::frame::{self, Frame};
 use crate::parts::form::Choices;
 use crate::parts::{Link, Moment, Query, number};
 use crate::person::Person;
+use crate::proof::{self, Log};
 use crate::route::{Access, Route};
 use crate::state::App;
-
-use proof::Log;
 
 /// The routes of this folder.
 pub(crate) const ROUTES: &[Route] = &[
     Route::page(Method::GET, "/ledger", Access::Needs(Action::SeeLedger), || get(list)),
     Route::page(Method::GET, "/ledger/{index}", Access::Needs(Action::SeeLedger), || get(entry::show)),
     Route::page(Method::GET, "/ledger/{index}/proof", Access::Needs(Action::SeeLedger), || {
-        get(proof::download)
+        get(entry::download)
     }),
 ];
 

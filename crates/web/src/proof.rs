@@ -3,24 +3,20 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use axum::extract::{Path, Query as Asked, State};
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
+use leasehold_decide::authority::Action;
 use leasehold_ledger::bundle::{Bundle, Report};
 use leasehold_ledger::checkpoint::{Checkpoint, VerifyingKey};
 use leasehold_ledger::commitment::Opening;
 use leasehold_ledger::view::View;
 use leasehold_model::text::safe;
-use serde::Deserialize;
 
-use super::entry::may_open;
 use crate::error::WebError;
 use crate::parts::number;
 use crate::person::Person;
 use crate::state::App;
 
 /// The published log, as far as it is there and its signature holds.
-pub(super) enum Log {
+pub(crate) enum Log {
     /// Nothing was published yet.
     Unpublished,
     /// It is there, and its checkpoint is signed with the key that the store keeps.
@@ -40,7 +36,7 @@ pub(super) enum Log {
 
 impl Log {
     /// How many entries are published under a good signature.
-    pub(super) fn size(&self) -> u64 {
+    pub(crate) fn size(&self) -> u64 {
         match self {
             Self::Signed { size, .. } => *size,
             _ => 0,
@@ -49,7 +45,7 @@ impl Log {
 }
 
 /// What was found of one entry in the published log.
-pub(super) enum Proof {
+pub(crate) enum Proof {
     /// It is not published yet.
     Unpublished,
     /// It is there as the store has it, and so are its openings.
@@ -62,7 +58,7 @@ pub(super) enum Proof {
 ///
 /// # Errors
 /// Where the store fails.
-pub(super) async fn log(app: &App) -> Result<Log, WebError> {
+pub(crate) async fn log(app: &App) -> Result<Log, WebError> {
     let Some((directory, key)) = place(app).await? else { return Ok(Log::Unpublished) };
     let looked = tokio::task::spawn_blocking(move || match View::open(&directory) {
         Ok(None) => Log::Unpublished,
@@ -88,16 +84,16 @@ async fn place(app: &App) -> Result<Option<(PathBuf, VerifyingKey)>, WebError> {
     Ok(Some((directory.to_owned(), key)))
 }
 
-/// Builds the bundle of one entry and checks it; `None` where it is not published yet.
+/// Builds the bundle of some entries; `None` where one of them is not published yet.
 async fn bundle(
     app: &App,
-    index: u64,
-    openings: BTreeMap<String, Opening>,
+    entries: Vec<(u64, BTreeMap<String, Opening>)>,
 ) -> Result<Option<(Bundle, VerifyingKey)>, WebError> {
     let Some((directory, key)) = place(app).await? else { return Ok(None) };
     let built = tokio::task::spawn_blocking(move || {
-        let Some(view) = View::open(&directory)?.filter(|view| index < view.len()) else { return Ok(None) };
-        Bundle::build(&view, &key, [(index, openings)], None).map(|bundle| Some((bundle, key)))
+        let is_there = |view: &View| entries.iter().all(|(index, _)| *index < view.len());
+        let Some(view) = View::open(&directory)?.filter(is_there) else { return Ok(None) };
+        Bundle::build(&view, &key, entries, None).map(|bundle| Some((bundle, key)))
     });
     built.await.map_err(WebError::internal)?.map_err(WebError::internal)
 }
@@ -106,13 +102,15 @@ async fn bundle(
 ///
 /// # Errors
 /// Where store or log cannot be read.
-pub(super) async fn of(
+pub(crate) async fn of(
     app: &App,
     index: u64,
     stored: &[u8],
     openings: BTreeMap<String, Opening>,
 ) -> Result<Proof, WebError> {
-    let Some((bundle, key)) = bundle(app, index, openings).await? else { return Ok(Proof::Unpublished) };
+    let Some((bundle, key)) = bundle(app, vec![(index, openings)]).await? else {
+        return Ok(Proof::Unpublished);
+    };
     match bundle.verify(&key) {
         Err(findings) => Ok(Proof::Refuted(findings.iter().map(safe).collect())),
         Ok(report) if report.entries.iter().any(|entry| entry.bytes == stored) => {
@@ -122,25 +120,40 @@ pub(super) async fn of(
     }
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Form {
-    /// Keeps personal data closed.
-    closed: String,
+/// The number of an entry, from an address.
+///
+/// # Errors
+/// [`WebError::NotFound`] where it is none.
+pub(crate) fn number_of(text: &str) -> Result<u64, WebError> {
+    text.parse().map_err(|_| WebError::NotFound(format!("ledger entry `{}`", safe(text))))
 }
 
-/// Hands out the bundle of an entry, as `leasehold ledger prove` writes it.
-pub(super) async fn download(
-    State(app): State<App>,
-    person: Person,
-    Path(index): Path<String>,
-    Asked(form): Asked<Form>,
-) -> Result<Response, WebError> {
-    let index = super::entry::number_of(&index)?;
-    let open = form.closed.is_empty() && may_open(&app, &person);
-    let openings = if open { app.store.ledger_openings(index).await? } else { BTreeMap::new() };
-    let Some((bundle, key)) = bundle(&app, index, openings).await? else {
-        return Err(WebError::NotFound(format!("a published entry {index}")));
+/// Whether somebody may see what opens commitments: who may see every identity anyway.
+pub(crate) fn may_open(app: &App, person: &Person) -> bool {
+    person.may_everywhere(app, Action::SeeIdentity)
+}
+
+/// The bundle of entries as `leasehold ledger prove` writes it, checked, with personal data for those who may see it
+/// unless it is asked to stay closed.
+///
+/// # Errors
+/// [`WebError::NotFound`] where one of them is not published yet, and [`WebError::Conflict`] where what the store holds
+/// does not fit the log.
+pub(crate) async fn file(
+    app: &App,
+    person: &Person,
+    indexes: &[u64],
+    closed: bool,
+) -> Result<String, WebError> {
+    let open = !closed && may_open(app, person);
+    let mut entries = Vec::with_capacity(indexes.len());
+    for index in indexes {
+        let openings = if open { app.store.ledger_openings(*index).await? } else { BTreeMap::new() };
+        entries.push((*index, openings));
+    }
+    let Some((bundle, key)) = bundle(app, entries).await? else {
+        let names: Vec<String> = indexes.iter().map(ToString::to_string).collect();
+        return Err(WebError::NotFound(format!("a published entry {}", names.join(", "))));
     };
     // What the store would open beside the log may have been changed there: what proves nothing is not handed out.
     if let Err(findings) = bundle.verify(&key) {
@@ -150,9 +163,5 @@ pub(super) async fn download(
             found.join("; ")
         )));
     }
-    let json = bundle.to_json().map_err(WebError::internal)?;
-    let name = format!("attachment; filename=\"leasehold-proof-{index}.json\"");
-    let headers =
-        [(header::CONTENT_TYPE, "application/json".to_owned()), (header::CONTENT_DISPOSITION, name)];
-    Ok((headers, json).into_response())
+    bundle.to_json().map_err(WebError::internal)
 }

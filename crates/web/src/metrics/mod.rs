@@ -1,4 +1,7 @@
-//! Metrics in the Prometheus text format.
+//! Metrics in the Prometheus text format: what was counted as it happened, and what is so at the instant of asking.
+
+mod state;
+mod text;
 
 use std::sync::OnceLock;
 
@@ -8,6 +11,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
+use crate::error::WebError;
 use crate::state::App;
 
 /// Bounds of the buckets of a request's duration, in seconds.
@@ -48,9 +52,12 @@ impl Metrics {
 }
 
 /// The metrics as text.
-pub(crate) async fn show(State(app): State<App>) -> Response {
+pub(crate) async fn show(State(app): State<App>) -> Result<Response, WebError> {
     const TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
-    ([(header::CONTENT_TYPE, TYPE), (header::CACHE_CONTROL, "no-store")], app.metrics.text()).into_response()
+    let mut text = text::Text::default();
+    state::write(&app, &mut text).await?;
+    let all = format!("{}{}", text.finish(), app.metrics.text());
+    Ok(([(header::CONTENT_TYPE, TYPE), (header::CACHE_CONTROL, "no-store")], all).into_response())
 }
 
 /// Counts a request by its route, never by its path: a path can name people, and there is no end of them.
