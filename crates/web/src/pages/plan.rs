@@ -252,7 +252,8 @@ pub(crate) async fn page(
 }
 
 fn left_pager(path: &str, part: &PlanPart, total: usize) -> Pager {
-    let mut pager = Pager::new(part.left.parse().unwrap_or(1), total, &Query::new(path)).of("what is left alone");
+    let mut pager =
+        Pager::new(part.left.parse().unwrap_or(1), total, &Query::new(path)).of("what is left alone");
     // The two lists of this page turn their pages apart from each other.
     let turn = |address: Option<String>| {
         address.map(|address| {

@@ -156,6 +156,7 @@ impl Installation {
             trusted_proxies: Vec::new(),
             seal_key: SealKey::generate().expect("a key"),
             system_owners,
+            openid: None,
         };
         let server = Server { driver: driver.handle(), pace: clock.clone(), settings };
         let router = router(server).expect("a router");
