@@ -143,7 +143,10 @@ fn every_page_and_call_has_its_registry_line() {
     let registry = read(&root().join("crates/web/src/routes.rs"));
     for (path, text) in sources("crates/web/src") {
         let brings_routes = text.contains("pub(crate) const ROUTES: &[Route]");
-        let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        // A page of several files is named after its folder.
+        let named = if path.ends_with("mod.rs") { path.parent() } else { Some(path.as_path()) };
+        let stem = named.and_then(std::path::Path::file_stem);
+        let name = stem.map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         assert!(
             !brings_routes || registry.contains(&format!("{name}::ROUTES")),
             "{} is not in TABLES",
@@ -154,8 +157,16 @@ fn every_page_and_call_has_its_registry_line() {
 
 #[test]
 fn no_page_has_a_script_or_a_style_inline() {
-    for entry in std::fs::read_dir(root().join("crates/web/templates")).expect("the templates") {
-        let path = entry.expect("an entry").path();
+    let mut folders = vec![root().join("crates/web/templates")];
+    let mut templates = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("the templates") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() { folders.push(path) } else { templates.push(path) }
+        }
+    }
+    assert!(templates.len() > 30, "{templates:?}");
+    for path in templates {
         let text = read(&path);
         for forbidden in [
             " style=",

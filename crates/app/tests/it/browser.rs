@@ -2,9 +2,9 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
-use leasehold_testing::browser;
+use leasehold_testing::{PostgresServer, browser};
 
 use crate::installation::Installation;
 
@@ -17,9 +17,8 @@ pub struct Served {
 impl Served {
     /// Starts a command that prints a link, and waits for that.
     pub fn start(installation: &Installation, arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_leasehold"))
-            .args(arguments)
-            .current_dir(installation.path())
+        let mut child = installation
+            .command(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -66,4 +65,65 @@ fn every_page_that_links_lead_to_is_accessible_and_fits_every_screen() {
     let visited: serde_json::Value = serde_json::from_str(visited.trim()).expect("what was visited");
     println!("{visited:#}");
     assert!(visited["home"].is_number(), "{visited:#}");
+}
+
+const PEOPLE: &str = "\
+email,title,department,manager,status
+ravi@example.com,Head of Payments,Management,,active
+dana@example.com,Payments Engineer,Payments,ravi@example.com,active
+lee@example.com,Payments Engineer,Payments,ravi@example.com,left
+mia@example.com,Account Executive,Sales,ravi@example.com,active
+";
+
+const POLICY: &str = r#"
+[role.payments-engineer]
+owner   = "ravi@example.com"
+members = 'principal.department == "Payments"'
+grants  = ["database:role/payments_rw"]
+
+[protect.servers]
+accounts = ["database:postgres"]
+why      = "the server's own administrator"
+"#;
+
+#[test]
+fn a_first_administrator_closes_drift_in_a_real_database_and_offboards_somebody() {
+    let database = PostgresServer::start();
+    database.sql(
+        "create role leasehold login createrole password 'database-secret';
+         grant pg_signal_backend, pg_read_all_stats to leasehold;
+         create role payments_rw nologin;
+         create role dana login password 'dana-secret';
+         create role lee login password 'lee-secret';
+         create role mia login password 'mia-secret';
+         grant payments_rw to dana, lee, mia;",
+    );
+    let mut installation = Installation::new();
+    installation.set("DATABASE_PASSWORD", "database-secret");
+    installation.write("people.csv", PEOPLE);
+    installation.write("policy/all.toml", POLICY);
+    installation.write(
+        "leasehold.toml",
+        &format!(
+            "[server]\ninterval = \"2s\"\n\n\
+             [system.hr]\nconnector = \"csv\"\npath = \"people.csv\"\nauthoritative = true\nkey = \"email\"\n\n\
+             [system.database]\nconnector = \"postgres\"\nurl = \"{}\"\npassword = \"env:DATABASE_PASSWORD\"\n\
+             sslmode = \"disable\"\ncorrelate = [\"login = email.local\"]\n",
+            database.url("leasehold", "postgres"),
+        ),
+    );
+    let served = Served::start(&installation, &["serve", "--listen", "127.0.0.1:0"]);
+    installation.run(&["policy", "apply"]).expect(0);
+    browser::run(
+        &script("walk.mjs"),
+        &[("LEASEHOLD_URL", served.url()), ("LEASEHOLD_FIRST", served.link.as_str())],
+    );
+    let member = |user: &str| database.sql(&format!("select pg_has_role('{user}', 'payments_rw', 'member')"));
+    let enters =
+        |user: &str| database.sql_as(user, &format!("{user}-secret"), "postgres", "select 1").is_ok();
+    for (user, keeps, may_enter) in [("lee", "f", false), ("mia", "f", true), ("dana", "f", false)] {
+        assert_eq!((member(user).as_str(), enters(user)), (keeps, may_enter), "{user}");
+    }
+    drop(served);
+    installation.run(&["ledger", "verify"]).expect(0);
 }

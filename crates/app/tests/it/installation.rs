@@ -64,16 +64,17 @@ impl Installation {
         path
     }
 
+    /// The binary, about to run in the folder.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_leasehold"));
+        command.args(arguments).current_dir(self.path());
+        command.env("LEASEHOLD_ACTOR", "tester").env("NO_COLOR", "1").envs(&self.environment);
+        command
+    }
+
     /// Runs the binary in the folder.
     pub fn run(&mut self, arguments: &[&str]) -> Ran {
-        let output = Command::new(env!("CARGO_BIN_EXE_leasehold"))
-            .args(arguments)
-            .current_dir(self.path())
-            .env("LEASEHOLD_ACTOR", "tester")
-            .env("NO_COLOR", "1")
-            .envs(&self.environment)
-            .output()
-            .expect("run leasehold");
+        let output = self.command(arguments).output().expect("run leasehold");
         let ran = Ran {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

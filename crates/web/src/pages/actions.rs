@@ -18,7 +18,7 @@ use crate::frame::{self, Frame};
 use crate::parts::form::Choices;
 use crate::parts::link::{action_path, short_hash};
 use crate::parts::mark::action_words;
-use crate::parts::{Link, Mark, Moment, Pager, Query, number};
+use crate::parts::{Link, Mark, Moment, Pager, Query, Sources, number};
 use crate::person::Person;
 use crate::present::Present;
 use crate::route::{Access, Route};
@@ -143,6 +143,7 @@ struct ActionList {
 #[template(path = "actions.html")]
 struct ActionsPage {
     frame: Frame,
+    sources: Sources,
     tabs: Vec<Tab>,
     states: Choices,
     systems: Choices,
@@ -215,6 +216,7 @@ async fn list(
     let names = view.systems().iter().map(|system| &system.name).filter(|name| seen.has(name));
     let shown = ActionsPage {
         frame: frame.titled("Actions"),
+        sources: Sources::of(&app, &view, |name| seen.has(name)),
         tabs: SETS.iter().map(tab).collect(),
         states: Choices::new(
             "state",

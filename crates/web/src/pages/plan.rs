@@ -26,7 +26,7 @@ use crate::frame::{self, Frame};
 use crate::kept_plans::KeptPlan;
 use crate::parts::link::plan_path;
 use crate::parts::mark::action_words;
-use crate::parts::{BecauseList, Link, Mark, Moment, Pager, Prose, Query, count, number};
+use crate::parts::{BecauseList, Link, Mark, Moment, Pager, Prose, Query, Sources, count, number};
 use crate::person::{Person, STEP_UP, Via};
 use crate::present::Present;
 use crate::route::{Access, Route};
@@ -115,6 +115,7 @@ struct PlanPage {
     frame: Frame,
     hash: String,
     path: String,
+    sources: Sources,
     standing: Mark,
     made: Moment,
     summary: String,
@@ -225,6 +226,7 @@ pub(crate) async fn page(
     let shown = PlanPage {
         frame: frame.titled(format!("Plan {}", crate::parts::link::short_hash(&plan.hash))),
         hash: plan.hash.to_string(),
+        sources: Sources::of(app, view, |name| kept.systems.contains(name)),
         standing: standing.mark(),
         made: Moment::relative(row.created_at, app.now()),
         summary: verbs_words(&kept.verbs),

@@ -150,7 +150,7 @@ async fn events_are_told_as_they_happen() {
         String::from_utf8(frame.into_data().expect("data").to_vec()).expect("text")
     };
     assert!(next().await.contains("retry: 1000"));
-    office.installation.driver.live().notify(NoticeKind::ActionChanged, "act-1");
+    office.installation.live.notify(NoticeKind::ActionChanged, "act-1");
     let event = next().await;
     assert!(event.contains("event: action_changed") && event.contains("\"subject\":\"act-1\""), "{event}");
 }

@@ -78,7 +78,7 @@ impl Office {
 
     /// The present state.
     pub fn view(&self) -> Arc<View> {
-        self.installation.driver.live().view().expect("a state")
+        self.installation.live.view().expect("a state")
     }
 
     /// A browser of a new user with these roles.

@@ -79,7 +79,7 @@ async fn freshness_and_completeness_stand_on_the_page() {
     let page = browser.get("/drift").await;
     assert!(text_of(&page.text).contains("The first evaluation is running"), "{}", page.text);
     assert_eq!(page.header("refresh"), "2");
-    unread.installation.driver.live().refresh().await.expect("an empty state");
+    unread.installation.live.refresh().await.expect("an empty state");
     let page = text_of(&browser.get("/drift").await.text);
     assert!(page.contains("Nothing was read yet") && page.contains("6 never read"), "{page}");
     assert!(!page.contains("No drift in what was read"), "unknown is not nothing: {page}");
@@ -157,7 +157,7 @@ async fn a_plan_is_made_of_what_was_chosen() {
 #[tokio::test]
 async fn an_installation_without_systems_says_so() {
     let installation = Installation::with_administrator().await;
-    installation.driver.live().refresh().await.expect("an empty state");
+    installation.live.refresh().await.expect("an empty state");
     let mut browser = installation.signed_in().await;
     for path in ["/", "/drift"] {
         let page = text_of(&browser.get(path).await.text);

@@ -203,7 +203,7 @@ async fn before_anything_was_read_pages_say_so() {
     let mut browser = installation.signed_in().await;
     let waiting = browser.get("/identities").await;
     assert!(words(&waiting).contains("The first evaluation is running"), "{}", words(&waiting));
-    installation.driver.live().refresh().await.expect("a state");
+    installation.live.refresh().await.expect("a state");
     let empty = words(&browser.get("/identities").await);
     assert!(empty.contains("No identity is known yet"), "{empty}");
     let out = installation.browser().get("/identities").await;

@@ -77,12 +77,12 @@ impl Practice {
 
     /// Brings the state up to date.
     pub async fn refresh(&self) {
-        self.installation.driver.live().refresh().await.expect("a state");
+        self.installation.live.refresh().await.expect("a state");
     }
 
     /// The present state.
     pub fn view(&self) -> Arc<View> {
-        self.installation.driver.live().view().expect("a state")
+        self.installation.live.view().expect("a state")
     }
 
     /// Publishes the ledger, and gives who did.

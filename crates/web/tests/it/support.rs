@@ -17,6 +17,7 @@ use leasehold_ledger::checkpoint::SigningKey;
 use leasehold_model::clock::{Clock as _, ManualClock};
 use leasehold_model::id::{IdentityKey, SystemName};
 use leasehold_reconcile::driver::{Driver, DriverSettings};
+use leasehold_reconcile::live::Live;
 use leasehold_reconcile::pace::Patience;
 use leasehold_reconcile::publisher::Publisher;
 use leasehold_reconcile::system::{Enforcing, INTERVAL_MS_DEFAULT, System, Systems};
@@ -31,6 +32,7 @@ pub const PASSWORD: &str = "gravel teapot orbit";
 pub struct Installation {
     pub router: Router,
     pub store: Store,
+    pub live: Live,
     pub driver: Driver,
     pub clock: Arc<ManualClock>,
     pub publisher: Option<Publisher>,
@@ -160,7 +162,8 @@ impl Installation {
         };
         let server = Server { driver: driver.handle(), pace: clock.clone(), settings };
         let router = router(server).expect("a router");
-        Self { router, store, driver, clock, publisher, url: url.to_owned(), _folder: folder }
+        let live = driver.live().clone();
+        Self { router, store, live, driver, clock, publisher, url: url.to_owned(), _folder: folder }
     }
 
     /// A store with one user, `dana@example.com`, who administers it.

@@ -1,0 +1,70 @@
+// What a first administrator does: signs in by the link of the first start, sees the drift of a real database, has it planned,
+// approves, watches it verify, asks why somebody holds something, and offboards them.
+
+const { accessible, must, picture, withBrowser } = await import(process.env.LEASEHOLD_BROWSER);
+
+const origin = process.env.LEASEHOLD_URL;
+const first = process.env.LEASEHOLD_FIRST;
+
+/** Loads the page again until `holds` says so; the test around this has the limit. */
+async function until(page, holds) {
+  while (!(await holds())) {
+    await page.waitForTimeout(250);
+    await page.reload();
+  }
+}
+
+/** Approves the plan of this page and waits until every action has ended. */
+async function approve(page, name) {
+  await picture(page, `walk-${name}-plan`);
+  await accessible(page);
+  await page.getByRole("button", { name: /^Approve/ }).click();
+  await until(page, () =>
+    page.evaluate(() => {
+      const bar = document.querySelector("progress");
+      return bar !== null && bar.value === bar.max;
+    }),
+  );
+  await picture(page, `walk-${name}-done`);
+  await accessible(page);
+  const states = await page.locator("ul.states").innerText();
+  must(/verified/.test(states), `nothing was verified: ${states}`);
+  must(!/stuck|contradicted|unverifiable/.test(states), `not everything was verified: ${states}`);
+}
+
+await withBrowser(async ({ page, complaints }) => {
+  await page.goto(first);
+  await page.getByLabel("Your name").fill("Robin Gatewood");
+  await page.getByLabel("Mail address").fill("robin@example.com");
+  await page.getByLabel("Password").fill("short");
+  await page.getByRole("button", { name: "Go on" }).click();
+  must((await page.getByLabel("Your name").inputValue()) === "Robin Gatewood", "what was typed is lost");
+  must(await page.getByText("at least 15 characters", { exact: false }).first().isVisible(), "no word by the field");
+  await accessible(page);
+  complaints.length = 0; // The browser tells of the 422 that was meant.
+  await page.getByLabel("Password").fill("lanterns over the quiet harbour");
+  await page.getByRole("button", { name: "Go on" }).click();
+  await page.waitForURL(`${origin}/`);
+  await picture(page, "walk-home");
+
+  await until(page, async () => (await page.getByRole("button", { name: "Plan what would close it" }).count()) > 0);
+  await page.goto(`${origin}/drift?system=database`);
+  const drift = await page.getByRole("region", { name: "Drift" }).innerText();
+  must(/lee/.test(drift) && /mia/.test(drift), `who should be there is not: ${drift}`);
+  must(!/dana/.test(drift), `dana's access is justified: ${drift}`);
+  await page.getByRole("button", { name: /^Plan all/ }).click();
+  await page.waitForURL(`${origin}/plans/*`);
+  await approve(page, "drift");
+
+  await page.goto(`${origin}/identities/dana@example.com`);
+  await accessible(page);
+  await picture(page, "walk-identity");
+  const reaches = await page.locator("main").innerText();
+  must(/role\/payments_rw/.test(reaches) && /payments-engineer/.test(reaches), `no reason is told: ${reaches}`);
+  await page.getByRole("button", { name: "Offboard" }).click();
+  await page.waitForURL(`${origin}/plans/*`);
+  await approve(page, "offboard");
+
+  await page.goto(`${origin}/identities/dana@example.com`);
+  must(complaints.length === 0, `the browser complained:\n${complaints.join("\n")}`);
+});
