@@ -8,6 +8,7 @@ mod installation;
 mod killed;
 mod ledger;
 mod names;
+mod oidc;
 mod processes;
 mod real;
 mod schemathesis;

@@ -5,7 +5,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use leasehold_ledger::entry::Entry;
 use leasehold_model::action::ActionState;
 use leasehold_model::id::ActionId;
-use leasehold_store::{ActionFilter, Store, StoreError, TaskFilter, TaskState, newest_migration};
+use leasehold_store::{
+    ActionFilter, ProviderSubject, Store, StoreError, TaskFilter, TaskState, newest_migration,
+};
 
 use crate::common::*;
 
@@ -19,6 +21,7 @@ const RELEASES: &[(i64, &str)] = &[
     (5, include_str!("../fixtures/0005.sql")),
     (6, include_str!("../fixtures/0006.sql")),
     (7, include_str!("../fixtures/0007.sql")),
+    (9, include_str!("../fixtures/0009.sql")),
 ];
 
 /// Runs SQL beside the store.
@@ -103,6 +106,12 @@ async fn every_release_is_brought_up_to_this_one() {
             assert_eq!(published, if *migration < 2 { 0 } else { entries.len() as u64 });
             let key = store.ledger_key().await.expect("reads");
             assert_eq!(key.is_some(), *migration >= 3, "{key:?}");
+            let known = ProviderSubject {
+                issuer: "https://id.example.com".to_owned(),
+                subject: "subject-1".to_owned(),
+            };
+            let found = store.provider_user(&known).await.expect("reads").map(|user| user.provider_roles);
+            assert_eq!(found, (*migration >= 9).then(|| vec!["auditor".to_owned()]));
             let in_use = store.session_in_use("h1", at(0), at(10)).await.expect("reads");
             assert_eq!(
                 in_use.map(|found| found.user.mail),

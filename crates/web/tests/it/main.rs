@@ -12,6 +12,7 @@ mod identities;
 mod ledger;
 mod me;
 mod network;
+mod openid;
 mod plans;
 mod policy;
 mod practice;
