@@ -32,7 +32,7 @@ await withBrowser(async ({ browser, page, context }) => {
   await page.goto(first);
   await page.getByLabel("Your name").fill("Dana");
   await page.getByLabel("Mail address").fill("dana@example.com");
-  await page.getByLabel("Password", { exact: true }).fill(password);
+  await page.getByLabel("Password").fill(password);
   await page.locator("main form button").click();
   await page.waitForURL((url) => !url.pathname.startsWith("/link"));
   await context.clearCookies();
@@ -87,7 +87,7 @@ await withBrowser(async ({ browser, page, context }) => {
     await page.goto(`${origin}/account`);
     must(new URL(page.url()).pathname === "/sign-in", "dana is not signed in");
     await page.getByLabel("Mail address").fill("dana@example.com");
-    await page.getByLabel("Password", { exact: true }).fill(password);
+    await page.getByLabel("Password").fill(password);
     await page.getByRole("button", { name: "Sign in" }).click();
     await page.waitForURL(`${origin}/account`);
     await page.getByRole("button", { name: "Connect with Example ID" }).click();
