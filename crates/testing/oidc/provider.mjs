@@ -26,7 +26,8 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
       client_secret: process.env.LEASEHOLD_PROVIDER_SECRET,
       redirect_uris: [`${server}/sign-in/openid/callback`],
       post_logout_redirect_uris: [`${server}/sign-in`],
-      backchannel_logout_uri: `${server}/sign-in/openid/back-channel-logout`,
+      // By address: what else is called localhost on a machine is not this test's business.
+      backchannel_logout_uri: `${server.replace("localhost", "127.0.0.1")}/sign-in/openid/back-channel-logout`,
       backchannel_logout_session_required: true,
     },
   ],
@@ -36,11 +37,11 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
   features: { backchannelLogout: { enabled: true }, devInteractions: { enabled: true } },
   pkce: { required: () => true },
   // Calls to this server's own loopback address are what the test is about.
-  fetch: (url, options) => fetch(url, options),
+  fetch: (url, { dispatcher: _refusesLoopback, ...options }) => fetch(url, options),
   findAccount: (_context, id) =>
     people[id] && { accountId: id, claims: async () => ({ sub: id, ...people[id] }) },
 });
-provider.on("backchannel.error", (_context, error) => console.error("logout was not heard:", error.message));
+provider.on("backchannel.error", (_context, error) => console.error("logout was not heard:", error.message, error.cause ?? ""));
 provider.on("backchannel.success", () => console.error("logout was heard"));
 provider.on("server_error", (_context, error) => console.error(error));
 provider.listen(port, "127.0.0.1", () => console.error("listening"));
