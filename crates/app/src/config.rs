@@ -1,6 +1,7 @@
 //! `leasehold.toml`: read with the place of every key, so that a complaint can point at it.
 
 mod enforcing;
+mod oidc;
 mod server;
 
 use std::collections::BTreeMap;

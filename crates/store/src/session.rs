@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::db::{count, execute, fetch_all, fetch_optional, instant, micros};
 use crate::error::{Result, StoreError};
 use crate::ledger::{self, Event, shortened};
+use crate::provider_user::ProviderSubject;
 use crate::store::Store;
 use crate::user::{self, User, event};
 
@@ -44,12 +45,25 @@ pub struct NewSession {
     pub user: String,
     /// When it ends.
     pub expires_at: Timestamp,
+    /// When the user showed that it is them.
+    pub confirmed_at: Timestamp,
     /// From where.
     pub source: String,
     /// What the browser calls itself.
     pub browser: String,
     /// How the user signed in: `password`, `password and code`, …
     pub method: String,
+    /// The provider's session that this one follows, where the user signed in by one.
+    pub provider: Option<ProviderSession>,
+}
+
+/// A session of a user at an OpenID provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderSession {
+    /// Whose word it is, and about whom.
+    pub of: ProviderSubject,
+    /// The provider's own name of the session, where it gives one.
+    pub session: Option<String>,
 }
 
 /// A session and its user.
@@ -117,7 +131,8 @@ impl Store {
         execute!(
             &mut tx,
             "INSERT INTO session (id, token_hash, user_id, created_at, last_used_at, expires_at, confirmed_at, source,
-             browser, method) VALUES ($1, $2, $3, $4, $4, $5, $4, $6, $7, $8)",
+             browser, method, provider_issuer, provider_subject, provider_session)
+             VALUES ($1, $2, $3, $4, $4, $5, $12, $6, $7, $8, $9, $10, $11)",
             id.as_str(),
             new.token_hash.as_str(),
             new.user.as_str(),
@@ -125,7 +140,11 @@ impl Store {
             micros(new.expires_at),
             new.source.as_str(),
             shortened(&new.browser),
-            new.method.as_str()
+            new.method.as_str(),
+            new.provider.as_ref().map(|provider| provider.of.issuer.as_str()),
+            new.provider.as_ref().map(|provider| provider.of.subject.as_str()),
+            new.provider.as_ref().and_then(|provider| provider.session.as_deref()),
+            micros(new.confirmed_at)
         )?;
         let event = Event {
             kind: EventKind::SignedIn,
@@ -274,6 +293,7 @@ impl Store {
         let day_ago = micros(now).saturating_sub(24 * 3600 * 1_000_000);
         execute!(&mut tx, "DELETE FROM sign_in_link WHERE expires_at <= $1", day_ago)?;
         execute!(&mut tx, "DELETE FROM sign_in_failure WHERE last_at <= $1", day_ago)?;
+        execute!(&mut tx, "DELETE FROM provider_logout WHERE expires_at <= $1", micros(now))?;
         execute!(&mut tx, "DELETE FROM idempotent_answer WHERE created_at <= $1", day_ago)?;
         tx.commit().await?;
         Ok(count(crate::db::stored(sessions)))

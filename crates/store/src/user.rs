@@ -53,6 +53,8 @@ pub struct User {
     pub name: String,
     /// The roles that they were given.
     pub roles: Vec<String>,
+    /// The roles that an OpenID provider's groups gave them at their last sign-in with it.
+    pub provider_roles: Vec<String>,
     /// Whether they may sign in.
     pub state: UserState,
     /// The hash of their password in the PHC format, where they have one.
@@ -93,16 +95,29 @@ pub struct UserChange {
     pub state: Option<UserState>,
 }
 
-pub(crate) type Row = (String, String, String, String, String, Option<String>, i64, i64, Option<i64>, i64);
+pub(crate) type Row =
+    (String, String, String, String, String, Option<String>, i64, i64, Option<i64>, i64, String);
 
 pub(crate) fn user(row: Row) -> Result<User> {
-    let (id, mail, name, roles, state, password_hash, password_alone, created_at, last_sign_in_at, version) =
-        row;
+    let (
+        id,
+        mail,
+        name,
+        roles,
+        state,
+        password_hash,
+        password_alone,
+        created_at,
+        last_sign_in_at,
+        version,
+        provider_roles,
+    ) = row;
     Ok(User {
         id,
         mail,
         name,
         roles: from_json("a user's roles", &roles)?,
+        provider_roles: from_json("a user's roles", &provider_roles)?,
         state: UserState::parse(&state)?,
         password_hash,
         password_alone: password_alone != 0,
@@ -115,8 +130,8 @@ pub(crate) fn user(row: Row) -> Result<User> {
 macro_rules! select_users {
     ($rest:literal) => {
         concat!(
-            "SELECT id, mail, name, roles, state, password_hash, password_alone, created_at, last_sign_in_at, version
-             FROM app_user ",
+            "SELECT id, mail, name, roles, state, password_hash, password_alone, created_at, last_sign_in_at, version,
+             provider_roles FROM app_user ",
             $rest
         )
     };
@@ -134,7 +149,7 @@ pub(crate) fn event(kind: EventKind, user: &str, body: serde_json::Value, by: &s
 }
 
 /// Makes a user in this transaction.
-async fn insert(tx: &mut Tx, new: &NewUser, by: &str, now: Timestamp) -> Result<User> {
+pub(crate) async fn insert(tx: &mut Tx, new: &NewUser, by: &str, now: Timestamp) -> Result<User> {
     let folded = new.mail.trim().to_lowercase();
     let id = uuid::Uuid::now_v7().to_string();
     let made = execute!(

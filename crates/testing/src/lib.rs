@@ -7,6 +7,7 @@
 
 pub mod browser;
 pub mod certificates;
+pub mod oidc;
 pub mod openldap;
 pub mod postgres;
 pub mod process;
@@ -15,6 +16,7 @@ pub mod samba;
 pub mod tools;
 
 pub use certificates::{Certificate, CertificateAuthority};
+pub use oidc::OpenIdProvider;
 pub use openldap::OpenLdapServer;
 pub use postgres::PostgresServer;
 pub use samba::SambaServer;

@@ -46,5 +46,6 @@ pub use routes::routes;
 pub use seal::SealKey;
 pub use server::{Server, ServerError, Settings, router, serve};
 pub use sign_in::link::{setup_link, user_link};
+pub use sign_in::openid::OpenIdSettings;
 pub use sign_in::scope::Scope;
 pub use sign_in::token::{CreatedToken, DAYS_DEFAULT, DAYS_MAX, create_token};

@@ -1,7 +1,7 @@
 //! The registry: every route of the server, and what each takes. A route that is not here does not exist.
 
 use crate::route::Route;
-use crate::sign_in::{link, page, step_up};
+use crate::sign_in::{link, openid, page, step_up};
 use crate::{api, pages};
 use crate::{health, static_files};
 
@@ -12,6 +12,8 @@ const TABLES: &[&[Route]] = &[
     page::ROUTES,
     step_up::ROUTES,
     link::ROUTES,
+    openid::page::ROUTES,
+    openid::back_channel::ROUTES,
     api::accounts::ROUTES,
     api::actions::ROUTES,
     api::baselines::ROUTES,

@@ -39,6 +39,7 @@ use crate::error::WebError;
 use crate::route::Face;
 use crate::routes::routes;
 use crate::seal::SealKey;
+use crate::sign_in::openid::OpenIdSettings;
 use crate::sign_in::session::IDLE;
 use crate::state::App;
 use crate::{faces, metrics, security, trend};
@@ -75,6 +76,8 @@ pub struct Settings {
     pub seal_key: SealKey,
     /// Who owns which system.
     pub system_owners: BTreeMap<SystemName, Vec<IdentityKey>>,
+    /// The OpenID provider that people may sign in by.
+    pub openid: Option<OpenIdSettings>,
 }
 
 impl Settings {

@@ -19,6 +19,7 @@ use crate::kept_plans::KeptPlans;
 use crate::metrics::Metrics;
 use crate::pages::policy::Drafts;
 use crate::server::{Server, Settings};
+use crate::sign_in::openid::Providers;
 use crate::sign_in::password::Hasher;
 
 /// The state that handlers share. Cheap to clone.
@@ -51,6 +52,8 @@ pub struct Parts {
     pub(crate) drift_indexes: DriftIndexes,
     /// Set when the server stops: what has no end of its own ends then.
     pub(crate) stopping: watch::Sender<bool>,
+    /// The OpenID provider, as it was last reached.
+    pub(crate) providers: Providers,
     /// Plans that were looked at last.
     pub(crate) kept_plans: KeptPlans,
 }
@@ -80,6 +83,7 @@ impl App {
             policy_drafts: Drafts::default(),
             drift_indexes: DriftIndexes::default(),
             stopping: watch::Sender::new(false),
+            providers: Providers::default(),
             kept_plans: KeptPlans::default(),
         };
         Ok(Self(Arc::new(parts)))

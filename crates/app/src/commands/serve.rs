@@ -126,6 +126,7 @@ fn settings(config: &Config, url: Url) -> anyhow::Result<Settings> {
         seal_key: SealKey::at(&seal_key)
             .with_context(|| format!("the key {} cannot be used", seal_key.display()))?,
         system_owners: config.owners()?,
+        openid: config.openid()?,
     })
 }
 

@@ -84,7 +84,10 @@ impl UserCommand {
                     for user in &users {
                         let last =
                             user.last_sign_in_at.map_or_else(|| "never".to_owned(), |at| at.to_string());
-                        let roles = user.roles.join(", ");
+                        let mut held = [user.roles.as_slice(), user.provider_roles.as_slice()].concat();
+                        held.sort_unstable();
+                        held.dedup();
+                        let roles = held.join(", ");
                         table.add_row([&user.mail, &user.name, &roles, user.state.as_str(), &last]);
                     }
                     output::line(table)?;
@@ -129,6 +132,7 @@ fn row(user: &User) -> Value {
         "mail": user.mail,
         "name": user.name,
         "roles": user.roles,
+        "provider_roles": user.provider_roles,
         "state": user.state,
         "created_at": user.created_at,
         "last_sign_in_at": user.last_sign_in_at,

@@ -14,6 +14,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use url::Url;
 
 use super::Config;
+use super::oidc::ProviderSettings;
 
 /// Where it listens unless something else is said: on this machine only.
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8420);
@@ -27,7 +28,7 @@ const INTERVAL_S_MAX: i64 = 31 * 86_400;
 /// A process that is taken for dead sooner than this may just be busy.
 const TAKEOVER_S: std::ops::RangeInclusive<i64> = 2..=3_600;
 
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 9] = [
     "listen",
     "url",
     "tls_certificate",
@@ -36,6 +37,7 @@ const KEYS: [&str; 8] = [
     "interval",
     "takeover_after",
     "seal_key",
+    "oidc",
 ];
 
 /// Where the key is that seals what only servers may read again, beside leasehold.toml.
@@ -58,6 +60,8 @@ pub struct ServerSettings {
     pub takeover_after_ms: u64,
     /// The file of the key that seals second factors and the like; several servers on one store share it.
     seal_key: PathBuf,
+    /// The OpenID provider that people may sign in by.
+    pub(super) oidc: Option<ProviderSettings>,
 }
 
 impl Default for ServerSettings {
@@ -70,6 +74,7 @@ impl Default for ServerSettings {
             interval_ms: INTERVAL_MS_DEFAULT,
             takeover_after_ms: 60_000,
             seal_key: PathBuf::from(SEAL_KEY_DEFAULT),
+            oidc: None,
         }
     }
 }
@@ -112,6 +117,7 @@ impl Config {
                 "tls_key" => key = Some(self.file(&place, value)?),
                 "trusted_proxies" => settings.trusted_proxies = self.proxies(value)?,
                 "seal_key" => settings.seal_key = self.file(&place, value)?,
+                "oidc" => settings.oidc = Some(self.provider(value)?),
                 "interval" => settings.interval_ms = self.interval_ms(&place, value)?,
                 "takeover_after" => {
                     let duration = value.as_str().and_then(parse_duration).map(|duration| duration.as_secs());

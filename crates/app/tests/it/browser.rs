@@ -38,6 +38,11 @@ impl Served {
         Self { child, link }
     }
 
+    /// The link that it printed.
+    pub fn first(&self) -> &str {
+        &self.link
+    }
+
     /// The address of the server.
     pub fn url(&self) -> &str {
         self.link.split("/link").next().expect("an address")
@@ -51,7 +56,7 @@ impl Drop for Served {
     }
 }
 
-fn script(name: &str) -> std::path::PathBuf {
+pub fn script(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser").join(name)
 }
 

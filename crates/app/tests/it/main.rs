@@ -9,6 +9,7 @@ mod killed;
 mod ledger;
 mod metrics;
 mod names;
+mod oidc;
 mod processes;
 mod real;
 mod schemathesis;

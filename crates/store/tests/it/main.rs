@@ -8,6 +8,7 @@ mod history;
 mod ledger;
 mod lists;
 mod migrations;
+mod provider_users;
 mod read_backs;
 mod sign_in;
 mod tasks;

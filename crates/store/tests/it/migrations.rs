@@ -5,7 +5,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use leasehold_ledger::entry::Entry;
 use leasehold_model::action::ActionState;
 use leasehold_model::id::ActionId;
-use leasehold_store::{ActionFilter, Store, StoreError, TaskFilter, TaskState, newest_migration};
+use leasehold_store::{
+    ActionFilter, ProviderSubject, Store, StoreError, TaskFilter, TaskState, newest_migration,
+};
 
 use crate::common::*;
 
@@ -20,6 +22,7 @@ const RELEASES: &[(i64, &str)] = &[
     (6, include_str!("../fixtures/0006.sql")),
     (7, include_str!("../fixtures/0007.sql")),
     (8, include_str!("../fixtures/0008.sql")),
+    (9, include_str!("../fixtures/0009.sql")),
 ];
 
 /// Runs SQL beside the store.
@@ -104,6 +107,12 @@ async fn every_release_is_brought_up_to_this_one() {
             assert_eq!(published, if *migration < 2 { 0 } else { entries.len() as u64 });
             let key = store.ledger_key().await.expect("reads");
             assert_eq!(key.is_some(), *migration >= 3, "{key:?}");
+            let known = ProviderSubject {
+                issuer: "https://id.example.com".to_owned(),
+                subject: "subject-1".to_owned(),
+            };
+            let found = store.provider_user(&known).await.expect("reads").map(|user| user.provider_roles);
+            assert_eq!(found, (*migration >= 9).then(|| vec!["auditor".to_owned()]));
             let in_use = store.session_in_use("h1", at(0), at(10)).await.expect("reads");
             assert_eq!(
                 in_use.map(|found| found.user.mail),
@@ -125,6 +134,9 @@ async fn every_release_is_brought_up_to_this_one() {
             assert_eq!((row.items, row.left_alone, row.guards, row.on_the_way), (1, 0, 0, 1), "{migration}");
             let here = ActionFilter { system: Some(system("directory")), ..ActionFilter::default() };
             assert_eq!(store.action_count(&here).await.expect("reads"), 1, "{migration}");
+            let departures = store.departures().await.expect("reads");
+            let in_force = departures.iter().filter(|departure| departure.rescinded_at.is_none()).count();
+            assert_eq!((departures.len(), in_force), if *migration == 8 { (2, 1) } else { (0, 0) }, "{migration}");
             let samples = store.drift_samples(at(0)).await.expect("reads");
             assert_eq!(samples.len(), usize::from(*migration >= 7));
             make(&store, step(&plan, "a", ActionState::Sent, ActionState::Verified, 9)).await;

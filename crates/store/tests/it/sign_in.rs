@@ -29,6 +29,8 @@ fn new_session(user: &str, token_hash: &str) -> NewSession {
         source: "127.0.0.1".to_owned(),
         browser: "test".to_owned(),
         method: "password".to_owned(),
+        provider: None,
+        confirmed_at: at(0),
     }
 }
 

@@ -37,6 +37,8 @@ struct UserRow {
     name: String,
     /// The roles that they were given.
     roles: Vec<String>,
+    /// The roles that an OpenID provider's groups gave them at their last sign-in with it.
+    provider_roles: Vec<String>,
     /// `active` or `suspended`.
     state: &'static str,
     has_password: bool,
@@ -86,6 +88,7 @@ fn row(user: &User) -> UserRow {
         mail: user.mail.clone(),
         name: user.name.clone(),
         roles: user.roles.clone(),
+        provider_roles: user.provider_roles.clone(),
         state: user.state.as_str(),
         has_password: user.password_hash.is_some(),
         created_at: user.created_at,

@@ -52,6 +52,8 @@ struct AccountPage {
     secret: Option<String>,
     token_name: String,
     now: jiff::Timestamp,
+    /// What people call the provider, and whether it signs this user in.
+    openid: Option<(String, bool)>,
     wrong: Complaints,
 }
 
@@ -82,6 +84,7 @@ async fn page(
     let this_session = in_session(person)?.to_owned();
     let user = app.store.user(person.user()).await?.ok_or(WebError::SignedOut)?;
     let has_code = one_time_code::is_set_up(app, &user.id).await?;
+    let has_openid = app.store.has_provider(&user.id).await?;
     let mut page = AccountPage {
         frame: frame.titled("Your account"),
         roles: person.principal.roles.iter().map(|role| role.name()).collect(),
@@ -97,6 +100,7 @@ async fn page(
         secret: None,
         token_name: String::new(),
         now: app.now(),
+        openid: app.settings.openid.as_ref().map(|openid| (openid.name.clone(), has_openid)),
         wrong: Complaints::default(),
     };
     page.sessions.retain(|session| app.now().duration_since(session.last_used_at) < session::IDLE);

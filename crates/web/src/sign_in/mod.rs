@@ -2,6 +2,7 @@
 
 pub(crate) mod link;
 pub(crate) mod one_time_code;
+pub(crate) mod openid;
 pub(crate) mod page;
 pub(crate) mod password;
 pub(crate) mod scope;

@@ -20,6 +20,7 @@ use crate::pages::theme::own_address;
 use crate::person::{Person, Via};
 use crate::route::{Access, Route};
 use crate::security::{self, Cookie};
+use crate::sign_in::openid::page::{Button, button};
 use crate::sign_in::throttle::Try;
 use crate::sign_in::{one_time_code, password, session};
 use crate::state::App;
@@ -47,6 +48,7 @@ struct SignInPage {
     next: String,
     wrong: Complaints,
     is_new: bool,
+    openid: Option<Button>,
 }
 
 #[derive(Template)]
@@ -98,6 +100,7 @@ async fn show(
         next: own_address(&next).to_owned(),
         wrong: Complaints::default(),
         is_new,
+        openid: button(&app, own_address(&next), false),
     };
     frame::show(&page)
 }
@@ -126,6 +129,7 @@ async fn by_password(
                 next: next.clone(),
                 wrong,
                 is_new: false,
+                openid: button(&app, &next, false),
             },
         )
     };

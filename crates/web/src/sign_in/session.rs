@@ -4,7 +4,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::Response;
 use jiff::{SignedDuration, Timestamp};
 use leasehold_decide::authority::{Principal, Role};
-use leasehold_store::{NewSession, User};
+use leasehold_store::{NewSession, ProviderSession, User};
 
 use crate::context::Context;
 use crate::directory;
@@ -67,8 +67,34 @@ async fn by_token(app: &App, token: &str, now: Timestamp) -> Result<Person, WebE
 
 fn person(app: &App, user: User, via: Via) -> Person {
     let (identity, mut roles) = directory::standing(app, &user.mail);
-    roles.extend(user.roles.iter().filter_map(|name| Role::assigned(name)));
+    roles.extend(user.roles.iter().chain(&user.provider_roles).filter_map(|name| Role::assigned(name)));
     Person { name: user.name, mail: user.mail, principal: Principal { user: user.id, roles, identity }, via }
+}
+
+/// How somebody showed that it is them.
+pub(crate) struct Shown {
+    /// In which way.
+    pub(crate) method: &'static str,
+    /// The provider's session that this one follows and ends with.
+    pub(crate) provider: Option<ProviderSession>,
+    /// When.
+    pub(crate) confirmed_at: Timestamp,
+}
+
+/// Begins a session for a user who has shown just now that it is them.
+///
+/// # Errors
+/// As [`begin_shown`].
+pub(crate) async fn begin(
+    app: &App,
+    context: &Context,
+    headers: &HeaderMap,
+    user: &User,
+    method: &'static str,
+    response: &mut Response,
+) -> Result<(), WebError> {
+    let shown = Shown { method, provider: None, confirmed_at: app.now() };
+    begin_shown(app, context, headers, user, shown, response).await
 }
 
 /// Begins a session for a user who has shown that it is them, and gives its secret to the browser. The session that the
@@ -76,39 +102,44 @@ fn person(app: &App, user: User, via: Via) -> Person {
 ///
 /// # Errors
 /// Where the store fails, or the user is suspended.
-pub(crate) async fn begin(
+pub(crate) async fn begin_shown(
     app: &App,
     context: &Context,
     headers: &HeaderMap,
     user: &User,
-    method: &str,
+    shown: Shown,
     response: &mut Response,
 ) -> Result<(), WebError> {
     let now = app.now();
     let secret = secret_text()?;
     let browser = headers.get(header::USER_AGENT).and_then(|text| text.to_str().ok()).unwrap_or_default();
+    // Whoever comes back from a provider does not show which browser it is, and needs no protection from guessing.
+    let is_here = shown.provider.is_none();
     let new = NewSession {
         token_hash: secret_hash(&secret),
         user: user.id.clone(),
         expires_at: now + LASTING,
+        confirmed_at: shown.confirmed_at,
         source: context.source.0.to_string(),
         browser: browser.chars().take(300).collect(),
-        method: method.to_owned(),
+        method: shown.method.to_owned(),
+        provider: shown.provider,
     };
     let before = context.person.as_ref().and_then(|person| match &person.via {
         Via::Session(session) => Some(session.id.clone()),
         Via::Token { .. } => None,
     });
     app.store.begin_session(&new, before.as_deref(), now).await?;
-    let known = match security::cookie(headers, &app.settings, &Cookie::KNOWN) {
-        Some(known) if known.len() <= 64 => known,
-        _ => secret_text()?,
-    };
-    app.store.remember_browser(&secret_hash(&known), &user.id, now).await?;
-    let headers = response.headers_mut();
-    security::remember(headers, &app.settings, &Cookie::SESSION, &secret);
-    security::remember(headers, &app.settings, &Cookie::KNOWN, &known);
-    security::forget(headers, &app.settings, &Cookie::PENDING);
+    security::remember(response.headers_mut(), &app.settings, &Cookie::SESSION, &secret);
+    security::forget(response.headers_mut(), &app.settings, &Cookie::PENDING);
+    if is_here {
+        let known = match security::cookie(headers, &app.settings, &Cookie::KNOWN) {
+            Some(known) if known.len() <= 64 => known,
+            _ => secret_text()?,
+        };
+        app.store.remember_browser(&secret_hash(&known), &user.id, now).await?;
+        security::remember(response.headers_mut(), &app.settings, &Cookie::KNOWN, &known);
+    }
     Ok(())
 }
 

@@ -17,6 +17,7 @@ use crate::frame::{self, Frame};
 use crate::pages::theme::own_address;
 use crate::person::Person;
 use crate::route::{Access, Route};
+use crate::sign_in::openid::page::{Button, button};
 use crate::sign_in::throttle::Try;
 use crate::sign_in::{one_time_code, password, session};
 use crate::state::App;
@@ -34,6 +35,7 @@ struct StepUpPage {
     next: String,
     has_password: bool,
     with_code: bool,
+    openid: Option<Button>,
     wrong: Complaints,
 }
 
@@ -73,9 +75,11 @@ async fn page(
     let user = app.store.user(person.user()).await?.ok_or(WebError::SignedOut)?;
     let with_code = one_time_code::is_set_up(app, person.user()).await?;
     let next = own_address(next).to_owned();
+    let has_openid = app.store.has_provider(&user.id).await?;
+    let openid = button(app, &next, true).filter(|_| has_openid);
     let has_password = user.password_hash.is_some();
     let frame = frame.titled("Confirm that it is you");
-    frame::show_with(status, &StepUpPage { frame, next, has_password, with_code, wrong })
+    frame::show_with(status, &StepUpPage { frame, next, has_password, with_code, openid, wrong })
 }
 
 async fn confirm(

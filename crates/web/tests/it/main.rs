@@ -13,6 +13,7 @@ mod ledger;
 mod me;
 mod metrics;
 mod network;
+mod openid;
 mod plans;
 mod policy;
 mod practice;

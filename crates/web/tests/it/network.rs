@@ -27,6 +27,7 @@ fn server(store: Store) -> Server {
         trusted_proxies: Vec::new(),
         seal_key: SealKey::generate().expect("a key"),
         system_owners: BTreeMap::new(),
+        openid: None,
     };
     Server { driver: driver.handle(), pace: clock, settings }
 }

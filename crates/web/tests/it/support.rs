@@ -22,7 +22,7 @@ use leasehold_reconcile::pace::Patience;
 use leasehold_reconcile::publisher::Publisher;
 use leasehold_reconcile::system::{Enforcing, INTERVAL_MS_DEFAULT, System, Systems};
 use leasehold_store::{LinkKind, NewUser, Store, StoreOptions, User};
-use leasehold_web::{SealKey, Server, Settings, create_token, router, setup_link, user_link};
+use leasehold_web::{OpenIdSettings, SealKey, Server, Settings, create_token, router, setup_link, user_link};
 use tower::ServiceExt as _;
 
 /// A password that the rules take.
@@ -158,11 +158,28 @@ impl Installation {
             trusted_proxies: Vec::new(),
             seal_key: SealKey::generate().expect("a key"),
             system_owners,
+            openid: None,
         };
         let server = Server { driver: driver.handle(), pace: clock.clone(), settings };
         let router = router(server).expect("a router");
         let live = driver.live().clone();
         Self { router, store, live, driver, clock, publisher, url: url.to_owned(), _folder: folder }
+    }
+
+    /// An empty store, and an OpenID provider that people may sign in by.
+    pub async fn with_provider(provider: OpenIdSettings) -> Self {
+        let mut installation = Self::new().await;
+        let settings = Settings {
+            url: installation.url.parse().expect("an address"),
+            trusted_proxies: Vec::new(),
+            seal_key: SealKey::generate().expect("a key"),
+            system_owners: BTreeMap::new(),
+            openid: Some(provider),
+        };
+        let server =
+            Server { driver: installation.driver.handle(), pace: installation.clock.clone(), settings };
+        installation.router = router(server).expect("a router");
+        installation
     }
 
     /// A store with one user, `dana@example.com`, who administers it.
