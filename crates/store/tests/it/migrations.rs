@@ -136,7 +136,11 @@ async fn every_release_is_brought_up_to_this_one() {
             assert_eq!(store.action_count(&here).await.expect("reads"), 1, "{migration}");
             let departures = store.departures().await.expect("reads");
             let in_force = departures.iter().filter(|departure| departure.rescinded_at.is_none()).count();
-            assert_eq!((departures.len(), in_force), if *migration == 8 { (2, 1) } else { (0, 0) }, "{migration}");
+            assert_eq!(
+                (departures.len(), in_force),
+                if *migration == 8 { (2, 1) } else { (0, 0) },
+                "{migration}"
+            );
             let samples = store.drift_samples(at(0)).await.expect("reads");
             assert_eq!(samples.len(), usize::from(*migration >= 7));
             make(&store, step(&plan, "a", ActionState::Sent, ActionState::Verified, 9)).await;
