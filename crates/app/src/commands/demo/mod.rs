@@ -45,6 +45,8 @@ impl Demo {
 
     /// Builds the company and watches it, or runs the loop on it once.
     pub async fn run(mut self, common: &Common) -> anyhow::Result<Outcome> {
+        // A server has nothing to print as JSON.
+        self.once |= common.json;
         self.prepare()?;
         let common = Common { config: self.folder.join(crate::config::FILE_NAME), ..common.clone() };
         let context = Context::open_to_change(&common).await?;
