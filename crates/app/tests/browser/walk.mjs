@@ -29,6 +29,7 @@ async function approve(page, name) {
   await accessible(page);
   const states = await page.locator("ul.states").innerText();
   must(/verified/.test(states), `nothing was verified: ${states}`);
+  must((await page.getByRole("button", { name: /^Go on/ }).count()) === 0, "nothing is left to go on with");
   must(!/stuck|contradicted|unverifiable/.test(states), `not everything was verified: ${states}`);
 }
 

@@ -98,6 +98,8 @@ struct Progress {
     words: String,
     pager: Pager,
     is_over: bool,
+    /// Something waits for a person: a guard holds it, or it is stuck.
+    waits: bool,
     ended: u64,
     total: u64,
 }
@@ -223,6 +225,8 @@ pub(crate) async fn page(
     });
     let step_up = needs_step_up(app, person, &kept)
         .then(|| Query::new("/step-up").with("next", path.as_str()).to_string());
+    let progress = progress(app, &row, &part, &path).await?;
+    let can_go_on = progress.as_ref().is_none_or(|progress| progress.waits);
     let shown = PlanPage {
         frame: frame.titled(format!("Plan {}", crate::parts::link::short_hash(&plan.hash))),
         hash: plan.hash.to_string(),
@@ -236,9 +240,9 @@ pub(crate) async fn page(
         groups: if begun { Vec::new() } else { groups(&kept, &overridden, &effects_pager) },
         left: plan.left_alone[left_pager.range()].iter().map(left).collect(),
         left_words: count(plan.left_alone.len(), "item"),
-        progress: progress(app, &row, &part, &path).await?,
+        progress,
         task: task(app, &kept).await?,
-        may_approve: person.may(app, Action::ApprovePlan, &resource),
+        may_approve: can_go_on && person.may(app, Action::ApprovePlan, &resource),
         may_override: person.may(app, Action::OverrideGuard, &resource),
         may_plan: person.may_somewhere(app, Action::ProposePlan),
         is_own: matches!(&resource, Resource::Plan { affected, .. } if !affected.is_empty()),
@@ -367,6 +371,7 @@ async fn progress(
         states: states.collect(),
         receipts: rows.iter().map(|row| ActionLine::of(app, row)).collect(),
         is_over: row.on_the_way == 0,
+        waits: [ActionState::Planned, ActionState::Stuck].iter().any(|state| counts.contains_key(state)),
         ended: counts.iter().filter(|(state, _)| state.is_final()).map(|(_, many)| many).sum(),
         total,
         pager,
