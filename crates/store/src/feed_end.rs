@@ -40,8 +40,8 @@ impl EpochWriter {
         self.disregarded = self.feed_end.map(|end| end.last);
     }
 
-    /// Whether the feed looks cut beside the last one that was complete. A single row that is missing at the end is no
-    /// sign where the row before it is whole: that is also how one leaver looks.
+    /// Whether the feed looks cut beside the last one that was complete. Whoever was the last row and leaves without a word
+    /// looks the same, and a person says so then: that costs less than access that a cut file ends.
     ///
     /// # Errors
     /// [`crate::StoreError::Database`].
@@ -69,7 +69,7 @@ impl EpochWriter {
         let ends_earlier = last_is_missing && was_there(now.last);
         Ok(if !now.line_break && (line_break_before != 0 || ends_earlier) {
             Some(FeedCut::InRow)
-        } else if ends_earlier && missing > 1 {
+        } else if ends_earlier {
             Some(FeedCut::BetweenRows { missing })
         } else {
             None

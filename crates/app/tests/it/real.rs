@@ -357,6 +357,7 @@ fn a_removal_out_of_band_is_asked_about_and_a_partial_answer_ends_nothing() {
     };
     for (cut, sign) in [
         (format!("{PEOPLE}{}", rows[..18].concat()), "ends earlier than it did"),
+        (format!("{PEOPLE}{}", rows[..19].concat()), "ends earlier than it did"),
         (whole[..whole.len() - 4].to_owned(), "no line break"),
         (whole[..whole.len() - rows[19].len() - 4].to_owned(), "no line break"),
     ] {
@@ -365,8 +366,10 @@ fn a_removal_out_of_band_is_asked_about_and_a_partial_answer_ends_nothing() {
         assert!(read["items"][0]["detail"].as_str().is_some_and(|why| why.contains(sign)), "{read:#}");
         assert_eq!(identities(&read), (0.into(), 0.into()), "{read:#}");
     }
-    // One that leaves the end of a feed that is whole is a leaver; so are several with others behind them.
-    for (rows, gone) in [([&rows[..19]].concat(), 1), ([&rows[..10], &rows[12..19]].concat(), 2)] {
+    // Whoever leaves the feed with others behind them is a leaver.
+    for (rows, gone) in
+        [([&rows[..18], &rows[19..]].concat(), 1), ([&rows[..10], &rows[12..18], &rows[19..]].concat(), 2)]
+    {
         company.installation.write("people.csv", &format!("{PEOPLE}{}", rows.concat()));
         let read = company.installation.run(&["sync", "hr", "--json"]).expect(0).json();
         assert_eq!(identities(&read), (0.into(), gone.into()), "{read:#}");

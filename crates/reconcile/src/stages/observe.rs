@@ -107,8 +107,8 @@ async fn about_loss(
                 "the last row of the file has no line break and the file went on there before, so it may be cut".to_owned()
             }
             FeedCut::BetweenRows { missing } => format!(
-                "the file ends earlier than it did: the {missing} identities that are missing include its last row, as in a \
-                 file that was cut"
+                "the file ends earlier than it did, as a file that was cut does: its last row of before is missing, of {missing} \
+                 in all"
             ),
         };
         return Ok(Completeness::Partial { why: unless_accepted(&how, system) });
