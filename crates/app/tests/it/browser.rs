@@ -110,7 +110,7 @@ fn a_first_administrator_closes_drift_in_a_real_database_and_offboards_somebody(
     installation.write(
         "leasehold.toml",
         &format!(
-            "[server]\ninterval = \"2s\"\n\n\
+            "[server]\ninterval = \"1h\"\n\n\
              [system.hr]\nconnector = \"csv\"\npath = \"people.csv\"\nauthoritative = true\nkey = \"email\"\n\n\
              [system.database]\nconnector = \"postgres\"\nurl = \"{}\"\npassword = \"env:DATABASE_PASSWORD\"\n\
              sslmode = \"disable\"\ncorrelate = [\"login = email.local\"]\n",
