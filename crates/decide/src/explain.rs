@@ -25,10 +25,12 @@ pub struct Explained {
     pub decision: Decision,
     /// Why.
     pub because: Vec<Because>,
-    /// Every way by which it is held, from the direct grant on.
+    /// The ways by which it is held, from the direct grant on, shortest first.
     pub paths: Vec<Vec<EntitlementName>>,
-    /// There are more ways than are listed.
+    /// There are more ways than are listed; `path_steps` tells them all.
     pub more_paths: bool,
+    /// Where there are more: every step from one entitlement to what it carries that lies on a way.
+    pub path_steps: Vec<(EntitlementName, EntitlementName)>,
 }
 
 /// One account that effectively holds an entitlement.
@@ -38,14 +40,17 @@ pub struct WhoHolds {
     pub identity: Option<IdentityKey>,
     /// The account.
     pub login: String,
-    /// Every way by which it is held, from the direct grant on.
+    /// The ways by which it is held, from the direct grant on, shortest first.
     pub paths: Vec<Vec<EntitlementName>>,
-    /// There are more ways than are listed.
+    /// There are more ways than are listed; `path_steps` tells them all.
     pub more_paths: bool,
+    /// Where there are more: every step from one entitlement to what it carries that lies on a way.
+    pub path_steps: Vec<(EntitlementName, EntitlementName)>,
 }
 
-/// Everything that an identity effectively holds, by system, account and entitlement.
-pub fn explain(evaluation: &Evaluation<'_>, identity: IdentityIndex) -> Vec<Explained> {
+/// Everything that an identity effectively holds, by system, account and entitlement, each with at most `paths_max` of
+/// the ways by which it is held.
+pub fn explain(evaluation: &Evaluation<'_>, identity: IdentityIndex, paths_max: usize) -> Vec<Explained> {
     let mut listing = Listing::default();
     access::list(&evaluation.graph, &evaluation.justification, identity, evaluation.now(), &mut listing);
     let mut explained: Vec<Explained> = listing
@@ -59,7 +64,7 @@ pub fn explain(evaluation: &Evaluation<'_>, identity: IdentityIndex) -> Vec<Expl
                 true => (Decision::Justified, because),
                 false => not_justified(evaluation, identity, row.account, row.entitlement),
             };
-            describe(evaluation, row.account, row.entitlement, row.direct, decision, because)
+            describe(evaluation, row.account, row.entitlement, row.direct, (decision, because), paths_max)
         })
         .collect();
     explained.sort_by(|left, right| {
@@ -69,11 +74,15 @@ pub fn explain(evaluation: &Evaluation<'_>, identity: IdentityIndex) -> Vec<Expl
 }
 
 /// Everything that an account of nobody effectively holds: undecided, because it is not known whose it is.
-pub fn explain_account(evaluation: &Evaluation<'_>, account: AccountIndex) -> Vec<Explained> {
+pub fn explain_account(
+    evaluation: &Evaluation<'_>,
+    account: AccountIndex,
+    paths_max: usize,
+) -> Vec<Explained> {
     if let Some(identity) = evaluation.graph.identity_of(account) {
         let login = &evaluation.account(account).account.login;
         let system = evaluation.inputs.snapshot.system(evaluation.account(account).system);
-        let mut all = explain(evaluation, identity);
+        let mut all = explain(evaluation, identity, paths_max);
         all.retain(|row| &row.login == login && &row.system == system);
         return all;
     }
@@ -87,7 +96,7 @@ pub fn explain_account(evaluation: &Evaluation<'_>, account: AccountIndex) -> Ve
     let because = vec![Because::NoIdentity];
     let row = |entitlement: EntitlementIndex| {
         let direct = evaluation.graph.validity_of(account, entitlement).is_some();
-        describe(evaluation, account, entitlement, direct, Decision::Undecided, because.clone())
+        describe(evaluation, account, entitlement, direct, (Decision::Undecided, because.clone()), paths_max)
     };
     held.into_iter().map(row).collect()
 }
@@ -118,8 +127,8 @@ pub fn decision(
     not_justified(evaluation, identity, account, entitlement)
 }
 
-/// Who effectively holds an entitlement, by login.
-pub fn who(evaluation: &Evaluation<'_>, entitlement: EntitlementIndex) -> Vec<WhoHolds> {
+/// Who effectively holds an entitlement, by login, each with at most `paths_max` of the ways.
+pub fn who(evaluation: &Evaluation<'_>, entitlement: EntitlementIndex, paths_max: usize) -> Vec<WhoHolds> {
     let mut accounts: Vec<AccountIndex> = access::who(&evaluation.graph, entitlement, evaluation.now())
         .iter()
         .map(|holder| holder.account)
@@ -128,13 +137,14 @@ pub fn who(evaluation: &Evaluation<'_>, entitlement: EntitlementIndex) -> Vec<Wh
     let mut holders: Vec<WhoHolds> = accounts
         .into_iter()
         .map(|account| {
-            let (paths, more_paths) = names(evaluation, paths(evaluation, account, entitlement));
+            let ways = names(evaluation, &paths(evaluation, account, entitlement, paths_max));
             let identity = evaluation.graph.identity_of(account);
             WhoHolds {
                 identity: identity.map(|identity| evaluation.identities[identity.index()].key.clone()),
                 login: evaluation.account(account).account.login.clone(),
-                paths,
-                more_paths,
+                paths: ways.paths,
+                more_paths: ways.more,
+                path_steps: ways.steps,
             }
         })
         .collect();
@@ -142,23 +152,36 @@ pub fn who(evaluation: &Evaluation<'_>, entitlement: EntitlementIndex) -> Vec<Wh
     holders
 }
 
-/// Every way by which an account holds an entitlement now.
-pub fn paths(evaluation: &Evaluation<'_>, account: AccountIndex, entitlement: EntitlementIndex) -> Paths {
+/// The ways by which an account holds an entitlement now, at most `paths_max` of them.
+pub fn paths(
+    evaluation: &Evaluation<'_>,
+    account: AccountIndex,
+    entitlement: EntitlementIndex,
+    paths_max: usize,
+) -> Paths {
     let leads_there = evaluation.graph.containment().reached_from(entitlement.0);
     let now = evaluation.now();
     let sources = evaluation.graph.grants_of(account).filter(|grant| {
         let leads = *grant == entitlement || leads_there.contains(&grant.0);
         leads && evaluation.graph.validity_of(account, *grant).is_some_and(|validity| validity.contains(now))
     });
-    evaluation.carriers.paths(sources, entitlement, leads_there)
+    evaluation.carriers.paths(sources, entitlement, leads_there, paths_max)
 }
 
-fn names(evaluation: &Evaluation<'_>, paths: Paths) -> (Vec<Vec<EntitlementName>>, bool) {
-    let named = paths
-        .paths
-        .iter()
-        .map(|path| path.iter().map(|step| evaluation.entitlement_name(*step).clone()).collect());
-    (named.collect(), paths.more)
+/// [`Paths`] by name.
+struct NamedPaths {
+    paths: Vec<Vec<EntitlementName>>,
+    more: bool,
+    steps: Vec<(EntitlementName, EntitlementName)>,
+}
+
+fn names(evaluation: &Evaluation<'_>, paths: &Paths) -> NamedPaths {
+    let name = |step: &EntitlementIndex| evaluation.entitlement_name(*step).clone();
+    NamedPaths {
+        paths: paths.paths.iter().map(|path| path.iter().map(name).collect()).collect(),
+        more: paths.more,
+        steps: paths.steps.iter().map(|(from, to)| (name(from), name(to))).collect(),
+    }
 }
 
 fn describe(
@@ -166,10 +189,10 @@ fn describe(
     account: AccountIndex,
     entitlement: EntitlementIndex,
     direct: bool,
-    decision: Decision,
-    because: Vec<Because>,
+    (decision, because): (Decision, Vec<Because>),
+    paths_max: usize,
 ) -> Explained {
-    let (paths, more_paths) = names(evaluation, paths(evaluation, account, entitlement));
+    let ways = names(evaluation, &paths(evaluation, account, entitlement, paths_max));
     Explained {
         system: evaluation.system_of(entitlement).clone(),
         login: evaluation.account(account).account.login.clone(),
@@ -178,8 +201,9 @@ fn describe(
         options: evaluation.grant_options(account, entitlement).map(str::to_owned),
         decision,
         because,
-        paths,
-        more_paths,
+        paths: ways.paths,
+        more_paths: ways.more,
+        path_steps: ways.steps,
     }
 }
 

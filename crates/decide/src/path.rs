@@ -15,12 +15,16 @@ pub struct Carriers {
 pub struct Paths {
     /// The paths, shortest first.
     pub paths: Vec<Vec<EntitlementIndex>>,
-    /// There are more than [`Carriers::PATHS_MAX`]; every direct grant that leads here still has one in the list.
+    /// There are more than were asked for; every direct grant that leads here still has one in the list.
     pub more: bool,
+    /// Where there are more: every step, from one entitlement to what it carries, that lies on a way. All the paths are
+    /// the ways along these steps, so nothing is left out, however many there are.
+    pub steps: Vec<(EntitlementIndex, EntitlementIndex)>,
 }
 
 impl Carriers {
-    /// Densely nested groups have more paths than anybody can read; the direct grants behind them are always all named.
+    /// How many paths are listed unless more are asked for. Densely nested groups have more than anybody can read, and
+    /// their number grows exponentially; beyond this, [`Paths::steps`] tells them all.
     pub const PATHS_MAX: usize = 1_000;
 
     /// Reads containment edges `(parent, child)`.
@@ -42,26 +46,60 @@ impl Carriers {
     }
 
     /// All simple paths from each source to the target. `leads_there` holds the entitlements from which the target can
-    /// be reached, itself included: the search never leaves it, and so never runs into a dead end for long.
+    /// be reached, itself included: the search never leaves it, and so never runs into a dead end for long. More than
+    /// `paths_max` are not listed.
     pub fn paths(
         &self,
         sources: impl IntoIterator<Item = EntitlementIndex>,
         target: EntitlementIndex,
         leads_there: &[u32],
+        paths_max: usize,
     ) -> Paths {
         let leads_there: HashSet<u32> = leads_there.iter().copied().chain([target.0]).collect();
         let mut found = Paths::default();
-        for source in sources {
+        let sources: Vec<EntitlementIndex> = sources.into_iter().collect();
+        for source in &sources {
             // One path per source is kept whatever the limit, so that no direct grant goes unnamed.
-            let room = Self::PATHS_MAX.saturating_sub(found.paths.len()).max(1);
+            let room = paths_max.saturating_sub(found.paths.len()).max(1);
             let before = found.paths.len();
             let mut path = vec![source.0];
-            if self.walk(&mut path, target.0, &leads_there, &mut found.paths, before + room) {
+            if self.walk(&mut path, target.0, &leads_there, &mut found.paths, before.saturating_add(room)) {
                 found.more = true;
             }
         }
         found.paths.sort_by(|left, right| (left.len(), left).cmp(&(right.len(), right)));
+        if found.more {
+            found.steps = self.steps(&sources, target, &leads_there);
+        }
         found
+    }
+
+    /// Every step that lies on a way from one of the sources to the target.
+    fn steps(
+        &self,
+        sources: &[EntitlementIndex],
+        target: EntitlementIndex,
+        leads_there: &HashSet<u32>,
+    ) -> Vec<(EntitlementIndex, EntitlementIndex)> {
+        let mut reached: HashSet<u32> = sources.iter().map(|source| source.0).collect();
+        let mut open: Vec<u32> = reached.iter().copied().collect();
+        let mut steps = Vec::new();
+        while let Some(here) = open.pop() {
+            // A path ends at the target, also where the target carries something itself.
+            if here == target.0 {
+                continue;
+            }
+            for child in
+                self.children(EntitlementIndex(here)).iter().filter(|child| leads_there.contains(child))
+            {
+                steps.push((EntitlementIndex(here), EntitlementIndex(*child)));
+                if reached.insert(*child) {
+                    open.push(*child);
+                }
+            }
+        }
+        steps.sort_unstable();
+        steps
     }
 
     /// Returns whether the limit was reached.
@@ -106,6 +144,7 @@ mod tests {
             sources.iter().copied().map(EntitlementIndex),
             EntitlementIndex(target),
             &everything,
+            Carriers::PATHS_MAX,
         );
         found.paths.into_iter().map(|path| path.into_iter().map(|step| step.0).collect()).collect()
     }
@@ -127,11 +166,20 @@ mod tests {
             }
         }
         let carriers = Carriers::new(&edges);
-        let everything: Vec<u32> = (0..100).collect();
-        let found = carriers.paths([0, 1].map(EntitlementIndex), EntitlementIndex(24), &everything);
+        let everything: Vec<u32> = (0..25).collect();
+        let sources = || [0, 1].map(EntitlementIndex);
+        let found = carriers.paths(sources(), EntitlementIndex(24), &everything, Carriers::PATHS_MAX);
         assert!(found.more);
         for source in [0, 1] {
             assert!(found.paths.iter().any(|path| path[0].0 == source));
         }
+        // The steps tell them all: every edge but those into the target's neighbour, which leads nowhere.
+        let told: Vec<(u32, u32)> = found.steps.iter().map(|(from, to)| (from.0, to.0)).collect();
+        let mut expected: Vec<(u32, u32)> = edges.iter().copied().filter(|(_, to)| *to != 25).collect();
+        expected.sort_unstable();
+        assert_eq!(told, expected);
+
+        let all = carriers.paths(sources(), EntitlementIndex(24), &everything, usize::MAX);
+        assert_eq!((all.paths.len(), all.more, all.steps.len()), (4_096, false, 0));
     }
 }

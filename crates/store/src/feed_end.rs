@@ -19,7 +19,7 @@ pub(crate) struct StoredFeedEnd {
 /// Signs that a feed was cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FeedCut {
-    /// Its last row has no line break, and rows or a line break stood there before.
+    /// Its last row has no line break, and rows, a line break or another value stood there before.
     InRow,
     /// Everything behind the row that is its last one now is missing, the row that was the last one before included.
     BetweenRows {
@@ -65,11 +65,13 @@ impl EpochWriter {
             .filter(|slot| slot.class == Class::Identity && !slot.state.is_absent() && !slot.seen)
             .count() as u64;
         let last_is_missing = u32::try_from(last_before).is_ok_and(|last| was_there(last) && !told(last));
-        // A row that is new behind the others was not cut off.
-        let ends_earlier = last_is_missing && was_there(now.last);
-        Ok(if !now.line_break && (line_break_before != 0 || ends_earlier) {
+        // Half a value looks like another value, and half a key like another person.
+        let last_differs = last_is_missing
+            || slots.get(now.last as usize).is_some_and(|slot| slot.changed && was_there(now.last));
+        // A whole row that is new behind the others was not cut off.
+        Ok(if !now.line_break && (line_break_before != 0 || last_differs) {
             Some(FeedCut::InRow)
-        } else if ends_earlier {
+        } else if last_is_missing && was_there(now.last) {
             Some(FeedCut::BetweenRows { missing })
         } else {
             None

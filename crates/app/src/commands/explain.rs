@@ -23,6 +23,9 @@ pub struct Explain {
     /// As it stood then
     #[arg(long, value_name = "TIME", value_parser = parse_at)]
     at: Option<jiff::Timestamp>,
+    /// Lists every path, also where there are more than 1,000; their number can grow exponentially with nested groups
+    #[arg(long)]
+    all_paths: bool,
 }
 
 impl Explain {
@@ -32,7 +35,7 @@ impl Explain {
         let loaded = context.load(self.at).await?;
         super::drift::require_read(&loaded.snapshot)?;
         let evaluation = loaded.evaluate()?;
-        let mut items = find(&evaluation, &self.identity)?;
+        let mut items = find(&evaluation, &self.identity, super::paths_max(self.all_paths))?;
         if let Some(address) = &self.entitlement {
             if evaluation.entitlement(address).is_none() {
                 bail!(
@@ -107,7 +110,9 @@ impl Explain {
                 ))?;
             }
             if item.more_paths {
-                output::line("  by      further paths through the same direct grants")?;
+                output::line(
+                    "  by      further paths through the same direct grants; --all-paths lists them",
+                )?;
             }
         }
         if !common.is_empty() {
@@ -119,16 +124,16 @@ impl Explain {
         if let Some(address) = &self.entitlement
             && let Some(entitlement) = evaluation.entitlement(address)
         {
-            let others = who(evaluation, entitlement).len().saturating_sub(items.len());
+            let others = who(evaluation, entitlement, 1).len().saturating_sub(items.len());
             output::line(format!("\n{others} other accounts hold it: `leasehold who {address}`"))?;
         }
         Ok(())
     }
 }
 
-fn find(evaluation: &Evaluation<'_>, name: &str) -> anyhow::Result<Vec<Explained>> {
+fn find(evaluation: &Evaluation<'_>, name: &str, paths_max: usize) -> anyhow::Result<Vec<Explained>> {
     if let Some(identity) = evaluation.identity(&IdentityKey::from(name)) {
-        return Ok(explain(evaluation, identity));
+        return Ok(explain(evaluation, identity, paths_max));
     }
     let snapshot = evaluation.inputs.snapshot;
     if let Some((system, login)) = name.split_once(':') {
@@ -138,7 +143,7 @@ fn find(evaluation: &Evaluation<'_>, name: &str) -> anyhow::Result<Vec<Explained
         });
         let (position, _) =
             matching.with_context(|| format!("system `{system}` has no account `{login}`"))?;
-        let mut items = explain_account(evaluation, evaluation.index_of(position));
+        let mut items = explain_account(evaluation, evaluation.index_of(position), paths_max);
         // The same words as drift has: several identities are another question to a person than none.
         if let Correlation::Ambiguous { candidates, by } = &evaluation.correlation[position as usize] {
             let keys =
@@ -174,10 +179,11 @@ fn row(item: &Explained) -> Value {
         "account": item.login,
         "entitlement": item.entitlement,
         "direct": item.direct,
-                    "options": item.options,
+        "options": item.options,
         "decision": item.decision,
         "because": item.because.iter().map(Because::to_string).collect::<Vec<_>>(),
         "paths": item.paths.iter().map(path).collect::<Vec<_>>(),
         "more_paths": item.more_paths,
+        "path_steps": item.path_steps,
     })
 }

@@ -20,6 +20,7 @@ mod user;
 mod who;
 
 use clap::{Parser, Subcommand};
+use leasehold_decide::path::Carriers;
 
 use crate::Outcome;
 use crate::context::Common;
@@ -36,6 +37,11 @@ pub struct Arguments {
     common: Common,
     #[command(subcommand)]
     command: Command,
+}
+
+/// How many paths an answer lists.
+fn paths_max(all: bool) -> usize {
+    if all { usize::MAX } else { Carriers::PATHS_MAX }
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done and nothing outstanding; 1 error; 2 there is drift, a plan is not empty, or an action is not verified.";

@@ -18,6 +18,9 @@ pub struct Who {
     /// As it stood then
     #[arg(long, value_name = "TIME", value_parser = parse_at)]
     at: Option<jiff::Timestamp>,
+    /// Lists every path, also where there are more than 1,000; their number can grow exponentially with nested groups
+    #[arg(long)]
+    all_paths: bool,
 }
 
 impl Who {
@@ -30,7 +33,7 @@ impl Who {
         let Some(entitlement) = evaluation.entitlement(&self.entitlement) else {
             bail!("there is no entitlement {}{}", self.entitlement, some_of(&evaluation, &self.entitlement));
         };
-        let holders = who(&evaluation, entitlement);
+        let holders = who(&evaluation, entitlement, super::paths_max(self.all_paths));
         if context.json {
             let rows: Vec<Value> = holders.iter().map(row).collect();
             output::json(&json!({"entitlement": self.entitlement, "at": loaded.now, "items": rows}))?;
@@ -38,7 +41,11 @@ impl Who {
             let mut table = output::table(&["identity", "account", "by"]);
             for holder in &holders {
                 let identity = holder.identity.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
-                let paths: Vec<String> = holder.paths.iter().map(|path| names(path).join(" → ")).collect();
+                let mut paths: Vec<String> =
+                    holder.paths.iter().map(|path| names(path).join(" → ")).collect();
+                if holder.more_paths {
+                    paths.push("further paths; --all-paths lists them".to_owned());
+                }
                 table.add_row([Cell::from(identity), Cell::from(holder.login.as_str()), Cell::lines(paths)]);
             }
             output::line(format!(
@@ -68,6 +75,7 @@ fn row(holder: &WhoHolds) -> Value {
         "account": holder.login,
         "paths": holder.paths.iter().map(path).collect::<Vec<_>>(),
         "more_paths": holder.more_paths,
+        "path_steps": holder.path_steps,
     })
 }
 

@@ -351,21 +351,28 @@ fn a_removal_out_of_band_is_asked_about_and_a_partial_answer_ends_nothing() {
     let whole = format!("{PEOPLE}{}", rows.concat());
     company.installation.write("people.csv", &whole);
     company.installation.run(&["sync", "hr"]).expect(0);
-    let identities = |document: &Value| {
-        let changes = &document["items"][0]["changes"];
-        (changes["identities_changed"].clone(), changes["identities_ended"].clone())
-    };
     for (cut, sign) in [
         (format!("{PEOPLE}{}", rows[..18].concat()), "ends earlier than it did"),
         (format!("{PEOPLE}{}", rows[..19].concat()), "ends earlier than it did"),
         (whole[..whole.len() - 4].to_owned(), "no line break"),
         (whole[..whole.len() - rows[19].len() - 4].to_owned(), "no line break"),
     ] {
-        company.installation.write("people.csv", &cut);
-        let read = company.installation.run(&["sync", "hr", "--json"]).expect(2).json();
-        assert!(read["items"][0]["detail"].as_str().is_some_and(|why| why.contains(sign)), "{read:#}");
-        assert_eq!(identities(&read), (0.into(), 0.into()), "{read:#}");
+        stays_partial(&mut company, &cut, sign);
     }
+    // A feed that never ends with a line break: the last value of its last row, and its last key, may be half of what
+    // they were.
+    let (other_row, other_key) = ("zed@example.com,99,Z,Zed,Clerk,Desk,Graz,,person,active,,", "2020-01-01");
+    let unended = format!("{whole}{other_row}{other_key}");
+    company.installation.write("people.csv", &unended);
+    company.installation.run(&["sync", "hr", "--accept-loss"]).expect(0);
+    stays_partial(&mut company, &unended[..unended.len() - 2], "no line break");
+    stays_partial(&mut company, unended.trim_end_matches(other_key), "no line break");
+    stays_partial(&mut company, &unended.replace("zed@example.com", "zed@example.co"), "no line break");
+    company.installation.write("people.csv", &unended);
+    company.installation.run(&["sync", "hr"]).expect(0);
+    company.installation.write("people.csv", &whole);
+    let believed = company.installation.run(&["sync", "hr", "--accept-loss", "--json"]).expect(0).json();
+    assert_eq!(identities(&believed), (0.into(), 1.into()), "{believed:#}");
     // Whoever leaves the feed with others behind them is a leaver.
     for (rows, gone) in
         [([&rows[..18], &rows[19..]].concat(), 1), ([&rows[..10], &rows[12..18], &rows[19..]].concat(), 2)]
@@ -378,6 +385,20 @@ fn a_removal_out_of_band_is_asked_about_and_a_partial_answer_ends_nothing() {
     company.installation.run(&["ledger", "verify"]).expect(0);
     assert!(!company.installation.printed.contains(STORE_PASSWORD), "a secret was printed");
     assert!(!holds(&company.installation.all_bytes(), STORE_PASSWORD), "a secret was written to a file");
+}
+
+/// How many identities a reading changed and ended.
+fn identities(document: &Value) -> (Value, Value) {
+    let changes = &document["items"][0]["changes"];
+    (changes["identities_changed"].clone(), changes["identities_ended"].clone())
+}
+
+/// A feed that was cut changes nobody and says by which sign it was known.
+fn stays_partial(company: &mut Company, feed: &str, sign: &str) {
+    company.installation.write("people.csv", feed);
+    let read = company.installation.run(&["sync", "hr", "--json"]).expect(2).json();
+    assert!(read["items"][0]["detail"].as_str().is_some_and(|why| why.contains(sign)), "{read:#}");
+    assert_eq!(identities(&read), (0.into(), 0.into()), "{read:#}");
 }
 
 #[test]

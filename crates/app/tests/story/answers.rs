@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use leasehold_connect::simulated::dice::Dice;
 use leasehold_decide::evaluate::Evaluation;
 use leasehold_decide::explain::{Explained, explain, who};
+use leasehold_decide::path::Carriers;
 use leasehold_model::clock::Clock;
 use leasehold_model::decision::Decision;
 use leasehold_model::id::{EntitlementAddress, IdentityKey};
@@ -47,7 +48,7 @@ type Said = Vec<(IdentityKey, Vec<Explained>)>;
 fn everything(evaluation: &Evaluation<'_>) -> Said {
     let each = evaluation.identities.iter().map(|identity| {
         let index = evaluation.identity(&identity.key).expect("an identity");
-        (identity.key.clone(), explain(evaluation, index))
+        (identity.key.clone(), explain(evaluation, index, Carriers::PATHS_MAX))
     });
     each.collect()
 }
@@ -65,7 +66,7 @@ fn explain_agrees(story: &Story, evaluation: &Evaluation<'_>) {
     for (position, account) in (0u32..).zip(&evaluation.inputs.snapshot.accounts) {
         let Some(identity) = evaluation.graph.identity_of(evaluation.index_of(position)) else { continue };
         let system = evaluation.inputs.snapshot.system(account.system);
-        let said: Vec<Explained> = explain(evaluation, identity)
+        let said: Vec<Explained> = explain(evaluation, identity, Carriers::PATHS_MAX)
             .into_iter()
             .filter(|row| &row.system == system && row.login == account.account.login)
             .collect();
@@ -101,7 +102,8 @@ fn who_agrees(story: &Story, evaluation: &Evaluation<'_>) {
         for entitlement in state.entitlements.keys() {
             let address = EntitlementAddress { system: name.clone(), entitlement: entitlement.clone() };
             let index = evaluation.entitlement(&address).expect("observed");
-            let said: Vec<String> = who(evaluation, index).into_iter().map(|holder| holder.login).collect();
+            let said: Vec<String> =
+                who(evaluation, index, Carriers::PATHS_MAX).into_iter().map(|holder| holder.login).collect();
             let mut holds: Vec<String> = state
                 .accounts
                 .values()

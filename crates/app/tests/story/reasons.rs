@@ -105,7 +105,7 @@ fn what_got_a_reason_during_an_interruption_is_kept() {
             .evaluate()
             .map(|evaluation| {
                 let index = evaluation.identity(&identity).expect("an identity");
-                let held = leasehold_decide::explain::explain(&evaluation, index);
+                let held = leasehold_decide::explain::explain(&evaluation, index, 1);
                 held.iter().any(|row| {
                     format!("{}:{}", row.system, row.entitlement) == address
                         && row.login == item.account

@@ -104,7 +104,7 @@ async fn about_loss(
         let how = match cut {
             FeedCut::InRow => {
                 writer.disregard_last_row();
-                "the last row of the file has no line break and the file went on there before, so it may be cut".to_owned()
+                "the last row of the file has no line break and the file said something else there before, so it may be cut".to_owned()
             }
             FeedCut::BetweenRows { missing } => format!(
                 "the file ends earlier than it did, as a file that was cut does: its last row of before is missing, of {missing} \

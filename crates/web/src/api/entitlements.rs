@@ -6,6 +6,7 @@ use axum::http::Method;
 use jiff::Timestamp;
 use leasehold_decide::authority::Action;
 use leasehold_decide::explain::{WhoHolds, who};
+use leasehold_decide::path::Carriers;
 use leasehold_model::id::{EntitlementAddress, EntitlementName, NameError, SystemName};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -137,8 +138,10 @@ struct HolderRow {
     account: String,
     /// Ways by which it is held: the account, the direct grant, … the entitlement.
     paths: Vec<Vec<String>>,
-    /// There are more ways than are listed.
+    /// There are more ways than are listed; `path_steps` tells them all.
     more_paths: bool,
+    /// Where there are more: every step, from one entitlement to what it carries, that lies on a way.
+    path_steps: Vec<[String; 2]>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -174,6 +177,7 @@ fn holder_row(holder: &WhoHolds) -> HolderRow {
         account: holder.login.clone(),
         paths: holder.paths.iter().map(path).collect(),
         more_paths: holder.more_paths,
+        path_steps: holder.path_steps.iter().map(|(from, to)| [from.to_string(), to.to_string()]).collect(),
     }
 }
 
@@ -201,7 +205,7 @@ async fn holders(
             u32::try_from(index.index()).ok().and_then(|index| snapshot.entitlement_owners.get(&index));
         let resource = asked.resource_of_entitlement(&address, owner);
         person.require_seen(&asked, Action::SeeEntitlement, &resource, what)?;
-        let mut holders = who(evaluation, index);
+        let mut holders = who(evaluation, index, Carriers::PATHS_MAX);
         let key =
             |holder: &WhoHolds| (holder.identity.as_ref().map(ToString::to_string), holder.login.clone());
         holders.sort_by_cached_key(key);

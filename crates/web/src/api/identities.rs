@@ -6,6 +6,7 @@ use axum::http::Method;
 use jiff::Timestamp;
 use leasehold_decide::authority::Action;
 use leasehold_decide::explain::{Explained, explain};
+use leasehold_decide::path::Carriers;
 use leasehold_model::id::{EntitlementAddress, EntitlementName, IdentityKey};
 use leasehold_model::identity::Identity;
 use serde::{Deserialize, Serialize};
@@ -177,8 +178,10 @@ struct AccessRow {
     because: Vec<String>,
     /// Ways by which it is held: the account, the direct grant, … the entitlement.
     paths: Vec<Vec<String>>,
-    /// There are more ways than are listed.
+    /// There are more ways than are listed; `path_steps` tells them all.
     more_paths: bool,
+    /// Where there are more: every step, from one entitlement to what it carries, that lies on a way.
+    path_steps: Vec<[String; 2]>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -214,6 +217,7 @@ fn access_row(item: Explained) -> AccessRow {
         decision: item.decision.as_str(),
         because: item.because.iter().map(ToString::to_string).collect(),
         more_paths: item.more_paths,
+        path_steps: item.path_steps.iter().map(|(from, to)| [from.to_string(), to.to_string()]).collect(),
     }
 }
 
@@ -237,7 +241,7 @@ async fn access(
     let asked = app.clone();
     let found = with_state(&app, query.at, move |view| {
         let index = seen(&asked, &person, view, &key)?;
-        let mut items = explain(view.evaluation(), index);
+        let mut items = explain(view.evaluation(), index, Carriers::PATHS_MAX);
         if let Some(only) = &only {
             items.retain(|item| item.system == only.system && item.entitlement == only.entitlement);
         }

@@ -35,6 +35,8 @@ pub(crate) const ROUTES: &[Route] = &[Route::page(
 
 /// Paths of one holder that are shown.
 const PATHS_SHOWN_MAX: usize = 5;
+/// Paths drawn to or from one neighbour; a drawing with more is no picture.
+const PATHS_DRAWN_MAX: usize = 8;
 /// Neighbours of one sort that are shown.
 const NEIGHBOURS_MAX: usize = 50;
 
@@ -165,7 +167,7 @@ async fn show(
 fn holder(view: &View, account: AccountIndex, index: EntitlementIndex, now: jiff::Timestamp) -> Holder {
     let evaluation = view.evaluation();
     let held = evaluation.account(account);
-    let paths = explain::paths(evaluation, account, index);
+    let paths = explain::paths(evaluation, account, index, PATHS_SHOWN_MAX);
     let direct = paths.paths.iter().any(|path| path.len() == 1);
     let (decision, because) = explain::decision(evaluation, account, index);
     let named = |path: &Vec<EntitlementIndex>| {
@@ -179,8 +181,8 @@ fn holder(view: &View, account: AccountIndex, index: EntitlementIndex, now: jiff
         direct,
         decision: Mark::decision(decision),
         because: BecauseList::new(&because),
-        paths: paths.paths.iter().filter(|path| path.len() > 1).take(PATHS_SHOWN_MAX).map(named).collect(),
-        more_paths: paths.more || paths.paths.len() > PATHS_SHOWN_MAX,
+        paths: paths.paths.iter().filter(|path| path.len() > 1).map(named).collect(),
+        more_paths: paths.more,
         since: since.map(|since| Moment::relative(since, now)),
     }
 }
@@ -222,14 +224,14 @@ fn drawing(view: &View, index: EntitlementIndex) -> Option<Drawing> {
         return None;
     }
     for source in sources {
-        let found = evaluation.carriers.paths([source], index, above);
-        paths.extend(found.paths.iter().take(8).map(|path| path.iter().map(|it| step(*it)).collect()));
+        let found = evaluation.carriers.paths([source], index, above, PATHS_DRAWN_MAX);
+        paths.extend(found.paths.iter().map(|path| path.iter().map(|it| step(*it)).collect()));
     }
     for target in containment.reaches(index.0).iter().copied().map(EntitlementIndex) {
         if target != index {
             let leads = containment.reached_from(target.0);
-            let found = evaluation.carriers.paths([index], target, leads);
-            paths.extend(found.paths.iter().take(8).map(|path| path.iter().map(|it| step(*it)).collect()));
+            let found = evaluation.carriers.paths([index], target, leads, PATHS_DRAWN_MAX);
+            paths.extend(found.paths.iter().map(|path| path.iter().map(|it| step(*it)).collect()));
         }
     }
     // What stands left of it must not be drawn at its right: shorter paths end where it stands.

@@ -122,7 +122,7 @@ fn ending(view: &View, sight: &Sight<'_>, index: IdentityIndex, now: Timestamp) 
         _ => None,
     };
     let mut ending = Vec::new();
-    for item in explain(view.evaluation(), index) {
+    for item in explain(view.evaluation(), index, 1) {
         let ends: Option<Vec<Timestamp>> = item.because.iter().map(until).collect();
         let Some(at) = ends.and_then(|ends| ends.into_iter().max()) else { continue };
         let row = Ending {

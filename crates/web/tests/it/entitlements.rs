@@ -2,6 +2,7 @@
 
 use axum::http::StatusCode;
 use leasehold_decide::explain::{explain, who};
+use leasehold_decide::path::Carriers;
 use leasehold_model::id::EntitlementAddress;
 
 use crate::practice::{Practice, words};
@@ -14,7 +15,7 @@ async fn one_shows_everybody_who_holds_it() {
     let evaluation = view.evaluation();
     let address: EntitlementAddress = "directory:group/wiki-readers".parse().expect("an address");
     let index = evaluation.entitlement(&address).expect("is there");
-    let holders = who(evaluation, index);
+    let holders = who(evaluation, index, Carriers::PATHS_MAX);
     assert!(holders.len() > 50, "more than one page");
     let mut seen = String::new();
     for page in 1..=holders.len().div_ceil(50) {
@@ -38,7 +39,7 @@ async fn decisions_are_those_of_explain() {
     let mut compared = 0;
     for position in 0..evaluation.identities.len() {
         let index = leasehold_decide::engine::IdentityIndex(u32::try_from(position).expect("few"));
-        let all = explain(evaluation, index);
+        let all = explain(evaluation, index, Carriers::PATHS_MAX);
         for account in evaluation.graph.accounts_of(index) {
             let held = evaluation.account(account);
             let system = evaluation.inputs.snapshot.system(held.system);

@@ -17,7 +17,7 @@ async fn everybody_sees_what_they_hold_and_until_when() {
         .identities
         .iter()
         .find_map(|identity| {
-            let held = explain(evaluation, evaluation.identity(&identity.key)?);
+            let held = explain(evaluation, evaluation.identity(&identity.key)?, 1);
             let item =
                 held.into_iter().find(|item| !item.because.is_empty() && item.because.iter().all(ends))?;
             identity.key.as_str().contains('@').then_some((identity, item))

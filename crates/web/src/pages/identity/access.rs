@@ -88,7 +88,7 @@ pub(crate) fn reach(
     query: &Query,
 ) -> Reach {
     let evaluation = view.evaluation();
-    let mut held = explain(evaluation, index);
+    let mut held = explain(evaluation, index, PATHS_SHOWN_MAX);
     let inherent = |item: &Explained| {
         let (system, entitlement) = (item.system.clone(), item.entitlement.clone());
         let index = evaluation.entitlement(&EntitlementAddress { system, entitlement });
@@ -204,7 +204,7 @@ fn row(view: &View, sight: &Sight<'_>, identity: IdentityIndex, item: &Explained
             .take(PATHS_SHOWN_MAX)
             .map(|path| path.iter().map(safe).collect::<Vec<_>>().join(" → "))
             .collect(),
-        more_paths: item.more_paths || item.paths.len() > PATHS_SHOWN_MAX,
+        more_paths: item.more_paths,
         draw: format!("{}#paths", query.clone().with("entitlement", address.to_string())),
     }
 }
