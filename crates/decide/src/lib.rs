@@ -7,6 +7,7 @@ pub mod engine;
 pub mod evaluate;
 pub mod explain;
 pub mod guard;
+pub mod lease;
 pub mod path;
 pub mod plan;
 pub mod policy;

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use leasehold_decide::evaluate::Evaluation;
+use leasehold_decide::lease::{LeaseCounts, lease_counts};
 use leasehold_decide::plan::{Scope, plan};
 use leasehold_decide::rules;
 use leasehold_model::decision::{DriftItem, DriftKind};
@@ -36,6 +37,7 @@ struct Core {
     by_identity: OnceLock<HashMap<String, Vec<u32>>>,
     by_system: OnceLock<HashMap<SystemName, Vec<u32>>>,
     by_kind: OnceLock<BTreeMap<DriftKind, usize>>,
+    leases: OnceLock<LeaseCounts>,
 }
 
 /// One immutable evaluated state. Whoever holds it sees the same answer to every question, however long that takes.
@@ -63,6 +65,7 @@ impl View {
             by_identity: OnceLock::new(),
             by_system: OnceLock::new(),
             by_kind: OnceLock::new(),
+            leases: OnceLock::new(),
         };
         Ok(Self { core: Arc::new(core), systems, revision, loaded_at })
     }
@@ -132,6 +135,11 @@ impl View {
             }
             counts
         })
+    }
+
+    /// What access is held for, in numbers. The first question computes: not for the threads that serve.
+    pub fn lease_counts(&self) -> &LeaseCounts {
+        self.core.leases.get_or_init(|| lease_counts(self.evaluation()))
     }
 
     /// What would close the drift of a scope. This computes: not for the threads that serve.

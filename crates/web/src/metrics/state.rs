@@ -3,23 +3,36 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use leasehold_decide::lease::LeaseClass;
 use leasehold_reconcile::view::View;
-use leasehold_store::{ActionFilter, RevocationTimes, StoreError};
+use leasehold_store::{ActionFilter, RevocationTimes};
 
 use super::text::Text;
+use crate::error::WebError;
+use crate::heavy;
 use crate::state::App;
 
 /// Writes everything that is not counted as it happens.
 ///
 /// # Errors
 /// Where the store fails.
-pub(super) async fn write(app: &App, text: &mut Text) -> Result<(), StoreError> {
+pub(super) async fn write(app: &App, text: &mut Text) -> Result<(), WebError> {
     let version = env!("CARGO_PKG_VERSION");
     text.gauges("leasehold_build_info", "The release that runs", ["version"], [([version], 1.0)]);
     let resident = resident_bytes().map(|bytes| ([], bytes));
     text.gauges("process_resident_memory_bytes", "Memory of the process that is in RAM", [], resident);
     if let Some(view) = app.live.view() {
         of_view(&view, app.now(), text);
+        let leases = heavy::run(move || view.lease_counts().clone()).await?;
+        text.gauges(
+            "leasehold_grants",
+            "Direct grants that are valid now, by what they are held for",
+            ["lease"],
+            LeaseClass::ALL
+                .iter()
+                .filter(|_| leases.total() > 0)
+                .map(|class| ([class.as_str()], leases.of(*class) as f64)),
+        );
     }
     let actions = app.store.action_counts(&ActionFilter::default()).await?;
     text.gauges(

@@ -1,5 +1,7 @@
 //! Home: what is wrong now, since when, what waits for a person, how fast access ends, and what ends soon.
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::extract::State;
 use axum::http::Method;
@@ -7,6 +9,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use jiff::{SignedDuration, Timestamp};
 use leasehold_decide::authority::Action;
+use leasehold_decide::lease::{LeaseClass, LeaseCounts};
 use leasehold_model::action::ActionState;
 use leasehold_model::decision::DriftKind;
 use leasehold_model::text::safe;
@@ -16,6 +19,7 @@ use leasehold_store::{ActionFilter, DriftSample, TaskFilter, TaskState, state_di
 use super::plans::PlanLine;
 use crate::error::WebError;
 use crate::frame::{self, Frame};
+use crate::heavy;
 use crate::parts::chart::{Point, Steps};
 use crate::parts::mark::{drift_meaning, drift_words};
 use crate::parts::moment::measured;
@@ -100,6 +104,49 @@ struct Home {
     trend: Vec<TrendRow>,
     ending: Vec<Ending>,
     more_ending: usize,
+    leases: Vec<LeaseRow>,
+}
+
+/// A class of reasons, and how much is held for it.
+struct LeaseRow {
+    /// The list behind it; empty where there is none.
+    href: &'static str,
+    words: &'static str,
+    number: String,
+    /// In hundredths of all, for people.
+    share: String,
+    /// In thousandths, for the bar.
+    thousandths: u64,
+    class: &'static str,
+}
+
+fn lease_rows(leases: &LeaseCounts) -> Vec<LeaseRow> {
+    let total = leases.total().max(1);
+    let row = |class: &LeaseClass| {
+        let many = leases.of(*class);
+        let (words, tone) = match class {
+            LeaseClass::Role => ("a role that its holder's attributes give", ""),
+            LeaseClass::Assignment => ("an assignment, which ends", ""),
+            LeaseClass::Exception => ("an exception, which ends", "warning"),
+            LeaseClass::Baseline => ("a baseline: it was there, and has until a date", "warning"),
+            LeaseClass::Inherent => ("every account of its system holds it", ""),
+            LeaseClass::Undecided => ("nobody can say", "warning"),
+            LeaseClass::None => ("nothing", "bad"),
+        };
+        let href = match class {
+            LeaseClass::None => "/drift",
+            LeaseClass::Undecided => "/drift?kind=orphan",
+            _ => "",
+        };
+        let thousandths = many * 1_000 / total;
+        let share = match (many, thousandths) {
+            (0, _) => "0 %".to_owned(),
+            (_, 0) => "under 0.1 %".to_owned(),
+            (_, thousandths) => format!("{}.{} %", thousandths / 10, thousandths % 10),
+        };
+        LeaseRow { href, words, number: number(many), share, thousandths, class: tone }
+    };
+    LeaseClass::ALL.iter().map(row).filter(|row| row.number != "0").collect()
 }
 
 async fn home(
@@ -121,7 +168,7 @@ async fn home(
     }
 }
 
-async fn overview(app: &App, view: &View, person: &Person, frame: Frame) -> Result<Response, WebError> {
+async fn overview(app: &App, view: &Arc<View>, person: &Person, frame: Frame) -> Result<Response, WebError> {
     let now = app.now();
     let oldest_of = app.drift_indexes.of(view);
     let oldest_of = oldest_of.oldest(view);
@@ -149,7 +196,10 @@ async fn overview(app: &App, view: &View, person: &Person, frame: Frame) -> Resu
     } else {
         Vec::new()
     };
+    let counted = view.clone();
+    let leases = heavy::run(move || lease_rows(counted.lease_counts())).await?;
     frame::show(&Home {
+        leases,
         frame: frame.titled("Home"),
         sources: Sources::of(app, view, |_| true),
         headline: count(view.drift().len(), "item"),

@@ -1,6 +1,10 @@
 //! The home page: every figure is the one behind its link.
 
 use axum::http::StatusCode;
+use leasehold_decide::engine::IdentityIndex;
+use leasehold_decide::explain::explain;
+use leasehold_decide::lease::LeaseClass;
+use leasehold_model::decision::Decision;
 
 use crate::company::{Office, text_of, values};
 
@@ -29,6 +33,33 @@ async fn figures_agree_with_the_lists_behind_them() {
         let link = link.replace("&#38;", "&");
         assert_eq!(browser.get(&link).await.status, StatusCode::OK, "{link}");
     }
+}
+
+#[tokio::test]
+async fn what_access_is_held_for_is_what_explain_says_of_each_grant() {
+    let office = Office::open().await;
+    let view = office.view();
+    let evaluation = view.evaluation();
+    let (mut justified, mut undecided, mut unjustified) = (0, 0, 0);
+    for identity in (0..).take(evaluation.identities.len()).map(IdentityIndex) {
+        for row in explain(evaluation, identity, 1).into_iter().filter(|row| row.direct) {
+            match row.decision {
+                Decision::Justified => justified += 1,
+                Decision::Undecided => undecided += 1,
+                Decision::Unjustified => unjustified += 1,
+            }
+        }
+    }
+    let of_nobody = |account| evaluation.graph.grants_of(account).count() as u64;
+    undecided += evaluation.graph.uncorrelated_accounts().map(of_nobody).sum::<u64>();
+    let leases = view.lease_counts();
+    assert!(justified > 0 && undecided > 0 && unjustified > 0, "{leases:?}");
+    assert_eq!(leases.of(LeaseClass::Undecided), undecided);
+    assert_eq!(leases.of(LeaseClass::None), unjustified);
+    assert_eq!(leases.total(), justified + undecided + unjustified);
+    let mut browser = office.installation.signed_in().await;
+    let text = text_of(&browser.get("/").await.text);
+    assert!(text.contains(&format!("nobody can say {undecided}")), "{text}");
 }
 
 #[tokio::test]

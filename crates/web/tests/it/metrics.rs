@@ -1,6 +1,7 @@
 //! Metrics: what they say of the present state, and that what is not known is absent.
 
 use axum::http::StatusCode;
+use leasehold_decide::lease::LeaseClass;
 
 use crate::support::{Installation, system};
 
@@ -18,6 +19,9 @@ async fn metrics_say_what_is_known_and_nothing_else() {
         assert_eq!(of_erp, *number, "all of it is in erp");
         has(&format!("leasehold_drift_items{{kind=\"{kind}\",system=\"erp\"}} {number}"));
     }
+    for class in LeaseClass::ALL {
+        has(&format!("leasehold_grants{{lease=\"{}\"}} {}", class.as_str(), view.lease_counts().of(*class)));
+    }
     has("leasehold_source_complete{system=\"hr\"} 1");
     has("leasehold_source_age_seconds{system=\"erp\"} 0");
     has("leasehold_tasks{state=\"done\"} 2");
@@ -27,7 +31,12 @@ async fn metrics_say_what_is_known_and_nothing_else() {
     // Nothing was ever read: no source has an age, and there is no drift to count.
     let empty = Installation::with_administrator().await;
     let text = empty.program().await.get("/metrics").await.text;
-    for absent in ["leasehold_source_age_seconds", "leasehold_source_complete", "leasehold_drift_items"] {
+    for absent in [
+        "leasehold_source_age_seconds",
+        "leasehold_source_complete",
+        "leasehold_drift_items",
+        "leasehold_grants",
+    ] {
         assert!(!text.contains(absent), "{absent}:\n{text}");
     }
 }
