@@ -7,6 +7,7 @@ pub(crate) mod accounts;
 pub(crate) mod actions;
 pub(crate) mod baselines;
 pub(crate) mod conditional;
+pub(crate) mod device;
 pub(crate) mod document;
 pub(crate) mod drift;
 pub(crate) mod entitlements;
