@@ -7,6 +7,7 @@ mod diagnostic;
 mod logging;
 mod output;
 mod progress;
+mod remote;
 
 use std::process::ExitCode;
 

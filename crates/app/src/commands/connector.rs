@@ -1,13 +1,17 @@
 //! `leasehold connector`: which connectors there are, whether the configured systems answer, what each can do.
 
+use std::collections::BTreeMap;
+
 use leasehold_connect::registry;
-use leasehold_model::capability::Capabilities;
+use leasehold_model::capability::{Capabilities, Capability};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::context::{Common, Context};
 use crate::output::{self, Tone, row, toned};
 use crate::progress::Progress;
+use crate::remote::Remote;
 
 /// Arguments of `connector`.
 #[derive(Debug, clap::Args)]
@@ -41,30 +45,71 @@ impl ConnectorCommand {
     pub async fn run(self, common: &Common) -> anyhow::Result<Outcome> {
         match self.what {
             What::List => list(common.json),
-            What::Test { systems } => test(&Context::open_to_read(common).await?, &systems).await,
+            What::Test { systems } => {
+                Remote::refuse(common, "connector test", "it reaches the systems from where it runs")?;
+                test(&Context::open_to_read(common).await?, &systems).await
+            }
             What::Capabilities { markdown: true, .. } => {
                 output::line(registry::capabilities_markdown().trim_end())?;
                 Ok(Outcome::Clean)
             }
             What::Capabilities { name: None, .. } => {
-                let rows: Vec<(String, Capabilities)> = registry::KINDS
+                let rows: Vec<(String, Vec<Ability>)> = registry::KINDS
                     .iter()
-                    .map(|kind| (kind.name().to_owned(), kind.capabilities()))
+                    .map(|kind| (kind.name().to_owned(), abilities(kind.capabilities())))
                     .collect();
                 capabilities(common.json, &rows)
             }
             What::Capabilities { name: Some(name), .. } => {
-                let of = match registry::find(&name) {
-                    Some(kind) => kind.capabilities(),
-                    None => {
+                let of = match (registry::find(&name), Remote::of(common)?) {
+                    (Some(kind), _) => abilities(kind.capabilities()),
+                    (None, Some(remote)) => ask(&remote, &name).await?,
+                    (None, None) => {
                         let context = Context::open_to_read(common).await?;
-                        context.system(&name)?.connect()?.connector.capabilities()
+                        abilities(context.system(&name)?.connect()?.connector.capabilities())
                     }
                 };
                 capabilities(common.json, &[(name, of)])
             }
         }
     }
+}
+
+/// What can be done, or not.
+struct Ability {
+    name: String,
+    told: Told,
+}
+
+/// What is said of it.
+#[derive(Serialize, Deserialize)]
+struct Told {
+    supported: bool,
+    note: String,
+}
+
+fn abilities(of: Capabilities) -> Vec<Ability> {
+    let ability = |(name, capability): (&str, Capability)| {
+        let told = Told { supported: capability.supported, note: capability.note.to_owned() };
+        Ability { name: name.to_owned(), told }
+    };
+    of.rows().into_iter().map(ability).collect()
+}
+
+/// What a system of the server can do, in the order of the documentation.
+async fn ask(remote: &Remote, system: &str) -> anyhow::Result<Vec<Ability>> {
+    #[derive(Deserialize)]
+    struct Face {
+        capabilities: BTreeMap<String, Told>,
+    }
+    let Face { mut capabilities } = remote.get(&["systems", system], &[]).await?;
+    let known = Capabilities::NONE.rows();
+    let mut told: Vec<Ability> = known
+        .iter()
+        .filter_map(|(name, _)| Some(Ability { name: (*name).to_owned(), told: capabilities.remove(*name)? }))
+        .collect();
+    told.extend(capabilities.into_iter().map(|(name, told)| Ability { name, told }));
+    Ok(told)
 }
 
 fn list(json: bool) -> anyhow::Result<Outcome> {
@@ -130,20 +175,23 @@ async fn test(context: &Context, names: &[String]) -> anyhow::Result<Outcome> {
     Ok(Outcome::Clean)
 }
 
-fn capabilities(json: bool, of: &[(String, Capabilities)]) -> anyhow::Result<Outcome> {
+fn capabilities(json: bool, of: &[(String, Vec<Ability>)]) -> anyhow::Result<Outcome> {
     if json {
-        let rows: Vec<Value> =
-            of.iter().map(|(name, all)| json!({"name": name, "capabilities": all})).collect();
+        let row = |(name, abilities): &(String, Vec<Ability>)| {
+            let all: BTreeMap<&str, &Told> =
+                abilities.iter().map(|ability| (ability.name.as_str(), &ability.told)).collect();
+            json!({"name": name, "capabilities": all})
+        };
+        let rows: Vec<Value> = of.iter().map(row).collect();
         output::json(&json!({"items": rows, "summary": {"total": rows.len()}}))?;
         return Ok(Outcome::Clean);
     }
-    for (name, all) in of {
+    for (name, abilities) in of {
         output::line(toned(name, Tone::Strong))?;
         let mut table = output::table(&["capability", "", "note"]);
-        for (what, capability) in all.rows() {
-            let supported =
-                if capability.supported { toned("yes", Tone::Good) } else { toned("no", Tone::Quiet) };
-            table.add_row(row![what.replace('_', " "), supported, capability.note]);
+        for Ability { name, told } in abilities {
+            let supported = if told.supported { toned("yes", Tone::Good) } else { toned("no", Tone::Quiet) };
+            table.add_row(row![name.replace('_', " "), supported, told.note.as_str()]);
         }
         output::line(format!("{table}\n"))?;
     }

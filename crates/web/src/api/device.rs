@@ -112,10 +112,7 @@ async fn begin(
     responses((status = 200, description = "The token", body = Granted), Problems))]
 /// Asks whether somebody has allowed it. Until then the answer is a problem with status 400, whose `error` is
 /// `authorization_pending`, `slow_down`, `access_denied` or `expired_token`.
-async fn redeem(
-    State(app): State<App>,
-    Form(question): Form<Question>,
-) -> Result<Json<Granted>, WebError> {
+async fn redeem(State(app): State<App>, Form(question): Form<Question>) -> Result<Json<Granted>, WebError> {
     if question.device_code.is_empty() {
         return Err(WebError::Grant(GrantError::InvalidRequest));
     }
@@ -135,10 +132,7 @@ async fn redeem(
     request_body(content = Returned, content_type = "application/x-www-form-urlencoded"),
     responses((status = 204, description = "The token is not in force"), Problems))]
 /// Ends the token that is sent. Whoever has it may, whatever its scopes; one that is not in force is none the more so.
-async fn give_back(
-    State(app): State<App>,
-    Form(returned): Form<Returned>,
-) -> Result<StatusCode, WebError> {
+async fn give_back(State(app): State<App>, Form(returned): Form<Returned>) -> Result<StatusCode, WebError> {
     app.store.give_token_back(&secret_hash(&returned.token), app.now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -86,12 +86,7 @@ pub(crate) struct Begun {
 /// # Errors
 /// [`WebError::Invalid`] where the name cannot be used, [`WebError::Grant`] for an unknown scope, and
 /// [`WebError::TooMany`] where too many wait.
-pub(crate) async fn begin(
-    app: &App,
-    source: Source,
-    client: &str,
-    scopes: &str,
-) -> Result<Begun, WebError> {
+pub(crate) async fn begin(app: &App, source: Source, client: &str, scopes: &str) -> Result<Begun, WebError> {
     let mut wrong = Complaints::default();
     let client = short_text(client, "client_id", &mut wrong).to_owned();
     if !wrong.is_empty() {
@@ -148,7 +143,9 @@ fn new_code() -> Result<String, WebError> {
         getrandom::fill(&mut bytes).map_err(WebError::internal)?;
         // Bytes beyond the last whole multiple would make the first letters likelier.
         let fair = bytes.into_iter().filter(|byte| *byte < 240);
-        code.extend(fair.map(|byte| char::from(LETTERS[usize::from(byte % 20)])).take(CODE_LETTERS - code.len()));
+        code.extend(
+            fair.map(|byte| char::from(LETTERS[usize::from(byte % 20)])).take(CODE_LETTERS - code.len()),
+        );
     }
     Ok(code)
 }
@@ -161,7 +158,8 @@ pub(crate) fn shown(code: &str) -> String {
 
 /// A code that somebody typed, in any case and with any marks between; `None` where it cannot be one.
 pub(crate) fn typed(text: &str) -> Option<String> {
-    let letters = text.chars().filter(|c| !matches!(c, '-' | ' ' | '_' | '.')).map(|c| c.to_ascii_uppercase());
+    let letters =
+        text.chars().filter(|c| !matches!(c, '-' | ' ' | '_' | '.')).map(|c| c.to_ascii_uppercase());
     let code: String = letters.take(CODE_LETTERS + 1).collect();
     let is_code = code.len() == CODE_LETTERS && code.bytes().all(|byte| LETTERS.contains(&byte));
     is_code.then_some(code)
