@@ -12,6 +12,7 @@ mod names;
 mod oidc;
 mod processes;
 mod real;
+mod remote;
 mod schemathesis;
 mod surroundings;
 mod users;

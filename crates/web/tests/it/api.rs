@@ -131,7 +131,7 @@ async fn explain_and_who_say_what_was_read() {
     assert_eq!(access[0]["paths"], json!([["bo@example.com", "role/clerk"]]));
     let holders = items(&program.get("/api/v1/entitlements/erp:role%2Fclerk/holders").await);
     let accounts: Vec<&str> = holders.iter().filter_map(|row| row["account"].as_str()).collect();
-    assert_eq!(accounts, ["stranger", "ada@example.com", "bo@example.com"]);
+    assert_eq!(accounts, ["ada@example.com", "bo@example.com", "stranger"]);
     // Before anything was read, nobody was there.
     let then = program.get("/api/v1/identities/ada@example.com/access?at=2026-01-05T08:00:00Z").await;
     assert_eq!(then.status, StatusCode::NOT_FOUND, "{}", then.text);
