@@ -163,6 +163,10 @@ impl PolicyCommand {
         };
         let files = Files::read(&place.folder(common)?)?;
         let judged = place.judge(&files).await?;
+        if let (What::Check, Place::Store(context)) = (&self.what, &place) {
+            // Who may do what is not a part of the policy, but as little may be wrong with it.
+            context.config.authority()?;
+        }
         match self.what {
             What::Check => run_check(&files, judged, common.json),
             What::Diff { all } => run_diff(&place, &files, judged, all, common.json).await,

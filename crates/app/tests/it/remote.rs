@@ -91,8 +91,8 @@ fn session(url: &str, link: &str) -> String {
     let (head, body) = send(url, "POST", "/link", "", &format!("token={token}"));
     let cookies: Vec<&str> = head
         .lines()
-        .filter_map(|line| line.to_ascii_lowercase().starts_with("set-cookie:").then(|| &line[11..]))
-        .map(|line| line.split(';').next().unwrap_or_default().trim())
+        .filter(|line| line.to_ascii_lowercase().starts_with("set-cookie:"))
+        .map(|line| line[11..].split(';').next().unwrap_or_default().trim())
         .collect();
     assert!(cookies.iter().any(|cookie| cookie.starts_with("leasehold_session=")), "{head}\n{body}");
     cookies.join("; ")

@@ -20,8 +20,9 @@ use super::document::Problems;
 use super::{paging, with_state, wrong};
 use crate::error::WebError;
 use crate::person::Person;
-use crate::resource::SystemsSeen;
+
 use crate::route::Route;
+use crate::seen::SeenSystems;
 use crate::state::App;
 
 /// The routes of this file.
@@ -160,7 +161,7 @@ fn page(
     kind: Option<DriftKind>,
     after: Option<Place>,
     limit: usize,
-    seen: &SystemsSeen,
+    seen: &SeenSystems,
     configured: &[SystemName],
 ) -> DriftList {
     let drift = view.drift();
@@ -171,7 +172,7 @@ fn page(
             && of.as_deref().is_none_or(|key| {
                 item.identity.as_ref().map(IdentityKey::folded).is_some_and(|own| own == key)
             })
-            && seen.includes(&item.system)
+            && seen.has(&item.system)
     };
     let mut by_kind: BTreeMap<&'static str, usize> = BTreeMap::new();
     for item in drift.iter().filter(wanted) {
@@ -200,9 +201,9 @@ fn page(
         because: item.because.iter().map(ToString::to_string).collect(),
     });
     let known = |name: &&SystemName| view.systems().iter().any(|system| system.name == **name);
-    let read = view.systems().iter().filter(|system| seen.includes(&system.name)).map(SourceRow::of);
+    let read = view.systems().iter().filter(|system| seen.has(&system.name)).map(SourceRow::of);
     // Silence about a system that was never read is no good news.
-    let unread = configured.iter().filter(|name| !known(name) && seen.includes(name)).map(SourceRow::unread);
+    let unread = configured.iter().filter(|name| !known(name) && seen.has(name)).map(SourceRow::unread);
     let sources = read.chain(unread).collect();
     let summary = DriftSummary { total: by_kind.values().sum(), by_kind, sources };
     DriftList { items: items.collect(), next, summary, as_of: view.as_of() }
