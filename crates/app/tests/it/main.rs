@@ -7,6 +7,7 @@ mod demo;
 mod installation;
 mod killed;
 mod ledger;
+mod login;
 mod metrics;
 mod names;
 mod oidc;
