@@ -18,6 +18,7 @@ const TABLES: &[&[Route]] = &[
     api::actions::ROUTES,
     api::baselines::ROUTES,
     api::checks::ROUTES,
+    api::connectors::ROUTES,
     api::device::ROUTES,
     api::document::ROUTES,
     api::drift::ROUTES,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use leasehold_connect::connector::ConnectorKind;
 use leasehold_connect::registry;
 use leasehold_model::capability::{Capabilities, Capability};
 use serde::{Deserialize, Serialize};
@@ -44,7 +45,7 @@ impl ConnectorCommand {
     /// Lists, tests or shows.
     pub async fn run(self, common: &Common) -> anyhow::Result<Outcome> {
         match self.what {
-            What::List => list(common.json),
+            What::List => list(common.json, &kinds(common).await?),
             What::Test { systems } => {
                 Remote::refuse(common, "connector test", "it reaches the systems from where it runs")?;
                 test(&Context::open_to_read(common).await?, &systems).await
@@ -54,22 +55,22 @@ impl ConnectorCommand {
                 Ok(Outcome::Clean)
             }
             What::Capabilities { name: None, .. } => {
-                let rows: Vec<(String, Vec<Ability>)> = registry::KINDS
-                    .iter()
-                    .map(|kind| (kind.name().to_owned(), abilities(kind.capabilities())))
-                    .collect();
+                let kinds = kinds(common).await?;
+                let rows: Vec<(String, Vec<Ability>)> =
+                    kinds.into_iter().map(|kind| (kind.connector, in_order(kind.capabilities))).collect();
                 capabilities(common.json, &rows)
             }
             What::Capabilities { name: Some(name), .. } => {
-                let of = match (registry::find(&name), Remote::of(common)?) {
-                    (Some(kind), _) => abilities(kind.capabilities()),
+                let kind = kinds(common).await?.into_iter().find(|kind| kind.connector == name);
+                let of = match (kind, Remote::of(common)?) {
+                    (Some(kind), _) => kind.capabilities,
                     (None, Some(remote)) => ask(&remote, &name).await?,
                     (None, None) => {
                         let context = Context::open_to_read(common).await?;
-                        abilities(context.system(&name)?.connect()?.connector.capabilities())
+                        told(context.system(&name)?.connect()?.connector.capabilities())
                     }
                 };
-                capabilities(common.json, &[(name, of)])
+                capabilities(common.json, &[(name, in_order(of))])
             }
         }
     }
@@ -88,40 +89,70 @@ struct Told {
     note: String,
 }
 
-fn abilities(of: Capabilities) -> Vec<Ability> {
-    let ability = |(name, capability): (&str, Capability)| {
-        let told = Told { supported: capability.supported, note: capability.note.to_owned() };
-        Ability { name: name.to_owned(), told }
-    };
-    of.rows().into_iter().map(ability).collect()
+/// A kind of connector, in the documented form.
+#[derive(Serialize, Deserialize)]
+struct Kind {
+    connector: String,
+    summary: String,
+    capabilities: BTreeMap<String, Told>,
 }
 
-/// What a system of the server can do, in the order of the documentation.
-async fn ask(remote: &Remote, system: &str) -> anyhow::Result<Vec<Ability>> {
+/// The kinds of this program, or of the server.
+async fn kinds(common: &Common) -> anyhow::Result<Vec<Kind>> {
+    #[derive(Deserialize)]
+    struct Kinds {
+        items: Vec<Kind>,
+    }
+    if let Some(remote) = Remote::of(common)? {
+        let Kinds { items } = remote.get(&["connectors"], &[]).await?;
+        return Ok(items);
+    }
+    let kind = |kind: &&'static dyn ConnectorKind| Kind {
+        connector: kind.name().to_owned(),
+        summary: kind.summary().to_owned(),
+        capabilities: told(kind.capabilities()),
+    };
+    Ok(registry::KINDS.iter().map(kind).collect())
+}
+
+fn told(of: Capabilities) -> BTreeMap<String, Told> {
+    let row = |(name, capability): (&str, Capability)| {
+        (name.to_owned(), Told { supported: capability.supported, note: capability.note.to_owned() })
+    };
+    of.rows().into_iter().map(row).collect()
+}
+
+/// What a system of the server can do.
+async fn ask(remote: &Remote, system: &str) -> anyhow::Result<BTreeMap<String, Told>> {
     #[derive(Deserialize)]
     struct Face {
         capabilities: BTreeMap<String, Told>,
     }
-    let Face { mut capabilities } = remote.get(&["systems", system], &[]).await?;
-    let known = Capabilities::NONE.rows();
-    let mut told: Vec<Ability> = known
-        .iter()
-        .filter_map(|(name, _)| Some(Ability { name: (*name).to_owned(), told: capabilities.remove(*name)? }))
-        .collect();
-    told.extend(capabilities.into_iter().map(|(name, told)| Ability { name, told }));
-    Ok(told)
+    let Face { capabilities } = remote.get(&["systems", system], &[]).await?;
+    Ok(capabilities)
 }
 
-fn list(json: bool) -> anyhow::Result<Outcome> {
+/// In the order of the documentation; what a later release of a server knows besides comes last.
+fn in_order(mut all: BTreeMap<String, Told>) -> Vec<Ability> {
+    let known = Capabilities::NONE.rows();
+    let mut abilities: Vec<Ability> = known
+        .iter()
+        .filter_map(|(name, _)| Some(Ability { name: (*name).to_owned(), told: all.remove(*name)? }))
+        .collect();
+    abilities.extend(all.into_iter().map(|(name, told)| Ability { name, told }));
+    abilities
+}
+
+fn list(json: bool, kinds: &[Kind]) -> anyhow::Result<Outcome> {
     if json {
-        let rows: Vec<Value> = registry::KINDS
-            .iter()
-            .map(|kind| json!({"connector": kind.name(), "summary": kind.summary(), "capabilities": kind.capabilities()}))
-            .collect();
-        output::json(&json!({"items": rows, "summary": {"total": rows.len()}}))?;
+        output::json(&json!({"items": kinds, "summary": {"total": kinds.len()}}))?;
     } else {
-        for kind in registry::KINDS {
-            output::line(format!("{:<10} {}", toned(kind.name(), Tone::Strong), kind.summary()))?;
+        for kind in kinds {
+            output::line(format!(
+                "{:<10} {}",
+                toned(&kind.connector, Tone::Strong),
+                output::safe(&kind.summary)
+            ))?;
         }
     }
     Ok(Outcome::Clean)

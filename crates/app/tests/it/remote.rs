@@ -114,6 +114,8 @@ fn reading_commands_say_at_a_server_what_they_say_beside_the_store() {
         (vec!["policy", "check"], 0),
         (vec!["policy", "diff"], 0),
         (vec!["connector", "list"], 0),
+        (vec!["connector", "capabilities"], 0),
+        (vec!["connector", "capabilities", "ldap"], 0),
         (capabilities.to_vec(), 0),
         (vec!["user", "list"], 0),
         (vec!["ledger", "key"], 0),
