@@ -129,13 +129,12 @@ impl Remote {
     /// # Errors
     /// Where one was.
     pub fn refuse(common: &Common, command: &str, why: &str) -> anyhow::Result<()> {
-        match named(common) {
-            None => Ok(()),
-            Some(server) => bail!(
-                "`leasehold {command}` does not work against a server ({server}): {why}; run it on the machine that has the \
-                 store, without --server and LEASEHOLD_SERVER"
-            ),
-        }
+        anyhow::ensure!(
+            named(common).is_none(),
+            "`leasehold {command}` does not work against a server: {why}; run it on the machine that has the store, without \
+             --server and LEASEHOLD_SERVER"
+        );
+        Ok(())
     }
 
     /// The server's address, as people write it and as its token is kept under.
