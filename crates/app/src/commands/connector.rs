@@ -104,7 +104,7 @@ async fn kinds(common: &Common) -> anyhow::Result<Vec<Kind>> {
         items: Vec<Kind>,
     }
     if let Some(remote) = Remote::of(common)? {
-        let Kinds { items } = remote.get(&["connectors"], &[]).await?;
+        let Kinds { items } = remote.get(&["capabilities"], &[]).await?;
         return Ok(items);
     }
     let kind = |kind: &&'static dyn ConnectorKind| Kind {
