@@ -27,6 +27,15 @@ pub struct Common {
     /// The configuration
     #[arg(long, global = true, env = "LEASEHOLD_CONFIG", default_value = crate::config::FILE_NAME, value_name = "FILE")]
     pub config: PathBuf,
+    /// Work against this server instead of a store on this machine [env: LEASEHOLD_SERVER]
+    #[arg(long, global = true, value_name = "URL", help_heading = "Server")]
+    pub server: Option<String>,
+    /// Trust the authorities in this file, and no others, to say which server that is
+    #[arg(long, global = true, env = "LEASEHOLD_SERVER_CA", value_name = "FILE", help_heading = "Server")]
+    pub server_ca: Option<PathBuf>,
+    /// Send the token in clear text to a server that is not this machine
+    #[arg(long, global = true, help_heading = "Server")]
+    pub allow_plain_http: bool,
     /// Print JSON, as documented in docs/json.md
     #[arg(long, global = true)]
     pub json: bool,

@@ -8,6 +8,7 @@ mod live_configuration;
 mod logging;
 mod output;
 mod progress;
+mod remote;
 
 use std::process::ExitCode;
 

@@ -114,6 +114,24 @@ fn every_rule_and_command_has_its_registry_line() {
     }
 }
 
+/// Commands of this machine alone; `commands/mod.rs` says so where a server is named, for those that would matter.
+const OF_THIS_MACHINE: [&str; 5] = ["completions", "demo", "init", "man", "serve"];
+
+#[test]
+fn every_command_knows_whether_it_is_about_a_server() {
+    let commands = root().join("crates/app/src/commands");
+    for command in modules("crates/app/src/commands") {
+        let file = commands.join(format!("{command}.rs"));
+        let file = if file.exists() { file } else { commands.join(&command).join("mod.rs") };
+        let asks = read(&file).contains("Remote::");
+        assert_ne!(
+            asks,
+            OF_THIS_MACHINE.contains(&command.as_str()),
+            "{command}: a server, or only this machine?"
+        );
+    }
+}
+
 #[test]
 fn every_task_has_its_registry_line() {
     let tasks = read(&root().join("crates/reconcile/src/tasks/mod.rs"));

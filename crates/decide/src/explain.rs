@@ -3,6 +3,7 @@
 use leasehold_model::decision::{Because, Decision};
 use leasehold_model::id::{EntitlementName, IdentityKey, SystemName};
 
+use crate::correlate::Correlation;
 use crate::engine::access::{self, Listing};
 use crate::engine::{AccountIndex, EntitlementIndex, IdentityIndex};
 use crate::evaluate::Evaluation;
@@ -19,6 +20,8 @@ pub struct Explained {
     pub entitlement: EntitlementName,
     /// Granted to the account itself, not only carried.
     pub direct: bool,
+    /// Every account of the system has it.
+    pub inherent: bool,
     /// What the system keeps beside the direct grant, in its own words: the right to pass it on, for example.
     pub options: Option<String>,
     /// May it be held?
@@ -99,6 +102,31 @@ pub fn explain_account(
         describe(evaluation, account, entitlement, direct, (Decision::Undecided, because.clone()), paths_max)
     };
     held.into_iter().map(row).collect()
+}
+
+/// Everything that an account, by its login or key, effectively holds; `None` where the system has no such account.
+pub fn explain_named_account(
+    evaluation: &Evaluation<'_>,
+    system: &str,
+    name: &str,
+    paths_max: usize,
+) -> Option<Vec<Explained>> {
+    let snapshot = evaluation.inputs.snapshot;
+    let (position, _) = (0u32..).zip(&snapshot.accounts).find(|(_, account)| {
+        snapshot.system(account.system).as_str() == system
+            && (account.account.login == name || account.account.key.as_str() == name)
+    })?;
+    let mut items = explain_account(evaluation, evaluation.index_of(position), paths_max);
+    // The same words as drift has: several identities are another question to a person than none.
+    if let Correlation::Ambiguous { candidates, by } = &evaluation.correlation[position as usize] {
+        let keys = candidates.iter().map(|candidate| evaluation.identities[*candidate as usize].key.clone());
+        let because = vec![
+            Because::Ambiguous { candidates: keys.collect() },
+            Because::Fact { text: format!("by rule `{by}`") },
+        ];
+        items.iter_mut().for_each(|item| item.because.clone_from(&because));
+    }
+    Some(items)
 }
 
 /// Whether an account may hold an entitlement that it effectively holds, and why: what [`explain`] says in one of its
@@ -183,7 +211,7 @@ pub fn who(evaluation: &Evaluation<'_>, entitlement: EntitlementIndex, paths_max
             }
         })
         .collect();
-    holders.sort_by(|left, right| left.login.cmp(&right.login));
+    holders.sort_by(|left, right| (&left.login, &left.identity).cmp(&(&right.login, &right.identity)));
     holders
 }
 
@@ -233,6 +261,7 @@ fn describe(
         login: evaluation.account(account).account.login.clone(),
         entitlement: evaluation.entitlement_name(entitlement).clone(),
         direct,
+        inherent: evaluation.observed_entitlement(entitlement).is_some_and(|observed| observed.inherent),
         options: evaluation.grant_options(account, entitlement).map(str::to_owned),
         decision,
         because,

@@ -57,6 +57,8 @@ event_kinds! {
     FactorChanged = "sign_in.factor_changed",
     /// A session ended before its time.
     SessionEnded = "session.ended",
+    /// Somebody let a program without a browser have a token of theirs, or refused.
+    DeviceLoginDecided = "device_login.decided",
     /// An API token was made.
     TokenCreated = "token.created",
     /// An API token was revoked.

@@ -14,7 +14,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-pub use handle::{DriverHandle, SystemFace};
+pub use handle::{ConnectorFace, DriverHandle, SystemFace};
 
 use crate::live::{Live, View};
 use crate::notice::NoticeKind;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use leasehold_model::event::EventKind;
 use serde_json::json;
 
-use crate::db::{execute, fetch_all, fetch_optional, from_json, instant, micros, to_json};
+use crate::db::{Tx, execute, fetch_all, fetch_optional, from_json, instant, micros, to_json};
 use crate::error::Result;
 use crate::ledger;
 use crate::store::Store;
@@ -71,6 +71,35 @@ macro_rules! select_tokens {
     };
 }
 
+/// Makes a token in this transaction, which holds the ledger's lock.
+pub(crate) async fn insert(tx: &mut Tx, new: &NewApiToken, by: &str, now: Timestamp) -> Result<ApiToken> {
+    let id = uuid::Uuid::now_v7().to_string();
+    execute!(
+        tx,
+        "INSERT INTO api_token (id, token_hash, user_id, name, scopes, created_at, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        id.as_str(),
+        new.token_hash.as_str(),
+        new.user.as_str(),
+        new.name.as_str(),
+        to_json("a token's scopes", &new.scopes)?,
+        micros(now),
+        micros(new.expires_at)
+    )?;
+    let body = json!({ "token": id, "scopes": new.scopes, "expires_at": new.expires_at.to_string() });
+    ledger::append(tx, vec![event(EventKind::TokenCreated, &new.user, body, by)], now).await?;
+    Ok(ApiToken {
+        id,
+        user: new.user.clone(),
+        name: new.name.clone(),
+        scopes: new.scopes.clone(),
+        created_at: instant(micros(now))?,
+        expires_at: instant(micros(new.expires_at))?,
+        last_used_at: None,
+        revoked_at: None,
+    })
+}
+
 impl Store {
     /// Makes a token.
     ///
@@ -79,32 +108,9 @@ impl Store {
     pub async fn create_token(&self, new: &NewApiToken, by: &str, now: Timestamp) -> Result<ApiToken> {
         let mut tx = self.db.write().await?;
         ledger::lock(&mut tx).await?;
-        let id = uuid::Uuid::now_v7().to_string();
-        execute!(
-            &mut tx,
-            "INSERT INTO api_token (id, token_hash, user_id, name, scopes, created_at, expires_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
-            id.as_str(),
-            new.token_hash.as_str(),
-            new.user.as_str(),
-            new.name.as_str(),
-            to_json("a token's scopes", &new.scopes)?,
-            micros(now),
-            micros(new.expires_at)
-        )?;
-        let body = json!({ "token": id, "scopes": new.scopes, "expires_at": new.expires_at.to_string() });
-        ledger::append(&mut tx, vec![event(EventKind::TokenCreated, &new.user, body, by)], now).await?;
+        let token = insert(&mut tx, new, by, now).await?;
         tx.commit().await?;
-        Ok(ApiToken {
-            id,
-            user: new.user.clone(),
-            name: new.name.clone(),
-            scopes: new.scopes.clone(),
-            created_at: instant(micros(now))?,
-            expires_at: instant(micros(new.expires_at))?,
-            last_used_at: None,
-            revoked_at: None,
-        })
+        Ok(token)
     }
 
     /// The token with this secret and its owner, where both are in force.
@@ -173,5 +179,14 @@ impl Store {
         ledger::append(&mut tx, events, now).await?;
         tx.commit().await?;
         Ok(!revoked.is_empty())
+    }
+
+    /// Revokes the token with this secret, whose holder gives it back; `false` where there is none in force.
+    ///
+    /// # Errors
+    /// [`crate::StoreError::Database`].
+    pub async fn give_token_back(&self, token_hash: &str, now: Timestamp) -> Result<bool> {
+        let Some((token, owner)) = self.token_in_use(token_hash, now).await? else { return Ok(false) };
+        self.revoke_token(&token.id, Some(&owner.id), &owner.mail, now).await
     }
 }

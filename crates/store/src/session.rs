@@ -293,6 +293,7 @@ impl Store {
         let day_ago = micros(now).saturating_sub(24 * 3600 * 1_000_000);
         execute!(&mut tx, "DELETE FROM sign_in_link WHERE expires_at <= $1", day_ago)?;
         execute!(&mut tx, "DELETE FROM sign_in_failure WHERE last_at <= $1", day_ago)?;
+        execute!(&mut tx, "DELETE FROM device_login WHERE expires_at <= $1", micros(now))?;
         execute!(&mut tx, "DELETE FROM provider_logout WHERE expires_at <= $1", micros(now))?;
         execute!(&mut tx, "DELETE FROM idempotent_answer WHERE created_at <= $1", day_ago)?;
         tx.commit().await?;

@@ -154,6 +154,21 @@ impl Store {
         Ok(TransitionOutcome::Done { ledger_index })
     }
 
+    /// The ledger entries of the steps of an action, in whichever plan it stands, in the order of the log.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn ledger_indexes_of_action(&self, action: &ActionId) -> Result<Vec<u64>> {
+        let mut tx = self.db.read().await?;
+        let rows = fetch_all!(
+            &mut tx,
+            (i64,),
+            "SELECT ledger_index FROM action_transition WHERE action = $1 ORDER BY ledger_index",
+            action.as_str()
+        )?;
+        Ok(rows.into_iter().map(|(index,)| count(index)).collect())
+    }
+
     /// Every step of an action, first to last.
     ///
     /// # Errors

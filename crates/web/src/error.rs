@@ -8,6 +8,8 @@ use leasehold_decide::authority::Action;
 use leasehold_reconcile::error::ReconcileError;
 use leasehold_store::StoreError;
 
+use crate::sign_in::device::GrantError;
+
 /// What is wrong with one field of a form or a body.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct FieldError {
@@ -51,6 +53,9 @@ pub enum WebError {
     /// A form from elsewhere, or from a session that ended.
     #[error("this form did not come from this session: go back, reload the page and send it again")]
     Forged,
+    /// A question for a token that does not end in one, or not yet.
+    #[error("{0}")]
+    Grant(GrantError),
     /// The request makes no sense.
     #[error("{0}")]
     Malformed(String),
@@ -108,7 +113,7 @@ impl WebError {
             Self::Forbidden(_) | Self::Scope(_) | Self::Refused(_) | Self::StepUp | Self::Forged => {
                 StatusCode::FORBIDDEN
             }
-            Self::Malformed(_) => StatusCode::BAD_REQUEST,
+            Self::Malformed(_) | Self::Grant(_) => StatusCode::BAD_REQUEST,
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Precondition => StatusCode::PRECONDITION_FAILED,
@@ -130,6 +135,7 @@ impl WebError {
             Self::Refused(_) => "refused",
             Self::StepUp => "step-up",
             Self::Forged => "forged-request",
+            Self::Grant(_) => "device-login",
             Self::Malformed(_) => "malformed",
             Self::Invalid(_) => "invalid",
             Self::Conflict(_) => "conflict",
@@ -150,6 +156,7 @@ impl WebError {
             Self::Forbidden(_) | Self::Scope(_) | Self::Refused(_) => "Not allowed",
             Self::StepUp => "Confirm that it is you",
             Self::Forged => "Form not accepted",
+            Self::Grant(_) => "No token",
             Self::Malformed(_) => "Request not understood",
             Self::Invalid(_) => "Something to mend",
             Self::Conflict(_) => "In conflict with the present state",

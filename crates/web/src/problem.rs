@@ -22,6 +22,9 @@ pub struct Problem {
     /// The request, as the log names it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
+    /// The word of RFC 8628 or RFC 6749, where a program asks for a token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<&'static str>,
     /// What is wrong with which field.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
@@ -35,6 +38,7 @@ pub(crate) fn respond(error: &WebError, request_id: Option<&str>) -> Response {
         status: error.status().as_u16(),
         detail: error.to_string(),
         instance: request_id.map(|id| format!("urn:uuid:{id}")),
+        error: if let WebError::Grant(error) = error { Some(error.code()) } else { None },
         errors: if let WebError::Invalid(fields) = error { fields.clone() } else { Vec::new() },
     };
     let body = serde_json::to_vec(&problem).unwrap_or_default();

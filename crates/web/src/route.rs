@@ -78,6 +78,15 @@ impl Route {
         Self { method, path, access, face: Face::Api, handler: Handler::Plain(handler) }
     }
 
+    /// A call of the API that is open to everybody: what is sent shows who asks.
+    pub(crate) const fn open_call(
+        method: Method,
+        path: &'static str,
+        handler: fn() -> UtoipaMethodRouter<App>,
+    ) -> Self {
+        Self { method, path, access: Access::Open, face: Face::Api, handler: Handler::Documented(handler) }
+    }
+
     /// A call of the API: answers programs.
     pub(crate) const fn call(
         method: Method,

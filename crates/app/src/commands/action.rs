@@ -3,9 +3,11 @@
 use leasehold_model::action::ActionState;
 use leasehold_store::ActionRow;
 
+use super::apply::{self, Receipt};
 use crate::Outcome;
 use crate::context::{Common, Context};
 use crate::output;
+use crate::remote::{Nothing, Remote};
 
 /// Arguments of `action`.
 #[derive(Debug, clap::Args)]
@@ -34,24 +36,32 @@ fn parse_state(text: &str) -> Result<ActionState, String> {
 impl ActionCommand {
     /// Lists; what is stuck, or not yet final, counts as outstanding.
     pub async fn run(self, common: &Common) -> anyhow::Result<Outcome> {
-        let context = Context::open_to_read(common).await?;
         let What::List { state } = self.what;
-        let rows: Vec<ActionRow> = match state {
-            Some(ActionState::Stuck) => context.store.stuck_actions().await?,
-            _ => context
-                .store
-                .all_actions()
-                .await?
-                .into_iter()
-                .filter(|row| state.is_none_or(|state| row.state == state))
-                .collect(),
+        let receipts = match Remote::of(common)? {
+            Some(remote) => ask(&remote, state).await?,
+            None => read(&Context::open_to_read(common).await?, state).await?,
         };
-        if context.json {
-            output::json(&super::apply::document(&rows))?;
+        if common.json {
+            output::json(&apply::document(&receipts))?;
         } else {
-            super::apply::show(&rows, true)?;
+            apply::show(&receipts, true)?;
         }
-        let done = |row: &ActionRow| matches!(row.state, ActionState::Verified | ActionState::Void);
-        Ok(if rows.iter().all(done) { Outcome::Clean } else { Outcome::Outstanding })
+        Ok(if receipts.iter().all(Receipt::is_done) { Outcome::Clean } else { Outcome::Outstanding })
     }
+}
+
+async fn read(context: &Context, state: Option<ActionState>) -> anyhow::Result<Vec<Receipt>> {
+    let rows: Vec<ActionRow> = match state {
+        Some(ActionState::Stuck) => context.store.stuck_actions().await?,
+        _ => context.store.all_actions().await?,
+    };
+    let wanted = |row: &&ActionRow| state.is_none_or(|state| row.state == state);
+    Ok(rows.iter().filter(wanted).map(Receipt::from).collect())
+}
+
+async fn ask(remote: &Remote, state: Option<ActionState>) -> anyhow::Result<Vec<Receipt>> {
+    let state: Vec<(&str, String)> =
+        state.map(|state| ("state", state.as_str().to_owned())).into_iter().collect();
+    let (receipts, Nothing {}) = remote.list(&["actions"], &state).await?;
+    Ok(receipts)
 }

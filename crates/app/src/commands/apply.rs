@@ -1,24 +1,30 @@
 //! `leasehold apply`: carries out a plan, reads everything back, and prints the receipts.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Context as _;
+use jiff::Timestamp;
 use leasehold_decide::plan::Scope;
 use leasehold_model::action::ActionState;
-use leasehold_model::plan::Plan;
+use leasehold_model::id::{ActionId, EntitlementName, PlanHash, SystemName};
+use leasehold_model::plan::{Guard, Plan, Verb};
 use leasehold_reconcile::pace::Patience;
 use leasehold_reconcile::run::Runner;
 use leasehold_reconcile::stages::plan;
 use leasehold_reconcile::system::Systems;
 use leasehold_store::ActionRow;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::plan::PlanDocument;
 use crate::Outcome;
 use crate::context::{Common, Context, actor, known_actor};
 use crate::output::{self, Tone, row, toned};
 use crate::progress::Progress;
+use crate::remote::Remote;
 
 /// Arguments of `apply`.
 #[derive(Debug, clap::Args)]
@@ -28,57 +34,34 @@ pub struct Apply {
     /// Override a guard by its name; the override is logged
     #[arg(long = "override", value_name = "GUARD")]
     overrides: Vec<String>,
-    /// How often an action is sent before a person is asked
-    #[arg(long, default_value_t = Patience::default().sends_max, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
-    tries: u32,
+    /// How often an action is sent before a person is asked: 5 times, unless this says otherwise
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    tries: Option<u32>,
     /// List every receipt, however many
     #[arg(long)]
     all: bool,
 }
 
+/// What became of a plan.
+struct Applied {
+    receipts: Vec<Receipt>,
+    guards: Vec<Guard>,
+}
+
 impl Apply {
     /// Applies; may be killed at any point and run again.
     pub async fn run(self, common: &Common) -> anyhow::Result<Outcome> {
-        let mut context = Context::open_to_change(common).await?;
-        let systems = context.connect_all()?;
-        if !self.overrides.is_empty() && known_actor().is_none() {
-            anyhow::bail!(
-                "an override is recorded with the name of who made it, and neither LEASEHOLD_ACTOR nor USER is set; set one of \
-                 them; nothing was changed"
-            );
-        }
-        let by = actor();
-        let progress = Progress::new("applying");
-        let patience = Patience { sends_max: self.tries, ..Patience::default() };
-        let runner = runner(&context, systems, progress, patience);
-        let mut rows = Vec::new();
-        let mut guards = Vec::new();
-        let result = match &self.plan {
-            Some(path) => {
-                let plan = read_plan(path)?;
-                guards.clone_from(&plan.guards);
-                runner.apply(&plan, &self.overrides, &by).await.map(|applied| rows.extend(applied))
-            }
-            None => {
-                rows.extend(runner.resume().await?);
-                let loaded = context.load(None).await?;
-                super::drift::require_read(&loaded.snapshot)?;
-                let plan = plan::make(&context.store, &loaded, &Scope::default()).await?;
-                guards.clone_from(&plan.guards);
-                runner.apply(&plan, &self.overrides, &by).await.map(|applied| rows.extend(applied))
-            }
+        let Applied { receipts, guards } = match Remote::of(common)? {
+            Some(remote) => self.ask(&remote).await?,
+            None => self.carry_out(Context::open_to_change(common).await?).await?,
         };
-        // What was done is published even where the rest failed.
-        context.publish().await?;
-        result?;
-        drop(runner);
-        let held = rows.iter().filter(|row| row.state == ActionState::Planned).count();
-        if context.json {
-            let mut document = document(&rows);
+        let held = receipts.iter().filter(|receipt| receipt.state == ActionState::Planned).count();
+        if common.json {
+            let mut document = document(&receipts);
             document["guards"] = json!(guards);
             output::json(&document)?;
         } else {
-            show(&rows, self.all)?;
+            show(&receipts, self.all)?;
             for guard in guards.iter().filter(|_| held > 0) {
                 output::line(format!(
                     "\n{} {}: {}\n  {}",
@@ -89,13 +72,130 @@ impl Apply {
                 ))?;
             }
         }
-        let done = rows.iter().all(|row| matches!(row.state, ActionState::Verified | ActionState::Void));
-        Ok(if done { Outcome::Clean } else { Outcome::Outstanding })
+        Ok(if receipts.iter().all(Receipt::is_done) { Outcome::Clean } else { Outcome::Outstanding })
+    }
+
+    async fn carry_out(&self, mut context: Context) -> anyhow::Result<Applied> {
+        let systems = context.connect_all()?;
+        if !self.overrides.is_empty() && known_actor().is_none() {
+            anyhow::bail!(
+                "an override is recorded with the name of who made it, and neither LEASEHOLD_ACTOR nor USER is set; set one of \
+                 them; nothing was changed"
+            );
+        }
+        let by = actor();
+        let progress = Progress::new("applying");
+        let sends_max = self.tries.unwrap_or(Patience::default().sends_max);
+        let runner = runner(&context, systems, progress, Patience { sends_max, ..Patience::default() });
+        let mut rows = Vec::new();
+        let guards;
+        let result = match &self.plan {
+            Some(path) => {
+                let plan = read_plan(path)?;
+                guards = plan.guards.clone();
+                runner.apply(&plan, &self.overrides, &by).await.map(|applied| rows.extend(applied))
+            }
+            None => {
+                rows.extend(runner.resume().await?);
+                let loaded = context.load(None).await?;
+                super::drift::require_read(&loaded.snapshot)?;
+                let plan = plan::make(&context.store, &loaded, &Scope::default()).await?;
+                guards = plan.guards.clone();
+                runner.apply(&plan, &self.overrides, &by).await.map(|applied| rows.extend(applied))
+            }
+        };
+        // What was done is published even where the rest failed.
+        context.publish().await?;
+        result?;
+        Ok(Applied { receipts: rows.iter().map(Receipt::from).collect(), guards })
+    }
+
+    /// Approves the plan at the server, which carries it out whether or not anybody watches. What was interrupted there,
+    /// the server itself finishes.
+    async fn ask(&self, remote: &Remote) -> anyhow::Result<Applied> {
+        #[derive(Deserialize)]
+        struct Named {
+            hash: String,
+        }
+        #[derive(Deserialize)]
+        struct Asked {
+            task: String,
+        }
+        #[derive(Deserialize)]
+        struct Done {
+            actions: Vec<Receipt>,
+            guards: Vec<Guard>,
+        }
+        anyhow::ensure!(
+            self.tries.is_none(),
+            "a server decides by itself how often it sends an action; leave --tries out"
+        );
+        let hash = match &self.plan {
+            Some(path) => read_file::<Named>(path)?.hash,
+            None => {
+                super::plan::require_read(remote).await?;
+                let plan: PlanDocument = remote.post(&["plans"], &[], json!({})).await?;
+                plan.hash().to_owned()
+            }
+        };
+        let overrides = json!({"overrides": self.overrides});
+        let Asked { task } = remote.post(&["plans", &hash, "apply"], &[], overrides).await?;
+        let ended = remote.wait(&task, &Progress::new("applying")).await;
+        let Done { actions, guards } = remote.get(&["plans", &hash], &[]).await?;
+        ended?;
+        Ok(Applied { receipts: actions, guards })
+    }
+}
+
+/// A finished action, or how far it is, in the documented form.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Receipt {
+    pub id: ActionId,
+    plan: PlanHash,
+    pub verb: Verb,
+    pub system: SystemName,
+    pub account: String,
+    entitlement: Option<EntitlementName>,
+    pub state: ActionState,
+    attempts: u32,
+    pub reason: Option<String>,
+    pub sent_at: Option<Timestamp>,
+    pub read_back_at: Option<Timestamp>,
+    ledger_index: Option<u64>,
+}
+
+impl From<&ActionRow> for Receipt {
+    fn from(row: &ActionRow) -> Self {
+        Self {
+            id: row.id.clone(),
+            plan: row.plan.clone(),
+            verb: row.item.verb,
+            system: row.item.system.clone(),
+            account: row.item.account.clone(),
+            entitlement: row.item.entitlement.clone(),
+            state: row.state,
+            attempts: row.attempts,
+            reason: row.reason.clone(),
+            sent_at: row.sent_at,
+            read_back_at: row.read_back_at,
+            ledger_index: row.ledger_index,
+        }
+    }
+}
+
+impl Receipt {
+    /// Whether nothing about it is outstanding.
+    pub fn is_done(&self) -> bool {
+        matches!(self.state, ActionState::Verified | ActionState::Void)
     }
 }
 
 /// Reads a plan's file.
-fn read_plan(path: &std::path::Path) -> anyhow::Result<Plan> {
+fn read_plan(path: &Path) -> anyhow::Result<Plan> {
+    read_file(path)
+}
+
+fn read_file<Form: DeserializeOwned>(path: &Path) -> anyhow::Result<Form> {
     let text =
         std::fs::read_to_string(path).with_context(|| format!("cannot read the plan {}", path.display()))?;
     serde_json::from_str(&text).with_context(|| {
@@ -126,9 +226,8 @@ pub fn runner(context: &Context, systems: Systems, progress: Progress, patience:
     }
 }
 
-/// The documented form for programs.
-pub fn document(rows: &[ActionRow]) -> Value {
-    let items: Vec<Value> = rows.iter().map(item).collect();
+/// The documented form of several.
+pub fn document(receipts: &[Receipt]) -> Value {
     let mut summary = serde_json::Map::new();
     for state in [
         ActionState::Verified,
@@ -137,52 +236,35 @@ pub fn document(rows: &[ActionRow]) -> Value {
         ActionState::Void,
         ActionState::Planned,
     ] {
-        summary
-            .insert(state.as_str().to_owned(), json!(rows.iter().filter(|row| row.state == state).count()));
+        let number = receipts.iter().filter(|receipt| receipt.state == state).count();
+        summary.insert(state.as_str().to_owned(), json!(number));
     }
-    json!({"items": items, "summary": summary})
-}
-
-fn item(row: &ActionRow) -> Value {
-    json!({
-        "id": row.id,
-        "plan": row.plan,
-        "verb": row.item.verb,
-        "system": row.item.system,
-        "account": row.item.account,
-        "entitlement": row.item.entitlement,
-        "state": row.state,
-        "attempts": row.attempts,
-        "reason": row.reason,
-        "sent_at": row.sent_at,
-        "read_back_at": row.read_back_at,
-        "ledger_index": row.ledger_index,
-    })
+    json!({"items": receipts, "summary": summary})
 }
 
 /// A reason longer than this, in characters, is cut; `--json` has all of it.
 const REASON_CHARS_MAX: usize = 1_000;
 
 /// States in which an action waits for a person, who needs to know why.
-fn waits_for_a_person(row: &ActionRow) -> bool {
+fn waits_for_a_person(row: &Receipt) -> bool {
     matches!(row.state, ActionState::Stuck | ActionState::Contradicted | ActionState::Unverifiable)
 }
 
 /// What waits for a person, each with its reason. What is stuck is never left out.
-fn waiting(rows: &[ActionRow], all: bool) -> anyhow::Result<()> {
+fn waiting(rows: &[Receipt], all: bool) -> anyhow::Result<()> {
     let of = |state| rows.iter().filter(move |row| row.state == state);
     let stuck = of(ActionState::Stuck).collect::<Vec<_>>();
     let others: Vec<_> = of(ActionState::Contradicted).chain(of(ActionState::Unverifiable)).collect();
     let (shown, more) = output::screenful(&others, all);
     for row in stuck.iter().chain(shown) {
-        let entitlement = row.item.entitlement.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
+        let entitlement = row.entitlement.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
         let tone = if row.state == ActionState::Unverifiable { Tone::Attention } else { Tone::Bad };
         output::line(format!(
             "{}  {} {} {}",
             toned(row.state.as_str(), tone),
-            row.item.verb.as_str().replace('_', " "),
-            row.item.system,
-            output::safe(format!("{}{entitlement}", row.item.account)),
+            row.verb.as_str().replace('_', " "),
+            row.system,
+            output::safe(format!("{}{entitlement}", row.account)),
         ))?;
         let reason =
             row.reason.as_deref().filter(|reason| !reason.is_empty()).unwrap_or("no reason was given");
@@ -201,13 +283,13 @@ fn waiting(rows: &[ActionRow], all: bool) -> anyhow::Result<()> {
 }
 
 /// Prints the receipts: what waits for a person first, then what is not verified, then the rest.
-pub fn show(rows: &[ActionRow], all: bool) -> anyhow::Result<()> {
+pub fn show(rows: &[Receipt], all: bool) -> anyhow::Result<()> {
     if rows.is_empty() {
         output::line(toned("nothing to do", Tone::Good))?;
         return Ok(());
     }
     waiting(rows, all)?;
-    let mut sorted: Vec<&ActionRow> = rows.iter().filter(|row| !waits_for_a_person(row)).collect();
+    let mut sorted: Vec<&Receipt> = rows.iter().filter(|row| !waits_for_a_person(row)).collect();
     sorted.sort_by_key(|row| row.state == ActionState::Verified);
     let mut table = output::table(&["state", "", "system", "account", "entitlement", "read back", "ledger"]);
     let (shown, more) = output::screenful(&sorted, all);
@@ -220,10 +302,10 @@ pub fn show(rows: &[ActionRow], all: bool) -> anyhow::Result<()> {
         let state = if row.state == ActionState::Planned { "held" } else { row.state.as_str() };
         table.add_row(row![
             toned(state, tone),
-            row.item.verb.as_str().replace('_', " "),
-            row.item.system.as_str(),
-            row.item.account.as_str(),
-            row.item.entitlement.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
+            row.verb.as_str().replace('_', " "),
+            row.system.as_str(),
+            row.account.as_str(),
+            row.entitlement.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
             row.read_back_at.map_or_else(|| row.reason.clone().unwrap_or_default(), |at| at.to_string()),
             row.ledger_index.map_or_else(|| "-".to_owned(), |index| index.to_string()),
         ]);
@@ -247,7 +329,7 @@ pub fn show(rows: &[ActionRow], all: bool) -> anyhow::Result<()> {
 }
 
 /// `12 verified, 1 stuck`.
-pub fn tally(rows: &[ActionRow]) -> String {
+pub fn tally(rows: &[Receipt]) -> String {
     let words = ActionState::ALL.iter().filter_map(|state| {
         let number = rows.iter().filter(|row| row.state == *state).count();
         let word = if *state == ActionState::Planned { "held by a guard" } else { state.as_str() };

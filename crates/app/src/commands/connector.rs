@@ -1,13 +1,18 @@
 //! `leasehold connector`: which connectors there are, whether the configured systems answer, what each can do.
 
+use std::collections::BTreeMap;
+
+use leasehold_connect::connector::ConnectorKind;
 use leasehold_connect::registry;
-use leasehold_model::capability::Capabilities;
+use leasehold_model::capability::{Capabilities, Capability};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::context::{Common, Context};
 use crate::output::{self, Tone, row, toned};
 use crate::progress::Progress;
+use crate::remote::Remote;
 
 /// Arguments of `connector`.
 #[derive(Debug, clap::Args)]
@@ -40,43 +45,114 @@ impl ConnectorCommand {
     /// Lists, tests or shows.
     pub async fn run(self, common: &Common) -> anyhow::Result<Outcome> {
         match self.what {
-            What::List => list(common.json),
-            What::Test { systems } => test(&Context::open_to_read(common).await?, &systems).await,
+            What::List => list(common.json, &kinds(common).await?),
+            What::Test { systems } => {
+                Remote::refuse(common, "connector test", "it reaches the systems from where it runs")?;
+                test(&Context::open_to_read(common).await?, &systems).await
+            }
             What::Capabilities { markdown: true, .. } => {
                 output::line(registry::capabilities_markdown().trim_end())?;
                 Ok(Outcome::Clean)
             }
             What::Capabilities { name: None, .. } => {
-                let rows: Vec<(String, Capabilities)> = registry::KINDS
-                    .iter()
-                    .map(|kind| (kind.name().to_owned(), kind.capabilities()))
-                    .collect();
+                let kinds = kinds(common).await?;
+                let rows: Vec<(String, Vec<Ability>)> =
+                    kinds.into_iter().map(|kind| (kind.connector, in_order(kind.capabilities))).collect();
                 capabilities(common.json, &rows)
             }
             What::Capabilities { name: Some(name), .. } => {
-                let of = match registry::find(&name) {
-                    Some(kind) => kind.capabilities(),
-                    None => {
+                let kind = kinds(common).await?.into_iter().find(|kind| kind.connector == name);
+                let of = match (kind, Remote::of(common)?) {
+                    (Some(kind), _) => kind.capabilities,
+                    (None, Some(remote)) => ask(&remote, &name).await?,
+                    (None, None) => {
                         let context = Context::open_to_read(common).await?;
-                        context.system(&name)?.connect()?.connector.capabilities()
+                        told(context.system(&name)?.connect()?.connector.capabilities())
                     }
                 };
-                capabilities(common.json, &[(name, of)])
+                capabilities(common.json, &[(name, in_order(of))])
             }
         }
     }
 }
 
-fn list(json: bool) -> anyhow::Result<Outcome> {
+/// What can be done, or not.
+struct Ability {
+    name: String,
+    told: Told,
+}
+
+/// What is said of it.
+#[derive(Serialize, Deserialize)]
+struct Told {
+    supported: bool,
+    note: String,
+}
+
+/// A kind of connector, in the documented form.
+#[derive(Serialize, Deserialize)]
+struct Kind {
+    connector: String,
+    summary: String,
+    capabilities: BTreeMap<String, Told>,
+}
+
+/// The kinds of this program, or of the server.
+async fn kinds(common: &Common) -> anyhow::Result<Vec<Kind>> {
+    #[derive(Deserialize)]
+    struct Kinds {
+        items: Vec<Kind>,
+    }
+    if let Some(remote) = Remote::of(common)? {
+        let Kinds { items } = remote.get(&["capabilities"], &[]).await?;
+        return Ok(items);
+    }
+    let kind = |kind: &&'static dyn ConnectorKind| Kind {
+        connector: kind.name().to_owned(),
+        summary: kind.summary().to_owned(),
+        capabilities: told(kind.capabilities()),
+    };
+    Ok(registry::KINDS.iter().map(kind).collect())
+}
+
+fn told(of: Capabilities) -> BTreeMap<String, Told> {
+    let row = |(name, capability): (&str, Capability)| {
+        (name.to_owned(), Told { supported: capability.supported, note: capability.note.to_owned() })
+    };
+    of.rows().into_iter().map(row).collect()
+}
+
+/// What a system of the server can do.
+async fn ask(remote: &Remote, system: &str) -> anyhow::Result<BTreeMap<String, Told>> {
+    #[derive(Deserialize)]
+    struct Face {
+        capabilities: BTreeMap<String, Told>,
+    }
+    let Face { capabilities } = remote.get(&["systems", system], &[]).await?;
+    Ok(capabilities)
+}
+
+/// In the order of the documentation; what a later release of a server knows besides comes last.
+fn in_order(mut all: BTreeMap<String, Told>) -> Vec<Ability> {
+    let known = Capabilities::NONE.rows();
+    let mut abilities: Vec<Ability> = known
+        .iter()
+        .filter_map(|(name, _)| Some(Ability { name: (*name).to_owned(), told: all.remove(*name)? }))
+        .collect();
+    abilities.extend(all.into_iter().map(|(name, told)| Ability { name, told }));
+    abilities
+}
+
+fn list(json: bool, kinds: &[Kind]) -> anyhow::Result<Outcome> {
     if json {
-        let rows: Vec<Value> = registry::KINDS
-            .iter()
-            .map(|kind| json!({"connector": kind.name(), "summary": kind.summary(), "capabilities": kind.capabilities()}))
-            .collect();
-        output::json(&json!({"items": rows, "summary": {"total": rows.len()}}))?;
+        output::json(&json!({"items": kinds, "summary": {"total": kinds.len()}}))?;
     } else {
-        for kind in registry::KINDS {
-            output::line(format!("{:<10} {}", toned(kind.name(), Tone::Strong), kind.summary()))?;
+        for kind in kinds {
+            output::line(format!(
+                "{:<10} {}",
+                toned(&kind.connector, Tone::Strong),
+                output::safe(&kind.summary)
+            ))?;
         }
     }
     Ok(Outcome::Clean)
@@ -130,20 +206,23 @@ async fn test(context: &Context, names: &[String]) -> anyhow::Result<Outcome> {
     Ok(Outcome::Clean)
 }
 
-fn capabilities(json: bool, of: &[(String, Capabilities)]) -> anyhow::Result<Outcome> {
+fn capabilities(json: bool, of: &[(String, Vec<Ability>)]) -> anyhow::Result<Outcome> {
     if json {
-        let rows: Vec<Value> =
-            of.iter().map(|(name, all)| json!({"name": name, "capabilities": all})).collect();
+        let row = |(name, abilities): &(String, Vec<Ability>)| {
+            let all: BTreeMap<&str, &Told> =
+                abilities.iter().map(|ability| (ability.name.as_str(), &ability.told)).collect();
+            json!({"name": name, "capabilities": all})
+        };
+        let rows: Vec<Value> = of.iter().map(row).collect();
         output::json(&json!({"items": rows, "summary": {"total": rows.len()}}))?;
         return Ok(Outcome::Clean);
     }
-    for (name, all) in of {
+    for (name, abilities) in of {
         output::line(toned(name, Tone::Strong))?;
         let mut table = output::table(&["capability", "", "note"]);
-        for (what, capability) in all.rows() {
-            let supported =
-                if capability.supported { toned("yes", Tone::Good) } else { toned("no", Tone::Quiet) };
-            table.add_row(row![what.replace('_', " "), supported, capability.note]);
+        for Ability { name, told } in abilities {
+            let supported = if told.supported { toned("yes", Tone::Good) } else { toned("no", Tone::Quiet) };
+            table.add_row(row![name.replace('_', " "), supported, told.note.as_str()]);
         }
         output::line(format!("{table}\n"))?;
     }

@@ -1,19 +1,23 @@
 //! `leasehold drift`: where what is there differs from what is justified.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use anyhow::bail;
+use jiff::Timestamp;
 use leasehold_decide::plan::Scope;
 use leasehold_decide::rules;
 use leasehold_model::decision::{Because, DriftItem, DriftKind};
-use leasehold_model::id::{AccountKey, EntitlementName, IdentityKey, SystemName};
-use leasehold_model::snapshot::Snapshot;
+use leasehold_model::id::{AccountKey, EntitlementName, EpochId, IdentityKey, SystemName};
+use leasehold_model::snapshot::{Snapshot, SystemState};
 use leasehold_reconcile::stages::decide::Loaded;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::context::{Common, Context, parse_at};
 use crate::output::{self, Tone, toned};
+use crate::remote::Remote;
 
 /// Arguments of `drift`.
 #[derive(Debug, clap::Args)]
@@ -29,7 +33,7 @@ pub struct Drift {
     identity: Vec<String>,
     /// As it stood then
     #[arg(long, value_name = "TIME", value_parser = parse_at)]
-    at: Option<jiff::Timestamp>,
+    at: Option<Timestamp>,
     /// List everything, however long
     #[arg(long)]
     all: bool,
@@ -43,25 +47,116 @@ pub fn parse_kind(text: &str) -> Result<DriftKind, String> {
     })
 }
 
+/// Drift, and how fresh what it rests on is.
+struct Answer {
+    items: Vec<DriftItem>,
+    sources: Vec<Source>,
+}
+
+/// How fresh and how complete a system is; nulls where it was never read.
+#[derive(Debug, Serialize, Deserialize)]
+struct Source {
+    system: SystemName,
+    epoch: Option<EpochId>,
+    completeness: Option<String>,
+    observed_at: Option<Timestamp>,
+    detail: Option<String>,
+    complete_at: Option<Timestamp>,
+}
+
 impl Drift {
     /// Computes drift from what was last read; reads nothing itself.
     pub async fn run(self, common: &Common) -> anyhow::Result<Outcome> {
-        let context = Context::open_to_read(common).await?;
-        let systems: Vec<SystemName> =
+        let answer = match Remote::of(common)? {
+            Some(remote) => self.ask(&remote).await?,
+            None => self.read(&Context::open_to_read(common).await?).await?,
+        };
+        if common.json {
+            output::json(&document(&answer))?;
+        } else {
+            show(&answer, &self.system, self.all)?;
+        }
+        Ok(if answer.items.is_empty() { Outcome::Clean } else { Outcome::Outstanding })
+    }
+
+    async fn read(&self, context: &Context) -> anyhow::Result<Answer> {
+        let systems =
             self.system.iter().map(|name| context.system_name(name)).collect::<anyhow::Result<_>>()?;
         let loaded = context.load(self.at).await?;
         require_read(&loaded.snapshot)?;
-        let identities = self.identity.into_iter().map(IdentityKey).collect();
-        let scope = Scope { systems, kinds: self.kind, identities, ..Scope::default() };
-        let unread = unread(&context, &loaded.snapshot, &scope.systems);
+        let scope = self.scope(systems);
         let mut items = find(&loaded)?;
         items.retain(|item| scope.covers(item));
-        if context.json {
-            output::json(&document(&items, &loaded.snapshot, &unread))?;
-        } else {
-            show(&items, &loaded.snapshot, &unread, self.all)?;
+        let known = |name: &&SystemName| loaded.snapshot.systems.iter().any(|system| system.name == **name);
+        let unread = context.settings.keys().filter(|name| !known(name)).map(Source::unread);
+        let sources = loaded.snapshot.systems.iter().map(Source::of).chain(unread).collect();
+        Ok(Answer { items, sources })
+    }
+
+    /// What is asked for once is left to the server to filter; of what is asked for several times it gives all, and what
+    /// is not wanted is left out here.
+    async fn ask(&self, remote: &Remote) -> anyhow::Result<Answer> {
+        let mut query: Vec<(&str, String)> = Vec::new();
+        let kinds: Vec<String> = self.kind.iter().map(|kind| kind.as_str().to_owned()).collect();
+        for (name, values) in [("kind", &kinds), ("system", &self.system), ("identity", &self.identity)] {
+            if let [value] = values.as_slice() {
+                query.push((name, value.clone()));
+            }
         }
-        Ok(if items.is_empty() { Outcome::Clean } else { Outcome::Outstanding })
+        query.extend(self.at.map(|at| ("at", at.to_string())));
+        let (rows, Rest { summary }) = remote.list::<Row<'static>, Rest>(&["drift"], &query).await?;
+        let sources = summary.sources;
+        if sources.iter().all(|source| source.epoch.is_none()) {
+            bail!(NOTHING_READ);
+        }
+        for name in &self.system {
+            let is_there = |source: &Source| source.system.as_str() == name;
+            anyhow::ensure!(
+                sources.iter().any(is_there),
+                "{} has no system `{name}`, or none that you may see",
+                remote.name()
+            );
+        }
+        let systems =
+            self.system.iter().map(|name| SystemName::new(name.as_str())).collect::<Result<_, _>>()?;
+        let scope = self.scope(systems);
+        let items = rows.into_iter().map(DriftItem::from).filter(|item| scope.covers(item)).collect();
+        Ok(Answer { items, sources })
+    }
+
+    fn scope(&self, systems: Vec<SystemName>) -> Scope {
+        let identities = self.identity.iter().map(|key| IdentityKey(key.clone())).collect();
+        Scope { systems, kinds: self.kind.clone(), identities, ..Scope::default() }
+    }
+}
+
+/// What a server says beside the rows.
+#[derive(Deserialize)]
+struct Rest {
+    summary: Summary,
+}
+
+#[derive(Deserialize)]
+struct Summary {
+    sources: Vec<Source>,
+}
+
+impl Source {
+    fn of(system: &SystemState) -> Self {
+        let latest = system.latest.as_ref();
+        Self {
+            system: system.name.clone(),
+            epoch: latest.map(|epoch| epoch.id),
+            completeness: latest.map(|epoch| epoch.completeness.as_str().to_owned()),
+            observed_at: latest.map(|epoch| epoch.ended_at),
+            detail: latest.map(|epoch| epoch.completeness.detail().to_owned()),
+            complete_at: system.latest_complete.as_ref().map(|epoch| epoch.ended_at),
+        }
+    }
+
+    fn unread(system: &SystemName) -> Self {
+        let system = system.clone();
+        Self { system, epoch: None, completeness: None, observed_at: None, detail: None, complete_at: None }
     }
 }
 
@@ -73,19 +168,13 @@ pub fn find(loaded: &Loaded) -> anyhow::Result<Vec<DriftItem>> {
 /// Unknown is shown as unknown: before anything was read there is no drift to speak of, and no "no drift" either.
 pub fn require_read(snapshot: &Snapshot) -> anyhow::Result<()> {
     if snapshot.systems.iter().all(|system| system.latest.is_none()) {
-        anyhow::bail!("nothing was read by then, so nothing can be said; run `leasehold sync` first");
+        bail!(NOTHING_READ);
     }
     Ok(())
 }
 
-/// The configured systems of the scope of which nothing was read: silence about them is no good news.
-fn unread(context: &Context, snapshot: &Snapshot, scope: &[SystemName]) -> Vec<SystemName> {
-    let read = |name: &SystemName| {
-        snapshot.systems.iter().any(|system| system.name == *name && system.latest.is_some())
-    };
-    let of_scope = |name: &&SystemName| scope.is_empty() || scope.contains(name);
-    context.settings.keys().filter(of_scope).filter(|name| !read(name)).cloned().collect()
-}
+/// What is said where nothing was read.
+pub const NOTHING_READ: &str = "nothing was read by then, so nothing can be said; run `leasehold sync` first";
 
 /// The documented form. Rows are written as they are met: a system at first contact has a million of them.
 #[derive(Serialize)]
@@ -96,15 +185,15 @@ struct Document<'drift> {
 
 struct Rows<'drift>(&'drift [DriftItem]);
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 struct Row<'drift> {
     kind: DriftKind,
-    system: &'drift SystemName,
-    account: Option<&'drift str>,
-    account_key: Option<&'drift AccountKey>,
-    identity: Option<&'drift IdentityKey>,
-    entitlement: Option<&'drift EntitlementName>,
-    since: Option<jiff::Timestamp>,
+    system: Cow<'drift, SystemName>,
+    account: Option<Cow<'drift, str>>,
+    account_key: Option<Cow<'drift, AccountKey>>,
+    identity: Option<Cow<'drift, IdentityKey>>,
+    entitlement: Option<Cow<'drift, EntitlementName>>,
+    since: Option<Timestamp>,
     because: Vec<String>,
 }
 
@@ -112,59 +201,55 @@ impl Serialize for Rows<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.0.iter().map(|item| Row {
             kind: item.kind,
-            system: &item.system,
-            account: item.login.as_deref(),
-            account_key: item.account.as_ref(),
-            identity: item.identity.as_ref(),
-            entitlement: item.entitlement.as_ref(),
+            system: Cow::Borrowed(&item.system),
+            account: item.login.as_deref().map(Cow::Borrowed),
+            account_key: item.account.as_ref().map(Cow::Borrowed),
+            identity: item.identity.as_ref().map(Cow::Borrowed),
+            entitlement: item.entitlement.as_ref().map(Cow::Borrowed),
             since: item.since,
             because: item.because.iter().map(Because::to_string).collect(),
         }))
     }
 }
 
-fn document<'drift>(
-    items: &'drift [DriftItem],
-    snapshot: &Snapshot,
-    unread: &[SystemName],
-) -> Document<'drift> {
+impl From<Row<'static>> for DriftItem {
+    fn from(row: Row<'static>) -> Self {
+        Self {
+            kind: row.kind,
+            system: row.system.into_owned(),
+            account: row.account_key.map(Cow::into_owned),
+            login: row.account.map(Cow::into_owned),
+            identity: row.identity.map(Cow::into_owned),
+            entitlement: row.entitlement.map(Cow::into_owned),
+            since: row.since,
+            because: row.because.into_iter().map(|text| Because::Fact { text }).collect(),
+        }
+    }
+}
+
+fn document(answer: &Answer) -> Document<'_> {
+    let Answer { items, sources } = answer;
     let mut by_kind: BTreeMap<&str, usize> = BTreeMap::new();
     for item in items {
         *by_kind.entry(item.kind.as_str()).or_default() += 1;
     }
-    let sources = sources(snapshot, unread);
     let summary = json!({"total": items.len(), "by_kind": by_kind, "sources": sources});
     Document { items: Rows(items), summary }
 }
 
-/// How fresh and how complete each source is.
-fn sources(snapshot: &Snapshot, unread: &[SystemName]) -> Vec<Value> {
-    let row = |system: &leasehold_model::snapshot::SystemState| {
-        let latest = system.latest.as_ref();
-        json!({
-            "system": system.name,
-            "epoch": latest.map(|epoch| epoch.id),
-            "completeness": latest.map(|epoch| epoch.completeness.as_str()),
-            "observed_at": latest.map(|epoch| epoch.ended_at),
-            "detail": latest.map(|epoch| epoch.completeness.detail()),
-            "complete_at": system.latest_complete.as_ref().map(|epoch| epoch.ended_at),
-        })
-    };
-    let known = |name: &SystemName| snapshot.systems.iter().any(|system| system.name == *name);
-    let unknown = unread.iter().filter(|name| !known(name)).map(|name| {
-        json!({
-            "system": name, "epoch": null, "completeness": null, "observed_at": null, "detail": null,
-            "complete_at": null,
-        })
-    });
-    snapshot.systems.iter().map(row).chain(unknown).collect()
-}
-
 /// Prints a summary by kind, the items, and how fresh the sources are.
-fn show(items: &[DriftItem], snapshot: &Snapshot, unread: &[SystemName], all: bool) -> anyhow::Result<()> {
+fn show(answer: &Answer, systems: &[String], all: bool) -> anyhow::Result<()> {
+    let Answer { items, sources } = answer;
+    let in_scope =
+        |source: &&Source| systems.is_empty() || systems.iter().any(|name| source.system.as_str() == name);
+    let unread: Vec<&str> = sources
+        .iter()
+        .filter(|source| source.epoch.is_none())
+        .filter(in_scope)
+        .map(|source| source.system.as_str())
+        .collect();
     if items.is_empty() && !unread.is_empty() {
-        let names: Vec<&str> = unread.iter().map(SystemName::as_str).collect();
-        let words = format!("no drift in what was read; nothing was read of {}", names.join(", "));
+        let words = format!("no drift in what was read; nothing was read of {}", unread.join(", "));
         output::line(toned(words, Tone::Attention))?;
     } else if items.is_empty() {
         output::line(toned("no drift: everything that was read is justified", Tone::Good))?;
@@ -190,7 +275,7 @@ fn show(items: &[DriftItem], snapshot: &Snapshot, unread: &[SystemName], all: bo
             ))?;
         }
     }
-    freshness(snapshot, unread)
+    freshness(sources)
 }
 
 /// One line a kind.
@@ -205,32 +290,24 @@ pub fn summary(items: &[DriftItem]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn freshness(snapshot: &Snapshot, unread: &[SystemName]) -> anyhow::Result<()> {
+fn freshness(sources: &[Source]) -> anyhow::Result<()> {
     output::line("")?;
-    for system in &snapshot.systems {
-        let words = match &system.latest {
-            None if unread.contains(&system.name) => continue,
-            None => toned("never read", Tone::Bad).to_string(),
-            Some(epoch) if epoch.completeness.is_complete() => format!("complete, read {}", epoch.ended_at),
-            Some(epoch) => {
-                let complete = system.latest_complete.as_ref();
-                let last = complete.map_or_else(|| "never".to_owned(), |epoch| epoch.ended_at.to_string());
+    for source in sources {
+        let name = source.system.as_str();
+        let words = match (&source.completeness, source.observed_at) {
+            (Some(completeness), Some(at)) if completeness == "complete" => format!("complete, read {at}"),
+            (Some(_), Some(at)) => {
+                let detail = source.detail.as_deref().unwrap_or_default();
+                let last = source.complete_at.map_or_else(|| "never".to_owned(), |at| at.to_string());
                 format!(
-                    "{}, read {}; last complete {last}: {}",
+                    "{}, read {at}; last complete {last}: {}",
                     toned("partial", Tone::Bad),
-                    epoch.ended_at,
-                    output::safe(epoch.completeness.detail())
+                    output::safe(detail)
                 )
             }
+            _ => format!("{}; run `leasehold sync {name}`", toned("never read", Tone::Bad)),
         };
-        output::line(format!("  {:<16} {words}", system.name.as_str()))?;
-    }
-    for system in unread {
-        output::line(format!(
-            "  {:<16} {}; run `leasehold sync {system}`",
-            system.as_str(),
-            toned("never read", Tone::Bad)
-        ))?;
+        output::line(format!("  {name:<16} {words}"))?;
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ mod drift;
 mod explain;
 mod init;
 mod ledger;
+mod login;
 mod man;
 mod plan;
 mod policy;
@@ -25,6 +26,7 @@ use leasehold_decide::path::Carriers;
 use crate::Outcome;
 use crate::context::Common;
 use crate::logging::{self, Logging};
+use crate::remote::Remote;
 
 /// Access is leasehold: it is held for a reason, and when the reason ends it reverts.
 ///
@@ -42,6 +44,17 @@ pub struct Arguments {
 /// How many paths an answer lists.
 fn paths_max(all: bool) -> usize {
     if all { usize::MAX } else { Carriers::PATHS_MAX }
+}
+
+/// A server lists the first paths of each entitlement: listing every one could cost it more than it has.
+fn refuse_all_paths(all: bool) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        !all,
+        "a server lists at most {} paths of each entitlement; `path_steps` of --json holds every step of all of them, and \
+         --all-paths works on the machine that has the store",
+        Carriers::PATHS_MAX
+    );
+    Ok(())
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done and nothing outstanding; 1 error; 2 there is drift, a plan is not empty, or an action is not verified.";
@@ -76,6 +89,10 @@ enum Command {
     Connector(connector::ConnectorCommand),
     /// Verify the log, and prove entries to somebody who does not trust us
     Ledger(ledger::LedgerCommand),
+    /// Get a token of a server, by a browser on this machine or another
+    Login(login::Login),
+    /// End the token of a server, and forget it
+    Logout(login::Logout),
     /// Make, list and end the tokens by which scripts use the API
     Token(token::TokenCommand),
     /// Make and list users of the server, and links by which they sign in
@@ -103,6 +120,18 @@ impl Arguments {
 /// Whatever keeps the command from being done.
 pub async fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
     let common = arguments.common;
+    // These make or run an installation on this machine. A variable that is set for the others is no mistake of theirs.
+    if common.server.is_some() {
+        let of_this_machine = match arguments.command {
+            Command::Demo(_) => Some("demo"),
+            Command::Init(_) => Some("init"),
+            Command::Serve(_) => Some("serve"),
+            _ => None,
+        };
+        if let Some(name) = of_this_machine {
+            Remote::refuse(&common, name, "it makes or runs an installation on this machine")?;
+        }
+    }
     match arguments.command {
         Command::Demo(command) => command.run(&common).await,
         Command::Init(command) => command.run(&common),
@@ -118,6 +147,8 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Action(command) => command.run(&common).await,
         Command::Connector(command) => command.run(&common).await,
         Command::Ledger(command) => command.run(&common).await,
+        Command::Login(command) => command.run(&common).await,
+        Command::Logout(command) => command.run(&common).await,
         Command::Token(command) => command.run(&common).await,
         Command::User(command) => command.run(&common).await,
         Command::Completions(command) => command.run(),

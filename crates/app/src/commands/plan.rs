@@ -2,17 +2,20 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use leasehold_decide::plan::Scope;
 use leasehold_model::decision::DriftKind;
-use leasehold_model::id::IdentityKey;
-use leasehold_model::plan::{Plan, PlanItem};
+use leasehold_model::id::{AccountKey, ActionId, EntitlementName, IdentityKey, PlanHash, SystemName};
+use leasehold_model::plan::{Guard, LeftAlone, Plan, PlanItem, StateFingerprint, Verb};
 use leasehold_reconcile::stages::plan;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
+use super::drift::NOTHING_READ;
 use crate::Outcome;
 use crate::context::{Common, Context};
 use crate::output::{self, Tone, row, toned};
+use crate::remote::Remote;
 
 /// Arguments of `plan`.
 #[derive(Debug, clap::Args)]
@@ -37,16 +40,71 @@ pub struct PlanCommand {
     all: bool,
 }
 
+/// The documented form of a plan. The file that `--out` writes on the machine of the store holds the plan itself.
+#[derive(Serialize, Deserialize)]
+pub struct PlanDocument {
+    hash: PlanHash,
+    items: Vec<Item>,
+    left_alone: Vec<LeftAlone>,
+    pub guards: Vec<Guard>,
+    state: StateFingerprint,
+}
+
+/// One action of it.
+#[derive(Serialize, Deserialize)]
+struct Item {
+    id: ActionId,
+    verb: Verb,
+    system: SystemName,
+    account: String,
+    account_key: AccountKey,
+    identity: Option<IdentityKey>,
+    entitlement: Option<EntitlementName>,
+    because: Vec<String>,
+    also_loses: Vec<EntitlementName>,
+    after: Vec<ActionId>,
+}
+
 impl PlanCommand {
     /// Makes a plan from what was last read; changes nothing anywhere.
     pub async fn run(self, common: &Common) -> anyhow::Result<Outcome> {
-        let mut context = Context::open_to_change(common).await?;
+        let (document, text) = match Remote::of(common)? {
+            Some(remote) => {
+                let document = self.ask(&remote).await?;
+                let text = serde_json::to_string_pretty(&document)?;
+                (document, text)
+            }
+            None => {
+                let plan = self.make(Context::open_to_change(common).await?).await?;
+                let text = serde_json::to_string_pretty(&plan)?;
+                (PlanDocument::from(plan), text)
+            }
+        };
+        if let Some(path) = &self.out {
+            std::fs::write(path, text)
+                .with_context(|| format!("cannot write the plan to {}", path.display()))?;
+        }
+        if common.json {
+            output::json(&document)?;
+        } else {
+            document.show(self.all)?;
+            if let Some(path) = &self.out {
+                output::line(format!(
+                    "\nwritten to {0}; carry it out with `leasehold apply {0}`",
+                    path.display()
+                ))?;
+            }
+        }
+        Ok(if document.items.is_empty() { Outcome::Clean } else { Outcome::Outstanding })
+    }
+
+    async fn make(&self, mut context: Context) -> anyhow::Result<Plan> {
         context.learn_abilities();
         let systems = self.system.iter().map(|name| context.system_name(name));
-        let identities = self.identity.into_iter().map(IdentityKey);
+        let identities = self.identity.iter().map(|key| IdentityKey(key.clone()));
         let scope = Scope {
             systems: systems.collect::<anyhow::Result<_>>()?,
-            kinds: self.kind,
+            kinds: self.kind.clone(),
             identities: identities.collect(),
             restore: self.restore,
             ..Scope::default()
@@ -59,113 +117,143 @@ impl PlanCommand {
         }
         let plan = plan::make(&context.store, &loaded, &scope).await?;
         context.publish().await?;
-        if let Some(path) = &self.out {
-            let text = serde_json::to_string_pretty(&plan)?;
-            std::fs::write(path, text)
-                .with_context(|| format!("cannot write the plan to {}", path.display()))?;
-        }
-        if context.json {
-            output::json(&document(&plan))?;
-        } else {
-            show(&plan, self.all)?;
-            if let Some(path) = &self.out {
-                output::line(format!(
-                    "\nwritten to {0}; carry it out with `leasehold apply {0}`",
-                    path.display()
-                ))?;
-            }
-        }
-        Ok(if plan.items.is_empty() { Outcome::Clean } else { Outcome::Outstanding })
+        Ok(plan)
+    }
+
+    async fn ask(&self, remote: &Remote) -> anyhow::Result<PlanDocument> {
+        require_read(remote).await?;
+        let scope = json!({
+            "systems": self.system,
+            "kinds": self.kind,
+            "identities": self.identity,
+            "restore": self.restore,
+        });
+        remote.post(&["plans"], &[], scope).await
     }
 }
 
-/// The documented form for programs. The file of `--out` holds the plan itself, which this is derived from.
-pub fn document(plan: &Plan) -> Value {
-    let items: Vec<Value> = plan.items.iter().map(item).collect();
-    json!({
-        "hash": plan.hash,
-        "items": items,
-        "left_alone": plan.left_alone,
-        "guards": plan.guards,
-        "state": plan.state,
-    })
-}
-
-fn item(item: &PlanItem) -> Value {
-    json!({
-        "id": item.id,
-        "verb": item.verb,
-        "system": item.system,
-        "account": item.account,
-        "account_key": item.account_key,
-        "identity": item.identity,
-        "entitlement": item.entitlement,
-        "because": item.because,
-        "also_loses": item.also_loses,
-        "after": item.after,
-    })
-}
-
-/// Prints a plan.
-pub fn show(plan: &Plan, all: bool) -> anyhow::Result<()> {
-    if plan.items.is_empty() {
-        output::line(toned("nothing to do", Tone::Good))?;
-    } else {
-        let mut table = output::table(&["", "system", "account", "entitlement", "because", "also loses"]);
-        let (shown, more) = output::screenful(&plan.items, all);
-        for item in shown {
-            let tone = if item.verb.takes_away() { Tone::Bad } else { Tone::Good };
-            let held = if plan.guard_of(&item.id).is_some() { " (held)" } else { "" };
-            let also: Vec<String> = item.also_loses.iter().map(ToString::to_string).collect();
-            table.add_row(row![
-                toned(format!("{}{held}", item.verb.as_str().replace('_', " ")), tone),
-                item.system.as_str(),
-                item.account.as_str(),
-                item.entitlement.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
-                item.because.join("; "),
-                also.join(", "),
-            ]);
-        }
-        output::line(table)?;
-        if more > 0 {
-            output::line(format!("… and {more} more; `--all` lists them"))?;
-        }
+/// Before a server has read anything there is nothing to plan.
+pub async fn require_read(remote: &Remote) -> anyhow::Result<()> {
+    #[derive(Deserialize)]
+    struct Systems {
+        items: Vec<Face>,
     }
-    if !plan.left_alone.is_empty() {
-        output::line(format!("\n{}", toned("left alone", Tone::Strong)))?;
-        let mut table = output::table(&["system", "account", "entitlement", "why"]);
-        let (shown, more) = output::screenful(&plan.left_alone, all);
-        for left in shown {
-            table.add_row([
-                left.system.to_string(),
-                left.account
-                    .clone()
-                    .or_else(|| left.identity.as_ref().map(ToString::to_string))
-                    .unwrap_or_else(|| "-".to_owned()),
-                left.entitlement.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
-                left.why.clone(),
-            ]);
-        }
-        output::line(table)?;
-        if more > 0 {
-            output::line(format!("… and {more} more; `--all` lists them"))?;
-        }
+    #[derive(Deserialize)]
+    struct Face {
+        source: Source,
     }
-    for guard in &plan.guards {
-        output::line(format!(
-            "\n{} {}: {}\n  {} wait\n  {}",
-            toned("guard", Tone::Attention),
-            output::safe(&guard.name),
-            output::safe(&guard.message),
-            output::count(guard.holds.len(), "action"),
-            output::safe_lines(&guard.way_on)
-        ))?;
+    #[derive(Deserialize)]
+    struct Source {
+        epoch: Option<i64>,
     }
-    output::line(format!("\n{} in plan {}", output::count(plan.items.len(), "action"), short(plan)))?;
+    // Whoever may plan and see no system is told by the plan itself.
+    let systems: Option<Systems> = remote.get(&["systems"], &[]).await.ok();
+    let is_unread = |systems: &Systems| systems.items.iter().all(|face| face.source.epoch.is_none());
+    if systems.is_some_and(|systems| !systems.items.is_empty() && is_unread(&systems)) {
+        bail!(NOTHING_READ);
+    }
     Ok(())
 }
 
+impl From<Plan> for PlanDocument {
+    fn from(plan: Plan) -> Self {
+        let item = |item: PlanItem| Item {
+            id: item.id,
+            verb: item.verb,
+            system: item.system,
+            account: item.account,
+            account_key: item.account_key,
+            identity: item.identity,
+            entitlement: item.entitlement,
+            because: item.because,
+            also_loses: item.also_loses,
+            after: item.after,
+        };
+        Self {
+            hash: plan.hash,
+            items: plan.items.into_iter().map(item).collect(),
+            left_alone: plan.left_alone,
+            guards: plan.guards,
+            state: plan.state,
+        }
+    }
+}
+
+impl PlanDocument {
+    /// Its whole hash.
+    pub fn hash(&self) -> &str {
+        self.hash.as_str()
+    }
+
+    /// Prints it.
+    fn show(&self, all: bool) -> anyhow::Result<()> {
+        if self.items.is_empty() {
+            output::line(toned("nothing to do", Tone::Good))?;
+        } else {
+            let mut table = output::table(&["", "system", "account", "entitlement", "because", "also loses"]);
+            let (shown, more) = output::screenful(&self.items, all);
+            for item in shown {
+                let tone = if item.verb.takes_away() { Tone::Bad } else { Tone::Good };
+                let held = if self.guards.iter().any(|guard| guard.holds.contains(&item.id)) {
+                    " (held)"
+                } else {
+                    ""
+                };
+                let also: Vec<String> = item.also_loses.iter().map(ToString::to_string).collect();
+                table.add_row(row![
+                    toned(format!("{}{held}", item.verb.as_str().replace('_', " ")), tone),
+                    item.system.as_str(),
+                    item.account.as_str(),
+                    item.entitlement.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
+                    item.because.join("; "),
+                    also.join(", "),
+                ]);
+            }
+            output::line(table)?;
+            if more > 0 {
+                output::line(format!("… and {more} more; `--all` lists them"))?;
+            }
+        }
+        if !self.left_alone.is_empty() {
+            output::line(format!("\n{}", toned("left alone", Tone::Strong)))?;
+            let mut table = output::table(&["system", "account", "entitlement", "why"]);
+            let (shown, more) = output::screenful(&self.left_alone, all);
+            for left in shown {
+                table.add_row([
+                    left.system.to_string(),
+                    left.account
+                        .clone()
+                        .or_else(|| left.identity.as_ref().map(ToString::to_string))
+                        .unwrap_or_else(|| "-".to_owned()),
+                    left.entitlement.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
+                    left.why.clone(),
+                ]);
+            }
+            output::line(table)?;
+            if more > 0 {
+                output::line(format!("… and {more} more; `--all` lists them"))?;
+            }
+        }
+        for guard in &self.guards {
+            output::line(format!(
+                "\n{} {}: {}\n  {} wait\n  {}",
+                toned("guard", Tone::Attention),
+                output::safe(&guard.name),
+                output::safe(&guard.message),
+                output::count(guard.holds.len(), "action"),
+                output::safe_lines(&guard.way_on)
+            ))?;
+        }
+        output::line(format!(
+            "\n{} in plan {}",
+            output::count(self.items.len(), "action"),
+            short(&self.hash)
+        ))?;
+        Ok(())
+    }
+}
+
 /// The beginning of a plan's hash, enough to tell plans apart.
-pub fn short(plan: &Plan) -> &str {
-    &plan.hash.as_str()[..12.min(plan.hash.as_str().len())]
+fn short(hash: &PlanHash) -> &str {
+    &hash.as_str()[..12.min(hash.as_str().len())]
 }

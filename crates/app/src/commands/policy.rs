@@ -9,12 +9,15 @@ use leasehold_decide::policy::check::check;
 use leasehold_decide::policy::diagnostic::{Diagnostic, Severity};
 use leasehold_decide::policy::{Policy, digest, read::read};
 use leasehold_reconcile::stages::decide::Loaded;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::Outcome;
+use crate::config::Config;
 use crate::context::{Common, Context, actor};
 use crate::diagnostic::{Rendered, line_of, render_policy};
 use crate::output::{self, Tone, row, toned};
+use crate::remote::Remote;
 
 /// Arguments of `policy`.
 #[derive(Debug, clap::Args)]
@@ -73,43 +76,115 @@ impl Files {
     fn rendered(&self, all: &[Diagnostic]) -> String {
         render_policy(&self.folder, &self.texts, all)
     }
+}
 
-    /// Reads the policy and checks it beside what was observed.
-    fn checked(&self, context: &Context, loaded: &Loaded) -> (Option<Policy>, Vec<Diagnostic>) {
-        match read(&self.texts) {
-            Err(mistakes) => (None, mistakes),
-            Ok(policy) => {
-                let diagnostics = check(&policy, &context.config.system_names(), &loaded.snapshot);
-                (Some(policy), diagnostics)
+/// Where the live policy and what was observed are.
+enum Place {
+    Store(Box<Context>),
+    Server(Remote),
+}
+
+/// What was found in the files, and the facts that they were checked beside, where those are here.
+struct Judged {
+    diagnostics: Vec<Diagnostic>,
+    loaded: Option<Loaded>,
+}
+
+/// A change of what somebody may hold: identity key and entitlement address.
+type Held = (String, String);
+
+/// The live revision after `policy apply`, in the documented form.
+#[derive(Serialize, Deserialize)]
+struct Applied {
+    revision: i64,
+    digest: String,
+    changed: bool,
+}
+
+impl Place {
+    /// The policy folder: that of the configuration; with a server, where there is no configuration, `policy`.
+    fn folder(&self, common: &Common) -> anyhow::Result<PathBuf> {
+        match self {
+            Self::Store(context) => Ok(context.config.policy.clone()),
+            Self::Server(_) if common.config.exists() => Ok(Config::load(&common.config)?.policy),
+            Self::Server(_) => Ok(PathBuf::from("policy")),
+        }
+    }
+
+    /// Checks the files beside what was observed.
+    async fn judge(&self, files: &Files) -> anyhow::Result<Judged> {
+        match self {
+            Self::Store(context) => judge(context, files).await,
+            Self::Server(remote) => {
+                #[derive(Deserialize)]
+                struct Answer {
+                    items: Vec<Row>,
+                }
+                #[derive(Deserialize)]
+                struct Row {
+                    severity: String,
+                    file: String,
+                    start: usize,
+                    end: usize,
+                    message: String,
+                    help: String,
+                }
+                let body = json!({"files": files.texts});
+                let Answer { items } = remote.post(&["policy", "check"], &[], body).await?;
+                let diagnostic = |row: Row| Diagnostic {
+                    severity: if row.severity == "error" { Severity::Error } else { Severity::Warning },
+                    file: row.file,
+                    span: row.start..row.end,
+                    message: row.message,
+                    help: row.help,
+                };
+                Ok(Judged { diagnostics: items.into_iter().map(diagnostic).collect(), loaded: None })
             }
         }
     }
 }
 
+/// Reads the policy and checks it beside what was observed.
+async fn judge(context: &Context, files: &Files) -> anyhow::Result<Judged> {
+    let loaded = context.load(None).await?;
+    let diagnostics = match read(&files.texts) {
+        Err(mistakes) => mistakes,
+        Ok(policy) => check(&policy, &context.config.system_names(), &loaded.snapshot),
+    };
+    Ok(Judged { diagnostics, loaded: Some(loaded) })
+}
+
 impl PolicyCommand {
-    /// Checks, compares or applies.
+    /// Checks, compares or applies, here or at a server.
     pub async fn run(self, common: &Common) -> anyhow::Result<Outcome> {
-        let context = Context::open_to_change(common).await?;
-        let files = Files::read(&context.config.policy)?;
+        let place = match Remote::of(common)? {
+            Some(remote) => Place::Server(remote),
+            None => Place::Store(Box::new(Context::open_to_change(common).await?)),
+        };
+        let files = Files::read(&place.folder(common)?)?;
+        let judged = place.judge(&files).await?;
+        if let (What::Check, Place::Store(context)) = (&self.what, &place) {
+            // Who may do what is not a part of the policy, but as little may be wrong with it.
+            context.config.authority()?;
+        }
         match self.what {
-            What::Check => run_check(&context, &files).await,
-            What::Diff { all } => run_diff(&context, &files, all).await,
-            What::Apply => run_apply(&context, &files).await,
+            What::Check => run_check(&files, judged, common.json),
+            What::Diff { all } => run_diff(&place, &files, judged, all, common.json).await,
+            What::Apply => run_apply(&place, &files, judged, common.json).await,
         }
     }
 }
 
-/// The policy where nothing is wrong with it; else every mistake as one error. Warnings are printed.
-async fn usable(context: &Context, files: &Files) -> anyhow::Result<(Policy, Loaded)> {
-    let loaded = context.load(None).await?;
-    let (policy, diagnostics) = files.checked(context, &loaded);
+/// The policy and the facts where nothing is wrong with the files; else every mistake as one error. Warnings are printed.
+fn usable(files: &Files, judged: Judged, json: bool) -> anyhow::Result<(Policy, Option<Loaded>)> {
+    let Judged { diagnostics, loaded } = judged;
     let (errors, warnings): (Vec<_>, Vec<_>) =
         diagnostics.into_iter().partition(|diagnostic| diagnostic.severity == Severity::Error);
-    if !warnings.is_empty() && !context.json {
+    if !warnings.is_empty() && !json {
         eprint!("{}", files.rendered(&warnings));
     }
-    match policy {
-        Some(policy) if errors.is_empty() => Ok((policy, loaded)),
+    match read(&files.texts) {
+        Ok(policy) if errors.is_empty() => Ok((policy, loaded)),
         _ => {
             let end =
                 format!("{} in the policy; nothing was changed", output::count(errors.len(), "mistake"));
@@ -118,12 +193,9 @@ async fn usable(context: &Context, files: &Files) -> anyhow::Result<(Policy, Loa
     }
 }
 
-async fn run_check(context: &Context, files: &Files) -> anyhow::Result<Outcome> {
-    // Who may do what is not a part of the policy, but as little may be wrong with it.
-    context.config.authority()?;
-    if context.json {
-        let loaded = context.load(None).await?;
-        let (_, diagnostics) = files.checked(context, &loaded);
+fn run_check(files: &Files, judged: Judged, json: bool) -> anyhow::Result<Outcome> {
+    if json {
+        let diagnostics = &judged.diagnostics;
         let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
         let rows: Vec<Value> = diagnostics.iter().map(|diagnostic| row(files, diagnostic)).collect();
         let summary = json!({"files": files.texts.len(), "errors": errors, "warnings": rows.len() - errors});
@@ -131,7 +203,7 @@ async fn run_check(context: &Context, files: &Files) -> anyhow::Result<Outcome> 
         anyhow::ensure!(errors == 0, "{} in the policy", output::count(errors, "mistake"));
         return Ok(Outcome::Clean);
     }
-    let (policy, _) = usable(context, files).await?;
+    let (policy, _) = usable(files, judged, json)?;
     output::line(format!(
         "{} read: {}, {}, {}",
         output::count(files.texts.len(), "file"),
@@ -154,18 +226,53 @@ fn row(files: &Files, diagnostic: &Diagnostic) -> Value {
     })
 }
 
-/// What an identity may hold by the policy: identity key and entitlement address.
-type Justified = BTreeSet<(String, String)>;
-
-async fn run_diff(context: &Context, files: &Files, all: bool) -> anyhow::Result<Outcome> {
-    let (policy, loaded) = usable(context, files).await?;
+/// Who would gain and who would lose what.
+async fn changes(
+    place: &Place,
+    files: &Files,
+    policy: &Policy,
+    loaded: Option<Loaded>,
+) -> anyhow::Result<(Vec<Held>, Vec<Held>)> {
+    let loaded = match (place, loaded) {
+        (Place::Server(remote), _) => return ask_changes(remote, files).await,
+        (Place::Store(_), Some(loaded)) => loaded,
+        (Place::Store(context), None) => context.load(None).await?,
+    };
     let before = justified(&loaded.evaluate()?);
-    let inputs = Inputs { policy: &policy, ..loaded.inputs() };
-    let after = justified(&Evaluation::new(inputs)?);
-    let gains: Vec<_> = after.difference(&before).collect();
-    let losses: Vec<_> = before.difference(&after).collect();
-    if context.json {
-        let rows = |rows: &[&(String, String)], change: &str| {
+    let after = justified(&Evaluation::new(Inputs { policy, ..loaded.inputs() })?);
+    let gains = after.difference(&before).cloned().collect();
+    Ok((gains, before.difference(&after).cloned().collect()))
+}
+
+async fn ask_changes(remote: &Remote, files: &Files) -> anyhow::Result<(Vec<Held>, Vec<Held>)> {
+    #[derive(Deserialize)]
+    struct Answer {
+        items: Vec<Row>,
+    }
+    #[derive(Deserialize)]
+    struct Row {
+        change: String,
+        identity: String,
+        entitlement: String,
+    }
+    let all = [("all", "true".to_owned())];
+    let Answer { items } = remote.post(&["policy", "diff"], &all, json!({"files": files.texts})).await?;
+    let (gains, losses): (Vec<Row>, Vec<Row>) = items.into_iter().partition(|row| row.change == "gains");
+    let held = |rows: Vec<Row>| rows.into_iter().map(|row| (row.identity, row.entitlement)).collect();
+    Ok((held(gains), held(losses)))
+}
+
+async fn run_diff(
+    place: &Place,
+    files: &Files,
+    judged: Judged,
+    all: bool,
+    json: bool,
+) -> anyhow::Result<Outcome> {
+    let (policy, loaded) = usable(files, judged, json)?;
+    let (gains, losses) = changes(place, files, &policy, loaded).await?;
+    if json {
+        let rows = |rows: &[Held], change: &str| {
             rows.iter()
                 .map(|(identity, entitlement)| json!({"change": change, "identity": identity, "entitlement": entitlement}))
                 .collect::<Vec<_>>()
@@ -197,8 +304,8 @@ async fn run_diff(context: &Context, files: &Files, all: bool) -> anyhow::Result
     Ok(if same { Outcome::Clean } else { Outcome::Outstanding })
 }
 
-fn justified(evaluation: &Evaluation<'_>) -> Justified {
-    let mut all = Justified::new();
+fn justified(evaluation: &Evaluation<'_>) -> BTreeSet<Held> {
+    let mut all = BTreeSet::new();
     evaluation.for_each_justified(|identity, entitlement| {
         let address =
             format!("{}:{}", evaluation.system_of(entitlement), evaluation.entitlement_name(entitlement));
@@ -207,19 +314,18 @@ fn justified(evaluation: &Evaluation<'_>) -> Justified {
     all
 }
 
-async fn run_apply(context: &Context, files: &Files) -> anyhow::Result<Outcome> {
-    usable(context, files).await?;
-    let digest = digest(&files.texts);
-    let live = context.store.live_policy().await?;
-    let changed = live.as_ref().is_none_or(|revision| revision.digest != digest);
-    let id = match live {
-        Some(revision) if !changed => revision.id,
-        _ => context.store.apply_policy(files.texts.clone(), &digest, &actor(), context.now()).await?.id,
+async fn run_apply(place: &Place, files: &Files, judged: Judged, json: bool) -> anyhow::Result<Outcome> {
+    usable(files, judged, json)?;
+    let applied = match place {
+        Place::Server(remote) => {
+            remote.post(&["policy", "revisions"], &[], json!({"files": files.texts})).await?
+        }
+        Place::Store(context) => apply(context, files).await?,
     };
-    context.publish().await?;
-    if context.json {
-        output::json(&json!({"revision": id, "digest": digest, "changed": changed}))?;
-    } else if changed {
+    let id = applied.revision;
+    if json {
+        output::json(&applied)?;
+    } else if applied.changed {
         output::line(format!("policy revision {id} is live; `leasehold drift` shows what it means"))?;
     } else {
         output::line(format!("policy revision {id} is live already; nothing was changed"))?;
@@ -227,10 +333,22 @@ async fn run_apply(context: &Context, files: &Files) -> anyhow::Result<Outcome> 
     Ok(Outcome::Clean)
 }
 
+async fn apply(context: &Context, files: &Files) -> anyhow::Result<Applied> {
+    let digest = digest(&files.texts);
+    let live = context.store.live_policy().await?;
+    let changed = live.as_ref().is_none_or(|revision| revision.digest != digest);
+    let revision = match live {
+        Some(revision) if !changed => revision.id,
+        _ => context.store.apply_policy(files.texts.clone(), &digest, &actor(), context.now()).await?.id,
+    };
+    context.publish().await?;
+    Ok(Applied { revision, digest, changed })
+}
+
 /// Makes the files the live revision, for `demo`.
 pub async fn apply_files(context: &Context) -> anyhow::Result<()> {
     let files = Files::read(&context.config.policy)?;
-    usable(context, &files).await?;
+    usable(&files, judge(context, &files).await?, context.json)?;
     context.store.apply_policy(files.texts.clone(), &digest(&files.texts), &actor(), context.now()).await?;
     Ok(())
 }

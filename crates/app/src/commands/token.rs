@@ -1,13 +1,16 @@
 //! `leasehold token`: secrets by which scripts use the API, each with its scopes and its end.
 
 use anyhow::{Context as _, bail};
+use jiff::Timestamp;
 use leasehold_store::{ApiToken, User, UserState};
 use leasehold_web::{DAYS_DEFAULT, DAYS_MAX, Scope, WebError, create_token};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::Outcome;
 use crate::context::{Common, Context, actor};
 use crate::output;
+use crate::remote::{Nothing, Remote};
 
 /// Arguments of `token`.
 #[derive(Debug, clap::Args)]
@@ -42,20 +45,79 @@ enum What {
     },
 }
 
-fn scope_names() -> clap::builder::PossibleValuesParser {
+/// The scopes that there are, for the command line.
+pub fn scope_names() -> clap::builder::PossibleValuesParser {
     Scope::ALL.iter().map(|scope| scope.name()).collect::<Vec<_>>().into()
 }
 
+/// A token in the documented form.
+#[derive(Serialize, Deserialize)]
+struct Row {
+    id: String,
+    user: String,
+    name: String,
+    scopes: Vec<String>,
+    created_at: Timestamp,
+    expires_at: Timestamp,
+    last_used_at: Option<Timestamp>,
+    revoked_at: Option<Timestamp>,
+}
+
 impl TokenCommand {
-    /// Makes, lists or ends tokens in the store of this installation.
+    /// Makes, lists or ends tokens in the store of this installation, or at a server.
     pub async fn run(self, common: &Common) -> anyhow::Result<Outcome> {
+        if let Some(remote) = Remote::of(common)? {
+            return self.ask(&remote, common.json).await;
+        }
         let context = Context::open_to_change(common).await?;
         match self.what {
             What::Create { scopes, name, user, days } => {
-                create(&context, &scopes, &name, user.as_deref(), days).await
+                let (row, secret) = create(&context, &scopes, &name, user.as_deref(), days).await?;
+                show_made(common.json, &row, &secret)
             }
-            What::List => list(&context).await,
+            What::List => {
+                let (tokens, users) = (context.store.tokens(None).await?, context.store.users().await?);
+                let rows: Vec<Row> = tokens.into_iter().map(|token| row(token, &users)).collect();
+                show_list(common.json, &rows)
+            }
             What::Revoke { id } => revoke(&context, &id).await,
+        }
+    }
+
+    async fn ask(self, remote: &Remote, json: bool) -> anyhow::Result<Outcome> {
+        #[derive(Deserialize)]
+        struct Made {
+            token: Row,
+            secret: String,
+        }
+        #[derive(Deserialize)]
+        struct List {
+            items: Vec<Row>,
+        }
+        #[derive(Deserialize)]
+        struct Me {
+            may: Vec<String>,
+        }
+        match self.what {
+            What::Create { user: Some(_), .. } => bail!(
+                "a server makes a token of whoever asks for it, so --user does not go with a server; leave it out"
+            ),
+            What::Create { scopes, name, user: None, days } => {
+                let new = json!({"name": name, "scopes": scopes, "days": days});
+                let Made { token, secret } = remote.post(&["tokens"], &[], new).await?;
+                show_made(json, &token, &secret)
+            }
+            What::List => {
+                // Everybody's, for those who may see them; else one's own.
+                let Me { may } = remote.get(&["me"], &[]).await?;
+                let all = may.iter().any(|action| action == "see_settings").to_string();
+                let List { items } = remote.get(&["tokens"], &[("all", all)]).await?;
+                show_list(json, &items)
+            }
+            What::Revoke { id } => {
+                let Nothing {} = remote.delete(&["tokens", &id]).await?;
+                show_revoked(&id)
+            }
         }
     }
 }
@@ -66,7 +128,7 @@ async fn create(
     name: &str,
     mail: Option<&str>,
     days: i64,
-) -> anyhow::Result<Outcome> {
+) -> anyhow::Result<(Row, String)> {
     let user = owner(context, mail).await?;
     let made = create_token(&context.store, &user, name, scopes, days, &actor(), context.now()).await;
     let made = made.map_err(|error| match error {
@@ -77,19 +139,23 @@ async fn create(
         other => other.into(),
     })?;
     context.publish().await?;
-    if context.json {
-        let mut row = row(&made.token, std::slice::from_ref(&user));
-        row["token"] = json!(made.secret);
+    Ok((row(made.token, std::slice::from_ref(&user)), made.secret))
+}
+
+fn show_made(json: bool, token: &Row, secret: &str) -> anyhow::Result<Outcome> {
+    if json {
+        let mut row = json!(token);
+        row["token"] = json!(secret);
         output::json(&json!({"items": [row], "summary": {"total": 1}}))?;
     } else {
         // The secret alone on standard output, so that a script can take it.
-        output::line(&made.secret)?;
+        output::line(secret)?;
         output::remark(format!(
             "token {} of {}: {}, until {}; it is shown this once",
-            made.token.id,
-            user.mail,
-            made.token.scopes.join(", "),
-            made.token.expires_at
+            token.id,
+            token.user,
+            token.scopes.join(", "),
+            token.expires_at
         ));
     }
     Ok(Outcome::Clean)
@@ -117,22 +183,19 @@ async fn owner(context: &Context, mail: Option<&str>) -> anyhow::Result<User> {
     }
 }
 
-async fn list(context: &Context) -> anyhow::Result<Outcome> {
-    let (tokens, users) = (context.store.tokens(None).await?, context.store.users().await?);
-    if context.json {
-        let rows: Vec<_> = tokens.iter().map(|token| row(token, &users)).collect();
+fn show_list(json: bool, rows: &[Row]) -> anyhow::Result<Outcome> {
+    if json {
         output::json(&json!({"items": rows, "summary": {"total": rows.len()}}))?;
-    } else if tokens.is_empty() {
+    } else if rows.is_empty() {
         output::line("no token was made")?;
     } else {
         let mut table = output::table(&["id", "user", "name", "scopes", "until", "last used", "revoked"]);
-        let when = |at: Option<jiff::Timestamp>, never: &str| {
-            at.map_or_else(|| never.to_owned(), |at| at.to_string())
-        };
-        for token in &tokens {
+        let when =
+            |at: Option<Timestamp>, never: &str| at.map_or_else(|| never.to_owned(), |at| at.to_string());
+        for token in rows {
             table.add_row([
                 token.id.clone(),
-                mail_of(token, &users),
+                token.user.clone(),
                 output::safe(&token.name).to_string(),
                 token.scopes.join(", "),
                 token.expires_at.to_string(),
@@ -150,26 +213,24 @@ async fn revoke(context: &Context, id: &str) -> anyhow::Result<Outcome> {
         bail!("there is no token `{id}` in force; `leasehold token list` shows what there is");
     }
     context.publish().await?;
+    show_revoked(id)
+}
+
+fn show_revoked(id: &str) -> anyhow::Result<Outcome> {
     output::line(format!("token {id} ended; whoever shows it from now on is refused"))?;
     Ok(Outcome::Clean)
 }
 
-fn mail_of(token: &ApiToken, users: &[User]) -> String {
-    users
-        .iter()
-        .find(|user| user.id == token.user)
-        .map_or_else(|| token.user.clone(), |user| user.mail.clone())
-}
-
-fn row(token: &ApiToken, users: &[User]) -> serde_json::Value {
-    json!({
-        "id": token.id,
-        "user": mail_of(token, users),
-        "name": token.name,
-        "scopes": token.scopes,
-        "created_at": token.created_at,
-        "expires_at": token.expires_at,
-        "last_used_at": token.last_used_at,
-        "revoked_at": token.revoked_at,
-    })
+fn row(token: ApiToken, users: &[User]) -> Row {
+    let owner = users.iter().find(|user| user.id == token.user);
+    Row {
+        user: owner.map_or(token.user, |user| user.mail.clone()),
+        id: token.id,
+        name: token.name,
+        scopes: token.scopes,
+        created_at: token.created_at,
+        expires_at: token.expires_at,
+        last_used_at: token.last_used_at,
+        revoked_at: token.revoked_at,
+    }
 }

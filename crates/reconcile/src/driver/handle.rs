@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
+use leasehold_connect::connector::ConnectorKind;
+use leasehold_connect::registry;
 use leasehold_decide::plan::Scope;
 use leasehold_model::capability::Capabilities;
 use leasehold_model::id::{PlanHash, SystemName};
@@ -31,6 +33,17 @@ pub struct SystemFace {
     /// How often it is read, in milliseconds.
     pub interval_ms: u64,
     /// What its connector can do.
+    pub capabilities: Capabilities,
+}
+
+/// What people see of a kind of connector.
+#[derive(Debug, Clone, Copy)]
+pub struct ConnectorFace {
+    /// Its name in the configuration.
+    pub kind: &'static str,
+    /// What it connects to.
+    pub summary: &'static str,
+    /// What it can do.
     pub capabilities: Capabilities,
 }
 
@@ -79,6 +92,16 @@ impl DriverHandle {
                 capabilities: system.connector.capabilities(),
             })
             .collect()
+    }
+
+    /// The kinds of connectors that there are.
+    pub fn connectors(&self) -> Vec<ConnectorFace> {
+        let face = |kind: &&'static dyn ConnectorKind| ConnectorFace {
+            kind: kind.name(),
+            summary: kind.summary(),
+            capabilities: kind.capabilities(),
+        };
+        registry::KINDS.iter().map(face).collect()
     }
 
     /// When each configured system is read next, and how its last reading ended.

@@ -84,6 +84,8 @@ async fn read(work: &Work, system: &System, options: Observe) -> Result<Value, T
         "detail": completeness.detail(),
         "failed": failed,
         "facts": report.summary.facts,
+        "started_at": report.summary.started_at,
+        "ended_at": report.summary.ended_at,
         "problems": report.summary.problems,
         "changes": report.changes,
     }))

@@ -23,6 +23,7 @@ const RELEASES: &[(i64, &str)] = &[
     (7, include_str!("../fixtures/0007.sql")),
     (8, include_str!("../fixtures/0008.sql")),
     (9, include_str!("../fixtures/0009.sql")),
+    (11, include_str!("../fixtures/0011.sql")),
 ];
 
 /// Runs SQL beside the store.
@@ -119,6 +120,10 @@ async fn every_release_is_brought_up_to_this_one() {
                 (*migration >= 5).then(|| "Dana@example.com".to_owned())
             );
             assert_eq!(store.token_in_use("h2", at(10)).await.expect("reads").is_some(), *migration >= 5);
+            assert_eq!(
+                store.device_login("c1", at(10)).await.expect("reads").map(|login| login.client),
+                (*migration >= 11).then(|| "leasehold 0.1.0".to_owned())
+            );
             assert_eq!(store.recovery_codes_left("u1").await.expect("reads"), u64::from(*migration >= 5));
             let tasks = store.tasks(&TaskFilter::default(), 10).await.expect("reads");
             let states: Vec<TaskState> = tasks.iter().map(|task| task.state).collect();

@@ -1,8 +1,8 @@
 //! Users, sessions, tokens, second factors and links.
 
 use leasehold_store::{
-    IdempotentAnswer, IdempotentCall, LinkKind, NewApiToken, NewSession, NewUser, PasskeyRow, SignInLink,
-    StoreError, User, UserChange, UserState,
+    DeviceAnswer, DeviceLogin, IdempotentAnswer, IdempotentCall, LinkKind, NewApiToken, NewSession, NewUser,
+    PasskeyRow, SignInLink, StoreError, User, UserChange, UserState,
 };
 
 use crate::common::*;
@@ -186,6 +186,58 @@ on_both! {
         assert_eq!((found.len(), found[0].body.as_str(), found[0].last_used_at), (1, "{\"counter\":1}", Some(at(1))));
         assert!(!fresh.store.remove_passkey("c", "somebody else", "x", at(2)).await.expect("runs"));
         assert!(fresh.store.remove_passkey("c", &dana.id, "dana", at(2)).await.expect("removes"));
+    }
+
+    async fn of_many_questions_one_gets_the_token_that_was_allowed(fresh: &Fresh) {
+        let store = &fresh.store;
+        let dana = user(fresh, "dana@example.com", &["administrator"]).await;
+        let login = |source: &str| DeviceLogin {
+            client: "a program".to_owned(),
+            source: source.to_owned(),
+            scopes: vec!["read".to_owned()],
+            created_at: at(0),
+            expires_at: at(10),
+            interval_seconds: 5,
+        };
+        for (number, source, made) in [(1, "a", true), (2, "a", true), (3, "a", false), (4, "b", true), (5, "c", false)] {
+            let (device, code) = (format!("d{number}"), format!("c{number}"));
+            let begun = store.begin_device_login(&device, &code, &login(source), 3, 2).await;
+            assert_eq!(begun.expect("runs"), made, "{number}");
+        }
+        assert_eq!(store.ask_device_login("d1", at(0)).await.expect("reads"), DeviceAnswer::Pending);
+        assert_eq!(store.ask_device_login("d1", at(0)).await.expect("reads"), DeviceAnswer::TooSoon);
+        assert_eq!(store.ask_device_login("d3", at(0)).await.expect("reads"), DeviceAnswer::Ended);
+        assert!(store.device_login("c1", at(9)).await.expect("reads").is_some());
+        assert!(store.device_login("c1", at(10)).await.expect("reads").is_none());
+        let decide = async |code: &str, allowed, minute| {
+            store.decide_device_login(code, allowed, &dana.id, "dana", at(minute)).await.expect("runs")
+        };
+        assert!(!decide("c1", true, 10).await, "too late");
+        assert!(decide("c1", true, 1).await);
+        assert!(!decide("c1", false, 1).await, "decided");
+        assert!(decide("c2", false, 1).await);
+        assert_eq!(store.ask_device_login("d2", at(1)).await.expect("reads"), DeviceAnswer::Refused);
+        assert_eq!(store.ask_device_login("d2", at(1)).await.expect("reads"), DeviceAnswer::Ended);
+        let allowed = store.ask_device_login("d1", at(1)).await.expect("reads");
+        assert!(matches!(allowed, DeviceAnswer::Allowed { ref user, .. } if *user == dana.id), "{allowed:?}");
+        let mut questions = tokio::task::JoinSet::new();
+        for number in 0..8 {
+            let store = store.clone();
+            let new = NewApiToken {
+                token_hash: format!("t{number}"),
+                user: dana.id.clone(),
+                name: "a program".to_owned(),
+                scopes: vec!["read".to_owned()],
+                expires_at: at(100),
+            };
+            questions.spawn(async move {
+                store.redeem_device_login("d1", &new, "dana", at(1)).await.expect("runs").is_some()
+            });
+        }
+        assert_eq!(questions.join_all().await.into_iter().filter(|got| *got).count(), 1);
+        let tokens = store.tokens(None).await.expect("reads");
+        assert_eq!(tokens.len(), 1);
+        assert!(!store.give_token_back("unknown", at(2)).await.expect("runs"));
     }
 
     async fn a_call_with_a_key_is_done_once(fresh: &Fresh) {

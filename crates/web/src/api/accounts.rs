@@ -1,11 +1,13 @@
 //! Accounts, with what is known of their credentials.
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::Method;
 use jiff::Timestamp;
 use leasehold_decide::authority::Action;
 use leasehold_decide::correlate::Correlation;
+use leasehold_decide::explain::explain_named_account;
+use leasehold_decide::path::Carriers;
 use leasehold_model::account::LastUse;
 use leasehold_model::id::{AccountKey, SystemName};
 use serde::{Deserialize, Serialize};
@@ -13,15 +15,20 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
 use super::document::Problems;
-use super::paging;
+use super::identities::{AccessRow, access_row};
+use super::{paging, system_name, with_state};
 use crate::error::WebError;
 use crate::person::Person;
 use crate::route::Route;
 use crate::state::App;
 
 /// The routes of this file.
-pub(crate) const ROUTES: &[Route] =
-    &[Route::call(Method::GET, "/api/v1/accounts", Action::SeeSystem, || routes!(list))];
+pub(crate) const ROUTES: &[Route] = &[
+    Route::call(Method::GET, "/api/v1/accounts", Action::SeeSystem, || routes!(list)),
+    Route::call(Method::GET, "/api/v1/accounts/{system}/{account}/access", Action::SeeSystem, || {
+        routes!(access)
+    }),
+];
 
 /// An account.
 #[derive(Serialize, ToSchema)]
@@ -143,4 +150,43 @@ async fn list(
         }
     });
     Ok(Json(AccountList { items: items.collect(), next }))
+}
+
+#[derive(Serialize, ToSchema)]
+struct AccountAccess {
+    system: String,
+    account: String,
+    /// The instant that this was so.
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+    items: Vec<AccessRow>,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct AccessQuery {
+    /// As it stood then.
+    #[param(value_type = Option<String>, format = DateTime)]
+    at: Option<Timestamp>,
+}
+
+#[utoipa::path(get, path = "/api/v1/accounts/{system}/{account}/access", tag = "accounts",
+    params(("system" = String, Path, description = "Its system"), ("account" = String, Path, description = "Its login or key"), AccessQuery),
+    responses((status = 200, description = "What it holds", body = AccountAccess), Problems))]
+/// Everything that an account effectively holds, why, and by which paths: what `leasehold explain SYSTEM:LOGIN` says.
+async fn access(
+    State(app): State<App>,
+    person: Person,
+    Path((system, account)): Path<(String, String)>,
+    Query(query): Query<AccessQuery>,
+) -> Result<Json<AccountAccess>, WebError> {
+    let name = system_name(&system)?;
+    let what = format!("the account `{account}` of system `{system}`");
+    person.require_seen(&app, Action::SeeSystem, &app.resource_of_system(&name), || what.clone())?;
+    let found = with_state(&app, query.at, move |view| {
+        let items = explain_named_account(view.evaluation(), &system, &account, Carriers::PATHS_MAX);
+        let items = items.ok_or(WebError::NotFound(what))?.into_iter().map(access_row).collect();
+        Ok(AccountAccess { system, account, at: view.as_of(), items })
+    });
+    found.await.map(Json)
 }

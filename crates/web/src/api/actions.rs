@@ -3,16 +3,20 @@
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::Method;
+use axum::response::Response;
 use jiff::Timestamp;
 use leasehold_decide::authority::Action;
 use leasehold_model::action::ActionState;
-use leasehold_model::id::{ActionId, PlanHash, SystemName};
-use leasehold_store::{ActionFilter, ActionRow, TransitionRow};
+use leasehold_model::id::{ActionId, IdentityKey, PlanHash, SystemName};
+use leasehold_reconcile::notice::NoticeKind;
+use leasehold_reconcile::tasks::resume;
+use leasehold_store::{ActionFilter, ActionRow, Requested, Transition, TransitionOutcome, TransitionRow};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
 use super::document::Problems;
+use super::tasks::{TaskAnswer, accepted};
 use super::{paging, system_name, wrong};
 use crate::error::WebError;
 use crate::pages::actions::seen_action;
@@ -24,6 +28,7 @@ use crate::state::App;
 pub(crate) const ROUTES: &[Route] = &[
     Route::call(Method::GET, "/api/v1/actions", Action::SeeAction, || routes!(list)),
     Route::call(Method::GET, "/api/v1/actions/{plan}/{id}", Action::SeeAction, || routes!(one)),
+    Route::call(Method::POST, "/api/v1/actions/{plan}/{id}/retry", Action::RetryAction, || routes!(retry)),
 ];
 
 /// An action and where it stands.
@@ -194,4 +199,71 @@ async fn one(
         because: row.item.because.clone(),
         transitions: steps.into_iter().map(TransitionDocument::from).collect(),
     }))
+}
+
+/// What came of a person's word that an action is tried again.
+pub(crate) enum Retried {
+    /// It is, by this task.
+    Again(Requested),
+    /// It waits for nobody any more.
+    NoLonger(ActionState),
+}
+
+/// A person's word that a stuck action is tried again: it is recorded, and a task takes it up.
+///
+/// # Errors
+/// [`WebError::Refused`] where it is about their own access, [`WebError::Forbidden`], [`WebError::NotFound`].
+pub(crate) async fn try_again(
+    app: &App,
+    person: &Person,
+    plan: PlanHash,
+    id: ActionId,
+) -> Result<Retried, WebError> {
+    let row = seen_action(app, person, &plan, &id).await?;
+    person.require(app, Action::RetryAction, &app.resource_of_system(&row.item.system))?;
+    let own = person.identity().map(IdentityKey::folded);
+    if own.is_some() && own == row.item.identity.as_ref().map(IdentityKey::folded) {
+        return Err(WebError::Refused(
+            "nobody decides on their own access: somebody else has to try this again".to_owned(),
+        ));
+    }
+    if row.state != ActionState::Stuck {
+        return Ok(Retried::NoLonger(row.state));
+    }
+    let again = Transition {
+        plan,
+        action: id,
+        from: ActionState::Stuck,
+        to: ActionState::Approved,
+        at: app.now(),
+        reason: Some(format!("tried again by {}", person.actor())),
+        detail: serde_json::Value::Null,
+        next_attempt_at: None,
+        observed: Vec::new(),
+    };
+    if let TransitionOutcome::Moved { actual } = app.store.transition(&again).await? {
+        return Ok(Retried::NoLonger(actual));
+    }
+    app.live.notify(NoticeKind::ActionChanged, again.action.as_str());
+    let task = resume::request(person.actor(), app.now());
+    let requested = app.store.request_task(&task, app.now()).await?;
+    app.live.notify(NoticeKind::TaskChanged, requested.id());
+    Ok(Retried::Again(requested))
+}
+
+#[utoipa::path(post, path = "/api/v1/actions/{plan}/{id}/retry", tag = "actions",
+    params(("plan" = String, Path, description = "The hash of its plan"), ("id" = String, Path, description = "Its name")),
+    responses((status = 202, description = "The task that takes it up", body = TaskAnswer), Problems))]
+/// Has a stuck action tried again.
+async fn retry(
+    State(app): State<App>,
+    person: Person,
+    Path((plan, id)): Path<(String, String)>,
+) -> Result<Response, WebError> {
+    match try_again(&app, &person, PlanHash::from(plan), ActionId::from(id)).await? {
+        Retried::Again(requested) => Ok(accepted(&requested)),
+        Retried::NoLonger(state) => {
+            Err(WebError::Conflict(format!("nothing to try again: it is {} now", state.as_str())))
+        }
+    }
 }

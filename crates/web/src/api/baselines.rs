@@ -39,7 +39,7 @@ struct BaselineRow {
     owner: String,
     #[schema(value_type = String, format = DateTime)]
     adopted_at: Timestamp,
-    /// `in force`, `ended` or `replaced`.
+    /// `in force`, `ended`, `ended with its owner` or `replaced`.
     state: &'static str,
 }
 
@@ -60,9 +60,21 @@ struct NewBaseline {
     owner: Option<String>,
 }
 
-fn row(baseline: &Baseline, last: bool, now: Timestamp) -> BaselineRow {
+/// A baseline that was just adopted.
+#[derive(Serialize, ToSchema)]
+struct Adopted {
+    #[serde(flatten)]
+    baseline: BaselineRow,
+    /// The direct grants of the system that it covers.
+    grants: usize,
+    /// The owner is no identity that was read, so nobody will notice when they leave.
+    owner_is_unknown: bool,
+}
+
+fn row(baseline: &Baseline, last: bool, end: Timestamp, now: Timestamp) -> BaselineRow {
     let state = match last {
-        true if baseline.until > now => "in force",
+        true if end > now => "in force",
+        true if baseline.until > now => "ended with its owner",
         true => "ended",
         false => "replaced",
     };
@@ -84,12 +96,14 @@ async fn list(State(app): State<App>, person: Person) -> Result<Json<BaselineLis
     let baselines = app.store.baselines().await?;
     let last = in_force(baselines.clone());
     let of_seen = baselines.iter().filter(|baseline| seen.has(&baseline.system));
-    let items = of_seen.map(|baseline| row(baseline, last.contains(baseline), app.now()));
+    let view = app.view()?;
+    let end = |baseline| view.evaluation().baseline_end(baseline);
+    let items = of_seen.map(|baseline| row(baseline, last.contains(baseline), end(baseline), app.now()));
     Ok(Json(BaselineList { items: items.collect() }))
 }
 
 #[utoipa::path(post, path = "/api/v1/baselines", tag = "baselines", request_body = NewBaseline,
-    responses((status = 201, description = "The baseline", body = BaselineRow), Problems))]
+    responses((status = 201, description = "The baseline", body = Adopted), Problems))]
 /// Gives what a system shows now a reason that ends.
 async fn adopt(
     State(app): State<App>,
@@ -120,10 +134,17 @@ async fn adopt(
     // What the latest change of the store has shown is covered; what comes later is not.
     let epochs = &view.loaded().snapshot.epoch_ended_at;
     let epoch = epochs.keys().next_back().copied().unwrap_or_default();
+    let snapshot = &view.loaded().snapshot;
+    let position = snapshot.system_position(&system);
+    let of_system = |account: u32| Some(snapshot.accounts[account as usize].system) == position;
+    let grants = snapshot.grants.iter().filter(|grant| of_system(grant.account)).count();
+    let owner_is_unknown = !snapshot.identities.is_empty()
+        && view.evaluation().owner_is_live(&IdentityKey::from(owner.as_str())).is_none();
     let baseline = Baseline { system, epoch, until: new.until, owner, adopted_at: now };
     app.store.adopt_baseline(&baseline, now).await?;
     app.live.refresh().await?;
-    Ok((StatusCode::CREATED, Json(row(&baseline, true, now))).into_response())
+    let baseline = row(&baseline, true, baseline.until, now);
+    Ok((StatusCode::CREATED, Json(Adopted { baseline, grants, owner_is_unknown })).into_response())
 }
 
 #[utoipa::path(delete, path = "/api/v1/baselines/{system}", tag = "baselines",
@@ -142,5 +163,5 @@ async fn end(
     let ended =
         ended.ok_or_else(|| WebError::NotFound(format!("a baseline of `{system}` that is in force")))?;
     app.live.refresh().await?;
-    Ok(Json(row(&ended, true, now)))
+    Ok(Json(row(&ended, true, ended.until, now)))
 }

@@ -10,16 +10,19 @@ use leasehold_decide::authority::Action;
 use leasehold_model::decision::{DriftItem, DriftKind};
 use leasehold_model::id::{IdentityKey, SystemName};
 use leasehold_model::snapshot::SystemState;
+use leasehold_reconcile::live::View;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
 use super::document::Problems;
-use super::{paging, wrong};
+use super::{paging, with_state, wrong};
 use crate::error::WebError;
 use crate::person::Person;
+
 use crate::route::Route;
+use crate::seen::SeenSystems;
 use crate::state::App;
 
 /// The routes of this file.
@@ -112,6 +115,9 @@ struct ListQuery {
     system: Option<String>,
     /// Only about this identity, by its key.
     identity: Option<String>,
+    /// As it stood then.
+    #[param(value_type = Option<String>, format = DateTime)]
+    at: Option<Timestamp>,
     /// Rows on a page, 1 to 500.
     #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
@@ -140,9 +146,25 @@ async fn list(
     let limit = paging::rows(query.limit)?;
     let after: Option<Place> = paging::after(query.cursor.as_deref())?;
     let kind = query.kind.as_deref().map(drift_kind).transpose()?;
-    let view = app.view()?;
-    let drift = view.drift();
     let seen = app.systems_seen(&person, Action::SeeDrift);
+    let configured: Vec<SystemName> = app.driver.systems().into_iter().map(|face| face.name).collect();
+    let answer = with_state(&app, query.at, move |view| {
+        Ok(page(view, &query, kind, after, limit, &seen, &configured))
+    });
+    answer.await.map(Json)
+}
+
+/// A page of the drift of a state.
+fn page(
+    view: &View,
+    query: &ListQuery,
+    kind: Option<DriftKind>,
+    after: Option<Place>,
+    limit: usize,
+    seen: &SeenSystems,
+    configured: &[SystemName],
+) -> DriftList {
+    let drift = view.drift();
     let of = query.identity.as_deref().map(|key| key.trim().to_lowercase());
     let wanted = |item: &&DriftItem| {
         kind.is_none_or(|kind| item.kind == kind)
@@ -178,9 +200,13 @@ async fn list(
         since: item.since,
         because: item.because.iter().map(ToString::to_string).collect(),
     });
-    let sources = view.systems().iter().filter(|system| seen.has(&system.name)).map(SourceRow::of);
-    let summary = DriftSummary { total: by_kind.values().sum(), by_kind, sources: sources.collect() };
-    Ok(Json(DriftList { items: items.collect(), next, summary, as_of: view.as_of() }))
+    let known = |name: &&SystemName| view.systems().iter().any(|system| system.name == **name);
+    let read = view.systems().iter().filter(|system| seen.has(&system.name)).map(SourceRow::of);
+    // Silence about a system that was never read is no good news.
+    let unread = configured.iter().filter(|name| !known(name) && seen.has(name)).map(SourceRow::unread);
+    let sources = read.chain(unread).collect();
+    let summary = DriftSummary { total: by_kind.values().sum(), by_kind, sources };
+    DriftList { items: items.collect(), next, summary, as_of: view.as_of() }
 }
 
 /// A kind of drift by its name.

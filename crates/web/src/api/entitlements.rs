@@ -151,6 +151,8 @@ struct HolderList {
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
     items: Vec<HolderRow>,
+    /// How many there are on all pages.
+    total: usize,
     /// The cursor of the following page.
     next: Option<String>,
 }
@@ -192,7 +194,7 @@ async fn holders(
     Query(query): Query<HoldersQuery>,
 ) -> Result<Json<HolderList>, WebError> {
     let limit = paging::rows(query.limit)?;
-    let after: Option<(Option<String>, String)> = paging::after(query.cursor.as_deref())?;
+    let after: Option<(String, Option<String>)> = paging::after(query.cursor.as_deref())?;
     let address: EntitlementAddress =
         address.parse().map_err(|error: NameError| wrong("address", error.to_string()))?;
     let asked = app.clone();
@@ -205,13 +207,18 @@ async fn holders(
             u32::try_from(index.index()).ok().and_then(|index| snapshot.entitlement_owners.get(&index));
         let resource = asked.resource_of_entitlement(&address, owner);
         person.require_seen(&asked, Action::SeeEntitlement, &resource, what)?;
-        let mut holders = who(evaluation, index, Carriers::PATHS_MAX);
+        let holders = who(evaluation, index, Carriers::PATHS_MAX);
         let key =
-            |holder: &WhoHolds| (holder.identity.as_ref().map(ToString::to_string), holder.login.clone());
-        holders.sort_by_cached_key(key);
+            |holder: &WhoHolds| (holder.login.clone(), holder.identity.as_ref().map(ToString::to_string));
         let (found, next) = paging::page(&holders, limit, after, key, |_| true);
         let items = found.into_iter().map(holder_row).collect();
-        Ok(HolderList { entitlement: address.to_string(), at: view.as_of(), items, next })
+        Ok(HolderList {
+            entitlement: address.to_string(),
+            at: view.as_of(),
+            items,
+            total: holders.len(),
+            next,
+        })
     });
     found.await.map(Json)
 }

@@ -162,7 +162,7 @@ async fn one(
 
 /// Something that an identity effectively holds.
 #[derive(Serialize, ToSchema)]
-struct AccessRow {
+pub(super) struct AccessRow {
     /// Where.
     system: String,
     /// By which account.
@@ -171,6 +171,8 @@ struct AccessRow {
     entitlement: String,
     /// Granted to the account itself, not only carried.
     direct: bool,
+    /// Every account of the system has it.
+    inherent: bool,
     /// What the system keeps beside a direct grant, in its own words.
     options: Option<String>,
     /// `justified`, `unjustified` or `undecided`.
@@ -204,7 +206,7 @@ struct AccessQuery {
     at: Option<Timestamp>,
 }
 
-fn access_row(item: Explained) -> AccessRow {
+pub(super) fn access_row(item: Explained) -> AccessRow {
     let path = |path: &Vec<EntitlementName>| {
         std::iter::once(item.login.clone()).chain(path.iter().map(ToString::to_string)).collect()
     };
@@ -214,6 +216,7 @@ fn access_row(item: Explained) -> AccessRow {
         account: item.login.clone(),
         entitlement: item.entitlement.to_string(),
         direct: item.direct,
+        inherent: item.inherent,
         options: item.options,
         decision: item.decision.as_str(),
         because: item.because.iter().map(ToString::to_string).collect(),

@@ -7,12 +7,13 @@ use axum::extract::{Path, Query, State};
 use axum::http::{Method, header};
 use axum::response::{IntoResponse, Response};
 use leasehold_decide::authority::{Action, Resource};
+use leasehold_model::id::ActionId;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
 use super::document::Problems;
-use super::paging;
+use super::{paging, wrong};
 use crate::error::WebError;
 use crate::person::Person;
 use crate::proof::{self, Log, may_open, number_of};
@@ -25,6 +26,7 @@ pub(crate) const ROUTES: &[Route] = &[
     Route::call(Method::GET, "/api/v1/ledger/entries", Action::SeeLedger, || routes!(list)),
     Route::call(Method::GET, "/api/v1/ledger/entries/{index}", Action::SeeLedger, || routes!(one)),
     Route::call(Method::GET, "/api/v1/ledger/entries/{index}/proof", Action::SeeLedger, || routes!(prove)),
+    Route::call(Method::GET, "/api/v1/ledger/proof", Action::SeeLedger, || routes!(prove_several)),
 ];
 
 /// An entry.
@@ -174,5 +176,59 @@ async fn prove(
 ) -> Result<Response, WebError> {
     person.require(&app, Action::SeeLedger, &Resource::Installation)?;
     let json = proof::file(&app, &person, &[number_of(&index)?], query.closed).await?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], json).into_response())
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct SeveralQuery {
+    /// The entries with these places in the log, with commas between.
+    #[serde(default)]
+    index: String,
+    /// The entries about these actions, by name, with commas between.
+    #[serde(default)]
+    action: String,
+    /// Keeps personal data closed: commitments are not opened.
+    #[serde(default)]
+    closed: bool,
+}
+
+/// Entries that are proved in one bundle at most.
+const PROVED_MAX: usize = 1_000;
+
+#[utoipa::path(get, path = "/api/v1/ledger/proof", tag = "ledger", params(SeveralQuery),
+    responses((status = 200, description = "A bundle as `leasehold ledger prove` writes it, for `leasehold ledger verify --bundle`", body = Object), Problems))]
+/// The proof of several entries, or of all that are about an action, which anybody checks offline.
+async fn prove_several(
+    State(app): State<App>,
+    person: Person,
+    Query(query): Query<SeveralQuery>,
+) -> Result<Response, WebError> {
+    person.require(&app, Action::SeeLedger, &Resource::Installation)?;
+    let parts = |text: &str| -> Vec<String> {
+        text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+    };
+    let mut indexes: Vec<u64> = parts(&query.index)
+        .iter()
+        .map(|part| part.parse().map_err(|_| wrong("index", "write places in the log, counted from 0")))
+        .collect::<Result<_, _>>()?;
+    for action in parts(&query.action) {
+        let steps = app.store.ledger_indexes_of_action(&ActionId::from(action.as_str())).await?;
+        if steps.is_empty() {
+            return Err(WebError::NotFound(format!("an entry about `{action}`")));
+        }
+        indexes.extend(steps);
+    }
+    indexes.sort_unstable();
+    indexes.dedup();
+    if indexes.is_empty() || indexes.len() > PROVED_MAX {
+        let message = format!("name by `index` or `action` 1 to {PROVED_MAX} entries");
+        return Err(wrong("index", message));
+    }
+    let last = indexes.last().copied().unwrap_or_default();
+    if last >= app.store.ledger_len().await? {
+        return Err(WebError::NotFound(format!("ledger entry {last}")));
+    }
+    let json = proof::file(&app, &person, &indexes, query.closed).await?;
     Ok(([(header::CONTENT_TYPE, "application/json")], json).into_response())
 }

@@ -6,9 +6,11 @@
 pub(crate) mod accounts;
 pub(crate) mod actions;
 pub(crate) mod baselines;
+pub(crate) mod capabilities;
 pub(crate) mod checks;
 pub(crate) mod conditional;
 pub(crate) mod connectors;
+pub(crate) mod device;
 pub(crate) mod document;
 pub(crate) mod drift;
 pub(crate) mod entitlements;

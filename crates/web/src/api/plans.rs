@@ -9,6 +9,7 @@ use leasehold_decide::authority::{Action, Resource};
 use leasehold_decide::plan::Scope;
 use leasehold_model::id::{EntitlementName, IdentityKey};
 use leasehold_model::plan::Plan;
+use leasehold_model::text::safe;
 use leasehold_store::ActionRow;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -250,6 +251,14 @@ async fn make(
     }
     for system in &scope.systems {
         person.require(&app, Action::ProposePlan, &app.resource_of_system(system))?;
+    }
+    let systems = app.driver.systems();
+    if let Some(name) = scope.systems.iter().find(|name| systems.iter().all(|face| face.name != **name)) {
+        return Err(wrong("systems", format!("there is no system `{name}`")));
+    }
+    let view = app.view()?;
+    if let Some(key) = scope.identities.iter().find(|key| view.evaluation().identity(key).is_none()) {
+        return Err(wrong("identities", format!("there is no identity `{}`", safe(key))));
     }
     let plan = app.driver.make_plan(scope).await?;
     let location = format!("/api/v1/plans/{}", plan.hash);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
@@ -15,7 +15,7 @@ use leasehold_model::id::SystemName;
 use leasehold_reconcile::live::View;
 use leasehold_store::PolicyRevision;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
 use super::document::Problems;
@@ -98,6 +98,10 @@ struct DiagnosticRow {
     file: String,
     /// Counted from 1.
     line: usize,
+    /// The bytes of the file that it is about: from this one,
+    start: usize,
+    /// and before this one.
+    end: usize,
     message: String,
     help: String,
 }
@@ -133,9 +137,17 @@ struct DiffSummary {
 
 #[derive(Serialize, ToSchema)]
 struct DiffAnswer {
-    /// At most the first 500 of each change; the summary counts all.
+    /// At most the first 500 of each change unless all are asked for; the summary counts all.
     items: Vec<DiffRow>,
     summary: DiffSummary,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct DiffQuery {
+    /// Every change is listed, however many there are.
+    #[serde(default)]
+    all: bool,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -249,6 +261,8 @@ async fn check(
             severity: if found.severity == Severity::Error { "error" } else { "warning" },
             file: found.file.clone(),
             line: line_of(&files, found),
+            start: found.span.start,
+            end: found.span.end,
             message: found.message.clone(),
             help: found.help.clone(),
         };
@@ -268,12 +282,13 @@ fn justified(evaluation: &Evaluation<'_>) -> BTreeSet<(String, String)> {
     all
 }
 
-#[utoipa::path(post, path = "/api/v1/policy/diff", tag = "policy", request_body = PolicyFiles,
+#[utoipa::path(post, path = "/api/v1/policy/diff", tag = "policy", request_body = PolicyFiles, params(DiffQuery),
     responses((status = 200, description = "Whose access would change", body = DiffAnswer), Problems))]
 /// Says who would gain and lose what by these files, without changing anything.
 async fn diff(
     State(app): State<App>,
     person: Person,
+    Query(DiffQuery { all }): Query<DiffQuery>,
     Json(PolicyFiles { files }): Json<PolicyFiles>,
 ) -> Result<Json<DiffAnswer>, WebError> {
     person.require(&app, Action::SeePolicy, &Resource::Installation)?;
@@ -292,7 +307,7 @@ async fn diff(
                     identity: identity.clone(),
                     entitlement: entitlement.clone(),
                 };
-                (changes.take(CHANGES_MAX).map(row).collect::<Vec<_>>(), count)
+                (changes.take(if all { usize::MAX } else { CHANGES_MAX }).map(row).collect::<Vec<_>>(), count)
             };
         let (mut items, gains) = rows(&after, &before, "gains");
         let (lost, losses) = rows(&before, &after, "loses");

@@ -8,6 +8,7 @@ use axum::http::Method;
 use axum::response::Response;
 use jiff::Timestamp;
 use leasehold_decide::authority::Action;
+use leasehold_model::capability::{Capabilities, Capability};
 use leasehold_reconcile::driver::SystemFace;
 use leasehold_store::ScheduleRow;
 use serde::{Deserialize, Serialize};
@@ -33,9 +34,18 @@ pub(crate) const ROUTES: &[Route] = &[
 
 /// What a connector can do, and a remark on it.
 #[derive(Serialize, ToSchema)]
-struct CapabilityRow {
+pub(super) struct CapabilityRow {
     supported: bool,
     note: String,
+}
+
+/// Every capability, by name.
+pub(super) fn capability_rows(of: &Capabilities) -> BTreeMap<String, CapabilityRow> {
+    let row = |(name, capability): (&str, Capability)| {
+        let row = CapabilityRow { supported: capability.supported, note: capability.note.to_owned() };
+        (name.to_owned(), row)
+    };
+    of.rows().into_iter().map(row).collect()
 }
 
 /// A configured system.
@@ -70,14 +80,6 @@ fn row(app: &App, face: &SystemFace, schedules: &[ScheduleRow]) -> SystemRow {
     let view = app.live.view();
     let state = view.as_ref().and_then(|view| view.systems().iter().find(|state| state.name == face.name));
     let source = state.map_or_else(|| SourceRow::unread(&face.name), SourceRow::of);
-    let capabilities = serde_json::to_value(face.capabilities).unwrap_or_default();
-    let capability = |(name, value): (&String, &serde_json::Value)| {
-        let supported = value["supported"].as_bool().unwrap_or(false);
-        (
-            name.clone(),
-            CapabilityRow { supported, note: value["note"].as_str().unwrap_or_default().to_owned() },
-        )
-    };
     SystemRow {
         system: face.name.to_string(),
         connector: face.connector_kind.clone(),
@@ -90,7 +92,7 @@ fn row(app: &App, face: &SystemFace, schedules: &[ScheduleRow]) -> SystemRow {
             .and_then(|schedule| schedule.detail.clone()),
         source,
         drift: view.as_ref().map_or(0, |view| view.drift_of_system(&face.name).len()),
-        capabilities: capabilities.as_object().into_iter().flatten().map(capability).collect(),
+        capabilities: capability_rows(&face.capabilities),
     }
 }
 

@@ -29,7 +29,7 @@ pub(crate) const ROUTES: &[Route] = &[
 #[derive(Serialize, ToSchema)]
 struct TokenRow {
     id: String,
-    /// Whose authority it has, at most.
+    /// Whose authority it has, at most: their mail address.
     user: String,
     name: String,
     scopes: Vec<String>,
@@ -75,10 +75,10 @@ struct Created {
     secret: String,
 }
 
-fn row(token: ApiToken) -> TokenRow {
+fn row(token: ApiToken, mail: &str) -> TokenRow {
     TokenRow {
         id: token.id,
-        user: token.user,
+        user: mail.to_owned(),
         name: token.name,
         scopes: token.scopes,
         created_at: token.created_at,
@@ -100,7 +100,13 @@ async fn list(
         person.require(&app, Action::SeeSettings, &Resource::Installation)?;
     }
     let tokens = app.store.tokens((!query.all).then(|| person.user())).await?;
-    Ok(Json(TokenList { items: tokens.into_iter().map(row).collect() }))
+    let users = app.store.users().await?;
+    let mail = |id: &str| users.iter().find(|user| user.id == id).map_or(id, |user| &user.mail).to_owned();
+    let items = tokens.into_iter().map(|token| {
+        let mail = mail(&token.user);
+        row(token, &mail)
+    });
+    Ok(Json(TokenList { items: items.collect() }))
 }
 
 #[utoipa::path(post, path = "/api/v1/tokens", tag = "tokens", request_body = NewToken,
@@ -122,7 +128,7 @@ async fn create(
     let days = new.days.unwrap_or(DAYS_DEFAULT);
     let created =
         create_token(&app.store, &user, &new.name, &new.scopes, days, person.actor(), app.now()).await?;
-    let body = Created { token: row(created.token), secret: created.secret };
+    let body = Created { token: row(created.token, &user.mail), secret: created.secret };
     Ok((StatusCode::CREATED, Json(body)).into_response())
 }
 

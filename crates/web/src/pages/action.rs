@@ -9,11 +9,9 @@ use leasehold_decide::authority::Action;
 use leasehold_model::action::ActionState;
 use leasehold_model::id::{ActionId, PlanHash};
 use leasehold_model::text::safe;
-use leasehold_reconcile::notice::NoticeKind;
-use leasehold_reconcile::tasks::resume;
-use leasehold_store::{Transition, TransitionOutcome};
 
 use super::actions::{ActionLine, seen_action, verb_words};
+use crate::api::actions::{Retried, try_again};
 use crate::error::WebError;
 use crate::flash::{FlashKind, redirect_with};
 use crate::frame::{self, Frame};
@@ -116,46 +114,18 @@ async fn back(Path((plan, id)): Path<(String, String)>) -> Response {
     Redirect::to(&action_path(&PlanHash::from(plan), &ActionId::from(id))).into_response()
 }
 
-/// A person's word that a stuck action is tried again: it is recorded, and a task takes it up.
 async fn retry(
     State(app): State<App>,
     person: Person,
     Path((plan, id)): Path<(String, String)>,
 ) -> Result<Response, WebError> {
     let (plan, id) = (PlanHash::from(plan), ActionId::from(id));
-    let row = seen_action(&app, &person, &plan, &id).await?;
-    person.require(&app, Action::RetryAction, &app.resource_of_system(&row.item.system))?;
-    let own = person.identity().map(leasehold_model::id::IdentityKey::folded);
-    if own.is_some() && own == row.item.identity.as_ref().map(leasehold_model::id::IdentityKey::folded) {
-        return Err(WebError::Refused(
-            "nobody decides on their own access: somebody else has to try this again".to_owned(),
-        ));
-    }
     let path = action_path(&plan, &id);
-    let no_longer = |state: ActionState| {
-        let text = format!("Nothing to try again: it is {} now.", action_words(state));
-        redirect_with(&app, &path, FlashKind::Warning, &text)
-    };
-    if row.state != ActionState::Stuck {
-        return Ok(no_longer(row.state));
-    }
-    let again = Transition {
-        plan,
-        action: id,
-        from: ActionState::Stuck,
-        to: ActionState::Approved,
-        at: app.now(),
-        reason: Some(format!("tried again by {}", person.actor())),
-        detail: serde_json::Value::Null,
-        next_attempt_at: None,
-        observed: Vec::new(),
-    };
-    if let TransitionOutcome::Moved { actual } = app.store.transition(&again).await? {
-        return Ok(no_longer(actual));
-    }
-    app.live.notify(NoticeKind::ActionChanged, again.action.as_str());
-    let task = resume::request(person.actor(), app.now());
-    let requested = app.store.request_task(&task, app.now()).await?;
-    app.live.notify(NoticeKind::TaskChanged, requested.id());
-    Ok(redirect_with(&app, &path, FlashKind::Done, "It is tried again now."))
+    Ok(match try_again(&app, &person, plan, id).await? {
+        Retried::Again(_) => redirect_with(&app, &path, FlashKind::Done, "It is tried again now."),
+        Retried::NoLonger(state) => {
+            let text = format!("Nothing to try again: it is {} now.", action_words(state));
+            redirect_with(&app, &path, FlashKind::Warning, &text)
+        }
+    })
 }

@@ -1,5 +1,6 @@
 //! Signing in: sessions of people, tokens of programs, and how either is shown.
 
+pub(crate) mod device;
 pub(crate) mod link;
 pub(crate) mod one_time_code;
 pub(crate) mod openid;

@@ -35,6 +35,22 @@ pub async fn create_token(
     by: &str,
     now: Timestamp,
 ) -> Result<CreatedToken, WebError> {
+    let (new, secret) = prepared(&user.id, name, scopes, days, now)?;
+    let token = store.create_token(&new, by, now).await?;
+    Ok(CreatedToken { token, secret })
+}
+
+/// A token as it is to be stored, and its secret.
+///
+/// # Errors
+/// As [`create_token`].
+pub(crate) fn prepared(
+    user: &str,
+    name: &str,
+    scopes: &[String],
+    days: i64,
+    now: Timestamp,
+) -> Result<(NewApiToken, String), WebError> {
     let mut wrong = Complaints::default();
     let name = short_text(name, "name", &mut wrong).to_owned();
     let known = || Scope::ALL.iter().map(|scope| scope.name()).collect::<Vec<_>>().join(", ");
@@ -58,11 +74,10 @@ pub async fn create_token(
     scopes.dedup();
     let new = NewApiToken {
         token_hash: secret_hash(&secret),
-        user: user.id.clone(),
+        user: user.to_owned(),
         name,
         scopes,
         expires_at: now + SignedDuration::from_hours(24 * days),
     };
-    let token = store.create_token(&new, by, now).await?;
-    Ok(CreatedToken { token, secret })
+    Ok((new, secret))
 }

@@ -7,6 +7,7 @@ use leasehold_connect::simulated::{FaultKind, Faults, Operation};
 use leasehold_model::action::ActionState;
 use leasehold_reconcile::notice::NoticeKind;
 use leasehold_store::TaskFilter;
+use serde_json::json;
 use tower::ServiceExt as _;
 
 use crate::company::{Office, text_of};
@@ -111,6 +112,35 @@ async fn a_stuck_action_is_listed_with_its_reason_and_tried_again() {
     browser.submit("/drift", &retry, &[]).await;
     assert!(text_of(&browser.get(&path).await.text).contains("Nothing to try again: it is verified now"));
     assert_eq!(store.action(&plan.hash, &row.id).await.expect("reads").expect("is there"), after);
+}
+
+#[tokio::test]
+async fn a_program_has_a_stuck_action_tried_again() {
+    let office = Office::open().await;
+    let store = &office.installation.store;
+    let mut browser = office.installation.signed_in().await;
+    let (plan, address) = office.plan_everything(&mut browser).await;
+    office.world.set_faults(Faults::none().next(Operation::Execute, FaultKind::Refused));
+    browser.submit(&address, &format!("{address}/approve"), &[]).await;
+    office.turn().await;
+    let stuck = store.stuck_actions().await.expect("reads");
+    let row = stuck.iter().find(|row| row.attempts > 0).expect("the one that was sent");
+    let path = format!("/api/v1/actions/{}/{}/retry", plan.hash, row.id);
+    let operator = office.installation.make_user("operator@example.com", &["operator"]).await;
+    for scope in ["read", "plan"] {
+        let mut program = office.installation.program_of(&operator, &[scope]).await;
+        let refused = program.call("POST", &path, json!({})).await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN, "{scope}: {}", refused.text);
+    }
+    let mut program = office.installation.program_of(&operator, &["approve"]).await;
+    let accepted = program.call("POST", &path, json!({})).await;
+    assert_eq!(accepted.status, StatusCode::ACCEPTED, "{}", accepted.text);
+    office.turn().await;
+    let after = store.action(&plan.hash, &row.id).await.expect("reads").expect("is there");
+    assert_eq!(after.state, ActionState::Verified);
+    let again = program.call("POST", &path, json!({})).await;
+    assert_eq!(again.status, StatusCode::CONFLICT, "{}", again.text);
+    assert!(again.text.contains("it is verified now"), "{}", again.text);
 }
 
 #[tokio::test]

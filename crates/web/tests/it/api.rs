@@ -99,6 +99,9 @@ async fn filters_and_bad_parameters() {
         ("/api/v1/entitlements/nothing/holders", "address"),
         ("/api/v1/identities/ada@example.com/access/nothing", "address"),
         ("/api/v1/plans/zz", "hash"),
+        ("/api/v1/drift?at=2030-01-01T00:00:00Z", "at"),
+        ("/api/v1/ledger/proof", "index"),
+        ("/api/v1/ledger/proof?index=0,one", "index"),
         ("/api/v1/identities/ada@example.com/access?at=2030-01-01T00:00:00Z", "at"),
     ] {
         let answer = program.get(path).await;
@@ -111,6 +114,10 @@ async fn filters_and_bad_parameters() {
         ("/api/v1/identities?limit=many", 400),
         ("/api/v1/identities/ada@example.com/access?at=yesterday", 400),
         ("/api/v1/identities/no@example.com", 404),
+        ("/api/v1/accounts/erp/nobody/access", 404),
+        ("/api/v1/accounts/none/ada@example.com/access", 404),
+        ("/api/v1/ledger/proof?action=act-none", 404),
+        ("/api/v1/ledger/proof?index=18446744073709551615", 404),
         ("/api/v1/identities/no@example.com/access/erp:role%2Fclerk", 404),
         ("/api/v1/identities/ada@example.com/access/erp:role%2Fnone", 404),
         ("/api/v1/entitlements/erp:role%2Fnone/holders", 404),
@@ -132,9 +139,22 @@ async fn explain_and_who_say_what_was_read() {
     assert_eq!(access[0]["entitlement"], "role/clerk");
     assert_eq!(access[0]["decision"], "unjustified");
     assert_eq!(access[0]["paths"], json!([["bo@example.com", "role/clerk"]]));
+    assert_eq!(
+        items(&program.get("/api/v1/accounts/erp/bo@example.com/access").await),
+        access,
+        "the same by its account"
+    );
+    let of_nobody = items(&program.get("/api/v1/accounts/erp/stranger/access").await);
+    assert_eq!((of_nobody.len(), &of_nobody[0]["decision"]), (1, &json!("undecided")));
+    let holders = program.get("/api/v1/entitlements/erp:role%2Fclerk/holders?limit=1").await.json();
+    assert_eq!(
+        (holders["items"].as_array().map(Vec::len), &holders["total"]),
+        (Some(1), &json!(3)),
+        "{holders}"
+    );
     let holders = items(&program.get("/api/v1/entitlements/erp:role%2Fclerk/holders").await);
     let accounts: Vec<&str> = holders.iter().filter_map(|row| row["account"].as_str()).collect();
-    assert_eq!(accounts, ["stranger", "ada@example.com", "bo@example.com"]);
+    assert_eq!(accounts, ["ada@example.com", "bo@example.com", "stranger"]);
     let check = program.get("/api/v1/identities/BO@example.com/access/erp:role%2Fclerk").await.json();
     assert_eq!((&check["identity"], &check["held"]), (&json!("bo@example.com"), &json!(true)), "{check}");
     assert_eq!(check["accounts"][0]["account"], "bo@example.com", "{check}");
@@ -144,6 +164,21 @@ async fn explain_and_who_say_what_was_read() {
     // Before anything was read, nobody was there.
     let then = program.get("/api/v1/identities/ada@example.com/access?at=2026-01-05T08:00:00Z").await;
     assert_eq!(then.status, StatusCode::NOT_FOUND, "{}", then.text);
+    let then = program.get("/api/v1/drift?at=2026-01-05T08:00:00Z").await.json();
+    assert_eq!((&then["items"], &then["summary"]["total"]), (&json!([]), &json!(0)), "{then}");
+    let sources = then["summary"]["sources"].as_array().expect("sources");
+    let names: Vec<_> = sources.iter().map(|source| (&source["system"], &source["epoch"])).collect();
+    assert_eq!(
+        names,
+        [(&json!("erp"), &json!(null)), (&json!("hr"), &json!(null))],
+        "unread systems are named"
+    );
+    for (body, field) in
+        [(json!({"systems": ["none"]}), "systems"), (json!({"identities": ["no@example.com"]}), "identities")]
+    {
+        let answer = program.call("POST", "/api/v1/plans", body).await;
+        assert_eq!(answer.json()["errors"][0]["field"], field, "{}", answer.text);
+    }
 }
 
 #[tokio::test]
@@ -260,6 +295,8 @@ async fn baselines_are_adopted_and_ended() {
     let new = json!({"system": "erp", "until": "2026-06-01T00:00:00Z"});
     let adopted = program.call("POST", "/api/v1/baselines", new).await;
     assert_eq!(adopted.json()["owner"], "dana@example.com", "{}", adopted.text);
+    assert_eq!((&adopted.json()["grants"], &adopted.json()["owner_is_unknown"]), (&json!(4), &json!(false)));
+    assert_eq!(items(&program.get("/api/v1/baselines").await)[0]["state"], "in force");
     assert_eq!(
         items(&program.get("/api/v1/identities/ada@example.com/access").await)[0]["decision"],
         "justified"

@@ -57,6 +57,7 @@ fn real_path(path: &str, plan: &str, ada: &str) -> String {
     };
     path.replace("{key}", "ada@example.com")
         .replace("{address}", "erp:role%2Fclerk")
+        .replace("{account}", "stranger")
         .replace("{hash}", plan)
         .replace("{plan}", plan)
         .replace("{name}", "erp")

@@ -138,6 +138,9 @@ async fn programs_get_the_checkpoint_entries_and_proofs() {
     let closed = program.get(&format!("{path}/proof?closed=true")).await;
     assert!(!closed.text.contains("dana@example.com"), "{}", closed.text);
     Bundle::from_json(&closed.text).expect("a bundle").verify(&key).expect("it holds, too");
+    let several = program.get(&format!("/api/v1/ledger/proof?index={index},0,{index}")).await;
+    let report = Bundle::from_json(&several.text).expect("a bundle").verify(&key).expect("it holds");
+    assert_eq!(report.entries.iter().map(|entry| entry.index).collect::<Vec<_>>(), [0, index]);
     for path in [format!("/api/v1/ledger/entries/{size}"), format!("/api/v1/ledger/entries/{}", u64::MAX)] {
         for path in [path.clone(), format!("{path}/proof")] {
             assert_eq!(program.get(&path).await.status, StatusCode::NOT_FOUND, "{path}");

@@ -4,6 +4,7 @@ mod actions;
 mod api;
 mod authority;
 mod company;
+mod device;
 mod drift;
 mod edge;
 mod entitlements;

@@ -12,9 +12,9 @@ use leasehold_model::plan::{Plan, Verb};
 use leasehold_reconcile::pace::Patience;
 use leasehold_reconcile::stages::observe::Observe;
 use leasehold_reconcile::stages::plan;
-use leasehold_store::ActionRow;
 use serde_json::json;
 
+use super::super::apply::Receipt;
 use super::super::{apply, drift, policy, sync};
 use super::Demo;
 use crate::Outcome;
@@ -52,8 +52,9 @@ impl Demo {
         let runner = apply::runner(&context, systems, progress, Patience::default());
         let rows = runner.apply(&plan, &[], "demo").await?;
         drop(runner);
+        let receipts: Vec<Receipt> = rows.iter().map(Receipt::from).collect();
         if !context.json {
-            receipts(&rows)?;
+            say_receipts(&receipts)?;
         }
         self.say(&context, "5", "read again: does it hold?")?;
         sync::sync(&context, &[], Observe::default()).await?;
@@ -74,7 +75,7 @@ impl Demo {
                 "drift_before": before.len(), "drift_after": after.len(), "plan": plan.hash,
                 "ledger_entries": report.size,
             });
-            let mut document = apply::document(&rows);
+            let mut document = apply::document(&receipts);
             document["demo"] = summary;
             output::json(&document)?;
         } else {
@@ -83,7 +84,7 @@ impl Demo {
                 toned("verified:", Tone::Good),
                 report.size
             ))?;
-            self.what_next(&before, &rows, found_at)?;
+            self.what_next(&before, &receipts, found_at)?;
         }
         Ok(Outcome::Clean)
     }
@@ -106,13 +107,12 @@ impl Demo {
         Ok(())
     }
 
-    fn what_next(&self, before: &[DriftItem], rows: &[ActionRow], found_at: Timestamp) -> anyhow::Result<()> {
+    fn what_next(&self, before: &[DriftItem], rows: &[Receipt], found_at: Timestamp) -> anyhow::Result<()> {
         let who = before
             .iter()
             .filter(|item| item.kind == DriftKind::Leaver)
             .find_map(|item| item.identity.as_ref());
-        let action =
-            rows.iter().find(|row| row.state == ActionState::Verified && row.item.verb == Verb::Revoke);
+        let action = rows.iter().find(|row| row.state == ActionState::Verified && row.verb == Verb::Revoke);
         output::line(format!("\n{}", toned("try next", Tone::Strong)))?;
         output::line(format!("  cd {}", self.folder.display()))?;
         let mut tries =
@@ -197,7 +197,7 @@ fn describe(plan: &Plan) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn receipts(rows: &[ActionRow]) -> anyhow::Result<()> {
+fn say_receipts(rows: &[Receipt]) -> anyhow::Result<()> {
     output::line(format!("  {}", apply::tally(rows)))?;
     let mut waits: Vec<i64> = rows
         .iter()
@@ -216,8 +216,8 @@ fn receipts(rows: &[ActionRow]) -> anyhow::Result<()> {
         output::line(format!(
             "  {} {} {} {}",
             toned("stuck", Tone::Bad),
-            row.item.system,
-            row.item.account,
+            row.system,
+            row.account,
             row.reason.as_deref().unwrap_or_default()
         ))?;
     }

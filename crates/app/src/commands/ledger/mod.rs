@@ -1,5 +1,6 @@
 //! `leasehold ledger`: verifies the log without trusting the writer, and proves entries offline.
 
+mod server;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use leasehold_ledger::bundle::Bundle;
-use leasehold_ledger::checkpoint::{Checkpoint, VerifyingKey};
+use leasehold_ledger::checkpoint::{Checkpoint, SignedCheckpoint, VerifyingKey};
 use leasehold_ledger::view::View;
 use leasehold_model::id::ActionId;
 use serde_json::json;
@@ -16,6 +17,7 @@ use serde_json::json;
 use crate::Outcome;
 use crate::context::{Common, Context, signing_key};
 use crate::output;
+use crate::remote::Remote;
 
 /// Arguments of `ledger`.
 #[derive(Debug, clap::Args)]
@@ -78,22 +80,46 @@ impl LedgerCommand {
                 verify::folder(common.json, &dir, &key, since.as_deref())
             }
             What::Verify { key, since, .. } => {
+                if let Some(remote) = Remote::of(common)? {
+                    let key = key.as_deref().map(read_key).transpose()?;
+                    return server::verify(&remote, common.json, key, since.as_deref()).await;
+                }
                 let context = Context::open_to_read(common).await?;
                 let key = key.as_deref().map(read_key).transpose()?;
                 verify::installation(&context, key, since.as_deref()).await
             }
-            What::Checkpoint { out } => keep(&Context::open_to_read(common).await?, &out).await,
+            What::Checkpoint { out } => {
+                let (checkpoint, key) = match Remote::of(common)? {
+                    Some(remote) => server::checkpoint(&remote).await?,
+                    None => published(&Context::open_to_read(common).await?).await?,
+                };
+                keep(common.json, &checkpoint, &key, &out)
+            }
             What::Prove { action, index, out, closed } => {
-                prove(&Context::open_to_change(common).await?, &action, index, &out, closed).await
+                if action.is_empty() && index.is_empty() {
+                    bail!(
+                        "say what to prove: --action ACTION, as in the receipts of `leasehold apply --json`, or --index N"
+                    );
+                }
+                let (bundle, key) = match Remote::of(common)? {
+                    Some(remote) => server::prove(&remote, &action, &index, closed).await?,
+                    None => prove(&Context::open_to_change(common).await?, &action, index, closed).await?,
+                };
+                write(common.json, &bundle, &key, &out)
             }
             What::Key => {
-                let context = Context::open_to_read(common).await?;
-                let key = match kept_key(&context).await? {
-                    Some(key) => key,
-                    None => own_key(&context)?,
+                let key = match Remote::of(common)? {
+                    Some(remote) => server::key(&remote).await?,
+                    None => {
+                        let context = Context::open_to_read(common).await?;
+                        match kept_key(&context).await? {
+                            Some(key) => key,
+                            None => own_key(&context)?,
+                        }
+                    }
                 };
                 let key = key.to_text();
-                if context.json {
+                if common.json {
                     output::json(&json!({"key": key}))?
                 } else {
                     output::line(key)?
@@ -124,28 +150,32 @@ fn read_key(text: &str) -> anyhow::Result<VerifyingKey> {
         .context("--key is neither a public key (name+hash+base64) nor a file that holds one")
 }
 
-/// Writes the published checkpoint to a file of its own, once its signature is found good.
-async fn keep(context: &Context, out: &Path) -> anyhow::Result<Outcome> {
+/// The published checkpoint, its signature found good, and the key that it is signed with.
+async fn published(context: &Context) -> anyhow::Result<(SignedCheckpoint, VerifyingKey)> {
     let view = View::open(&context.config.ledger)?
         .context("nothing was published yet; run `leasehold sync` first")?;
-    let published = view.published();
     let key = match kept_key(context).await? {
         Some(key) => key,
         None => own_key(context)?,
     };
-    Checkpoint::parse_and_verify(&published.text, &key)
+    let signed = Checkpoint::parse_and_verify(&view.published().text, &key)
         .context("the published checkpoint is not worth keeping; run `leasehold ledger verify`")?;
+    Ok((signed, key))
+}
+
+/// Writes a checkpoint to a file of its own.
+fn keep(json: bool, signed: &SignedCheckpoint, key: &VerifyingKey, out: &Path) -> anyhow::Result<Outcome> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
-    let written = options.open(out).and_then(|mut file| file.write_all(published.text.as_bytes()));
+    let written = options.open(out).and_then(|mut file| file.write_all(signed.text.as_bytes()));
     written.with_context(|| {
         format!(
             "cannot write {}; an earlier checkpoint is worth keeping, so name a new file for each",
             out.display()
         )
     })?;
-    let size = published.checkpoint.size;
-    if context.json {
+    let size = signed.checkpoint.size;
+    if json {
         output::json(&json!({"file": out, "size": size, "key": key.to_text()}))?;
     } else {
         output::line(format!(
@@ -162,25 +192,15 @@ async fn prove(
     context: &Context,
     actions: &[String],
     mut indexes: Vec<u64>,
-    out: &Path,
     closed: bool,
-) -> anyhow::Result<Outcome> {
+) -> anyhow::Result<(Bundle, VerifyingKey)> {
     context.publish().await?;
-    let all = if actions.is_empty() { Vec::new() } else { context.store.all_actions().await? };
     for action in actions {
-        let mut steps = Vec::new();
-        for row in all.iter().filter(|row| row.id == ActionId::from(action.as_str())) {
-            steps.extend(context.store.transitions(&row.plan, &row.id).await?);
-        }
+        let steps = context.store.ledger_indexes_of_action(&ActionId::from(action.as_str())).await?;
         if steps.is_empty() {
             bail!("no entry is about `{action}`; `leasehold action list --json` names the actions");
         }
-        indexes.extend(steps.iter().map(|step| step.ledger_index));
-    }
-    if indexes.is_empty() {
-        bail!(
-            "say what to prove: --action ACTION, as in the receipts of `leasehold apply --json`, or --index N"
-        );
+        indexes.extend(steps);
     }
     indexes.sort_unstable();
     indexes.dedup();
@@ -201,8 +221,14 @@ async fn prove(
             output::safe(found.join("; "))
         );
     }
+    Ok((bundle, key))
+}
+
+/// Writes a bundle.
+fn write(json: bool, bundle: &Bundle, key: &VerifyingKey, out: &Path) -> anyhow::Result<Outcome> {
     std::fs::write(out, bundle.to_json()?).with_context(|| format!("cannot write {}", out.display()))?;
-    if context.json {
+    let indexes: Vec<u64> = bundle.entries.iter().map(|entry| entry.index).collect();
+    if json {
         output::json(&json!({"file": out, "entries": indexes, "key": key.to_text()}))?;
     } else {
         output::line(format!(

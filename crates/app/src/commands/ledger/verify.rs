@@ -95,14 +95,14 @@ pub async fn installation(
 }
 
 /// A checkpoint that somebody kept.
-struct Since {
-    path: String,
-    text: String,
+pub struct Since {
+    pub path: String,
+    pub text: String,
     size: u64,
 }
 
 impl Since {
-    fn read(path: &Path) -> anyhow::Result<Self> {
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
         let shown = path.display().to_string();
         let text =
             std::fs::read_to_string(path).with_context(|| format!("cannot read the checkpoint {shown}"))?;
@@ -168,7 +168,7 @@ pub fn number_of(number: u64) -> String {
     if number == 1 { "1 entry".to_owned() } else { format!("{number} entries") }
 }
 
-/// Prints what a check came to, and turns it into an outcome.
+/// Turns what a check of a folder came to into an outcome.
 fn conclude(
     json: bool,
     dir: &Path,
@@ -180,36 +180,66 @@ fn conclude(
     let mut findings: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
     let unpublished = beside.as_ref().map(|beside| beside.unpublished);
     findings.extend(beside.into_iter().flat_map(|beside| beside.findings));
-    if json {
-        let summary = json!({
-            "size": report.size,
-            "entries_by_kind": report.entries_by_kind,
-            "unpublished": unpublished,
-            "since": since.map(|since| json!({"file": since.path, "size": since.size})),
-            "findings": findings.len(),
-        });
-        let items: Vec<_> = findings.iter().map(|finding| json!({"finding": finding})).collect();
-        output::json(&json!({"items": items, "summary": summary}))?;
-    } else {
-        for finding in &findings {
-            output::line(format!("{} {finding}", toned("tampered:", Tone::Bad)))?;
-        }
-        for (kind, number) in &report.entries_by_kind {
-            output::line(format!("  {number:>8}  {kind}"))?;
-        }
-        if findings.is_empty() {
-            let beside = match unpublished {
-                None => "",
-                Some(0) => ", and the store holds the same entries",
-                Some(_) => ", and the store holds the same entries and more",
-            };
-            output::line(format!(
-                "{}: {} lead to the checkpoint signed by {}{beside}",
-                toned("verified", Tone::Good),
-                number_of(report.size),
-                key.name()
-            ))?;
-            output::line(match since {
+    let verified = Verified {
+        place: format!("in {}", dir.display()),
+        size: report.size,
+        entries_by_kind: report.entries_by_kind.clone(),
+        findings,
+        unpublished,
+        beside: match unpublished {
+            None => "",
+            Some(0) => ", and the store holds the same entries",
+            Some(_) => ", and the store holds the same entries and more",
+        },
+    };
+    verified.conclude(json, key, since)
+}
+
+/// What a check came to, wherever the log is.
+pub struct Verified {
+    /// Where it is, after "the log".
+    pub place: String,
+    /// How many entries lead to the checkpoint.
+    pub size: u64,
+    /// How many of each kind.
+    pub entries_by_kind: BTreeMap<String, u64>,
+    /// Everything that is wrong.
+    pub findings: Vec<String>,
+    /// How many entries are in the store alone, where that was looked at.
+    pub unpublished: Option<u64>,
+    /// What was compared besides, at the end of a sentence.
+    pub beside: &'static str,
+}
+
+impl Verified {
+    /// Prints it, and turns it into an outcome.
+    pub fn conclude(self, json: bool, key: &VerifyingKey, since: Option<&Since>) -> anyhow::Result<Outcome> {
+        let Self { place, size, entries_by_kind, findings, unpublished, beside } = self;
+        if json {
+            let summary = json!({
+                "size": size,
+                "entries_by_kind": entries_by_kind,
+                "unpublished": unpublished,
+                "since": since.map(|since| json!({"file": since.path, "size": since.size})),
+                "findings": findings.len(),
+            });
+            let items: Vec<_> = findings.iter().map(|finding| json!({"finding": finding})).collect();
+            output::json(&json!({"items": items, "summary": summary}))?;
+        } else {
+            for finding in &findings {
+                output::line(format!("{} {finding}", toned("tampered:", Tone::Bad)))?;
+            }
+            for (kind, number) in &entries_by_kind {
+                output::line(format!("  {number:>8}  {kind}"))?;
+            }
+            if findings.is_empty() {
+                output::line(format!(
+                    "{}: {} lead to the checkpoint signed by {}{beside}",
+                    toned("verified", Tone::Good),
+                    number_of(size),
+                    key.name()
+                ))?;
+                output::line(match since {
                 Some(since) => format!(
                     "compared with the kept checkpoint {}: the log still begins with its {}",
                     since.path,
@@ -221,22 +251,19 @@ fn conclude(
                 )
                 .to_string(),
             })?;
+            }
         }
-    }
-    if !findings.is_empty() {
-        bail!(
-            "the log in {} is not as it was written: {}",
-            dir.display(),
-            output::count(findings.len(), "finding")
-        );
-    }
-    if unpublished.is_some_and(|unpublished| unpublished > 0) {
-        if !json {
-            say_unpublished(unpublished.unwrap_or_default())?;
+        if !findings.is_empty() {
+            bail!("the log {place} is not as it was written: {}", output::count(findings.len(), "finding"));
         }
-        return Ok(Outcome::Outstanding);
+        if unpublished.is_some_and(|unpublished| unpublished > 0) {
+            if !json {
+                say_unpublished(unpublished.unwrap_or_default())?;
+            }
+            return Ok(Outcome::Outstanding);
+        }
+        Ok(Outcome::Clean)
     }
-    Ok(Outcome::Clean)
 }
 
 /// What an interrupted command recorded is in no signed log yet.
