@@ -99,6 +99,13 @@ pub struct NewWebhook {
     pub secret: String,
 }
 
+impl NewWebhook {
+    /// An id that no other webhook has; ids sort by the time of their making.
+    pub fn id() -> String {
+        uuid::Uuid::now_v7().to_string()
+    }
+}
+
 /// What is to be different about a webhook; `None` stays.
 #[derive(Debug, Clone, Default)]
 pub struct WebhookChange {

@@ -39,6 +39,7 @@ mod source;
 mod state;
 mod static_files;
 mod trend;
+mod webhook;
 
 pub use error::WebError;
 pub use route::{Access, Face, Route};
@@ -49,3 +50,5 @@ pub use sign_in::link::{setup_link, user_link};
 pub use sign_in::openid::OpenIdSettings;
 pub use sign_in::scope::Scope;
 pub use sign_in::token::{CreatedToken, DAYS_DEFAULT, DAYS_MAX, create_token};
+pub use webhook::WebhookSettings;
+pub use webhook::deliverer::Deliverer;

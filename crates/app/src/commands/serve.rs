@@ -127,6 +127,7 @@ fn settings(config: &Config, url: Url) -> anyhow::Result<Settings> {
             .with_context(|| format!("the key {} cannot be used", seal_key.display()))?,
         system_owners: config.owners()?,
         openid: config.openid()?,
+        webhooks: config.server.webhooks.clone(),
     })
 }
 

@@ -15,3 +15,4 @@ mod real;
 mod schemathesis;
 mod surroundings;
 mod users;
+mod webhooks;

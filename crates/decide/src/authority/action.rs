@@ -81,6 +81,8 @@ actions! {
     ChangePolicy = "change_policy" on Installation,
     /// Make, change and lock users, and end their sessions and tokens.
     AdministerUsers = "administer_users" on Installation,
+    /// Make, change and delete webhooks, and have messages sent to them.
+    AdministerWebhooks = "administer_webhooks" on Installation,
     /// Change one's own password, factors, sessions and tokens.
     ManageOwnSignIn = "manage_own_sign_in" on Installation,
 }
@@ -93,6 +95,13 @@ impl Action {
 
     /// Whether somebody must have shown a short time ago that it is really them.
     pub fn needs_step_up(self) -> bool {
-        matches!(self, Self::ApprovePlan | Self::OverrideGuard | Self::ChangePolicy | Self::AdministerUsers)
+        matches!(
+            self,
+            Self::ApprovePlan
+                | Self::OverrideGuard
+                | Self::ChangePolicy
+                | Self::AdministerUsers
+                | Self::AdministerWebhooks
+        )
     }
 }

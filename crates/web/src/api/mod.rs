@@ -7,6 +7,7 @@ pub(crate) mod accounts;
 pub(crate) mod actions;
 pub(crate) mod baselines;
 pub(crate) mod conditional;
+pub(crate) mod deliveries;
 pub(crate) mod document;
 pub(crate) mod drift;
 pub(crate) mod entitlements;
@@ -24,6 +25,7 @@ pub(crate) mod systems;
 pub(crate) mod tasks;
 pub(crate) mod tokens;
 pub(crate) mod users;
+pub(crate) mod webhooks;
 
 use jiff::Timestamp;
 use leasehold_model::id::SystemName;

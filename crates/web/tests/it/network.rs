@@ -7,7 +7,7 @@ use leasehold_model::clock::{Clock as _, SystemClock};
 use leasehold_reconcile::driver::{Driver, DriverSettings};
 use leasehold_reconcile::pace::Patience;
 use leasehold_store::{NewUser, Store, StoreOptions};
-use leasehold_web::{SealKey, Server, Settings, create_token, serve};
+use leasehold_web::{SealKey, Server, Settings, WebhookSettings, create_token, serve};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -28,6 +28,7 @@ fn server(store: Store) -> Server {
         seal_key: SealKey::generate().expect("a key"),
         system_owners: BTreeMap::new(),
         openid: None,
+        webhooks: WebhookSettings::default(),
     };
     Server { driver: driver.handle(), pace: clock, settings }
 }

@@ -22,7 +22,9 @@ use leasehold_reconcile::pace::Patience;
 use leasehold_reconcile::publisher::Publisher;
 use leasehold_reconcile::system::{Enforcing, INTERVAL_MS_DEFAULT, System, Systems};
 use leasehold_store::{LinkKind, NewUser, Store, StoreOptions, User};
-use leasehold_web::{OpenIdSettings, SealKey, Server, Settings, create_token, router, setup_link, user_link};
+use leasehold_web::{
+    OpenIdSettings, SealKey, Server, Settings, WebhookSettings, create_token, router, setup_link, user_link,
+};
 use tower::ServiceExt as _;
 
 /// A password that the rules take.
@@ -159,6 +161,7 @@ impl Installation {
             seal_key: SealKey::generate().expect("a key"),
             system_owners,
             openid: None,
+            webhooks: WebhookSettings::default(),
         };
         let server = Server { driver: driver.handle(), pace: clock.clone(), settings };
         let router = router(server).expect("a router");
@@ -175,6 +178,7 @@ impl Installation {
             seal_key: SealKey::generate().expect("a key"),
             system_owners: BTreeMap::new(),
             openid: Some(provider),
+            webhooks: WebhookSettings::default(),
         };
         let server =
             Server { driver: installation.driver.handle(), pace: installation.clock.clone(), settings };
