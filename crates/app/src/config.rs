@@ -3,6 +3,7 @@
 mod enforcing;
 mod oidc;
 mod server;
+mod traces;
 
 use std::collections::BTreeMap;
 use std::ops::Range;

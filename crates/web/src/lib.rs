@@ -38,6 +38,7 @@ mod sign_in;
 mod source;
 mod state;
 mod static_files;
+mod trace;
 mod trend;
 mod webhook;
 

@@ -44,7 +44,7 @@ use crate::sign_in::session::IDLE;
 use crate::state::App;
 use crate::webhook::WebhookSettings;
 use crate::webhook::deliverer::Deliverer;
-use crate::{faces, metrics, security, trend};
+use crate::{faces, metrics, security, trace, trend};
 
 /// A policy with all its files is the largest thing that anybody sends.
 const BODY_BYTES_MAX: usize = 8 << 20;
@@ -141,6 +141,7 @@ fn assembled(app: App) -> Router {
         .layer(CompressionLayer::new())
         .layer(from_fn_with_state(app.clone(), security::protect))
         .layer(from_fn(metrics::count))
+        .layer(from_fn_with_state(app.clone(), trace::follow))
         .layer(PropagateRequestIdLayer::new(id.clone()))
         .layer(SetRequestIdLayer::new(id, MakeRequestUuid))
         .layer(from_fn(own_request_id))

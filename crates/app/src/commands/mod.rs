@@ -25,6 +25,7 @@ use leasehold_decide::path::Carriers;
 use crate::Outcome;
 use crate::context::Common;
 use crate::logging::{self, Logging};
+use crate::traces::Traces;
 
 /// Access is leasehold: it is held for a reason, and when the reason ends it reverts.
 ///
@@ -93,6 +94,17 @@ impl Arguments {
             Command::Serve(serve) => serve.logging(),
             Command::Demo(demo) => demo.logging(),
             _ => logging::COMMANDS,
+        }
+    }
+
+    /// Where the command sends its spans; nowhere unless it is a server that was told so.
+    ///
+    /// # Errors
+    /// Where that cannot be used.
+    pub fn traces(&self) -> anyhow::Result<Option<Traces>> {
+        match &self.command {
+            Command::Serve(_) => serve::traces(&self.common),
+            _ => Ok(None),
         }
     }
 }

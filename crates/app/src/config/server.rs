@@ -16,6 +16,7 @@ use url::Url;
 
 use super::Config;
 use super::oidc::ProviderSettings;
+use crate::traces::TraceSettings;
 
 /// Where it listens unless something else is said: on this machine only.
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8420);
@@ -67,6 +68,8 @@ pub struct ServerSettings {
     pub(super) oidc: Option<ProviderSettings>,
     /// Where webhooks may lead.
     pub webhooks: WebhookSettings,
+    /// Where spans are sent.
+    pub traces: TraceSettings,
 }
 
 impl Default for ServerSettings {
@@ -81,6 +84,7 @@ impl Default for ServerSettings {
             seal_key: PathBuf::from(SEAL_KEY_DEFAULT),
             oidc: None,
             webhooks: WebhookSettings::default(),
+            traces: TraceSettings::default(),
         }
     }
 }
@@ -125,6 +129,7 @@ impl Config {
                 "seal_key" => settings.seal_key = self.file(&place, value)?,
                 "oidc" => settings.oidc = Some(self.provider(value)?),
                 "webhooks" => settings.webhooks = self.webhooks(value)?,
+                "traces" => settings.traces = self.traces(value)?,
                 "interval" => settings.interval_ms = self.interval_ms(&place, value)?,
                 "takeover_after" => {
                     let duration = value.as_str().and_then(parse_duration).map(|duration| duration.as_secs());

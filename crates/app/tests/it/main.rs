@@ -14,5 +14,6 @@ mod processes;
 mod real;
 mod schemathesis;
 mod surroundings;
+mod traces;
 mod users;
 mod webhooks;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use leasehold_reconcile::notice::Notice;
 use leasehold_reconcile::pace::SharedPace;
+use leasehold_reconcile::trace::SPANS;
 use leasehold_store::{AttemptEnd, Delivery, Store, StoreError, Webhook, WebhookState};
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::watch;
@@ -192,7 +193,7 @@ impl Deliverer {
         let previous = previous.and_then(|(sealed, _)| opened(sealed));
         let secrets: Vec<Secret> = [Some(secret), previous].into_iter().flatten().collect();
         let span = tracing::info_span!(
-            target: "leasehold::trace",
+            target: SPANS,
             "webhook delivery",
             "otel.kind" = "client",
             "leasehold.webhook" = %webhook.id,
