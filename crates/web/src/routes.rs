@@ -55,6 +55,8 @@ const TABLES: &[&[Route]] = &[
     pages::tasks::ROUTES,
     pages::events::ROUTES,
     pages::theme::ROUTES,
+    pages::webhooks::ROUTES,
+    pages::webhook::ROUTES,
 ];
 
 /// Every route there is.

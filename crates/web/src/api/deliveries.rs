@@ -12,13 +12,13 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
 use super::document::Problems;
-use super::webhooks::{administer, found};
 use super::{paging, wrong};
 use crate::error::WebError;
 use crate::person::Person;
 use crate::route::Route;
 use crate::state::App;
 use crate::webhook::event::test_message;
+use crate::webhook::wanted::{administer, found};
 
 /// The routes of this file.
 pub(crate) const ROUTES: &[Route] = &[

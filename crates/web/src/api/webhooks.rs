@@ -4,11 +4,10 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use leasehold_decide::authority::{Action, Resource};
-use leasehold_store::{NewWebhook, WEBHOOKS_MAX, Webhook, WebhookChange, WebhookState};
+use leasehold_store::{Webhook, WebhookChange, WebhookState};
 use serde::{Deserialize, Serialize};
-use url::Url;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
@@ -20,8 +19,9 @@ use crate::person::Person;
 use crate::route::Route;
 use crate::state::App;
 use crate::webhook::event::EVENTS;
-use crate::webhook::receiver;
-use crate::webhook::secret::Secret;
+use crate::webhook::wanted::{
+    self, OVERLAP_HOURS_DEFAULT, administer, check_description, check_events, check_url, found, shown_url,
+};
 
 /// The routes of this file.
 pub(crate) const ROUTES: &[Route] = &[
@@ -33,13 +33,6 @@ pub(crate) const ROUTES: &[Route] = &[
     Route::call(Method::DELETE, "/api/v1/webhooks/{id}", Action::AdministerWebhooks, || routes!(delete)),
     Route::call(Method::POST, "/api/v1/webhooks/{id}/secret", Action::AdministerWebhooks, || routes!(rotate)),
 ];
-
-/// For how long the secret before signs, too, where nobody says.
-const OVERLAP_HOURS_DEFAULT: i64 = 24;
-/// For how long it does at most.
-const OVERLAP_HOURS_MAX: i64 = 168;
-/// What people call a webhook is not longer.
-const DESCRIPTION_CHARS_MAX: usize = 200;
 
 /// A webhook, without its secret.
 #[derive(Serialize, ToSchema)]
@@ -124,12 +117,9 @@ struct EventList {
 }
 
 fn row(app: &App, person: &Person, webhook: Webhook) -> WebhookRow {
-    let whole = person.may_everywhere(app, Action::AdministerWebhooks);
-    let origin =
-        |url: &str| Url::parse(url).map(|url| url.origin().ascii_serialization()).unwrap_or_default();
     let in_force = |until: &Timestamp| app.now() < *until;
     WebhookRow {
-        url: if whole { webhook.url } else { origin(&webhook.url) },
+        url: shown_url(app, person, &webhook.url),
         id: webhook.id,
         description: webhook.description,
         events: webhook.events,
@@ -140,47 +130,6 @@ fn row(app: &App, person: &Person, webhook: Webhook) -> WebhookRow {
         delivered_at: webhook.delivered_at,
         previous_secret_until: webhook.previous_secret.map(|(_, until)| until).filter(in_force),
     }
-}
-
-/// Refuses who may not administer webhooks, or has not shown lately that it is them.
-pub(crate) fn administer(app: &App, person: &Person) -> Result<(), WebError> {
-    person.require(app, Action::AdministerWebhooks, &Resource::Installation)?;
-    person.require_confirmed(app.now())
-}
-
-/// The webhook of this id.
-pub(crate) async fn found(app: &App, id: &str) -> Result<Webhook, WebError> {
-    app.store.webhook(id).await?.ok_or_else(|| WebError::NotFound(format!("the webhook {id}")))
-}
-
-fn check_url(app: &App, url: &str, complaints: &mut Complaints) -> String {
-    match receiver::check(url.trim(), &app.settings.webhooks) {
-        Ok(url) => url.into(),
-        Err(why) => {
-            complaints.add("url", why);
-            String::new()
-        }
-    }
-}
-
-fn check_description(text: &str, complaints: &mut Complaints) -> String {
-    let text = text.trim();
-    if text.chars().count() > DESCRIPTION_CHARS_MAX || text.chars().any(char::is_control) {
-        complaints
-            .add("description", format!("write at most {DESCRIPTION_CHARS_MAX} characters, in one line"));
-    }
-    text.to_owned()
-}
-
-fn check_events(events: &[String], complaints: &mut Complaints) -> Vec<String> {
-    let mut events = events.to_vec();
-    events.sort_unstable();
-    events.dedup();
-    if let Some(unknown) = events.iter().find(|event| EVENTS.iter().all(|(known, _)| known != event)) {
-        let known: Vec<&str> = EVENTS.iter().map(|(name, _)| *name).collect();
-        complaints.add("events", format!("`{unknown}` is no event: there are {}", known.join(", ")));
-    }
-    events
 }
 
 fn check_state(state: Option<&str>, complaints: &mut Complaints) -> Option<WebhookState> {
@@ -222,21 +171,7 @@ async fn create(
     Json(new): Json<NewWebhookBody>,
 ) -> Result<Response, WebError> {
     administer(&app, &person)?;
-    let mut complaints = Complaints::default();
-    let url = check_url(&app, &new.url, &mut complaints);
-    let description = check_description(&new.description, &mut complaints);
-    let events = check_events(&new.events, &mut complaints);
-    if !complaints.is_empty() {
-        return Err(WebError::Invalid(complaints.into_fields()));
-    }
-    let id = NewWebhook::id();
-    let secret = Secret::generate()?;
-    let sealed = secret.sealed(&app.settings.seal_key, &id)?;
-    let new = NewWebhook { id, url, description, events, secret: sealed };
-    let made = app.store.create_webhook(&new, person.actor(), app.now()).await?;
-    let webhook = made.ok_or_else(|| {
-        WebError::Conflict(format!("there are {WEBHOOKS_MAX} webhooks already: delete one that nobody needs"))
-    })?;
+    let (webhook, secret) = wanted::create(&app, &person, &new.url, &new.description, &new.events).await?;
     let location = format!("/api/v1/webhooks/{}", webhook.id);
     let body = Created { webhook: row(&app, &person, webhook), secret: secret.to_text() };
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(body)).into_response())
@@ -312,14 +247,7 @@ async fn rotate(
 ) -> Result<Response, WebError> {
     administer(&app, &person)?;
     let hours = rotate.overlap_hours.unwrap_or(OVERLAP_HOURS_DEFAULT);
-    if !(0..=OVERLAP_HOURS_MAX).contains(&hours) {
-        return Err(super::wrong("overlap_hours", format!("write a number from 0 to {OVERLAP_HOURS_MAX}")));
-    }
-    found(&app, &id).await?;
-    let secret = Secret::generate()?;
-    let sealed = secret.sealed(&app.settings.seal_key, &id)?;
-    let until = app.now() + SignedDuration::from_hours(hours);
-    app.store.rotate_webhook_secret(&id, &sealed, until, person.actor(), app.now()).await?;
-    let webhook = row(&app, &person, found(&app, &id).await?);
+    let (webhook, secret) = wanted::rotate(&app, &person, &id, hours).await?;
+    let webhook = row(&app, &person, webhook);
     Ok((StatusCode::CREATED, Json(Created { webhook, secret: secret.to_text() })).into_response())
 }

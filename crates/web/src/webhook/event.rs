@@ -149,7 +149,9 @@ mod tests {
     }
 
     #[test]
-    fn names_are_in_order_and_each_is_there_once() {
-        assert!(EVENTS.is_sorted_by(|one, next| one.0 < next.0));
+    fn every_name_is_there_once_and_says_what_it_means() {
+        let names: std::collections::BTreeSet<&str> = EVENTS.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names.len(), EVENTS.len());
+        assert!(EVENTS.iter().all(|(_, about)| about.trim().ends_with('.')), "{EVENTS:?}");
     }
 }

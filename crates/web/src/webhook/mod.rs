@@ -1,12 +1,14 @@
 //! Webhooks: what the ledger records is told to whoever asked for it, signed by the Standard Webhooks specification.
 //!
 //! `event.rs` says what an entry is told as, `secret.rs` signs, `receiver.rs` calls and guards where a call may go, and
-//! `deliverer.rs` brings every message to its end, beside the loop and never in its way.
+//! `deliverer.rs` brings every message to its end, beside the loop and never in its way. `wanted.rs` is what the API and the page
+//! have in common.
 
 pub(crate) mod deliverer;
 pub(crate) mod event;
 pub(crate) mod receiver;
 pub(crate) mod secret;
+pub(crate) mod wanted;
 
 use std::net::IpAddr;
 

@@ -21,3 +21,4 @@ mod search;
 mod sign_in;
 mod support;
 mod systems;
+mod webhooks;

@@ -40,6 +40,7 @@ pub struct Installation {
     pub publisher: Option<Publisher>,
     pub url: String,
     _folder: tempfile::TempDir,
+    pub seal_key: SealKey,
 }
 
 pub fn system(name: &str) -> SystemName {
@@ -83,6 +84,11 @@ fn company(folder: &Path) -> Systems {
     let hr = connected(folder, "hr", "csv", true, "path = \"people.csv\"");
     let erp = connected(folder, "erp", "csv", false, "grants = \"grants.csv\"");
     [hr, erp].into_iter().map(|system| (system.name.clone(), system)).collect()
+}
+
+/// Receivers of webhooks may be on this machine.
+pub fn webhooks() -> WebhookSettings {
+    WebhookSettings { allow: vec!["127.0.0.1/32".parse().expect("a network")] }
 }
 
 /// The instant at which every test begins.
@@ -155,18 +161,20 @@ impl Installation {
             publisher.clone(),
             DriverSettings::default(),
         );
+        let seal_key = SealKey::generate().expect("a key");
         let settings = Settings {
             url: url.parse().expect("an address"),
             trusted_proxies: Vec::new(),
-            seal_key: SealKey::generate().expect("a key"),
+            seal_key: seal_key.clone(),
             system_owners,
             openid: None,
-            webhooks: WebhookSettings::default(),
+            webhooks: webhooks(),
         };
         let server = Server { driver: driver.handle(), pace: clock.clone(), settings };
         let router = router(server).expect("a router");
         let live = driver.live().clone();
-        Self { router, store, live, driver, clock, publisher, url: url.to_owned(), _folder: folder }
+        let url = url.to_owned();
+        Self { router, store, live, driver, clock, publisher, url, seal_key, _folder: folder }
     }
 
     /// An empty store, and an OpenID provider that people may sign in by.
@@ -178,7 +186,7 @@ impl Installation {
             seal_key: SealKey::generate().expect("a key"),
             system_owners: BTreeMap::new(),
             openid: Some(provider),
-            webhooks: WebhookSettings::default(),
+            webhooks: webhooks(),
         };
         let server =
             Server { driver: installation.driver.handle(), pace: installation.clock.clone(), settings };
