@@ -17,6 +17,7 @@ const TABLES: &[&[Route]] = &[
     api::accounts::ROUTES,
     api::actions::ROUTES,
     api::baselines::ROUTES,
+    api::checks::ROUTES,
     api::deliveries::ROUTES,
     api::document::ROUTES,
     api::drift::ROUTES,

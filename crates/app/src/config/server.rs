@@ -30,7 +30,7 @@ const INTERVAL_S_MAX: i64 = 31 * 86_400;
 /// A process that is taken for dead sooner than this may just be busy.
 const TAKEOVER_S: std::ops::RangeInclusive<i64> = 2..=3_600;
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "listen",
     "url",
     "tls_certificate",
@@ -39,6 +39,7 @@ const KEYS: [&str; 11] = [
     "interval",
     "takeover_after",
     "seal_key",
+    "authority",
     "oidc",
     "webhooks",
     "traces",
@@ -64,6 +65,8 @@ pub struct ServerSettings {
     pub takeover_after_ms: u64,
     /// The file of the key that seals second factors and the like; several servers on one store share it.
     seal_key: PathBuf,
+    /// The file or folder of the installation's own authority policies.
+    pub(super) authority: Option<PathBuf>,
     /// The OpenID provider that people may sign in by.
     pub(super) oidc: Option<ProviderSettings>,
     /// Where webhooks may lead.
@@ -82,6 +85,7 @@ impl Default for ServerSettings {
             interval_ms: INTERVAL_MS_DEFAULT,
             takeover_after_ms: 60_000,
             seal_key: PathBuf::from(SEAL_KEY_DEFAULT),
+            authority: None,
             oidc: None,
             webhooks: WebhookSettings::default(),
             traces: TraceSettings::default(),
@@ -127,6 +131,7 @@ impl Config {
                 "tls_key" => key = Some(self.file(&place, value)?),
                 "trusted_proxies" => settings.trusted_proxies = self.networks(&place, value)?,
                 "seal_key" => settings.seal_key = self.file(&place, value)?,
+                "authority" => settings.authority = Some(self.file(&place, value)?),
                 "oidc" => settings.oidc = Some(self.provider(value)?),
                 "webhooks" => settings.webhooks = self.webhooks(value)?,
                 "traces" => settings.traces = self.traces(value)?,

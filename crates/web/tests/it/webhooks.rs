@@ -49,7 +49,8 @@ async fn made(program: &mut Program, new: Value) -> Value {
 fn deliverer(installation: &Installation) -> Deliverer {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let (store, clock) = (installation.store.clone(), installation.clock.clone());
-    Deliverer::new(store, clock, installation.seal_key.clone(), webhooks(), "test").expect("a deliverer")
+    Deliverer::new(store, clock, installation.settings.seal_key.clone(), webhooks(), "test")
+        .expect("a deliverer")
 }
 
 #[tokio::test]
