@@ -175,7 +175,7 @@ pub async fn serve(
     let router = assembled(app.clone());
     let trend = trend::keep(app.driver.clone(), app.pace.clone());
     let trend = tokio::spawn(trend);
-    let delivering = tokio::spawn(deliverer(&app)?.run(app.live.subscribe(), app.stopping.subscribe()));
+    let delivering = tokio::spawn(deliverer(&app).run(app.live.subscribe(), app.stopping.subscribe()));
     let graceful = GracefulShutdown::new();
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN);
@@ -227,7 +227,7 @@ pub async fn serve(
 }
 
 /// What sends to webhooks in this process.
-fn deliverer(app: &App) -> std::io::Result<Deliverer> {
+fn deliverer(app: &App) -> Deliverer {
     let (store, pace) = (app.store.clone(), app.pace.clone());
     let Settings { seal_key, webhooks, .. } = &app.settings;
     Deliverer::new(store, pace, seal_key.clone(), webhooks.clone(), app.driver.process())

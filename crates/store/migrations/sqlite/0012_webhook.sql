@@ -44,6 +44,7 @@ CREATE TABLE webhook_delivery (
 CREATE UNIQUE INDEX webhook_delivery_once ON webhook_delivery (webhook, entry_index) WHERE entry_index IS NOT NULL;
 CREATE INDEX webhook_delivery_due ON webhook_delivery (webhook, next_attempt_at) WHERE state = 'waiting';
 CREATE INDEX webhook_delivery_list ON webhook_delivery (webhook, id);
+CREATE INDEX webhook_delivery_state ON webhook_delivery (state);
 CREATE INDEX webhook_delivery_ended ON webhook_delivery (ended_at) WHERE ended_at IS NOT NULL;
 
 -- The first entry of the ledger that nobody was told of yet. What is there already is history.

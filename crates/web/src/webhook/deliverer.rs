@@ -78,19 +78,16 @@ impl Outcome {
 
 impl Deliverer {
     /// One that does nothing yet.
-    ///
-    /// # Errors
-    /// Where this machine's certificates cannot be loaded.
     pub fn new(
         store: Store,
         pace: SharedPace,
         seal_key: SealKey,
         settings: WebhookSettings,
         process: &str,
-    ) -> Result<Self, std::io::Error> {
-        let caller = Caller::new(settings).map_err(std::io::Error::other)?;
+    ) -> Self {
+        let caller = Caller::new(settings);
         let shared = Shared { store, pace, seal_key, caller, process: process.to_owned() };
-        Ok(Self { shared: Arc::new(shared) })
+        Self { shared: Arc::new(shared) }
     }
 
     /// One turn: whatever is due now, to the end of its attempt. Gives how many attempts were made.

@@ -5,7 +5,7 @@
 //! a name that is public when it is checked can be another one later.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -62,31 +62,36 @@ impl Resolve for Guarded {
     }
 }
 
-/// Calls receivers. Cheap to clone.
-#[derive(Clone)]
+/// Calls receivers.
 pub(crate) struct Caller {
-    client: reqwest::Client,
+    /// Made when first used: this machine's certificates take their time to load, and most installations call nobody.
+    client: OnceLock<reqwest::Client>,
     settings: Arc<WebhookSettings>,
 }
 
 impl Caller {
-    /// Makes a caller. No proxy of the environment is used: it would look names up by itself.
-    ///
-    /// # Errors
-    /// Where this machine's certificates cannot be loaded.
-    pub(crate) fn new(settings: WebhookSettings) -> Result<Self, reqwest::Error> {
-        let settings = Arc::new(settings);
+    /// A caller that has called nobody yet.
+    pub(crate) fn new(settings: WebhookSettings) -> Self {
+        Self { client: OnceLock::new(), settings: Arc::new(settings) }
+    }
+
+    /// The client. No proxy of the environment is used: it would look names up by itself.
+    fn client(&self) -> Result<reqwest::Client, reqwest::Error> {
+        if let Some(client) = self.client.get() {
+            return Ok(client.clone());
+        }
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
-            .dns_resolver(Arc::new(Guarded(settings.clone())))
+            .dns_resolver(Arc::new(Guarded(self.settings.clone())))
             .connect_timeout(CONNECT_WITHIN)
             .timeout(ANSWER_WITHIN)
             .pool_idle_timeout(Duration::from_secs(30))
             .pool_max_idle_per_host(2)
             .user_agent(concat!("Leasehold/", env!("CARGO_PKG_VERSION")))
             .build()?;
-        Ok(Self { client, settings })
+        // Of two that were made at once, one is kept.
+        Ok(self.client.get_or_init(|| client).clone())
     }
 
     /// Sends one message, signed with every secret that counts.
@@ -103,8 +108,11 @@ impl Caller {
             return Answer::Unanswered(why);
         }
         let signatures: Vec<String> = secrets.iter().map(|secret| secret.sign(id, at_s, body)).collect();
-        let request = self
-            .client
+        let client = match self.client() {
+            Ok(client) => client,
+            Err(error) => return Answer::Unanswered(shortened(&said(error))),
+        };
+        let request = client
             .post(url)
             .header("content-type", "application/json")
             .header("webhook-id", id)
@@ -323,7 +331,7 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let url = format!("http://localhost:{}/", listener.local_addr().unwrap().port());
-        let caller = Caller::new(WebhookSettings::default()).unwrap();
+        let caller = Caller::new(WebhookSettings::default());
         let answer = caller.call(&url, "msg_1", 0, "{}", &[]).await;
         assert!(matches!(&answer, Answer::Unanswered(why) if why.contains("not public")), "{answer:?}");
         assert!(listener.accept().is_err(), "somebody has connected");

@@ -14,8 +14,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
 fn server(store: Store) -> Server {
-    // As the program does when it starts: what calls others needs one.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let clock = Arc::new(SystemClock::default());
     let driver = Driver::new(
         store,

@@ -50,7 +50,6 @@ fn deliverer(installation: &Installation) -> Deliverer {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let (store, clock) = (installation.store.clone(), installation.clock.clone());
     Deliverer::new(store, clock, installation.settings.seal_key.clone(), webhooks(), "test")
-        .expect("a deliverer")
 }
 
 #[tokio::test]
@@ -198,10 +197,50 @@ async fn a_secret_that_the_servers_cannot_open_is_said_and_nothing_is_sent_unsig
     let _ = rustls::crypto::ring::default_provider().install_default();
     let other = leasehold_web::SealKey::generate().expect("a key");
     let deliverer =
-        Deliverer::new(installation.store.clone(), installation.clock.clone(), other, webhooks(), "test")
-            .expect("a deliverer");
+        Deliverer::new(installation.store.clone(), installation.clock.clone(), other, webhooks(), "test");
     assert_eq!(deliverer.turn().await.expect("tries"), 1);
     assert_eq!(asked.load(Ordering::SeqCst), 0);
     let list = program.get(&format!("{PATH}/{id}/deliveries")).await.json();
     assert!(list["items"][0]["error"].to_string().contains("seal key"), "{list:#}");
+}
+
+#[tokio::test]
+async fn the_page_makes_a_webhook_shows_its_secret_once_and_what_was_sent_to_it() {
+    let installation = Installation::with_company().await;
+    let mut browser = installation.signed_in().await;
+    let csrf = browser.csrf("/webhooks").await;
+    let typed = "ftp://siem.example.com/\"><b>";
+    let wrong =
+        [("csrf", csrf.as_str()), ("url", typed), ("description", "The alarms"), ("event", "action.stuck")];
+    let refused = browser.post("/webhooks", &wrong).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
+    assert!(refused.text.contains("class=\"wrong\"") && refused.text.contains("value=\"The alarms\""));
+    assert!(refused.text.contains("value=\"action.stuck\" checked") && !refused.text.contains("<b>"));
+
+    let (url, _) = busy();
+    let right = [("csrf", csrf.as_str()), ("url", url.as_str()), ("description", "The <b>alarms</b>")];
+    let made = browser.post("/webhooks", &right).await;
+    assert_eq!(made.status, StatusCode::OK, "{}", made.text);
+    assert!(made.text.contains("whsec_") && !made.text.contains("<b>alarms"), "{}", made.text);
+    let webhook = installation.store.webhooks().await.expect("reads").remove(0);
+    let page = format!("/webhooks/{}", webhook.id);
+    let sent = browser.post(&format!("{page}/test"), &[("csrf", &csrf)]).await;
+    assert_eq!((sent.status, sent.location()), (StatusCode::SEE_OTHER, page.as_str()));
+    assert_eq!(deliverer(&installation).turn().await.expect("sends"), 1);
+    let shown = browser.get(&page).await;
+    for told in ["webhook.test", "waiting", "answered 503", url.as_str()] {
+        assert!(shown.text.contains(told), "{told}: {}", shown.text);
+    }
+    assert!(!shown.text.contains("whsec_") && !shown.text.contains("<b>"), "{}", shown.text);
+    let rotated = browser.post(&format!("{page}/secret"), &[("csrf", &csrf)]).await;
+    assert!(
+        rotated.text.contains("whsec_") && rotated.text.contains("signs, too, until"),
+        "{}",
+        rotated.text
+    );
+    browser.post(&format!("{page}/state"), &[("csrf", &csrf), ("state", "paused")]).await;
+    assert!(browser.get("/webhooks").await.text.contains("paused"));
+    let deleted = browser.post(&format!("{page}/delete"), &[("csrf", &csrf)]).await;
+    assert_eq!(deleted.location(), "/webhooks");
+    assert_eq!(browser.get(&page).await.status, StatusCode::NOT_FOUND);
 }
