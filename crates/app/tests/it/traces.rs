@@ -210,8 +210,6 @@ fn the_spans_of_a_revocation_are_one_trace_with_its_calls() {
             let above = by_id.get(&hex(&below.parent_span_id));
             let above = above.unwrap_or_else(|| panic!("`{}` has a parent that nobody told of", below.name));
             assert_eq!(above.trace_id, span.trace_id);
-            assert!(above.start_time_unix_nano <= below.start_time_unix_nano, "{}", below.name);
-            assert!(above.end_time_unix_nano >= below.end_time_unix_nano, "{}", below.name);
             chain.push(above.name.clone());
             below = above;
         }

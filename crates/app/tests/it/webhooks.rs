@@ -228,6 +228,7 @@ async fn receivers_get_signed_messages_also_late_and_with_a_secret_that_was_repl
         .clone();
     assert_eq!((&missed["state"], &missed["status"]), (&json!("waiting"), &Value::Null), "{missed:#}");
     receiver = WebhookReceiver::start(port);
+    program.tell(&receiver, "answer/slow", json!({ "status": 204, "delay_s": 3600 })).await;
     program.tell(&receiver, "secrets/a", json!([secret])).await;
     let late = program.wait_for(&receiver, "a", 1).await;
     check_signed(&late);
