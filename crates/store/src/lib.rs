@@ -45,6 +45,7 @@ mod transition;
 mod user;
 mod webhook;
 mod webhook_delivery;
+mod webhook_queue;
 
 pub use action::ActionRow;
 pub use action_list::{ActionFilter, ActionOrder, RevocationTimes};
@@ -75,4 +76,5 @@ pub use timeline::{Change, TimelineEntry};
 pub use transition::{Transition, TransitionOutcome, TransitionRow};
 pub use user::{NewUser, User, UserChange, UserState};
 pub use webhook::{NewWebhook, WEBHOOKS_MAX, Webhook, WebhookChange, WebhookState};
-pub use webhook_delivery::{AttemptEnd, Delivery, DeliveryState, Message};
+pub use webhook_delivery::{AttemptEnd, Delivery, DeliveryState};
+pub use webhook_queue::Message;
