@@ -65,6 +65,8 @@ actions! {
     SeeSettings = "see_settings" on Installation,
     /// See the server's metrics.
     SeeMetrics = "see_metrics" on Installation,
+    /// Connect another system.
+    ConnectSystem = "connect_system" on Installation,
     /// Have a system read now.
     RunSync = "run_sync" on System,
     /// Make a plan.
@@ -99,6 +101,7 @@ impl Action {
             self,
             Self::ApprovePlan
                 | Self::OverrideGuard
+                | Self::ConnectSystem
                 | Self::ChangePolicy
                 | Self::AdministerUsers
                 | Self::AdministerWebhooks

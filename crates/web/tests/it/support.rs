@@ -24,7 +24,8 @@ use leasehold_reconcile::publisher::Publisher;
 use leasehold_reconcile::system::{Enforcing, INTERVAL_MS_DEFAULT, System, Systems};
 use leasehold_store::{LinkKind, NewUser, Store, StoreOptions, User};
 use leasehold_web::{
-    OpenIdSettings, SealKey, Server, Settings, WebhookSettings, create_token, router, setup_link, user_link,
+    NoConnections, OpenIdSettings, SealKey, Server, Settings, SystemOwners, WebhookSettings, create_token,
+    router, setup_link, user_link,
 };
 use tower::ServiceExt as _;
 
@@ -166,7 +167,7 @@ impl Installation {
             url: url.parse().expect("an address"),
             trusted_proxies: Vec::new(),
             seal_key: SealKey::generate().expect("a key"),
-            system_owners,
+            system_owners: system_owners.into(),
             openid: None,
             webhooks: webhooks(),
         };
@@ -175,6 +176,7 @@ impl Installation {
             pace: clock.clone(),
             settings: settings.clone(),
             authority: shipped(),
+            connections: Arc::new(NoConnections),
         };
         let router = router(server);
         let live = driver.live().clone();
@@ -188,7 +190,7 @@ impl Installation {
             url: installation.url.parse().expect("an address"),
             trusted_proxies: Vec::new(),
             seal_key: SealKey::generate().expect("a key"),
-            system_owners: BTreeMap::new(),
+            system_owners: SystemOwners::default(),
             openid: Some(provider),
             webhooks: webhooks(),
         };
@@ -197,6 +199,7 @@ impl Installation {
             pace: installation.clock.clone(),
             settings,
             authority: shipped(),
+            connections: Arc::new(NoConnections),
         };
         installation.router = router(server);
         installation
@@ -210,6 +213,7 @@ impl Installation {
             pace: self.clock.clone(),
             settings: self.settings.clone(),
             authority: Authority::with(&[file]).expect("policies"),
+            connections: Arc::new(NoConnections),
         };
         self.router = router(server);
         self
