@@ -4,6 +4,7 @@ mod authority;
 mod enforcing;
 mod oidc;
 mod server;
+mod traces;
 
 use std::collections::BTreeMap;
 use std::ops::Range;

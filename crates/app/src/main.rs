@@ -9,6 +9,7 @@ mod logging;
 mod output;
 mod progress;
 mod remote;
+mod traces;
 
 use std::process::ExitCode;
 
@@ -34,10 +35,21 @@ async fn main() -> ExitCode {
             return if asked_for { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         }
     };
-    logging::begin(arguments.logging());
     // One provider for every TLS connection of the process; a second install would be a mistake in this function.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    match commands::run(arguments).await {
+    let traces = match arguments.traces() {
+        Ok(traces) => traces,
+        Err(error) => {
+            diagnostic::report(&error);
+            return ExitCode::FAILURE;
+        }
+    };
+    logging::begin(arguments.logging(), traces.as_ref());
+    let ended = commands::run(arguments).await;
+    if let Some(traces) = traces {
+        traces.end().await;
+    }
+    match ended {
         Ok(Outcome::Clean) => ExitCode::SUCCESS,
         Ok(Outcome::Outstanding) => ExitCode::from(2),
         Err(error) => {

@@ -63,4 +63,6 @@ event_kinds! {
     TokenCreated = "token.created",
     /// An API token was revoked.
     TokenRevoked = "token.revoked",
+    /// A webhook was made, changed, deleted, disabled, or given another secret.
+    WebhookChanged = "webhook.changed",
 }

@@ -12,4 +12,5 @@ pub mod schedule;
 pub mod stages;
 pub mod system;
 pub mod tasks;
+pub mod trace;
 pub mod view;

@@ -9,11 +9,13 @@ use leasehold_model::id::SystemName;
 use leasehold_model::snapshot::SystemState;
 use leasehold_store::{Revision, Store};
 use tokio::sync::{Mutex, broadcast};
+use tracing::{Instrument as _, Span};
 
 use crate::error::ReconcileError;
 use crate::notice::{Notice, NoticeKind};
 use crate::pace::SharedPace;
 use crate::stages::decide::Loaded;
+use crate::trace::SPANS;
 pub use crate::view::View;
 
 /// The age at which a state is evaluated anew although nothing is known to have moved, in milliseconds.
@@ -142,7 +144,9 @@ impl Live {
         let store = self.shared.store.clone();
         let (now, runtime) = (self.shared.pace.now(), tokio::runtime::Handle::current());
         let view = computed(move || {
-            let loaded = runtime.block_on(Loaded::load_with(&store, settings, now, None))?;
+            let loading = tracing::info_span!(target: SPANS, "load facts and claims");
+            let loaded =
+                runtime.block_on(Loaded::load_with(&store, settings, now, None).instrument(loading))?;
             View::new(loaded, revision, now)
         })
         .await?;
@@ -162,6 +166,8 @@ impl Live {
 async fn computed(
     work: impl FnOnce() -> Result<View, ReconcileError> + Send + 'static,
 ) -> Result<View, ReconcileError> {
+    let span = Span::current();
+    let work = move || span.in_scope(work);
     tokio::task::spawn_blocking(work).await.map_err(|error| ReconcileError::Worker(error.to_string()))?
 }
 

@@ -9,6 +9,7 @@ use leasehold_model::action::ActionState;
 use leasehold_model::id::PlanHash;
 use leasehold_model::plan::{Plan, Verb};
 use leasehold_store::{ActionRow, Store, Transition};
+use tracing::Instrument as _;
 
 use crate::error::ReconcileError;
 use crate::pace::{Patience, SharedPace};
@@ -16,6 +17,7 @@ use crate::stages::decide::Loaded;
 use crate::stages::enforce::{self, Effect, Enforcement, Watch};
 use crate::stages::plan;
 use crate::system::Systems;
+use crate::trace::SPANS;
 
 /// Who asked, and when: what is stuck waits for a person's word, and one word is good for one more try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,7 +158,8 @@ impl Runner {
             watch: self.watch.clone(),
             wanted: Arc::new(wanted),
         };
-        enforce::run(&enforcement, &self.systems, plan).await?;
+        let span = tracing::info_span!(target: SPANS, "apply plan", "leasehold.plan" = %plan.hash);
+        enforce::run(&enforcement, &self.systems, plan).instrument(span).await?;
         Ok(self.store.actions(&plan.hash).await?)
     }
 

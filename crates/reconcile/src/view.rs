@@ -18,6 +18,7 @@ use self_cell::self_cell;
 use crate::error::ReconcileError;
 use crate::moment;
 use crate::stages::decide::Loaded;
+use crate::trace::SPANS;
 
 self_cell!(
     /// What was loaded, and the evaluation that borrows from it.
@@ -54,6 +55,7 @@ impl View {
     /// # Errors
     /// Where the facts contradict each other.
     pub fn new(loaded: Loaded, revision: Revision, loaded_at: Timestamp) -> Result<Self, ReconcileError> {
+        let _evaluating = tracing::info_span!(target: SPANS, "evaluate").entered();
         let systems = loaded.snapshot.systems.clone();
         let moves_at = moment::next(&loaded);
         let evaluated = Evaluated::try_new(loaded, Loaded::evaluate)?;

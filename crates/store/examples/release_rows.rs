@@ -151,18 +151,23 @@ async fn tasks(store: &Store, system: &SystemName) -> Result<(), AnyError> {
 async fn print_rows(url: &str) -> Result<(), AnyError> {
     let mut connection = sqlx::SqliteConnection::connect(url).await?;
     let tables: Vec<(String,)> = sqlx::query_as(
-        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '_sqlx%' AND name <> 'head'
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '_sqlx%'
+           AND name NOT IN ('head', 'webhook_cursor')
          ORDER BY name",
     )
     .fetch_all(&mut connection)
     .await?;
-    // The one row of `head` is there from the beginning.
-    let head = sqlx::query("SELECT * FROM head").fetch_one(&mut connection).await?;
-    let mut set = Vec::new();
-    for column in head.columns().iter().filter(|column| column.name() != "only_row") {
-        set.push(format!("{} = {}", column.name(), head.try_get::<i64, _>(column.ordinal())?));
+    // Their one row is there from the beginning.
+    for (table, select) in
+        [("head", "SELECT * FROM head"), ("webhook_cursor", "SELECT * FROM webhook_cursor")]
+    {
+        let row = sqlx::query(select).fetch_one(&mut connection).await?;
+        let mut set = Vec::new();
+        for column in row.columns().iter().filter(|column| column.name() != "only_row") {
+            set.push(format!("{} = {}", column.name(), row.try_get::<i64, _>(column.ordinal())?));
+        }
+        println!("UPDATE {table} SET {};", set.join(", "));
     }
-    println!("UPDATE head SET {};", set.join(", "));
     for (table,) in tables {
         // The name is one of our own tables', just read from the schema.
         let select = sqlx::AssertSqlSafe(format!("SELECT * FROM {table}"));

@@ -45,6 +45,9 @@ mod task;
 mod timeline;
 mod transition;
 mod user;
+mod webhook;
+mod webhook_delivery;
+mod webhook_queue;
 
 pub use action::ActionRow;
 pub use action_list::{ActionFilter, ActionOrder, RevocationTimes};
@@ -75,3 +78,6 @@ pub use task::{NewTask, Requested, TaskClaim, TaskFilter, TaskRow, TaskState};
 pub use timeline::{Change, TimelineEntry};
 pub use transition::{Transition, TransitionOutcome, TransitionRow};
 pub use user::{NewUser, User, UserChange, UserState};
+pub use webhook::{NewWebhook, WEBHOOKS_MAX, Webhook, WebhookChange, WebhookState};
+pub use webhook_delivery::{AttemptEnd, Delivery, DeliveryState};
+pub use webhook_queue::Message;

@@ -14,9 +14,11 @@ pub mod process;
 pub mod programs;
 pub mod samba;
 pub mod tools;
+pub mod webhook;
 
 pub use certificates::{Certificate, CertificateAuthority};
 pub use oidc::OpenIdProvider;
 pub use openldap::OpenLdapServer;
 pub use postgres::PostgresServer;
 pub use samba::SambaServer;
+pub use webhook::WebhookReceiver;

@@ -40,7 +40,9 @@ mod sign_in;
 mod source;
 mod state;
 mod static_files;
+mod trace;
 mod trend;
+mod webhook;
 
 pub use connections::{ConnectedSystem, Connections, ConnectorForm, NewSystem, NoConnections, NotConnected};
 pub use error::{FieldError, WebError};
@@ -53,3 +55,5 @@ pub use sign_in::link::{setup_link, user_link};
 pub use sign_in::openid::OpenIdSettings;
 pub use sign_in::scope::Scope;
 pub use sign_in::token::{CreatedToken, DAYS_DEFAULT, DAYS_MAX, create_token};
+pub use webhook::WebhookSettings;
+pub use webhook::deliverer::Deliverer;

@@ -21,6 +21,7 @@ const TABLES: &[&[Route]] = &[
     api::checks::ROUTES,
     api::connectors::ROUTES,
     api::device::ROUTES,
+    api::deliveries::ROUTES,
     api::document::ROUTES,
     api::drift::ROUTES,
     api::entitlements::ROUTES,
@@ -36,6 +37,7 @@ const TABLES: &[&[Route]] = &[
     api::tasks::ROUTES,
     api::tokens::ROUTES,
     api::users::ROUTES,
+    api::webhooks::ROUTES,
     pages::account::ROUTES,
     pages::connect::ROUTES,
     pages::device::ROUTES,
@@ -59,6 +61,8 @@ const TABLES: &[&[Route]] = &[
     pages::tasks::ROUTES,
     pages::events::ROUTES,
     pages::theme::ROUTES,
+    pages::webhooks::ROUTES,
+    pages::webhook::ROUTES,
 ];
 
 /// Every route there is.

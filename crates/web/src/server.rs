@@ -42,7 +42,9 @@ use crate::seal::SealKey;
 use crate::sign_in::openid::OpenIdSettings;
 use crate::sign_in::session::IDLE;
 use crate::state::App;
-use crate::{faces, metrics, security, trend};
+use crate::webhook::WebhookSettings;
+use crate::webhook::deliverer::Deliverer;
+use crate::{faces, metrics, security, trace, trend};
 
 /// A policy with all its files is the largest thing that anybody sends.
 const BODY_BYTES_MAX: usize = 8 << 20;
@@ -82,6 +84,8 @@ pub struct Settings {
     pub system_owners: SystemOwners,
     /// The OpenID provider that people may sign in by.
     pub openid: Option<OpenIdSettings>,
+    /// Where webhooks may lead.
+    pub webhooks: WebhookSettings,
 }
 
 impl Settings {
@@ -135,6 +139,7 @@ fn assembled(app: App) -> Router {
         .layer(CompressionLayer::new())
         .layer(from_fn_with_state(app.clone(), security::protect))
         .layer(from_fn(metrics::count))
+        .layer(from_fn_with_state(app.clone(), trace::follow))
         .layer(PropagateRequestIdLayer::new(id.clone()))
         .layer(SetRequestIdLayer::new(id, MakeRequestUuid))
         .layer(from_fn(own_request_id))
@@ -172,6 +177,7 @@ pub async fn serve(
     let router = assembled(app.clone());
     let trend = trend::keep(app.driver.clone(), app.pace.clone());
     let trend = tokio::spawn(trend);
+    let delivering = tokio::spawn(deliverer(&app).run(app.live.subscribe(), app.stopping.subscribe()));
     let graceful = GracefulShutdown::new();
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN);
@@ -217,9 +223,16 @@ pub async fn serve(
     if tokio::time::timeout(STOP_WITHIN, graceful.shutdown()).await.is_err() {
         tracing::warn!("some answers were cut off: they took too long after the stop");
     }
-    // It holds the store, which whoever started the server may close next.
-    let _ = tidying.await;
+    // They hold the store, which whoever started the server may close next.
+    let _ = tokio::join!(tidying, delivering);
     Ok(())
+}
+
+/// What sends to webhooks in this process.
+fn deliverer(app: &App) -> Deliverer {
+    let (store, pace) = (app.store.clone(), app.pace.clone());
+    let Settings { seal_key, webhooks, .. } = &app.settings;
+    Deliverer::new(store, pace, seal_key.clone(), webhooks.clone(), app.driver.process())
 }
 
 /// Clears away sessions, links and counts that time has ended, now and then until the server stops.

@@ -27,6 +27,7 @@ use crate::Outcome;
 use crate::context::Common;
 use crate::logging::{self, Logging};
 use crate::remote::Remote;
+use crate::traces::Traces;
 
 /// Access is leasehold: it is held for a reason, and when the reason ends it reverts.
 ///
@@ -110,6 +111,17 @@ impl Arguments {
             Command::Serve(serve) => serve.logging(),
             Command::Demo(demo) => demo.logging(),
             _ => logging::COMMANDS,
+        }
+    }
+
+    /// Where the command sends its spans; nowhere unless it is a server that was told so.
+    ///
+    /// # Errors
+    /// Where that cannot be used.
+    pub fn traces(&self) -> anyhow::Result<Option<Traces>> {
+        match &self.command {
+            Command::Serve(_) => serve::traces(&self.common),
+            _ => Ok(None),
         }
     }
 }

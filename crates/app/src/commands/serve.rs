@@ -19,6 +19,7 @@ use crate::context::{Common, Context, signing_key};
 use crate::live_configuration::LiveConfiguration;
 use crate::logging::{LogFormat, Logging, SERVER_FILTER};
 use crate::output;
+use crate::traces::Traces;
 
 /// Arguments of `serve`.
 #[derive(Debug, clap::Args)]
@@ -56,6 +57,15 @@ impl Serve {
         }
         serve(context, listener, url, stop).await
     }
+}
+
+/// The spans of a server, as leasehold.toml and the environment say.
+///
+/// # Errors
+/// Where the file or the collector's address cannot be used.
+pub fn traces(common: &Common) -> anyhow::Result<Option<Traces>> {
+    let config = Config::load(&common.config)?;
+    Traces::begin(&config.server.traces).context("traces cannot be sent as it is said")
 }
 
 /// The signals that end a server.
@@ -138,6 +148,7 @@ fn settings(config: &Config, url: Url) -> anyhow::Result<Settings> {
             .with_context(|| format!("the key {} cannot be used", seal_key.display()))?,
         system_owners: config.owners()?.into(),
         openid: config.openid()?,
+        webhooks: config.server.webhooks.clone(),
     })
 }
 

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use leasehold_connect::settings::did_you_mean;
 use leasehold_decide::policy::read::parse_duration;
 use leasehold_reconcile::system::INTERVAL_MS_DEFAULT;
+use leasehold_web::WebhookSettings;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -15,6 +16,7 @@ use url::Url;
 
 use super::Config;
 use super::oidc::ProviderSettings;
+use crate::traces::TraceSettings;
 
 /// Where it listens unless something else is said: on this machine only.
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8420);
@@ -28,7 +30,7 @@ const INTERVAL_S_MAX: i64 = 31 * 86_400;
 /// A process that is taken for dead sooner than this may just be busy.
 const TAKEOVER_S: std::ops::RangeInclusive<i64> = 2..=3_600;
 
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 12] = [
     "listen",
     "url",
     "tls_certificate",
@@ -39,6 +41,8 @@ const KEYS: [&str; 10] = [
     "seal_key",
     "authority",
     "oidc",
+    "webhooks",
+    "traces",
 ];
 
 /// Where the key is that seals what only servers may read again, beside leasehold.toml.
@@ -65,6 +69,10 @@ pub struct ServerSettings {
     pub(super) authority: Option<PathBuf>,
     /// The OpenID provider that people may sign in by.
     pub(super) oidc: Option<ProviderSettings>,
+    /// Where webhooks may lead.
+    pub webhooks: WebhookSettings,
+    /// Where spans are sent.
+    pub traces: TraceSettings,
 }
 
 impl Default for ServerSettings {
@@ -79,6 +87,8 @@ impl Default for ServerSettings {
             seal_key: PathBuf::from(SEAL_KEY_DEFAULT),
             authority: None,
             oidc: None,
+            webhooks: WebhookSettings::default(),
+            traces: TraceSettings::default(),
         }
     }
 }
@@ -119,10 +129,12 @@ impl Config {
                 "url" => settings.url = Some(self.public_url(value)?),
                 "tls_certificate" => certificate = Some(self.file(&place, value)?),
                 "tls_key" => key = Some(self.file(&place, value)?),
-                "trusted_proxies" => settings.trusted_proxies = self.proxies(value)?,
+                "trusted_proxies" => settings.trusted_proxies = self.networks(&place, value)?,
                 "seal_key" => settings.seal_key = self.file(&place, value)?,
                 "authority" => settings.authority = Some(self.file(&place, value)?),
                 "oidc" => settings.oidc = Some(self.provider(value)?),
+                "webhooks" => settings.webhooks = self.webhooks(value)?,
+                "traces" => settings.traces = self.traces(value)?,
                 "interval" => settings.interval_ms = self.interval_ms(&place, value)?,
                 "takeover_after" => {
                     let duration = value.as_str().and_then(parse_duration).map(|duration| duration.as_secs());
@@ -224,16 +236,36 @@ impl Config {
         }
     }
 
-    fn proxies(&self, value: &toml::Value) -> anyhow::Result<Vec<IpNet>> {
+    fn webhooks(&self, value: &toml::Value) -> anyhow::Result<WebhookSettings> {
+        let toml::Value::Table(table) = value else {
+            let help = "write `[server.webhooks]` and its settings below";
+            return Err(self.complain(&["server", "webhooks"], "a table is wanted here", help));
+        };
+        let mut settings = WebhookSettings::default();
+        for (name, value) in table {
+            let place = ["server", "webhooks", name];
+            if name != "allow" {
+                let message =
+                    format!("`{name}` is not known in [server.webhooks]{}", did_you_mean(name, &["allow"]));
+                return Err(self.complain(&place, &message, ""));
+            }
+            settings.allow = self.networks(&place, value)?;
+        }
+        Ok(settings)
+    }
+
+    /// A list of addresses and networks.
+    fn networks(&self, place: &[&str], value: &toml::Value) -> anyhow::Result<Vec<IpNet>> {
         let network = |text: &str| -> Option<IpNet> {
             text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
         };
         let read = |value: &toml::Value| value.as_str().and_then(network);
         let networks = value.as_array().and_then(|list| list.iter().map(read).collect::<Option<Vec<_>>>());
         networks.ok_or_else(|| {
+            let key = place.last().copied().unwrap_or_default();
             let help =
-                "write addresses or networks, such as `trusted_proxies = [\"10.0.0.5\", \"192.168.7.0/24\"]`";
-            self.complain(&["server", "trusted_proxies"], "not a list of proxies", help)
+                format!("write addresses or networks, such as `{key} = [\"10.0.0.5\", \"192.168.7.0/24\"]`");
+            self.complain(place, "not a list of addresses and networks", &help)
         })
     }
 }

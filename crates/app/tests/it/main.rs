@@ -16,4 +16,6 @@ mod real;
 mod remote;
 mod schemathesis;
 mod surroundings;
+mod traces;
 mod users;
+mod webhooks;

@@ -83,6 +83,8 @@ actions! {
     ChangePolicy = "change_policy" on Installation,
     /// Make, change and lock users, and end their sessions and tokens.
     AdministerUsers = "administer_users" on Installation,
+    /// Make, change and delete webhooks, and have messages sent to them.
+    AdministerWebhooks = "administer_webhooks" on Installation,
     /// Change one's own password, factors, sessions and tokens.
     ManageOwnSignIn = "manage_own_sign_in" on Installation,
 }
@@ -102,6 +104,7 @@ impl Action {
                 | Self::ConnectSystem
                 | Self::ChangePolicy
                 | Self::AdministerUsers
+                | Self::AdministerWebhooks
         )
     }
 }

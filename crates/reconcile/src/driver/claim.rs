@@ -7,11 +7,14 @@ use futures::FutureExt as _;
 use jiff::Timestamp;
 use leasehold_store::{TaskClaim, TaskRow};
 use serde_json::Value;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 
 use super::Driver;
 use crate::notice::NoticeKind;
 use crate::schedule::after;
 use crate::tasks::{self, TASKS, TaskError};
+use crate::trace::{self, SPANS};
 
 /// After so many errors a task waits for a person: it has failed.
 const FAILURES_MAX: u64 = 8;
@@ -46,11 +49,31 @@ impl Driver {
 
     /// Carries a claimed task out, and lets go of it at once where its claim has passed to another process.
     pub(super) async fn carry_out(&self, task: TaskRow) {
+        let span = tracing::info_span!(
+            target: SPANS,
+            parent: None,
+            "task",
+            "otel.name" = format!("task {}", task.kind),
+            "otel.status_code" = Empty,
+            "leasehold.task" = %task.id,
+            "leasehold.attempt" = i64::try_from(task.attempts).unwrap_or(i64::MAX),
+            "leasehold.outcome" = Empty,
+        );
+        self.carry_out_within(task).instrument(span).await;
+    }
+
+    async fn carry_out_within(&self, task: TaskRow) {
         let claim = task.claim();
         let ended = tokio::select! {
             ended = self.run_task(&task) => Some(ended),
             () = self.hold(&claim) => None,
         };
+        let (outcome, is_error) = match &ended {
+            Some(Ok(_)) => ("done", false),
+            Some(Err(_)) => ("failed", true),
+            None => ("overtaken", true),
+        };
+        trace::ended(&Span::current(), outcome, is_error);
         let noted = match ended {
             Some(ended) => self.end(&task, ended).await,
             None => Ok(false),

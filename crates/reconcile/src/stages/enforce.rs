@@ -20,11 +20,13 @@ use leasehold_model::plan::{Plan, PlanItem, Verb};
 use leasehold_store::{ActionRow, Store};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
 use super::turn::AccountRun;
 use crate::error::ReconcileError;
 use crate::pace::{Patience, SharedPace};
 use crate::system::{System, Systems};
+use crate::trace::SPANS;
 
 /// What an action does, without its name: how an action of an interrupted run is found in a fresh plan.
 pub type Effect = (Verb, SystemName, AccountKey, Option<EntitlementName>);
@@ -68,11 +70,13 @@ pub async fn run(enforcement: &Enforcement, systems: &Systems, plan: &Plan) -> R
         let system = systems.get(&name).ok_or_else(|| ReconcileError::UnknownSystem(name.clone()))?.clone();
         let worker = Worker { shared: enforcement.clone(), system };
         let turns = Arc::clone(&turns);
-        workers.spawn(async move {
+        let span = tracing::info_span!(target: SPANS, "enforce", "leasehold.system" = %name);
+        let working = async move {
             // The semaphore is never closed.
             let _turn = turns.acquire().await;
             worker.system(rows).await
-        });
+        };
+        workers.spawn(working.instrument(span));
     }
     let mut first_error = None;
     while let Some(ended) = workers.join_next().await {

@@ -5,10 +5,13 @@ use leasehold_connect::connector::Sink;
 use leasehold_connect::error::ConnectError;
 use leasehold_model::fact::{Completeness, Fact, FeedEnd, Problem};
 use leasehold_store::{EpochReport, EpochWriter, FeedCut, Loss, Store};
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 
 use crate::error::ReconcileError;
 use crate::pace::Pace;
 use crate::system::System;
+use crate::trace::{self, SPANS};
 
 /// How far an enumeration is: facts so far, and the connector's own count with its total where it is known.
 pub type Progress<'progress> = &'progress mut (dyn FnMut(u64, u64, Option<u64>) + Send);
@@ -43,9 +46,33 @@ pub async fn observe(
     options: Observe,
     progress: Progress<'_>,
 ) -> Result<Observed, ReconcileError> {
+    let span = tracing::info_span!(
+        target: SPANS,
+        "observe",
+        "otel.status_code" = Empty,
+        "leasehold.system" = %system.name,
+        "leasehold.facts" = Empty,
+        "leasehold.outcome" = Empty,
+    );
+    read(store, system, clock, options, progress).instrument(span).await
+}
+
+async fn read(
+    store: &Store,
+    system: &System,
+    clock: &dyn Pace,
+    options: Observe,
+    progress: Progress<'_>,
+) -> Result<Observed, ReconcileError> {
     let writer = store.begin_epoch(&system.name, clock.now()).await?;
     let mut sink = StoreSink { writer, facts: 0, done: 0, total: None, progress };
-    let answer = system.connector.enumerate(&mut sink).await;
+    let enumerating = tracing::info_span!(
+        target: SPANS,
+        "enumerate",
+        "otel.kind" = "client",
+        "leasehold.system" = %system.name,
+    );
+    let answer = system.connector.enumerate(&mut sink).instrument(enumerating).await;
     let facts = sink.facts;
     let failed = match &answer {
         Err(error) if !matches!(error, ConnectError::Sink(_)) => Some(error.to_string()),
@@ -58,9 +85,16 @@ pub async fn observe(
         }
         Err(error) => Completeness::Partial { why: error.to_string() },
     };
-    let completeness = about_loss(completeness, system, &mut sink.writer, options).await?;
+    let comparing = tracing::info_span!(target: SPANS, "compare with the reading before");
+    let completeness =
+        about_loss(completeness, system, &mut sink.writer, options).instrument(comparing).await?;
+    let span = Span::current();
+    span.record("leasehold.facts", i64::try_from(facts).unwrap_or(i64::MAX));
+    trace::ended(&span, completeness.as_str(), failed.is_some());
     tracing::info!(system = %system.name, facts, completeness = completeness.as_str(), "enumerated");
-    Ok(Observed { report: sink.writer.finish(completeness, clock.now()).await?, failed })
+    let finishing = tracing::info_span!(target: SPANS, "end the epoch");
+    let report = sink.writer.finish(completeness, clock.now()).instrument(finishing).await?;
+    Ok(Observed { report, failed })
 }
 
 /// An empty answer is how a broken source looks (FIELD 26), and now and then the truth (FIELD 27): a person decides.

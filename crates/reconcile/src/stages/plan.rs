@@ -7,12 +7,14 @@ use leasehold_store::Store;
 
 use super::decide::Loaded;
 use crate::error::ReconcileError;
+use crate::trace::SPANS;
 
 /// Computes a plan without keeping it.
 ///
 /// # Errors
 /// Where the facts contradict each other.
 pub fn compute(loaded: &Loaded, scope: &Scope) -> Result<Plan, ReconcileError> {
+    let _planning = tracing::info_span!(target: SPANS, "plan").entered();
     let evaluation = loaded.evaluate()?;
     let drift = rules::drift(&evaluation);
     Ok(leasehold_decide::plan::plan(&evaluation, &drift, scope, loaded.fingerprint()))

@@ -13,10 +13,13 @@ use leasehold_model::plan::Verb;
 use leasehold_model::request::{ActionRequest, Outcome};
 use leasehold_store::{ActionRow, ObservedEffect, Transition, TransitionOutcome};
 use serde_json::Value;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 
 use super::enforce::{Worker, effect_of};
 use super::verify::{self, Sessions, Verdict, account_target, entitlement_target};
 use crate::error::ReconcileError;
+use crate::trace::{self, SPANS};
 
 /// The actions of one account, as far as they are not at their end.
 pub(super) struct AccountRun {
@@ -52,6 +55,8 @@ struct Running {
     sessions: Sessions,
     /// What the account goes on holding, on a path that a guard holds: it cannot be read back as gone yet.
     kept_by_guard: Vec<EntitlementName>,
+    /// From here to the action's end in this run; its calls are within.
+    span: Span,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +72,20 @@ impl Running {
         let (reads, unanswered) = (0, 0);
         let interrupted = if row.state == ActionState::Sent { row.attempts } else { 0 };
         let (sessions, kept_by_guard) = (Sessions::All, Vec::new());
-        Self { row, next, due_at, reads, unanswered, interrupted, sessions, kept_by_guard }
+        let span = match row.state.is_final() || row.state == ActionState::Planned {
+            true => Span::none(),
+            false => tracing::info_span!(
+                target: SPANS,
+                "action",
+                "otel.name" = format!("action {}", row.item.verb),
+                "otel.status_code" = Empty,
+                "leasehold.action" = %row.id,
+                "leasehold.system" = %row.item.system,
+                "leasehold.verb" = %row.item.verb,
+                "leasehold.outcome" = Empty,
+            ),
+        };
+        Self { row, next, due_at, reads, unanswered, interrupted, sessions, kept_by_guard, span }
     }
 
     /// How often it was sent to no effect.
@@ -131,9 +149,12 @@ impl AccountRun {
                     {
                         continue;
                     }
+                    let span = running.span.clone();
                     match next {
-                        Next::Send => worker.send(running, &self.states, self.done).await?,
-                        Next::Read => worker.read_back(running).await?,
+                        Next::Send => {
+                            worker.send(running, &self.states, self.done).instrument(span).await?;
+                        }
+                        Next::Read => worker.read_back(running).instrument(span).await?,
                     }
                     self.states.insert(running.row.id.clone(), running.row.state);
                 }
@@ -200,11 +221,12 @@ impl Worker {
         }
         if verb == Verb::EndSessions && running.sessions == Sessions::All && !done.closed {
             // Its holder may log in again at once, with what is left; only what was open before has to be gone.
-            running.sessions =
-                match verify::live_sessions(self.system.connector.as_ref(), &running.row.item).await {
-                    Ok(before) => Sessions::These(before),
-                    Err(_) => Sessions::All,
-                };
+            let calling = trace::call("list sessions before", &self.system.name, verb);
+            let listing = verify::live_sessions(self.system.connector.as_ref(), &running.row.item);
+            running.sessions = match listing.instrument(calling).await {
+                Ok(before) => Sessions::These(before),
+                Err(_) => Sessions::All,
+            };
         }
         // The intent is in the log before the call (law 8).
         self.step(running, ActionState::Sent, "").await?;
@@ -219,7 +241,17 @@ impl Worker {
             account: account_target(&row.item),
             entitlement: entitlement_target(&row.item),
         };
-        let answer = self.system.connector.execute(&request).await;
+        let calling = trace::call("execute", &self.system.name, verb);
+        let answer = self.system.connector.execute(&request).instrument(calling.clone()).await;
+        let (outcome, is_error) = match &answer {
+            Ok(Outcome::Acknowledged { .. }) => ("acknowledged", false),
+            Ok(Outcome::AlreadySo) => ("already_so", false),
+            Ok(Outcome::Refused { .. }) => ("refused", true),
+            Ok(Outcome::Retry { .. }) => ("retry", true),
+            Err(_) => ("unanswered", true),
+        };
+        trace::ended(&calling, outcome, is_error);
+        drop(calling);
         let (now, back_off_ms) = (self.shared.pace.now(), self.shared.patience.back_off_ms(running.tries()));
         running.reads = 0;
         match answer {
@@ -261,7 +293,17 @@ impl Worker {
     }
 
     async fn verdict(&self, running: &Running) -> Verdict {
-        verify::verify(self.system.connector.as_ref(), &running.row.item, &running.sessions).await
+        let calling = trace::call("read back", &self.system.name, running.row.item.verb);
+        let verifying = verify::verify(self.system.connector.as_ref(), &running.row.item, &running.sessions);
+        let verdict = verifying.instrument(calling.clone()).await;
+        let (outcome, is_error) = match &verdict {
+            Verdict::Holds { .. } => ("holds", false),
+            Verdict::Contradicted { .. } => ("contradicted", true),
+            Verdict::Unverifiable { .. } => ("unverifiable", false),
+            Verdict::Unanswered { .. } => ("unanswered", true),
+        };
+        trace::ended(&calling, outcome, is_error);
+        verdict
     }
 
     async fn read_back(&self, running: &mut Running) -> Result<(), ReconcileError> {
@@ -370,6 +412,10 @@ impl Worker {
             }
         }
         (self.shared.watch)(&row.item, row.state);
+        if row.state.is_final() {
+            trace::ended(&running.span, row.state.as_str(), row.state == ActionState::Stuck);
+            running.span = Span::none();
+        }
         Ok(())
     }
 }

@@ -13,3 +13,4 @@ mod read_backs;
 mod sign_in;
 mod tasks;
 mod timeline;
+mod webhooks;

@@ -24,6 +24,7 @@ const RELEASES: &[(i64, &str)] = &[
     (8, include_str!("../fixtures/0008.sql")),
     (9, include_str!("../fixtures/0009.sql")),
     (11, include_str!("../fixtures/0011.sql")),
+    (12, include_str!("../fixtures/0012.sql")),
 ];
 
 /// Runs SQL beside the store.
@@ -146,6 +147,16 @@ async fn every_release_is_brought_up_to_this_one() {
                 if *migration == 8 { (2, 1) } else { (0, 0) },
                 "{migration}"
             );
+            let webhooks = store.webhooks().await.expect("reads");
+            let secrets: Vec<_> = webhooks
+                .iter()
+                .map(|webhook| (&*webhook.secret, webhook.previous_secret.is_some()))
+                .collect();
+            assert_eq!(secrets, if *migration < 12 { vec![] } else { vec![("sealed-2", true)] });
+            // What is recorded from now on is told, and nothing of what was there before.
+            let told = store.delivery_counts().await.expect("reads");
+            assert_eq!(told.values().sum::<u64>(), u64::from(*migration >= 12));
+            assert!(!store.queue_deliveries(|_, _| panic!("history is told"), at(10)).await.expect("queues"));
             let samples = store.drift_samples(at(0)).await.expect("reads");
             assert_eq!(samples.len(), usize::from(*migration >= 7));
             make(&store, step(&plan, "a", ActionState::Sent, ActionState::Verified, 9)).await;

@@ -152,7 +152,7 @@ struct TransitionDocument {
     at: Timestamp,
     reason: Option<String>,
     /// What came with it, such as what was read back.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     detail: serde_json::Value,
     /// The entry that records it.
     ledger_index: u64,

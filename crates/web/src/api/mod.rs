@@ -11,6 +11,7 @@ pub(crate) mod checks;
 pub(crate) mod conditional;
 pub(crate) mod connectors;
 pub(crate) mod device;
+pub(crate) mod deliveries;
 pub(crate) mod document;
 pub(crate) mod drift;
 pub(crate) mod entitlements;
@@ -28,6 +29,7 @@ pub(crate) mod systems;
 pub(crate) mod tasks;
 pub(crate) mod tokens;
 pub(crate) mod users;
+pub(crate) mod webhooks;
 
 use jiff::Timestamp;
 use leasehold_model::id::SystemName;

@@ -13,6 +13,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::error::WebError;
 use crate::state::App;
+use crate::webhook::deliverer::ATTEMPTS;
 
 /// Bounds of the buckets of a request's duration, in seconds.
 const DURATION_BOUNDS_SECONDS: &[f64] =
@@ -34,6 +35,7 @@ impl Metrics {
             let recorder = builder.build_recorder();
             let handle = recorder.handle();
             metrics::set_global_recorder(recorder).ok()?;
+            metrics::describe_counter!(ATTEMPTS, "Messages sent to webhooks, by what came of it");
             metrics::describe_histogram!(DURATION, metrics::Unit::Seconds, "Time to answer a request");
             Some(handle)
         });

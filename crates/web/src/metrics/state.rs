@@ -48,6 +48,23 @@ pub(super) async fn write(app: &App, text: &mut Text) -> Result<(), WebError> {
         ["state"],
         tasks.iter().map(|(state, number)| ([state.as_str()], *number as f64)),
     );
+    let deliveries = app.store.delivery_counts().await?;
+    text.gauges(
+        "leasehold_webhook_deliveries",
+        "Messages to webhooks that are kept, by state",
+        ["state"],
+        deliveries.iter().map(|(state, number)| ([state.as_str()], *number as f64)),
+    );
+    let mut webhooks: BTreeMap<&str, f64> = BTreeMap::new();
+    for webhook in app.store.webhooks().await? {
+        *webhooks.entry(webhook.state.as_str()).or_default() += 1.0;
+    }
+    text.gauges(
+        "leasehold_webhooks",
+        "Webhooks, by state",
+        ["state"],
+        webhooks.into_iter().map(|(state, number)| ([state], number)),
+    );
     of_revocations(&app.store.revocation_times().await?, text);
     Ok(())
 }

@@ -24,6 +24,8 @@ pub(crate) mod system;
 pub(crate) mod systems;
 pub(crate) mod tasks;
 pub(crate) mod theme;
+pub(crate) mod webhook;
+pub(crate) mod webhooks;
 
 use leasehold_decide::authority::Action;
 
@@ -54,4 +56,5 @@ pub(crate) const NAVIGATION: &[Place] = &[
     place("/tasks", "Tasks", Action::SeeTask),
     place("/policy", "Policy", Action::SeePolicy),
     place("/ledger", "Ledger", Action::SeeLedger),
+    place("/webhooks", "Webhooks", Action::SeeSettings),
 ];

@@ -66,6 +66,7 @@ fn real_path(path: &str, plan: &str, ada: &str) -> String {
         .replace("{*name}", "clerk")
         .replace("{index}", "0")
         .replace("{id}", "none")
+        .replace("{delivery}", "none")
         .replace("{file}", "style.css")
 }
 

@@ -22,3 +22,4 @@ mod search;
 mod sign_in;
 mod support;
 mod systems;
+mod webhooks;

@@ -8,7 +8,9 @@ use leasehold_model::clock::{Clock as _, SystemClock};
 use leasehold_reconcile::driver::{Driver, DriverSettings};
 use leasehold_reconcile::pace::Patience;
 use leasehold_store::{NewUser, Store, StoreOptions};
-use leasehold_web::{NoConnections, SealKey, Server, Settings, SystemOwners, create_token, serve};
+use leasehold_web::{
+    NoConnections, SealKey, Server, Settings, SystemOwners, WebhookSettings, create_token, serve,
+};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -29,6 +31,7 @@ fn server(store: Store) -> Server {
         seal_key: SealKey::generate().expect("a key"),
         system_owners: SystemOwners::default(),
         openid: None,
+        webhooks: WebhookSettings::default(),
     };
     Server {
         driver: driver.handle(),

@@ -24,8 +24,8 @@ use leasehold_reconcile::publisher::Publisher;
 use leasehold_reconcile::system::{Enforcing, INTERVAL_MS_DEFAULT, System, Systems};
 use leasehold_store::{LinkKind, NewUser, Store, StoreOptions, User};
 use leasehold_web::{
-    NoConnections, OpenIdSettings, SealKey, Server, Settings, SystemOwners, create_token, router, setup_link,
-    user_link,
+    NoConnections, OpenIdSettings, SealKey, Server, Settings, SystemOwners, WebhookSettings, create_token,
+    router, setup_link, user_link,
 };
 use tower::ServiceExt as _;
 
@@ -86,6 +86,11 @@ fn company(folder: &Path) -> Systems {
     let hr = connected(folder, "hr", "csv", true, "path = \"people.csv\"");
     let erp = connected(folder, "erp", "csv", false, "grants = \"grants.csv\"");
     [hr, erp].into_iter().map(|system| (system.name.clone(), system)).collect()
+}
+
+/// Receivers of webhooks may be on this machine.
+pub fn webhooks() -> WebhookSettings {
+    WebhookSettings { allow: vec!["127.0.0.1/32".parse().expect("a network")] }
 }
 
 /// The instant at which every test begins.
@@ -164,6 +169,7 @@ impl Installation {
             seal_key: SealKey::generate().expect("a key"),
             system_owners: system_owners.into(),
             openid: None,
+            webhooks: webhooks(),
         };
         let server = Server {
             driver: driver.handle(),
@@ -186,6 +192,7 @@ impl Installation {
             seal_key: SealKey::generate().expect("a key"),
             system_owners: SystemOwners::default(),
             openid: Some(provider),
+            webhooks: webhooks(),
         };
         let server = Server {
             driver: installation.driver.handle(),

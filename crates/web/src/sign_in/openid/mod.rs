@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use leasehold_decide::authority::Role;
 use secrecy::SecretString;
 
-pub(crate) use provider::Providers;
+pub(crate) use provider::{Providers, said};
 
 /// The path to which a provider sends the browser back. It is registered there, so it never changes.
 pub(crate) const CALLBACK: &str = "/sign-in/openid/callback";
