@@ -39,6 +39,7 @@ mod source;
 mod state;
 mod static_files;
 mod trend;
+mod users;
 
 pub use error::WebError;
 pub use route::{Access, Face, Route};

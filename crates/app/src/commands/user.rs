@@ -40,9 +40,9 @@ enum What {
         /// A link that signs in by itself, for 15 minutes
         #[arg(long)]
         sign_in: bool,
-        /// Take their one-time codes away: their device is lost, and so are the recovery codes
+        /// Take their passkeys and one-time codes away, and end their sessions: their device is lost
         #[arg(long)]
-        remove_codes: bool,
+        remove_factors: bool,
     },
 }
 
@@ -93,13 +93,13 @@ impl UserCommand {
                     output::line(table)?;
                 }
             }
-            What::Link { mail, sign_in, remove_codes } => {
+            What::Link { mail, sign_in, remove_factors } => {
                 let user = context.store.user_by_mail(&mail).await?;
                 let user = user.with_context(|| {
                     format!("there is no user `{mail}`; `leasehold user list` shows them")
                 })?;
-                if remove_codes {
-                    context.store.remove_one_time_code(&user.id, &actor(), now).await?;
+                if remove_factors {
+                    context.store.remove_factors(&user.id, &actor(), now).await?;
                 }
                 let kind = if sign_in { LinkKind::SignIn } else { LinkKind::Invitation };
                 print_link(&context, &user, kind).await?;

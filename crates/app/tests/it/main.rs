@@ -10,6 +10,7 @@ mod ledger;
 mod metrics;
 mod names;
 mod oidc;
+mod passkey;
 mod processes;
 mod real;
 mod schemathesis;

@@ -17,6 +17,7 @@ pub(crate) mod identities;
 pub(crate) mod ledger;
 pub(crate) mod me;
 pub(crate) mod paging;
+pub(crate) mod passkeys;
 pub(crate) mod plans;
 pub(crate) mod policy;
 pub(crate) mod sessions;
