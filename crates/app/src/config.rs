@@ -1,5 +1,6 @@
 //! `leasehold.toml`: read with the place of every key, so that a complaint can point at it.
 
+mod authority;
 mod enforcing;
 mod oidc;
 mod server;

@@ -134,6 +134,15 @@ enum Job {
         #[arg(long, default_value_t = 20)]
         grants_each: u32,
     },
+    /// The server: every list page of a large company, effective-access checks over HTTP, start-up and memory.
+    Serve(jobs::serve::Load),
+    /// Serves as the raw responder of `serve`.
+    #[command(hide = true)]
+    RawResponder {
+        /// The size of every answer.
+        #[arg(long)]
+        bytes: usize,
+    },
     /// The ledger: durable batches of 1 to 10,000 entries, and the check of a whole log.
     Ledger {
         /// Number of entries of 244 bytes to hash and to check, and the most to append in one run.
@@ -159,6 +168,8 @@ fn run(job: Job) -> anyhow::Result<Report> {
         Job::Files { out, accounts, entitlements, grants_each } => {
             jobs::files::run(&out, accounts, entitlements, grants_each)
         }
+        Job::Serve(load) => jobs::serve::run(&load),
+        Job::RawResponder { bytes } => jobs::serve::serve_raw(bytes).map(|()| Report::default()),
         Job::Ledger { records, batches, rounds } => jobs::ledger::run(records, &batches, rounds),
     }
 }

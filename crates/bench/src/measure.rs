@@ -32,12 +32,18 @@ pub fn cost<R>(work: impl FnOnce() -> R) -> anyhow::Result<(Cost, R)> {
 
 /// Bytes of this process that are in memory now, and the most there ever were.
 pub fn resident_bytes() -> anyhow::Result<(u64, u64)> {
-    let status = std::fs::read_to_string("/proc/self/status").context("reading /proc/self/status")?;
+    resident_bytes_of("self")
+}
+
+/// The same of the process with this id.
+pub fn resident_bytes_of(id: &str) -> anyhow::Result<(u64, u64)> {
+    let path = format!("/proc/{id}/status");
+    let status = std::fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
     let field = |name: &str| -> anyhow::Result<u64> {
         let line = status.lines().find(|line| line.starts_with(name));
         let kilobytes =
             line.and_then(|line| line.split_whitespace().nth(1)).and_then(|word| word.parse::<u64>().ok());
-        Ok(1024 * kilobytes.with_context(|| format!("no {name} in /proc/self/status"))?)
+        Ok(1024 * kilobytes.with_context(|| format!("no {name} in {path}"))?)
     };
     Ok((field("VmRSS:")?, field("VmHWM:")?))
 }

@@ -127,6 +127,41 @@ pub fn decision(
     not_justified(evaluation, identity, account, entitlement)
 }
 
+/// An account of an identity that effectively holds an entitlement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holding {
+    /// The account.
+    pub login: String,
+    /// Granted to the account itself, not only carried.
+    pub direct: bool,
+    /// May it be held?
+    pub decision: Decision,
+    /// Why.
+    pub because: Vec<Because>,
+}
+
+/// By which accounts an identity effectively holds one entitlement now; none where it does not. What [`explain`] says in
+/// those rows, at the cost of those rows, without the paths.
+pub fn holdings(
+    evaluation: &Evaluation<'_>,
+    identity: IdentityIndex,
+    entitlement: EntitlementIndex,
+) -> Vec<Holding> {
+    let (graph, now) = (&evaluation.graph, evaluation.now());
+    let mut holdings: Vec<Holding> = graph
+        .accounts_of(identity)
+        .filter(|account| graph.account_holds_effectively(account.0, entitlement.0, now))
+        .map(|account| {
+            let (decision, because) = decision(evaluation, account, entitlement);
+            let login = evaluation.account(account).account.login.clone();
+            let direct = graph.holds_directly(account.0, entitlement.0, now);
+            Holding { login, direct, decision, because }
+        })
+        .collect();
+    holdings.sort_by(|left, right| left.login.cmp(&right.login));
+    holdings
+}
+
 /// Who effectively holds an entitlement, by login, each with at most `paths_max` of the ways.
 pub fn who(evaluation: &Evaluation<'_>, entitlement: EntitlementIndex, paths_max: usize) -> Vec<WhoHolds> {
     let mut accounts: Vec<AccountIndex> = access::who(&evaluation.graph, entitlement, evaluation.now())

@@ -96,6 +96,11 @@ impl Person {
         self.in_scope(action) && app.authority.may_everywhere(&self.principal, action)
     }
 
+    /// Whether the shipped policies alone decide about it: what they may do it to follows from roles and owners.
+    pub fn only_shipped(&self, app: &App, action: Action) -> bool {
+        app.authority.only_shipped(&self.principal, action)
+    }
+
     /// Whether there can be something that they may do this to.
     pub fn may_somewhere(&self, app: &App, action: Action) -> bool {
         self.in_scope(action) && app.authority.may_somewhere(&self.principal, action)

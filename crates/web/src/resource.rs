@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use leasehold_decide::authority::{Action, Resource};
+use leasehold_decide::authority::Resource;
 use leasehold_model::id::{EntitlementAddress, IdentityKey, SystemName};
 use leasehold_model::identity::Identity;
 use leasehold_model::plan::Plan;
 
-use crate::person::Person;
 use crate::state::App;
 
 impl App {
@@ -55,35 +54,5 @@ impl App {
 
     fn owners_of(&self, system: &SystemName) -> Vec<IdentityKey> {
         self.settings.system_owners.get(system).cloned().unwrap_or_default()
-    }
-}
-
-/// The systems about which a person may do something.
-pub(crate) enum SystemsSeen {
-    /// Every one.
-    All,
-    /// Those, by name.
-    Some(BTreeSet<SystemName>),
-}
-
-impl SystemsSeen {
-    /// Whether a system is among them.
-    pub(crate) fn includes(&self, system: &SystemName) -> bool {
-        match self {
-            Self::All => true,
-            Self::Some(systems) => systems.contains(system),
-        }
-    }
-}
-
-impl App {
-    /// The systems about which a person may do this: asked once for a list, however long it is.
-    pub(crate) fn systems_seen(&self, person: &Person, action: Action) -> SystemsSeen {
-        if person.may_everywhere(self, action) {
-            return SystemsSeen::All;
-        }
-        let owned = self.settings.system_owners.keys();
-        let may = |system: &&SystemName| person.may(self, action, &self.resource_of_system(system));
-        SystemsSeen::Some(owned.filter(may).cloned().collect())
     }
 }

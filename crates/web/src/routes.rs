@@ -19,6 +19,7 @@ const TABLES: &[&[Route]] = &[
     api::accounts::ROUTES,
     api::actions::ROUTES,
     api::baselines::ROUTES,
+    api::checks::ROUTES,
     api::document::ROUTES,
     api::drift::ROUTES,
     api::entitlements::ROUTES,

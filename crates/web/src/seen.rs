@@ -25,9 +25,7 @@ impl SeenSystems {
             return Self::All;
         }
         let read = view.systems().iter().map(|system| &system.name);
-        let names: HashSet<&SystemName> = read.chain(view.loaded().settings.keys()).collect();
-        let seen = names.into_iter().filter(|name| person.may(app, action, &app.resource_of_system(name)));
-        Self::Some(seen.cloned().collect())
+        Self::Some(among(app, person, action, read.chain(view.loaded().settings.keys())))
     }
 
     /// Whether this one is among them.
@@ -42,4 +40,25 @@ impl SeenSystems {
     pub(crate) fn is_all(&self) -> bool {
         matches!(self, Self::All)
     }
+}
+
+impl App {
+    /// The systems that a person may do this to, also where no state is loaded yet.
+    pub(crate) fn systems_seen(&self, person: &Person, action: Action) -> SeenSystems {
+        match self.live.view() {
+            Some(view) => SeenSystems::of(self, &view, person, action),
+            None if person.may_everywhere(self, action) => SeenSystems::All,
+            None => SeenSystems::Some(among(self, person, action, self.settings.system_owners.keys())),
+        }
+    }
+}
+
+fn among<'name>(
+    app: &App,
+    person: &Person,
+    action: Action,
+    names: impl Iterator<Item = &'name SystemName>,
+) -> HashSet<SystemName> {
+    let names: HashSet<&SystemName> = names.collect();
+    names.into_iter().filter(|name| person.may(app, action, &app.resource_of_system(name))).cloned().collect()
 }

@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use ipnet::IpNet;
-use leasehold_decide::authority::AuthorityError;
+use leasehold_decide::authority::Authority;
 use leasehold_model::id::{IdentityKey, SystemName};
 use leasehold_reconcile::driver::DriverHandle;
 use leasehold_reconcile::pace::SharedPace;
@@ -63,6 +63,8 @@ pub struct Server {
     pub pace: SharedPace,
     /// How it is set up.
     pub settings: Settings,
+    /// Who may do what.
+    pub authority: Authority,
 }
 
 /// How a server is set up.
@@ -95,20 +97,14 @@ impl Settings {
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
-    /// The shipped policies are wrong.
-    #[error(transparent)]
-    Authority(#[from] AuthorityError),
     /// The listener failed.
     #[error("the listener failed: {0}; check that the address is free and this machine's")]
     Listener(#[from] std::io::Error),
 }
 
 /// Everything that a request passes, around the routes of the registry.
-///
-/// # Errors
-/// [`ServerError::Authority`].
-pub fn router(server: Server) -> Result<Router, ServerError> {
-    Ok(assembled(App::new(server)?))
+pub fn router(server: Server) -> Router {
+    assembled(App::new(server))
 }
 
 fn assembled(app: App) -> Router {
@@ -170,7 +166,7 @@ pub async fn serve(
     server: Server,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServerError> {
-    let app = App::new(server)?;
+    let app = App::new(server);
     let router = assembled(app.clone());
     let trend = trend::keep(app.driver.clone(), app.pace.clone());
     let trend = tokio::spawn(trend);

@@ -60,9 +60,9 @@ impl<'a> Sight<'a> {
 
     /// Whether this entitlement may be seen: by itself, or with its system.
     pub(crate) fn entitlement(&self, index: EntitlementIndex) -> bool {
-        let resource = || self.resource_of(index);
-        self.system(self.view.evaluation().system_of(index))
-            || self.person.may(self.app, Action::SeeEntitlement, &resource())
+        let with_system = || self.system(self.view.evaluation().system_of(index));
+        (self.person.only_shipped(self.app, Action::SeeEntitlement) && with_system())
+            || self.person.may(self.app, Action::SeeEntitlement, &self.resource_of(index))
     }
 
     /// An entitlement, with everybody who owns it or its system.
@@ -109,6 +109,10 @@ impl<'a> Sight<'a> {
         if self.sees_all_identities {
             return self.catalogue.identities.in_order().map(IdentityIndex).collect();
         }
+        if !self.person.only_shipped(self.app, Action::SeeIdentity) {
+            let all = self.catalogue.identities.in_order().map(IdentityIndex);
+            return all.filter(|index| self.identity(*index)).collect();
+        }
         let evaluation = self.view.evaluation();
         let Some(own) = self.person.identity() else { return Vec::new() };
         let owned = self.catalogue.owned_by(own);
@@ -126,6 +130,9 @@ impl<'a> Sight<'a> {
         let in_order = || self.catalogue.entitlements.in_order().map(EntitlementIndex);
         if self.person.may_everywhere(self.app, Action::SeeEntitlement) {
             return in_order().collect();
+        }
+        if !self.person.only_shipped(self.app, Action::SeeEntitlement) {
+            return in_order().filter(|index| self.entitlement(*index)).collect();
         }
         let systems: BTreeSet<&SystemName> = self.systems();
         let owned = self.person.identity().and_then(|own| self.catalogue.owned_by(own));

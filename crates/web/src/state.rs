@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use leasehold_decide::authority::{Authority, AuthorityError};
+use leasehold_decide::authority::Authority;
 use leasehold_reconcile::driver::DriverHandle;
 use leasehold_reconcile::live::{Live, View};
 use leasehold_reconcile::pace::SharedPace;
@@ -70,8 +70,8 @@ impl Deref for App {
 
 impl App {
     /// Puts the state together.
-    pub(crate) fn new(server: Server) -> Result<Self, AuthorityError> {
-        let Server { driver, pace, settings } = server;
+    pub(crate) fn new(server: Server) -> Self {
+        let Server { driver, pace, settings, authority } = server;
         let parts = Parts {
             store: driver.store().clone(),
             live: driver.live().clone(),
@@ -79,7 +79,7 @@ impl App {
             pace,
             passkeys: RelyingParty::of(&settings),
             settings,
-            authority: Authority::shipped()?,
+            authority,
             metrics: Metrics::installed(),
             hasher: Hasher::default(),
             directories: Directories::default(),
@@ -90,7 +90,7 @@ impl App {
             providers: Providers::default(),
             kept_plans: KeptPlans::default(),
         };
-        Ok(Self(Arc::new(parts)))
+        Self(Arc::new(parts))
     }
 
     /// The present state, for whoever cannot do without one.

@@ -119,6 +119,8 @@ async fn usable(context: &Context, files: &Files) -> anyhow::Result<(Policy, Loa
 }
 
 async fn run_check(context: &Context, files: &Files) -> anyhow::Result<Outcome> {
+    // Who may do what is not a part of the policy, but as little may be wrong with it.
+    context.config.authority()?;
     if context.json {
         let loaded = context.load(None).await?;
         let (_, diagnostics) = files.checked(context, &loaded);

@@ -95,10 +95,11 @@ pub async fn serve(
     let tls = context.config.server_tls()?;
     let driver = driver(&mut context)?;
     let settings = settings(&context.config, url.clone())?;
+    let authority = context.config.authority()?;
     let (stop, mut stopping) = watch::channel(false);
     tracing::info!(%url, listen = %listener.local_addr()?, process = driver.handle().process(), "serving");
     let told = tokio::spawn(told.wait(stop.clone()));
-    let server = Server { driver: driver.handle(), pace: context.pace.clone(), settings };
+    let server = Server { driver: driver.handle(), pace: context.pace.clone(), settings, authority };
     let driven = stopping.clone();
     let served = async {
         let until = async {

@@ -28,7 +28,7 @@ const INTERVAL_S_MAX: i64 = 31 * 86_400;
 /// A process that is taken for dead sooner than this may just be busy.
 const TAKEOVER_S: std::ops::RangeInclusive<i64> = 2..=3_600;
 
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "listen",
     "url",
     "tls_certificate",
@@ -37,6 +37,7 @@ const KEYS: [&str; 9] = [
     "interval",
     "takeover_after",
     "seal_key",
+    "authority",
     "oidc",
 ];
 
@@ -60,6 +61,8 @@ pub struct ServerSettings {
     pub takeover_after_ms: u64,
     /// The file of the key that seals second factors and the like; several servers on one store share it.
     seal_key: PathBuf,
+    /// The file or folder of the installation's own authority policies.
+    pub(super) authority: Option<PathBuf>,
     /// The OpenID provider that people may sign in by.
     pub(super) oidc: Option<ProviderSettings>,
 }
@@ -74,6 +77,7 @@ impl Default for ServerSettings {
             interval_ms: INTERVAL_MS_DEFAULT,
             takeover_after_ms: 60_000,
             seal_key: PathBuf::from(SEAL_KEY_DEFAULT),
+            authority: None,
             oidc: None,
         }
     }
@@ -117,6 +121,7 @@ impl Config {
                 "tls_key" => key = Some(self.file(&place, value)?),
                 "trusted_proxies" => settings.trusted_proxies = self.proxies(value)?,
                 "seal_key" => settings.seal_key = self.file(&place, value)?,
+                "authority" => settings.authority = Some(self.file(&place, value)?),
                 "oidc" => settings.oidc = Some(self.provider(value)?),
                 "interval" => settings.interval_ms = self.interval_ms(&place, value)?,
                 "takeover_after" => {

@@ -7,4 +7,5 @@ pub mod incremental;
 pub mod ingest;
 pub mod ledger;
 pub mod memory;
+pub mod serve;
 pub mod sod;

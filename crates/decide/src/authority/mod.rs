@@ -2,16 +2,22 @@
 //! what, is handed in.
 
 mod action;
+mod further;
 
 use std::collections::{BTreeSet, HashSet};
 
 use cedar_policy::{
-    Authorizer, Context, Decision, Entities, Entity, EntityUid, PolicySet, Request, RestrictedExpression,
-    Schema, ValidationMode, Validator,
+    Authorizer, Context, Decision, Effect, Entities, Entity, EntityUid, PolicySet, Request,
+    RestrictedExpression, Schema, ValidationMode, Validator,
 };
 use leasehold_model::id::IdentityKey;
 
 pub use action::{Action, ResourceKind};
+pub use further::AuthorityFile;
+
+use further::Head;
+
+use crate::policy::diagnostic::Diagnostic;
 
 /// The policies that are shipped.
 const DEFAULTS: &str = include_str!("defaults.cedar");
@@ -63,6 +69,8 @@ impl Role {
 pub struct Principal {
     /// The user.
     pub user: String,
+    /// Their mail address.
+    pub mail: String,
     /// What they are.
     pub roles: BTreeSet<Role>,
     /// Whose access is theirs, where it is known.
@@ -118,6 +126,9 @@ pub struct AuthorityError(String);
 pub struct Authority {
     policies: PolicySet,
     authorizer: Authorizer,
+    /// What is known beforehand of the installation's own policies.
+    further: Vec<Head>,
+    files: Vec<AuthorityFile>,
 }
 
 impl Authority {
@@ -133,7 +144,41 @@ impl Authority {
         if let Some(error) = found.validation_errors().next() {
             return Err(AuthorityError(format!("defaults.cedar: {error}")));
         }
-        Ok(Self { policies, authorizer: Authorizer::new() })
+        Ok(Self { policies, authorizer: Authorizer::new(), further: Vec::new(), files: Vec::new() })
+    }
+
+    /// The shipped policies and an installation's own.
+    ///
+    /// # Errors
+    /// Everything in its files that does not parse or does not fit the schema, each with its place.
+    pub fn with(files: &[AuthorityFile]) -> Result<Self, Vec<Diagnostic>> {
+        let shipped =
+            |error: AuthorityError| vec![Diagnostic::error("defaults.cedar", 0..0, error.to_string(), "")];
+        let mut authority = Self::shipped().map_err(shipped)?;
+        let schema = schema().map_err(shipped)?;
+        let mut complaints = Vec::new();
+        for file in files {
+            let added = further::add(&mut authority.policies, &mut authority.further, &schema, file);
+            complaints.extend(added.err().into_iter().flatten());
+        }
+        authority.files = files.to_vec();
+        if complaints.is_empty() { Ok(authority) } else { Err(complaints) }
+    }
+
+    /// Every file of policies in force, and whether it is shipped.
+    pub fn files(&self) -> impl Iterator<Item = (&str, &str, bool)> {
+        let own = self.files.iter().map(|file| (file.name.as_str(), file.text.as_str(), false));
+        std::iter::once(("defaults.cedar", DEFAULTS, true)).chain(own)
+    }
+
+    /// Whether only the shipped policies decide whether somebody may do this. Where they do, what somebody may do it to
+    /// follows from roles, owners and managers, and a list need not ask about each of its rows.
+    pub fn only_shipped(&self, principal: &Principal, action: Action) -> bool {
+        !self.concerns(Effect::Permit, principal, action) && !self.concerns(Effect::Forbid, principal, action)
+    }
+
+    fn concerns(&self, effect: Effect, principal: &Principal, action: Action) -> bool {
+        self.further.iter().any(|head| head.may_concern(effect, principal, action))
     }
 
     /// Whether somebody may do this to that. An evaluation that errs denies.
@@ -144,12 +189,16 @@ impl Authority {
     /// Whether somebody may do this to everything there is, now and later.
     pub fn may_everywhere(&self, principal: &Principal, action: Action) -> bool {
         self.may(principal, action, &Resource::Installation)
+            // A policy of the installation may forbid one thing of many.
+            && (action.kind() == ResourceKind::Installation
+                || !self.concerns(Effect::Forbid, principal, action))
     }
 
     /// Whether there can be anything that somebody may do this to: what opens the way to a page, whose rows are then
     /// asked about one by one.
     pub fn may_somewhere(&self, principal: &Principal, action: Action) -> bool {
-        self.may_everywhere(principal, action)
+        self.may(principal, action, &Resource::Installation)
+            || self.concerns(Effect::Permit, principal, action)
             || principal.identity.as_ref().is_some_and(|identity| {
                 let own = vec![identity.clone()];
                 let resource = match action.kind() {
@@ -175,8 +224,10 @@ impl Authority {
         let who = uid("User", &principal.user)?;
         let roles: Option<HashSet<EntityUid>> =
             principal.roles.iter().map(|role| uid("Role", role.name())).collect();
-        let attributes = reference("identity", principal.identity.as_ref())?;
-        let user = Entity::new(who.clone(), attributes.into_iter().collect(), roles?).ok()?;
+        let mail = ("mail".to_owned(), RestrictedExpression::new_string(principal.mail.to_lowercase()));
+        let identity = reference("identity", principal.identity.as_ref())?;
+        let attributes = identity.into_iter().chain([mail]).collect();
+        let user = Entity::new(who.clone(), attributes, roles?).ok()?;
         let resource = entity(resource)?;
         let about = resource.uid();
         let mut all = vec![user, resource];
@@ -260,6 +311,7 @@ mod tests {
     fn principal(roles: &[Role], identity: Option<&str>) -> Principal {
         Principal {
             user: "u1".to_owned(),
+            mail: "U1@example.com".to_owned(),
             roles: roles.iter().copied().collect(),
             identity: identity.map(IdentityKey::from),
         }
@@ -328,5 +380,77 @@ mod tests {
             assert_eq!(authority.may_somewhere(&who, action), somewhere, "{roles:?} {action:?}");
             assert!(!authority.may_everywhere(&who, action), "{roles:?} {action:?}");
         }
+    }
+
+    fn with(text: &str) -> Result<Authority, Vec<Diagnostic>> {
+        Authority::with(&[AuthorityFile { name: "own.cedar".to_owned(), text: text.to_owned() }])
+    }
+
+    fn system(name: &str) -> Resource {
+        Resource::System { name: name.to_owned(), owners: Vec::new() }
+    }
+
+    #[test]
+    fn an_installation_opens_and_closes_with_policies_of_its_own() {
+        let authority = with(
+            r#"permit (principal, action == Action::"run_sync", resource == System::"crm")
+               when { principal.mail == "u1@example.com" };
+               forbid (principal in Role::"auditor", action in Action::"see", resource == System::"hr");"#,
+        )
+        .unwrap();
+        let (nobody, auditor) = (principal(&[], None), principal(&[Role::Auditor], None));
+        assert!(authority.may(&nobody, Action::RunSync, &system("crm")));
+        assert!(!authority.may(&nobody, Action::RunSync, &system("erp")));
+        assert!(authority.may_somewhere(&nobody, Action::RunSync));
+        assert!(!authority.may_everywhere(&nobody, Action::RunSync));
+        assert!(!authority.only_shipped(&nobody, Action::RunSync));
+        assert!(authority.only_shipped(&nobody, Action::SeePlan));
+
+        assert!(!authority.may(&auditor, Action::SeeSystem, &system("hr")));
+        assert!(authority.may(&auditor, Action::SeeSystem, &system("crm")));
+        assert!(!authority.may_everywhere(&auditor, Action::SeeSystem), "not to everything");
+        assert!(authority.may_somewhere(&auditor, Action::SeeSystem));
+        assert!(authority.may_everywhere(&auditor, Action::SeeOverview), "what concerns no single thing");
+    }
+
+    #[test]
+    fn no_policy_of_an_installation_opens_the_own_access() {
+        let authority = with("permit (principal, action, resource);").unwrap();
+        let ada = principal(&[], Some("ada@example.com"));
+        assert!(authority.may(&ada, Action::ChangePolicy, &Resource::Installation));
+        assert!(!authority.may(&ada, Action::ApprovePlan, &plan(&["ada@example.com"], &[])));
+    }
+
+    #[test]
+    fn complaints_have_their_place() {
+        for (text, place, words) in [
+            (
+                "permit (principal, action, resource) when { principal.nmae == \"x\" };",
+                "principal.nmae",
+                "nmae",
+            ),
+            ("permit (principal, action == Action::\"se\", resource);", "Action::\"se\"", "se"),
+            ("permit (principal in Role::\"audtor\", action, resource);", "Role::\"audtor\"", "audtor"),
+            ("permit (principal, action, resource)\nforbid", "", "unexpected end of input"),
+            ("permit (principal == ?principal, action, resource);", "", "template"),
+        ] {
+            let complaints = with(text).map(|_| ()).unwrap_err();
+            assert_eq!(&text[complaints[0].span.clone()], place, "{complaints:?}");
+            assert!(complaints[0].message.contains(words), "{complaints:?}");
+        }
+    }
+
+    #[test]
+    fn the_documentation_names_every_action_role_and_entity() {
+        let text = include_str!("../../../../docs/authority.md");
+        for action in Action::ALL {
+            let row = format!("| `{}` | {:?} |", action.name(), action.kind());
+            assert!(text.contains(&row), "docs/authority.md lacks {row}");
+        }
+        for line in ENTITIES.lines().filter(|line| line.starts_with("entity")) {
+            assert!(text.contains(line), "docs/authority.md lacks {line}");
+        }
+        let example = text.split("```cedar\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        with(example).unwrap();
     }
 }

@@ -108,7 +108,7 @@ async fn list(
             && (needle.is_empty()
                 || row.account.login.to_lowercase().contains(&needle)
                 || row.account.key.as_str().to_lowercase().contains(&needle))
-            && seen.includes(system)
+            && seen.has(system)
     };
     let key = |position: &u32| -> (&SystemName, &AccountKey) {
         let row = &snapshot.accounts[*position as usize];

@@ -122,7 +122,7 @@ async fn list(
         let rows = app.store.actions_after(&filter, after.as_ref(), limit + 1).await?;
         let is_last = rows.len() <= limit;
         after = rows.last().map(|row| (row.plan.clone(), row.id.clone()));
-        found.extend(rows.into_iter().filter(|row| seen.includes(&row.item.system)));
+        found.extend(rows.into_iter().filter(|row| seen.has(&row.item.system)));
         if is_last {
             break;
         }

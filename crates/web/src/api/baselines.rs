@@ -83,7 +83,7 @@ async fn list(State(app): State<App>, person: Person) -> Result<Json<BaselineLis
     let seen = app.systems_seen(&person, Action::SeeSystem);
     let baselines = app.store.baselines().await?;
     let last = in_force(baselines.clone());
-    let of_seen = baselines.iter().filter(|baseline| seen.includes(&baseline.system));
+    let of_seen = baselines.iter().filter(|baseline| seen.has(&baseline.system));
     let items = of_seen.map(|baseline| row(baseline, last.contains(baseline), app.now()));
     Ok(Json(BaselineList { items: items.collect() }))
 }

@@ -150,7 +150,7 @@ async fn list(
             && of.as_deref().is_none_or(|key| {
                 item.identity.as_ref().map(IdentityKey::folded).is_some_and(|own| own == key)
             })
-            && seen.includes(&item.system)
+            && seen.has(&item.system)
     };
     let mut by_kind: BTreeMap<&'static str, usize> = BTreeMap::new();
     for item in drift.iter().filter(wanted) {
@@ -178,7 +178,7 @@ async fn list(
         since: item.since,
         because: item.because.iter().map(ToString::to_string).collect(),
     });
-    let sources = view.systems().iter().filter(|system| seen.includes(&system.name)).map(SourceRow::of);
+    let sources = view.systems().iter().filter(|system| seen.has(&system.name)).map(SourceRow::of);
     let summary = DriftSummary { total: by_kind.values().sum(), by_kind, sources: sources.collect() };
     Ok(Json(DriftList { items: items.collect(), next, summary, as_of: view.as_of() }))
 }

@@ -98,7 +98,7 @@ async fn list(
         let is_named = |name: &str| row.account.login == name || row.account.key.as_str() == name;
         if query.system.as_deref().is_some_and(|name| system.as_str() != name)
             || query.account.as_deref().is_some_and(|name| !is_named(name))
-            || !seen.includes(system)
+            || !seen.has(system)
         {
             continue;
         }

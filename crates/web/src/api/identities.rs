@@ -106,6 +106,7 @@ async fn list(
     let directory = app.directories.of(&view);
     let identities = &view.evaluation().identities;
     let everywhere = person.may_everywhere(&app, Action::SeeIdentity);
+    let only_shipped = person.only_shipped(&app, Action::SeeIdentity);
     let own = person.identity().map(IdentityKey::folded).unwrap_or_default();
     let needle = query.q.as_deref().map(str::to_lowercase).unwrap_or_default();
     let is_own = |identity: &Identity| {
@@ -121,7 +122,7 @@ async fn list(
                 || identity.attributes.values().any(|value| value.to_lowercase().contains(&needle)))
             // Authority is asked about each; the quick look before keeps that to those it can be true of.
             && (everywhere
-                || (is_own(identity)
+                || ((!only_shipped || is_own(identity))
                     && person.may(&app, Action::SeeIdentity, &app.resource_of_identity(identity))))
     };
     let key = |position: &u32| identities[*position as usize].key.folded();
@@ -131,7 +132,7 @@ async fn list(
 }
 
 /// An identity that the person may see; one that they may not is as if it were not there.
-fn seen(
+pub(super) fn seen(
     app: &App,
     person: &Person,
     view: &leasehold_reconcile::live::View,

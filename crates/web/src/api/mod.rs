@@ -6,6 +6,7 @@
 pub(crate) mod accounts;
 pub(crate) mod actions;
 pub(crate) mod baselines;
+pub(crate) mod checks;
 pub(crate) mod conditional;
 pub(crate) mod document;
 pub(crate) mod drift;

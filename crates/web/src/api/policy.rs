@@ -30,6 +30,7 @@ pub(crate) const ROUTES: &[Route] = &[
     Route::call(Method::GET, "/api/v1/policy/revisions", Action::SeePolicy, || routes!(list)),
     Route::call(Method::GET, "/api/v1/policy/revisions/{id}", Action::SeePolicy, || routes!(one)),
     Route::call(Method::POST, "/api/v1/policy/revisions", Action::ChangePolicy, || routes!(apply)),
+    Route::call(Method::GET, "/api/v1/policy/authority", Action::SeePolicy, || routes!(authority)),
     Route::call(Method::POST, "/api/v1/policy/check", Action::SeePolicy, || routes!(check)),
     Route::call(Method::POST, "/api/v1/policy/diff", Action::SeePolicy, || routes!(diff)),
 ];
@@ -63,6 +64,22 @@ struct RevisionDocument {
     applied_by: String,
     /// Texts by path, relative to the policy folder.
     files: BTreeMap<String, String>,
+}
+
+/// A file of authority policies.
+#[derive(Serialize, ToSchema)]
+struct AuthorityRow {
+    /// Its name.
+    name: String,
+    /// Whether it comes with the product.
+    shipped: bool,
+    /// The policies, in Cedar.
+    text: String,
+}
+
+#[derive(Serialize, ToSchema)]
+struct AuthorityList {
+    items: Vec<AuthorityRow>,
 }
 
 /// The files of a whole policy.
@@ -200,6 +217,18 @@ fn usable(files: &BTreeMap<String, String>, systems: &[SystemName], view: &View)
 
 fn system_names(app: &App) -> Vec<SystemName> {
     app.driver.systems().into_iter().map(|face| face.name).collect()
+}
+
+#[utoipa::path(get, path = "/api/v1/policy/authority", tag = "policy",
+    responses((status = 200, description = "Every file of authority policies in force", body = AuthorityList), Problems))]
+/// Who may do what inside Leasehold: the shipped Cedar policies and the installation's own.
+async fn authority(State(app): State<App>) -> Json<AuthorityList> {
+    let row = |(name, text, shipped): (&str, &str, bool)| AuthorityRow {
+        name: name.to_owned(),
+        shipped,
+        text: text.to_owned(),
+    };
+    Json(AuthorityList { items: app.authority.files().map(row).collect() })
 }
 
 #[utoipa::path(post, path = "/api/v1/policy/check", tag = "policy", request_body = PolicyFiles,

@@ -101,7 +101,7 @@ async fn list(State(app): State<App>, person: Person) -> Result<Json<SystemList>
     let seen = app.systems_seen(&person, Action::SeeSystem);
     let schedules = app.driver.schedules().await?;
     let faces = app.driver.systems();
-    let items = faces.iter().filter(|face| seen.includes(&face.name)).map(|face| row(&app, face, &schedules));
+    let items = faces.iter().filter(|face| seen.has(&face.name)).map(|face| row(&app, face, &schedules));
     Ok(Json(SystemList { items: items.collect() }))
 }
 

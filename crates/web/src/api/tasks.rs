@@ -16,8 +16,8 @@ use super::document::Problems;
 use super::{paging, wrong};
 use crate::error::WebError;
 use crate::person::Person;
-use crate::resource::SystemsSeen;
 use crate::route::Route;
+use crate::seen::SeenSystems;
 use crate::state::App;
 
 /// The routes of this file.
@@ -137,9 +137,9 @@ async fn list(
 }
 
 /// Whoever asked for a task sees it, and whoever may see the work on its system.
-fn is_seen(seen: &SystemsSeen, person: &Person, task: &TaskRow) -> bool {
-    let of_system = || SystemName::new(task.subject.as_str()).is_ok_and(|system| seen.includes(&system));
-    task.requested_by == person.actor() || matches!(seen, SystemsSeen::All) || of_system()
+fn is_seen(seen: &SeenSystems, person: &Person, task: &TaskRow) -> bool {
+    let of_system = || SystemName::new(task.subject.as_str()).is_ok_and(|system| seen.has(&system));
+    task.requested_by == person.actor() || matches!(seen, SeenSystems::All) || of_system()
 }
 
 async fn found(app: &App, person: &Person, id: &str) -> Result<TaskRow, WebError> {

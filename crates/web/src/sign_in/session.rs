@@ -68,7 +68,8 @@ async fn by_token(app: &App, token: &str, now: Timestamp) -> Result<Person, WebE
 fn person(app: &App, user: User, via: Via) -> Person {
     let (identity, mut roles) = directory::standing(app, &user.mail);
     roles.extend(user.roles.iter().chain(&user.provider_roles).filter_map(|name| Role::assigned(name)));
-    Person { name: user.name, mail: user.mail, principal: Principal { user: user.id, roles, identity }, via }
+    let principal = Principal { user: user.id, mail: user.mail.clone(), roles, identity };
+    Person { name: user.name, mail: user.mail, principal, via }
 }
 
 /// How somebody showed that it is them.

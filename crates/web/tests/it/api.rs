@@ -97,6 +97,7 @@ async fn filters_and_bad_parameters() {
         ("/api/v1/drift?kind=nothing", "kind"),
         ("/api/v1/actions?state=nothing", "state"),
         ("/api/v1/entitlements/nothing/holders", "address"),
+        ("/api/v1/identities/ada@example.com/access/nothing", "address"),
         ("/api/v1/plans/zz", "hash"),
         ("/api/v1/identities/ada@example.com/access?at=2030-01-01T00:00:00Z", "at"),
     ] {
@@ -110,6 +111,8 @@ async fn filters_and_bad_parameters() {
         ("/api/v1/identities?limit=many", 400),
         ("/api/v1/identities/ada@example.com/access?at=yesterday", 400),
         ("/api/v1/identities/no@example.com", 404),
+        ("/api/v1/identities/no@example.com/access/erp:role%2Fclerk", 404),
+        ("/api/v1/identities/ada@example.com/access/erp:role%2Fnone", 404),
         ("/api/v1/entitlements/erp:role%2Fnone/holders", 404),
         ("/api/v1/tasks/none", 404),
         ("/api/v1/tasks/a%00b", 400),
@@ -132,6 +135,12 @@ async fn explain_and_who_say_what_was_read() {
     let holders = items(&program.get("/api/v1/entitlements/erp:role%2Fclerk/holders").await);
     let accounts: Vec<&str> = holders.iter().filter_map(|row| row["account"].as_str()).collect();
     assert_eq!(accounts, ["stranger", "ada@example.com", "bo@example.com"]);
+    let check = program.get("/api/v1/identities/BO@example.com/access/erp:role%2Fclerk").await.json();
+    assert_eq!((&check["identity"], &check["held"]), (&json!("bo@example.com"), &json!(true)), "{check}");
+    assert_eq!(check["accounts"][0]["account"], "bo@example.com", "{check}");
+    assert_eq!(check["accounts"][0]["because"], access[0]["because"], "{check}");
+    let check = program.get("/api/v1/identities/mia@example.com/access/erp:role%2Fclerk").await.json();
+    assert_eq!((&check["held"], &check["accounts"]), (&json!(false), &json!([])), "{check}");
     // Before anything was read, nobody was there.
     let then = program.get("/api/v1/identities/ada@example.com/access?at=2026-01-05T08:00:00Z").await;
     assert_eq!(then.status, StatusCode::NOT_FOUND, "{}", then.text);

@@ -10,7 +10,7 @@ use leasehold_model::id::ActionId;
 use leasehold_model::plan::{Plan, PlanItem, StateFingerprint, Verb};
 use leasehold_store::User;
 use leasehold_web::{Access, Face, routes};
-use serde_json::json;
+use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use crate::support::{Installation, from, system};
@@ -243,4 +243,49 @@ async fn a_manager_sees_those_who_report_to_them() {
             assert_eq!(keys, seen, "{mail}");
         }
     }
+}
+
+#[tokio::test]
+async fn an_installation_adds_policies_of_its_own() {
+    let installation = Installation::with_company().await.ruled_by(
+        r#"
+        // The help desk sees everybody but Olga, and has erp read.
+        permit (principal, action == Action::"see_identity", resource is Identity)
+        when { principal.mail == "desk@example.com" };
+        forbid (principal, action == Action::"see_identity", resource == Identity::"olga@example.com")
+        unless { principal in Role::"administrator" };
+        permit (principal, action in [Action::"see_system", Action::"run_sync"], resource == System::"erp")
+        when { principal.mail == "desk@example.com" };
+        forbid (principal in Role::"auditor", action in Action::"see", resource == System::"hr");
+        "#,
+    );
+    let desk = installation.make_user("Desk@example.com", &[]).await;
+    let mut desk = installation.program_of(&desk, &["admin"]).await;
+    let keys = |list: &Value, field: &str| -> Vec<String> {
+        let rows = list["items"].as_array().expect("rows").iter();
+        rows.filter_map(|row| row[field].as_str().map(str::to_owned)).collect()
+    };
+    let everybody = keys(&installation.program().await.get("/api/v1/identities").await.json(), "key");
+    let seen = keys(&desk.get("/api/v1/identities").await.json(), "key");
+    assert!(
+        everybody.contains(&"olga@example.com".to_owned()) && seen.len() == everybody.len() - 1,
+        "{seen:?}"
+    );
+    assert_eq!(desk.get("/api/v1/identities/olga@example.com").await.status, 404);
+    assert_eq!(desk.get("/api/v1/identities/bo@example.com/access").await.status, 200);
+    assert_eq!(keys(&desk.get("/api/v1/systems").await.json(), "system"), ["erp"]);
+    assert_eq!(desk.call("POST", "/api/v1/systems/erp/sync", json!({})).await.status, 202);
+    assert_eq!(desk.call("POST", "/api/v1/systems/hr/sync", json!({})).await.status, 403);
+
+    let auditor = installation.make_user("audit@example.com", &["auditor"]).await;
+    let mut auditor = installation.program_of(&auditor, &["read"]).await;
+    let systems = keys(&auditor.get("/api/v1/systems").await.json(), "system");
+    assert!(systems.contains(&"erp".to_owned()) && !systems.contains(&"hr".to_owned()), "{systems:?}");
+    assert_eq!(auditor.get("/api/v1/systems/hr").await.status, 404);
+
+    let files = auditor.get("/api/v1/policy/authority").await.json();
+    assert_eq!(keys(&files, "name"), ["defaults.cedar", "own.cedar"]);
+    let mut browser = installation.signed_in().await;
+    let page = browser.get("/policy/authority").await;
+    assert!(page.text.contains("The help desk sees everybody but Olga"), "{}", page.text);
 }

@@ -1,7 +1,7 @@
 //! Entitlements: the list, and who holds one by which ways, as the engine says.
 
 use axum::http::StatusCode;
-use leasehold_decide::explain::{explain, who};
+use leasehold_decide::explain::{Holding, explain, holdings, who};
 use leasehold_decide::path::Carriers;
 use leasehold_model::id::EntitlementAddress;
 
@@ -50,6 +50,12 @@ async fn decisions_are_those_of_explain() {
                 let (decision, because) =
                     leasehold_decide::explain::decision(evaluation, account, entitlement);
                 assert_eq!((decision, &because), (row.decision, &row.because), "{address} of {}", row.login);
+                let holding = Holding { login: row.login.clone(), direct: row.direct, decision, because };
+                assert!(
+                    holdings(evaluation, index, entitlement).contains(&holding),
+                    "{address} of {}",
+                    row.login
+                );
                 compared += 1;
             }
         }

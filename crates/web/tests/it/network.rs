@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use leasehold_decide::authority::Authority;
 use leasehold_model::clock::{Clock as _, SystemClock};
 use leasehold_reconcile::driver::{Driver, DriverSettings};
 use leasehold_reconcile::pace::Patience;
@@ -29,7 +30,12 @@ fn server(store: Store) -> Server {
         system_owners: BTreeMap::new(),
         openid: None,
     };
-    Server { driver: driver.handle(), pace: clock, settings }
+    Server {
+        driver: driver.handle(),
+        pace: clock,
+        settings,
+        authority: Authority::shipped().expect("they fit"),
+    }
 }
 
 #[tokio::test]

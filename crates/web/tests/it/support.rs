@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use jiff::Timestamp;
 use leasehold_connect::registry;
+use leasehold_decide::authority::{Authority, AuthorityFile};
 use leasehold_decide::correlate::CorrelationRule;
 use leasehold_ledger::checkpoint::SigningKey;
 use leasehold_model::clock::{Clock as _, ManualClock};
@@ -36,6 +37,7 @@ pub struct Installation {
     pub driver: Driver,
     pub clock: Arc<ManualClock>,
     pub publisher: Option<Publisher>,
+    pub settings: Settings,
     pub url: String,
     _folder: tempfile::TempDir,
 }
@@ -160,10 +162,15 @@ impl Installation {
             system_owners,
             openid: None,
         };
-        let server = Server { driver: driver.handle(), pace: clock.clone(), settings };
-        let router = router(server).expect("a router");
+        let server = Server {
+            driver: driver.handle(),
+            pace: clock.clone(),
+            settings: settings.clone(),
+            authority: shipped(),
+        };
+        let router = router(server);
         let live = driver.live().clone();
-        Self { router, store, live, driver, clock, publisher, url: url.to_owned(), _folder: folder }
+        Self { router, store, live, driver, clock, publisher, settings, url: url.to_owned(), _folder: folder }
     }
 
     /// An empty store, and an OpenID provider that people may sign in by.
@@ -176,10 +183,27 @@ impl Installation {
             system_owners: BTreeMap::new(),
             openid: Some(provider),
         };
-        let server =
-            Server { driver: installation.driver.handle(), pace: installation.clock.clone(), settings };
-        installation.router = router(server).expect("a router");
+        let server = Server {
+            driver: installation.driver.handle(),
+            pace: installation.clock.clone(),
+            settings,
+            authority: shipped(),
+        };
+        installation.router = router(server);
         installation
+    }
+
+    /// The same installation with authority policies of its own.
+    pub fn ruled_by(mut self, policies: &str) -> Self {
+        let file = AuthorityFile { name: "own.cedar".to_owned(), text: policies.to_owned() };
+        let server = Server {
+            driver: self.driver.handle(),
+            pace: self.clock.clone(),
+            settings: self.settings.clone(),
+            authority: Authority::with(&[file]).expect("policies"),
+        };
+        self.router = router(server);
+        self
     }
 
     /// A store with one user, `dana@example.com`, who administers it.
@@ -432,4 +456,8 @@ impl Program {
         let request = request.body(Body::from(body.to_string())).expect("a request");
         self.send(request).await
     }
+}
+
+fn shipped() -> Authority {
+    Authority::shipped().expect("they fit their schema")
 }

@@ -1,5 +1,6 @@
 //! The policy: what is live and since when, every earlier revision, what differs between two, and editing with checks.
 
+mod authority;
 mod change;
 mod compare;
 mod draft;
@@ -32,6 +33,7 @@ pub(crate) use draft::Drafts;
 pub(crate) const ROUTES: &[Route] = &[
     Route::page(Method::GET, "/policy", Access::Needs(Action::SeePolicy), || get(live)),
     Route::page(Method::GET, "/policy/revisions/{id}", Access::Needs(Action::SeePolicy), || get(revision)),
+    Route::page(Method::GET, "/policy/authority", Access::Needs(Action::SeePolicy), || get(authority::show)),
     Route::page(Method::GET, "/policy/diff", Access::Needs(Action::SeePolicy), || get(compare::show)),
     Route::page(Method::GET, "/policy/edit", Access::Needs(Action::ChangePolicy), || get(edit::show)),
     Route::page(Method::POST, "/policy/edit", Access::Needs(Action::ChangePolicy), || {
