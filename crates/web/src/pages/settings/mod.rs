@@ -54,6 +54,7 @@ struct SettingsPage {
     lasting: String,
     step_up: String,
     systems: Vec<SystemRow>,
+    sees_authority: bool,
 }
 
 /// A place within Settings.
@@ -123,7 +124,7 @@ async fn show(State(app): State<App>, person: Person, frame: Frame) -> Result<Re
     let tokens = tokens.iter().filter(|token| token.revoked_at.is_none() && token.expires_at > now).count();
     let sessions = app.store.sessions(None, now - session::IDLE, now).await?.len();
     let seen = app.systems_seen(&person, Action::SeeSystem);
-    let systems = app.driver.systems().into_iter().filter(|face| seen.includes(&face.name));
+    let systems = app.driver.systems().into_iter().filter(|face| seen.has(&face.name));
     let proxies: Vec<String> = app.settings.trusted_proxies.iter().map(ToString::to_string).collect();
     let page = SettingsPage {
         frame: frame.titled("Settings"),
@@ -147,6 +148,7 @@ async fn show(State(app): State<App>, person: Person, frame: Frame) -> Result<Re
             groups_claim: openid.groups_claim.clone(),
             roles: openid.roles.iter().map(|(group, role)| (group.clone(), role.name())).collect(),
         }),
+        sees_authority: person.may_somewhere(&app, Action::SeePolicy),
         idle: duration(session::IDLE.as_secs()),
         lasting: duration(session::LASTING.as_secs()),
         step_up: duration(STEP_UP.as_secs()),
