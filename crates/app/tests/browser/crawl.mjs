@@ -32,7 +32,7 @@ await withBrowser(async ({ page, complaints }) => {
   await page.goto(first);
   await accessible(page);
   await picture(page, "link");
-  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("button", { name: "Sign in", exact: true }).click();
   await page.waitForURL(`${origin}/`);
   const waiting = [`${origin}/`];
   const seen = new Set(waiting);
