@@ -77,6 +77,14 @@ impl Config {
                 path.display()
             )
         })?;
+        Self::parse(path, text)
+    }
+
+    /// Reads a configuration that stands, or will stand, at `path`.
+    ///
+    /// # Errors
+    /// Where it says something that is not understood; with line and caret.
+    pub fn parse(path: &Path, text: String) -> anyhow::Result<Self> {
         let document = Document::parse(text.clone()).map_err(|error| {
             let span = error.span().unwrap_or(0..0);
             complaint(path, &text, &span, error.message(), "")
@@ -197,6 +205,21 @@ impl Config {
         url.set_password(Some(&secret))
             .map_err(|()| self.complain(&["store", "password"], "this store takes no password", ""))?;
         Ok(url.into())
+    }
+
+    /// Its text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The setting that keeps a system's connector from being built, and what is wrong with it.
+    pub fn faulty_setting(&self, name: &SystemName) -> Option<(String, String)> {
+        let common = self.common(name.as_str(), self.tables.get(name.as_str())?).ok()?;
+        let settings = Settings::new(name.clone(), self.folder.clone(), common.rest);
+        match registry::build(&common.kind, settings) {
+            Err(ConnectError::Setting { key, message, .. }) => Some((key, message)),
+            _ => None,
+        }
     }
 
     /// The names of the configured systems.

@@ -4,6 +4,7 @@ mod commands;
 mod config;
 mod context;
 mod diagnostic;
+mod live_configuration;
 mod logging;
 mod output;
 mod progress;

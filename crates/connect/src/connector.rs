@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use leasehold_model::capability::Capabilities;
 use leasehold_model::fact::{Completeness, Fact, FeedEnd, Problem};
 use leasehold_model::request::{ActionRequest, Outcome, ReadBack, ReadTarget};
+use leasehold_model::setting::SettingField;
 
 use crate::error::ConnectError;
 use crate::settings::Settings;
@@ -85,6 +86,9 @@ pub trait ConnectorKind: Send + Sync {
 
     /// What this kind can do in general; a built connector may do less.
     fn capabilities(&self) -> Capabilities;
+
+    /// What a form asks for, to connect a system of this kind; empty where it is connected in the configuration only.
+    fn fields(&self) -> &'static [SettingField];
 
     /// Makes a connector from its settings without reaching the target.
     ///

@@ -41,6 +41,8 @@ event_kinds! {
     ActionTransition = "action.transition",
     /// A target was read after an action.
     ReadBack = "action.read_back",
+    /// A system was connected by somebody in the server.
+    SystemConnected = "system.connected",
     /// Somebody was made a user, or is one differently than before.
     UserChanged = "user.changed",
     /// A link was made that stands for a sign-in.

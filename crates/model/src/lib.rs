@@ -15,6 +15,7 @@ pub mod plan;
 pub mod reason;
 pub mod request;
 pub mod secret;
+pub mod setting;
 pub mod snapshot;
 pub mod text;
 

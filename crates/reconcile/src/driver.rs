@@ -21,7 +21,7 @@ use crate::notice::NoticeKind;
 use crate::pace::{Patience, SharedPace};
 use crate::publisher::{Publication, Publisher};
 use crate::schedule::{after, next_due};
-use crate::system::{self, Systems};
+use crate::system::{self, SharedSystems, Systems};
 use crate::tasks::{TaskError, Work, enforce, resume, sync};
 
 /// Who asks for readings that are due, and for what was interrupted.
@@ -85,6 +85,22 @@ struct Progress {
     forgot_at: Option<Timestamp>,
 }
 
+/// Schedules for every system: one that is new is read at once, and one whose interval was shortened does not sit out the
+/// old one.
+async fn schedule_all(work: &Work) -> Result<(), TaskError> {
+    let now = work.pace.now();
+    let known = work.store.schedules().await?;
+    for system in work.systems.now().values() {
+        let before = known.iter().find(|schedule| schedule.system == system.name);
+        let due_at = match before {
+            None => now,
+            Some(schedule) => next_due(&system.name, system.interval_ms, schedule.failures, now),
+        };
+        work.store.schedule_by(&system.name, due_at).await?;
+    }
+    Ok(())
+}
+
 impl Driver {
     /// A loop that does nothing yet. Without a publisher the ledger stays unpublished.
     pub fn new(
@@ -97,7 +113,7 @@ impl Driver {
     ) -> Self {
         let live = Live::new(store.clone(), system::settings(&systems), pace.clone());
         let shared = Shared {
-            work: Work { store, systems, pace, patience, live },
+            work: Work { store, systems: SharedSystems::new(systems), pace, patience, live },
             publisher,
             settings,
             process: Uuid::now_v7().to_string(),
@@ -124,18 +140,9 @@ impl Driver {
     /// # Errors
     /// Where the store fails.
     pub async fn start(&self) -> Result<(), TaskError> {
-        let Work { store, systems, pace, .. } = &self.shared.work;
+        let Work { store, pace, .. } = &self.shared.work;
         let now = pace.now();
-        let known = store.schedules().await?;
-        for system in systems.values() {
-            let before = known.iter().find(|schedule| schedule.system == system.name);
-            // A system that is new is read at once; one whose interval was shortened does not sit out the old one.
-            let due_at = match before {
-                None => now,
-                Some(schedule) => next_due(&system.name, system.interval_ms, schedule.failures, now),
-            };
-            store.schedule_by(&system.name, due_at).await?;
-        }
+        schedule_all(&self.shared.work).await?;
         if !store.unfinished_actions().await?.is_empty() {
             store.request_task(&resume::request(SCHEDULER, now), now).await?;
         }
@@ -253,7 +260,7 @@ impl Driver {
     /// Asks for the readings that are due. When a process starts, authoritative systems come first.
     async fn request_due(&self) -> Result<(), TaskError> {
         let Work { store, systems, pace, .. } = &self.shared.work;
-        let now = pace.now();
+        let (systems, now) = (systems.now(), pace.now());
         let due: Vec<_> = store.schedules().await?.into_iter().filter(|row| row.due_at <= now).collect();
         let due = |system: &&system::System| due.iter().any(|row| row.system == system.name);
         let feeds_first = !self.progress(|progress| progress.feeds_first_done);

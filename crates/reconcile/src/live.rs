@@ -1,6 +1,7 @@
 //! The present as everybody sees it: one evaluated state, replaced when facts, claims or time have moved.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use leasehold_decide::evaluate::SystemSettings;
@@ -29,7 +30,9 @@ pub struct Live {
 
 struct Shared {
     store: Store,
-    settings: BTreeMap<SystemName, SystemSettings>,
+    settings: RwLock<BTreeMap<SystemName, SystemSettings>>,
+    /// Settings that the view does not have yet.
+    is_reconfigured: AtomicBool,
     pace: SharedPace,
     view: RwLock<Option<Arc<View>>>,
     /// Why the last refresh failed; the state before it is still shown.
@@ -44,7 +47,8 @@ impl Live {
     pub fn new(store: Store, settings: BTreeMap<SystemName, SystemSettings>, pace: SharedPace) -> Self {
         let shared = Shared {
             store,
-            settings,
+            settings: RwLock::new(settings),
+            is_reconfigured: AtomicBool::new(false),
             pace,
             view: RwLock::new(None),
             trouble: RwLock::new(None),
@@ -76,6 +80,12 @@ impl Live {
         let _ = self.shared.notices.send(notice);
     }
 
+    /// Decides with other settings of systems from the next refresh on.
+    pub fn reconfigure(&self, settings: BTreeMap<SystemName, SystemSettings>) {
+        *self.shared.settings.write().unwrap_or_else(PoisonError::into_inner) = settings;
+        self.shared.is_reconfigured.store(true, Ordering::Release);
+    }
+
     /// Brings the state up to what the store and the clock say, and gives it. Of many at once one loads and the others
     /// wait for it; where nothing moved, this costs one small query.
     ///
@@ -94,6 +104,13 @@ impl Live {
         let revision = shared.store.revision().await?;
         let now = shared.pace.now();
         let Some(before) = self.view() else { return self.load(revision).await };
+        if shared.is_reconfigured.swap(false, Ordering::AcqRel) {
+            // Asked for again where it fails.
+            return self
+                .load(revision)
+                .await
+                .inspect_err(|_| shared.is_reconfigured.store(true, Ordering::Release));
+        }
         let outdated = before.is_outdated(now, REEVALUATE_AFTER_MS);
         if before.revision() == revision && !outdated {
             return Ok(before);
@@ -121,7 +138,8 @@ impl Live {
     }
 
     async fn load(&self, revision: Revision) -> Result<Arc<View>, ReconcileError> {
-        let (store, settings) = (self.shared.store.clone(), self.shared.settings.clone());
+        let settings = self.shared.settings.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let store = self.shared.store.clone();
         let (now, runtime) = (self.shared.pace.now(), tokio::runtime::Handle::current());
         let view = computed(move || {
             let loaded = runtime.block_on(Loaded::load_with(&store, settings, now, None))?;

@@ -1,7 +1,7 @@
 //! The configured systems, each with its connector.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use leasehold_connect::connector::Connector;
 use leasehold_decide::correlate::CorrelationRule;
@@ -114,6 +114,28 @@ pub fn abilities(capabilities: &Capabilities) -> Abilities {
 
 /// Every configured system.
 pub type Systems = BTreeMap<SystemName, System>;
+
+/// The configured systems of a process that runs on while its configuration changes. Cheap to clone; every clone is the
+/// same.
+#[derive(Clone)]
+pub struct SharedSystems(Arc<RwLock<Arc<Systems>>>);
+
+impl SharedSystems {
+    /// Begins with these.
+    pub fn new(systems: Systems) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(systems))))
+    }
+
+    /// Those of this instant; whoever holds them works on with them.
+    pub fn now(&self) -> Arc<Systems> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Others from now on.
+    pub(crate) fn replace(&self, systems: Systems) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(systems);
+    }
+}
 
 /// What deciding needs to know of all of them.
 pub fn settings(systems: &Systems) -> BTreeMap<SystemName, SystemSettings> {

@@ -8,6 +8,7 @@ mod action;
 mod action_list;
 mod api_token;
 mod baseline;
+mod connection;
 mod db;
 mod departure;
 mod dictionary;

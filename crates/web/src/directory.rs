@@ -102,7 +102,7 @@ pub(crate) fn standing(app: &App, mail: &str) -> (Option<IdentityKey>, BTreeSet<
         roles.insert(Role::Manager);
     }
     let owns = |owners: &Vec<IdentityKey>| owners.iter().any(|owner| owner.folded() == key.folded());
-    if app.settings.system_owners.values().any(owns) {
+    if app.settings.system_owners.now().values().any(owns) {
         roles.insert(Role::SystemOwner);
     }
     (Some(key.clone()), roles)

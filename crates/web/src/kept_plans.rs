@@ -63,8 +63,9 @@ impl KeptPlan {
     /// The plan as authority knows it, as far as one person is concerned: of all whom it is about only they themselves
     /// can matter to whether they may decide on it, and it can be about a hundred thousand.
     pub(crate) fn resource(&self, app: &App, own: Option<&IdentityKey>) -> Resource {
+        let owned = app.settings.system_owners.now();
         let owns = |name: &SystemName| {
-            let owners = app.settings.system_owners.get(name).map_or(&[][..], Vec::as_slice);
+            let owners = owned.get(name).map_or(&[][..], Vec::as_slice);
             owners.iter().any(|owner| own.is_some_and(|own| own.folded() == owner.folded()))
         };
         let owns_all = !self.systems.is_empty() && self.systems.iter().all(owns);

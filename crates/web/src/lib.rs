@@ -6,6 +6,7 @@
 mod access;
 mod api;
 mod catalogue;
+mod connections;
 mod context;
 mod directory;
 mod drawing;
@@ -20,6 +21,7 @@ mod health;
 mod heavy;
 mod kept_plans;
 mod metrics;
+mod owners;
 mod pages;
 mod parts;
 mod person;
@@ -41,7 +43,9 @@ mod static_files;
 mod trend;
 mod users;
 
-pub use error::WebError;
+pub use connections::{ConnectedSystem, Connections, ConnectorForm, NewSystem, NoConnections, NotConnected};
+pub use error::{FieldError, WebError};
+pub use owners::{OwnersBySystem, SystemOwners};
 pub use route::{Access, Face, Route};
 pub use routes::routes;
 pub use seal::SealKey;

@@ -53,6 +53,6 @@ impl App {
     }
 
     fn owners_of(&self, system: &SystemName) -> Vec<IdentityKey> {
-        self.settings.system_owners.get(system).cloned().unwrap_or_default()
+        self.settings.system_owners.now().get(system).cloned().unwrap_or_default()
     }
 }

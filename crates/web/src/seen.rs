@@ -48,7 +48,7 @@ impl App {
         match self.live.view() {
             Some(view) => SeenSystems::of(self, &view, person, action),
             None if person.may_everywhere(self, action) => SeenSystems::All,
-            None => SeenSystems::Some(among(self, person, action, self.settings.system_owners.keys())),
+            None => SeenSystems::Some(among(self, person, action, self.settings.system_owners.now().keys())),
         }
     }
 }

@@ -1,6 +1,5 @@
 //! The server: its settings, the router with everything around the routes, and the loop that takes connections.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,7 +16,6 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use ipnet::IpNet;
 use leasehold_decide::authority::Authority;
-use leasehold_model::id::{IdentityKey, SystemName};
 use leasehold_reconcile::driver::DriverHandle;
 use leasehold_reconcile::pace::SharedPace;
 use rustls::ServerConfig;
@@ -34,8 +32,10 @@ use url::Url;
 
 use crate::access::{self, Door};
 use crate::api::{conditional, idempotency};
+use crate::connections::Connections;
 use crate::context::{self, REQUEST_ID};
 use crate::error::WebError;
+use crate::owners::SystemOwners;
 use crate::route::Face;
 use crate::routes::routes;
 use crate::seal::SealKey;
@@ -65,6 +65,8 @@ pub struct Server {
     pub settings: Settings,
     /// Who may do what.
     pub authority: Authority,
+    /// Connects systems.
+    pub connections: Arc<dyn Connections>,
 }
 
 /// How a server is set up.
@@ -77,7 +79,7 @@ pub struct Settings {
     /// What must be read again later, but not by whoever reads the store, is sealed with it.
     pub seal_key: SealKey,
     /// Who owns which system.
-    pub system_owners: BTreeMap<SystemName, Vec<IdentityKey>>,
+    pub system_owners: SystemOwners,
     /// The OpenID provider that people may sign in by.
     pub openid: Option<OpenIdSettings>,
 }

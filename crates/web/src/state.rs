@@ -12,6 +12,7 @@ use leasehold_store::Store;
 use tokio::sync::watch;
 
 use crate::catalogue::Catalogues;
+use crate::connections::Connections;
 use crate::directory::Directories;
 use crate::drift_index::DriftIndexes;
 use crate::error::WebError;
@@ -39,6 +40,8 @@ pub struct Parts {
     pub pace: SharedPace,
     /// How the server is set up.
     pub settings: Settings,
+    /// Connects systems.
+    pub connections: Arc<dyn Connections>,
     /// Who may do what.
     pub authority: Authority,
     /// What the server counts.
@@ -71,7 +74,7 @@ impl Deref for App {
 impl App {
     /// Puts the state together.
     pub(crate) fn new(server: Server) -> Self {
-        let Server { driver, pace, settings, authority } = server;
+        let Server { driver, pace, settings, authority, connections } = server;
         let parts = Parts {
             store: driver.store().clone(),
             live: driver.live().clone(),
@@ -79,6 +82,7 @@ impl App {
             pace,
             passkeys: RelyingParty::of(&settings),
             settings,
+            connections,
             authority,
             metrics: Metrics::installed(),
             hasher: Hasher::default(),

@@ -16,6 +16,7 @@ use url::Url;
 use crate::Outcome;
 use crate::config::Config;
 use crate::context::{Common, Context, signing_key};
+use crate::live_configuration::LiveConfiguration;
 use crate::logging::{LogFormat, Logging, SERVER_FILTER};
 use crate::output;
 
@@ -95,12 +96,21 @@ pub async fn serve(
     let tls = context.config.server_tls()?;
     let driver = driver(&mut context)?;
     let settings = settings(&context.config, url.clone())?;
+    let configuration =
+        LiveConfiguration::new(&context.config, driver.handle(), settings.system_owners.clone());
     let authority = context.config.authority()?;
     let (stop, mut stopping) = watch::channel(false);
     tracing::info!(%url, listen = %listener.local_addr()?, process = driver.handle().process(), "serving");
     let told = tokio::spawn(told.wait(stop.clone()));
-    let server = Server { driver: driver.handle(), pace: context.pace.clone(), settings, authority };
+    let server = Server {
+        driver: driver.handle(),
+        pace: context.pace.clone(),
+        settings,
+        authority,
+        connections: configuration.clone(),
+    };
     let driven = stopping.clone();
+    let followed = configuration.follow(stopping.clone());
     let served = async {
         let until = async {
             let _ = stopping.wait_for(|stopping| *stopping).await;
@@ -110,7 +120,7 @@ pub async fn serve(
         stop.send_replace(true);
         served
     };
-    let ((), served) = tokio::join!(driver.run(driven), served);
+    let ((), (), served) = tokio::join!(driver.run(driven), followed, served);
     told.abort();
     context.store.close().await;
     tracing::info!("stopped");
@@ -126,7 +136,7 @@ fn settings(config: &Config, url: Url) -> anyhow::Result<Settings> {
         trusted_proxies: config.server.trusted_proxies.clone(),
         seal_key: SealKey::at(&seal_key)
             .with_context(|| format!("the key {} cannot be used", seal_key.display()))?,
-        system_owners: config.owners()?,
+        system_owners: config.owners()?.into(),
         openid: config.openid()?,
     })
 }

@@ -1,5 +1,5 @@
-// What a first administrator does: signs in by the link of the first start, sees the drift of a real database, has it planned,
-// approves, watches it verify, asks why somebody holds something, and offboards them.
+// What a first administrator does: signs in by the link of the first start, connects a real database, writes a policy, sees
+// drift, has it planned, approves, watches it verify, asks why somebody holds something, and offboards them.
 
 const { accessible, must, picture, withBrowser } = await import(process.env.LEASEHOLD_BROWSER);
 
@@ -48,6 +48,40 @@ await withBrowser(async ({ page, complaints }) => {
   await page.getByRole("button", { name: "Go on" }).click();
   await page.waitForURL(`${origin}/`);
   await picture(page, "walk-home");
+
+  await page.goto(`${origin}/systems`);
+  await page.getByRole("link", { name: "Connect a system" }).click();
+  await accessible(page);
+  await picture(page, "walk-connect-kinds");
+  await page.getByRole("link", { name: "postgres", exact: true }).click();
+  await page.getByLabel("Name").fill("database");
+  await page.getByLabel("Address").fill(process.env.LEASEHOLD_DATABASE);
+  await page.getByLabel("Password").fill("not the password");
+  await page.getByLabel("TLS").selectOption("disable");
+  await page.getByLabel("Further settings").fill('interval = "1h"');
+  await page.getByRole("button", { name: "Try and connect" }).click();
+  must(/refused the log-in/.test(await page.getByRole("alert").innerText()), "a wrong password is not told");
+  must((await page.getByLabel("Address").inputValue()) === process.env.LEASEHOLD_DATABASE, "what was typed is lost");
+  must((await page.getByLabel("TLS").inputValue()) === "disable", "what was chosen is lost");
+  await accessible(page);
+  await picture(page, "walk-connect-refused");
+  complaints.length = 0; // The browser tells of the 422 that was meant.
+  await page.getByLabel("Password").fill(process.env.LEASEHOLD_DATABASE_PASSWORD);
+  await page.getByRole("button", { name: "Try and connect" }).click();
+  await page.waitForURL(`${origin}/systems/database`);
+  await picture(page, "walk-connected");
+  await until(page, async () => (await page.getByText("complete", { exact: false }).count()) > 0);
+
+  await page.goto(`${origin}/policy`);
+  await page.getByRole("link", { name: "Write one" }).click();
+  await page.getByLabel("Path").fill("all.toml");
+  await page.getByLabel("Text").fill(process.env.LEASEHOLD_POLICY);
+  await page.getByRole("button", { name: "Check" }).click();
+  await accessible(page);
+  await picture(page, "walk-policy");
+  await page.getByRole("button", { name: /^Apply/ }).click();
+  await page.waitForURL(`${origin}/policy*`);
+  await page.goto(`${origin}/`);
 
   await until(page, async () => (await page.getByRole("button", { name: "Plan what would close it" }).count()) > 0);
   await page.goto(`${origin}/drift?system=database`);

@@ -53,6 +53,24 @@ const CASES: &[Case] = &[
         names: &["leasehold.toml:4", "env:NAME"],
     },
     Case {
+        what: "an authority policy about an attribute that nobody has",
+        files: &[
+            ("leasehold.toml", "[server]\nauthority = \"authority\"\n"),
+            (
+                "authority/desk.cedar",
+                "permit (principal, action, resource)\nwhen { principal.nmae == \"dana@example.com\" };\n",
+            ),
+        ],
+        command: &["serve"],
+        names: &["authority/desk.cedar:2", "nmae", "docs/authority.md"],
+    },
+    Case {
+        what: "authority policies that are not there",
+        files: &[("leasehold.toml", "[server]\nauthority = \"authority.cedar\"\n")],
+        command: &["serve"],
+        names: &["authority.cedar", "[server]"],
+    },
+    Case {
         what: "an address that nobody can listen on",
         files: &[("leasehold.toml", "[server]\nlisten = \"8420\"\n")],
         command: &["serve"],

@@ -80,6 +80,8 @@ lee@example.com,Payments Engineer,Payments,ravi@example.com,left
 mia@example.com,Account Executive,Sales,ravi@example.com,active
 ";
 
+const DATABASE_PASSWORD: &str = "planted-77ab-database-secret";
+
 const POLICY: &str = r#"
 [role.payments-engineer]
 owner   = "ravi@example.com"
@@ -95,7 +97,7 @@ why      = "the server's own administrator"
 fn a_first_administrator_closes_drift_in_a_real_database_and_offboards_somebody() {
     let database = PostgresServer::start();
     database.sql(
-        "create role leasehold login createrole password 'database-secret';
+        "create role leasehold login createrole password 'planted-77ab-database-secret';
          grant pg_signal_backend, pg_read_all_stats to leasehold;
          create role payments_rw nologin;
          create role dana login password 'dana-secret';
@@ -104,25 +106,27 @@ fn a_first_administrator_closes_drift_in_a_real_database_and_offboards_somebody(
          grant payments_rw to dana, lee, mia;",
     );
     let mut installation = Installation::new();
-    installation.set("DATABASE_PASSWORD", "database-secret");
     installation.write("people.csv", PEOPLE);
-    installation.write("policy/all.toml", POLICY);
     installation.write(
         "leasehold.toml",
-        &format!(
-            "[server]\ninterval = \"1h\"\n\n\
-             [system.hr]\nconnector = \"csv\"\npath = \"people.csv\"\nauthoritative = true\nkey = \"email\"\n\n\
-             [system.database]\nconnector = \"postgres\"\nurl = \"{}\"\npassword = \"env:DATABASE_PASSWORD\"\n\
-             sslmode = \"disable\"\ncorrelate = [\"login = email.local\"]\n",
-            database.url("leasehold", "postgres"),
-        ),
+        "# Ours.\n[server]\ninterval = \"1h\"\n\n\
+         [system.hr]\nconnector = \"csv\"\npath = \"people.csv\"\nauthoritative = true\nkey = \"email\"\n",
     );
     let served = Served::start(&installation, &["serve", "--listen", "127.0.0.1:0"]);
-    installation.run(&["policy", "apply"]).expect(0);
     browser::run(
         &script("walk.mjs"),
-        &[("LEASEHOLD_URL", served.url()), ("LEASEHOLD_FIRST", served.link.as_str())],
+        &[
+            ("LEASEHOLD_URL", served.url()),
+            ("LEASEHOLD_FIRST", served.link.as_str()),
+            ("LEASEHOLD_DATABASE", database.url("leasehold", "postgres").as_str()),
+            ("LEASEHOLD_DATABASE_PASSWORD", DATABASE_PASSWORD),
+            ("LEASEHOLD_POLICY", POLICY),
+        ],
     );
+    let configuration = installation.read("leasehold.toml");
+    assert!(configuration.starts_with("# Ours.\n[server]"), "{configuration}");
+    assert!(configuration.contains("[system.database]"), "{configuration}");
+    assert!(!configuration.contains(DATABASE_PASSWORD), "a secret stands in the configuration");
     let member = |user: &str| database.sql(&format!("select pg_has_role('{user}', 'payments_rw', 'member')"));
     let enters =
         |user: &str| database.sql_as(user, &format!("{user}-secret"), "postgres", "select 1").is_ok();
@@ -131,4 +135,8 @@ fn a_first_administrator_closes_drift_in_a_real_database_and_offboards_somebody(
     }
     drop(served);
     installation.run(&["ledger", "verify"]).expect(0);
+    // Commands find the system that was connected in the server.
+    let tested = installation.run(&["connector", "test", "database", "--json"]).expect(0).json();
+    assert_eq!(tested["items"][0]["reached"], true, "{tested:#}");
+    assert!(!installation.printed.contains(DATABASE_PASSWORD), "a secret was printed");
 }

@@ -64,6 +64,11 @@ impl Installation {
         path
     }
 
+    /// What stands in a file.
+    pub fn read(&self, path: &str) -> String {
+        std::fs::read_to_string(self.path().join(path)).expect("read the file")
+    }
+
     /// The binary, about to run in the folder.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_leasehold"));

@@ -23,6 +23,7 @@ use leasehold_model::capability::{Capabilities, Capability};
 use leasehold_model::fact::Completeness;
 use leasehold_model::id::SystemName;
 use leasehold_model::request::{ActionRequest, Outcome, ReadBack, ReadTarget};
+use leasehold_model::setting::{SettingField, SettingKind};
 use tokio::sync::mpsc;
 
 use self::output::{Message, Output};
@@ -76,6 +77,47 @@ pub struct CsvConnector {
     plan: Arc<Plan>,
 }
 
+/// What a form asks for.
+const FIELDS: &[SettingField] = &[
+    SettingField::optional(
+        "path",
+        "People feed",
+        SettingKind::File,
+        "For a source of people; leave it empty for a system that is given as files.",
+    ),
+    SettingField::optional(
+        "key",
+        "Key of a person",
+        SettingKind::Text,
+        "The column of the feed that tells people apart; email where nothing is written.",
+    ),
+    SettingField::optional(
+        "accounts",
+        "Accounts",
+        SettingKind::File,
+        "For a system: one row for each account.",
+    ),
+    SettingField::optional(
+        "entitlements",
+        "Entitlements",
+        SettingKind::File,
+        "For a system: what can be held there.",
+    ),
+    SettingField::optional("grants", "Grants", SettingKind::File, "For a system: which account holds what."),
+    SettingField::optional(
+        "contains",
+        "What contains what",
+        SettingKind::File,
+        "For a system: groups in groups, and roles of roles.",
+    ),
+    SettingField::optional(
+        "owners",
+        "Owners",
+        SettingKind::File,
+        "For a system: who answers for accounts and entitlements.",
+    ),
+];
+
 impl ConnectorKind for Csv {
     fn name(&self) -> &'static str {
         "csv"
@@ -87,6 +129,10 @@ impl ConnectorKind for Csv {
 
     fn capabilities(&self) -> Capabilities {
         CAPABILITIES
+    }
+
+    fn fields(&self) -> &'static [SettingField] {
+        FIELDS
     }
 
     fn build(&self, settings: &mut Settings) -> Result<Box<dyn Connector>, ConnectError> {

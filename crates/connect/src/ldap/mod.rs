@@ -31,6 +31,7 @@ use async_trait::async_trait;
 use leasehold_model::capability::{Capabilities, Capability};
 use leasehold_model::fact::Completeness;
 use leasehold_model::request::{ActionRequest, Outcome, ReadBack, ReadTarget};
+use leasehold_model::setting::{SettingField, SettingKind};
 
 use crate::connector::{Connector, ConnectorKind, Sink, TestReport};
 use crate::error::ConnectError;
@@ -72,6 +73,50 @@ const CAPABILITIES: Capabilities = Capabilities {
     ..Capabilities::NONE
 };
 
+/// What a form asks for.
+const FIELDS: &[SettingField] = &[
+    SettingField::required(
+        "url",
+        "Address",
+        SettingKind::Text,
+        "Scheme and host.",
+        "ldaps://ldap.example.com",
+    ),
+    SettingField::required(
+        "base_dn",
+        "Base",
+        SettingKind::Text,
+        "Everything below it is read.",
+        "dc=example,dc=com",
+    ),
+    SettingField::optional(
+        "bind_dn",
+        "Bind as",
+        SettingKind::Text,
+        "The name of Leasehold's own entry, or an Active Directory user name.",
+    ),
+    SettingField::optional("password", "Password", SettingKind::Secret, "Of that entry."),
+    SettingField::optional(
+        "start_tls",
+        "Encrypt by StartTLS",
+        SettingKind::Flag,
+        "For an address that begins with ldap://.",
+    ),
+    SettingField::optional(
+        "ca_certificate",
+        "Certificate authority",
+        SettingKind::File,
+        "A PEM file beside leasehold.toml.",
+    ),
+    SettingField::optional(
+        "dialect",
+        "Dialect",
+        SettingKind::Choice(&["", "openldap", "active-directory"]),
+        "Where nothing is chosen, the server is asked.",
+    ),
+    SettingField::optional("authoritative", "The people in it are whom access is for", SettingKind::Flag, ""),
+];
+
 impl ConnectorKind for LdapKind {
     fn name(&self) -> &'static str {
         "ldap"
@@ -83,6 +128,10 @@ impl ConnectorKind for LdapKind {
 
     fn capabilities(&self) -> Capabilities {
         CAPABILITIES
+    }
+
+    fn fields(&self) -> &'static [SettingField] {
+        FIELDS
     }
 
     fn build(&self, settings: &mut Settings) -> Result<Box<dyn Connector>, ConnectError> {

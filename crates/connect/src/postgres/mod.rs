@@ -29,6 +29,7 @@ use async_trait::async_trait;
 use leasehold_model::capability::{Capabilities, Capability};
 use leasehold_model::fact::Completeness;
 use leasehold_model::request::{ActionRequest, Outcome, ReadBack, ReadTarget};
+use leasehold_model::setting::{SettingField, SettingKind};
 
 use crate::connector::{Connector, ConnectorKind, Sink, TestReport};
 use crate::error::ConnectError;
@@ -64,6 +65,42 @@ const CAPABILITIES: Capabilities = Capabilities {
     ..Capabilities::NONE
 };
 
+/// What a form asks for.
+const FIELDS: &[SettingField] = &[
+    SettingField::required(
+        "url",
+        "Address",
+        SettingKind::Text,
+        "Host, port and database, with the name of Leasehold's own role; no password.",
+        "postgres://leasehold@db.example.com:5432/app",
+    ),
+    SettingField::optional("password", "Password", SettingKind::Secret, "Of that role."),
+    SettingField::optional(
+        "sslmode",
+        "TLS",
+        SettingKind::Choice(&["", "verify-full", "verify-ca", "require", "prefer", "disable"]),
+        "Where nothing is chosen, a far server must prove with its certificate who it is.",
+    ),
+    SettingField::optional(
+        "ca_certificate",
+        "Certificate authority",
+        SettingKind::File,
+        "A PEM file beside leasehold.toml.",
+    ),
+    SettingField::optional(
+        "databases",
+        "Further databases",
+        SettingKind::List,
+        "Of the same server, one in each line.",
+    ),
+    SettingField::optional(
+        "schemas",
+        "Only these schemas",
+        SettingKind::List,
+        "One in each line; all where none is named.",
+    ),
+];
+
 impl ConnectorKind for PostgresKind {
     fn name(&self) -> &'static str {
         "postgres"
@@ -75,6 +112,10 @@ impl ConnectorKind for PostgresKind {
 
     fn capabilities(&self) -> Capabilities {
         CAPABILITIES
+    }
+
+    fn fields(&self) -> &'static [SettingField] {
+        FIELDS
     }
 
     fn build(&self, settings: &mut Settings) -> Result<Box<dyn Connector>, ConnectError> {

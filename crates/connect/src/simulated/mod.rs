@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use leasehold_model::Timestamp;
 use leasehold_model::capability::Capabilities;
+use leasehold_model::setting::SettingField;
 
 pub use company::{Company, Planted};
 pub use connector::{SimulatedConnector, is_injected_crash};
@@ -51,6 +52,10 @@ impl ConnectorKind for Simulated {
 
     fn capabilities(&self) -> Capabilities {
         connector::capabilities_of(state::SystemTraits::default())
+    }
+
+    fn fields(&self) -> &'static [SettingField] {
+        &[]
     }
 
     fn build(&self, settings: &mut Settings) -> Result<Box<dyn Connector>, ConnectError> {

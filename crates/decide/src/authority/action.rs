@@ -65,6 +65,8 @@ actions! {
     SeeSettings = "see_settings" on Installation,
     /// See the server's metrics.
     SeeMetrics = "see_metrics" on Installation,
+    /// Connect another system.
+    ConnectSystem = "connect_system" on Installation,
     /// Have a system read now.
     RunSync = "run_sync" on System,
     /// Make a plan.
@@ -93,6 +95,13 @@ impl Action {
 
     /// Whether somebody must have shown a short time ago that it is really them.
     pub fn needs_step_up(self) -> bool {
-        matches!(self, Self::ApprovePlan | Self::OverrideGuard | Self::ChangePolicy | Self::AdministerUsers)
+        matches!(
+            self,
+            Self::ApprovePlan
+                | Self::OverrideGuard
+                | Self::ConnectSystem
+                | Self::ChangePolicy
+                | Self::AdministerUsers
+        )
     }
 }

@@ -10,12 +10,12 @@ use leasehold_model::id::{PlanHash, SystemName};
 use leasehold_model::plan::Plan;
 use leasehold_store::{NewTask, Requested, ScheduleRow, Store, StoreError};
 
-use super::Shared;
+use super::{Shared, schedule_all};
 use crate::error::ReconcileError;
 use crate::live::Live;
 use crate::notice::NoticeKind;
-use crate::system::Enforcing;
-use crate::tasks::{apply, sync};
+use crate::system::{self, Enforcing, Systems};
+use crate::tasks::{TaskError, apply, sync};
 
 /// What people see of a configured system, without its connector.
 #[derive(Debug, Clone)]
@@ -67,8 +67,9 @@ impl DriverHandle {
 
     /// The configured systems, by name.
     pub fn systems(&self) -> Vec<SystemFace> {
-        let systems = self.shared.work.systems.values();
+        let systems = self.shared.work.systems.now();
         systems
+            .values()
             .map(|system| SystemFace {
                 name: system.name.clone(),
                 connector_kind: system.connector_kind.clone(),
@@ -86,8 +87,25 @@ impl DriverHandle {
     /// Where the store fails.
     pub async fn schedules(&self) -> Result<Vec<ScheduleRow>, StoreError> {
         let mut schedules = self.shared.work.store.schedules().await?;
-        schedules.retain(|schedule| self.shared.work.systems.contains_key(&schedule.system));
+        let systems = self.shared.work.systems.now();
+        schedules.retain(|schedule| systems.contains_key(&schedule.system));
         Ok(schedules)
+    }
+
+    /// Goes on with other systems: new ones are read at once, and the present state follows. Those that are gone are not
+    /// read any more, and what is known of them stays. Gives the names that are new.
+    ///
+    /// # Errors
+    /// Where the store fails; asked again, the rest is done.
+    pub async fn reconfigure(&self, systems: Systems) -> Result<Vec<SystemName>, TaskError> {
+        let work = &self.shared.work;
+        let before = work.systems.now();
+        let new = systems.keys().filter(|name| !before.contains_key(*name)).cloned().collect();
+        work.live.reconfigure(system::settings(&systems));
+        work.systems.replace(systems);
+        schedule_all(work).await?;
+        self.shared.wake.notify_waiters();
+        Ok(new)
     }
 
     /// What is wrong with the loop itself, by the part that it is wrong with; empty where all is well.
@@ -106,7 +124,7 @@ impl DriverHandle {
         by: &str,
     ) -> Result<Requested, ReconcileError> {
         let work = &self.shared.work;
-        if !work.systems.contains_key(system) {
+        if !work.systems.now().contains_key(system) {
             return Err(ReconcileError::UnknownSystem(system.clone()));
         }
         self.request(&sync::request(system, accept_loss, by, work.pace.now())).await

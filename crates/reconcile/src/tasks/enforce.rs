@@ -43,7 +43,7 @@ pub fn request(now: jiff::Timestamp) -> NewTask {
 /// Where the store fails.
 pub async fn is_needed(work: &Work, view: &Arc<View>) -> Result<bool, TaskError> {
     let except = waiting(work).await?;
-    for system in work.systems.values() {
+    for system in work.systems.now().values() {
         if !matches!(next_step(work, view, system, &except).await?, Step::Nothing) {
             return Ok(true);
         }
@@ -69,7 +69,7 @@ impl Task for EnforcePolicy {
                 Err(error) => first_error = Some(error.into()),
             }
         }
-        for system in work.systems.values() {
+        for system in work.systems.now().values() {
             match close(work, system).await {
                 Ok(closed) => results.extend(closed),
                 // What is wrong with one system keeps nobody else's access open.

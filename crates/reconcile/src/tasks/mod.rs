@@ -19,7 +19,7 @@ use crate::live::Live;
 use crate::notice::NoticeKind;
 use crate::pace::{Patience, SharedPace};
 use crate::run::Runner;
-use crate::system::Systems;
+use crate::system::SharedSystems;
 
 /// The lane of everything that changes systems: one such task runs at a time, whichever process has it.
 pub const CHANGES: &str = "changes";
@@ -30,7 +30,7 @@ pub struct Work {
     /// Where everything is kept.
     pub store: Store,
     /// The configured systems.
-    pub systems: Systems,
+    pub systems: SharedSystems,
     /// The clock.
     pub pace: SharedPace,
     /// How often and how patiently actions are tried.
@@ -93,7 +93,7 @@ impl Work {
         let live = self.live.clone();
         Runner {
             store: self.store.clone(),
-            systems: self.systems.clone(),
+            systems: self.systems.now().as_ref().clone(),
             pace: self.pace.clone(),
             patience: self.patience,
             watch: Arc::new(move |item, _state| live.notify(NoticeKind::ActionChanged, item.id.as_str())),

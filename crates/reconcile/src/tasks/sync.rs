@@ -45,7 +45,8 @@ impl Task for Sync {
 
     async fn run(&self, work: &Work, task: &TaskRow) -> Result<Value, TaskError> {
         let Arguments { system: name, accept_loss } = arguments(task)?;
-        let system = work.systems.get(&name).ok_or_else(|| ReconcileError::UnknownSystem(name.clone()))?;
+        let systems = work.systems.now();
+        let system = systems.get(&name).ok_or_else(|| ReconcileError::UnknownSystem(name.clone()))?;
         work.store.reading_started(&name, work.pace.now()).await?;
         work.live.notify(NoticeKind::SyncStarted, name.as_str());
         let read = read(work, system, Observe { accept_loss }).await;

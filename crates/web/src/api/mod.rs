@@ -8,6 +8,7 @@ pub(crate) mod actions;
 pub(crate) mod baselines;
 pub(crate) mod checks;
 pub(crate) mod conditional;
+pub(crate) mod connectors;
 pub(crate) mod document;
 pub(crate) mod drift;
 pub(crate) mod entitlements;

@@ -4,6 +4,7 @@ pub(crate) mod account;
 pub(crate) mod account_passkeys;
 pub(crate) mod action;
 pub(crate) mod actions;
+pub(crate) mod connect;
 pub(crate) mod drift;
 pub(crate) mod entitlement;
 pub(crate) mod entitlements;

@@ -36,6 +36,7 @@ struct SystemsPage {
     frame: Frame,
     sources: Sources,
     rows: Vec<SystemRow>,
+    may_connect: bool,
 }
 
 struct SystemRow {
@@ -105,6 +106,7 @@ async fn list(
     let page = SystemsPage {
         sources: Sources::of(&app, &view, |name| sight.system(name)),
         frame: frame.titled("Systems"),
+        may_connect: person.may_everywhere(&app, Action::ConnectSystem),
         rows: names.into_iter().map(row).collect(),
     };
     frame::show(&page)

@@ -8,7 +8,7 @@ use leasehold_model::clock::{Clock as _, SystemClock};
 use leasehold_reconcile::driver::{Driver, DriverSettings};
 use leasehold_reconcile::pace::Patience;
 use leasehold_store::{NewUser, Store, StoreOptions};
-use leasehold_web::{SealKey, Server, Settings, create_token, serve};
+use leasehold_web::{NoConnections, SealKey, Server, Settings, SystemOwners, create_token, serve};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -27,7 +27,7 @@ fn server(store: Store) -> Server {
         url: "http://127.0.0.1:1".parse().expect("an address"),
         trusted_proxies: Vec::new(),
         seal_key: SealKey::generate().expect("a key"),
-        system_owners: BTreeMap::new(),
+        system_owners: SystemOwners::default(),
         openid: None,
     };
     Server {
@@ -35,6 +35,7 @@ fn server(store: Store) -> Server {
         pace: clock,
         settings,
         authority: Authority::shipped().expect("they fit"),
+        connections: Arc::new(NoConnections),
     }
 }
 

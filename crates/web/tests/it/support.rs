@@ -23,7 +23,10 @@ use leasehold_reconcile::pace::Patience;
 use leasehold_reconcile::publisher::Publisher;
 use leasehold_reconcile::system::{Enforcing, INTERVAL_MS_DEFAULT, System, Systems};
 use leasehold_store::{LinkKind, NewUser, Store, StoreOptions, User};
-use leasehold_web::{OpenIdSettings, SealKey, Server, Settings, create_token, router, setup_link, user_link};
+use leasehold_web::{
+    NoConnections, OpenIdSettings, SealKey, Server, Settings, SystemOwners, create_token, router, setup_link,
+    user_link,
+};
 use tower::ServiceExt as _;
 
 /// A password that the rules take.
@@ -159,7 +162,7 @@ impl Installation {
             url: url.parse().expect("an address"),
             trusted_proxies: Vec::new(),
             seal_key: SealKey::generate().expect("a key"),
-            system_owners,
+            system_owners: system_owners.into(),
             openid: None,
         };
         let server = Server {
@@ -167,6 +170,7 @@ impl Installation {
             pace: clock.clone(),
             settings: settings.clone(),
             authority: shipped(),
+            connections: Arc::new(NoConnections),
         };
         let router = router(server);
         let live = driver.live().clone();
@@ -180,7 +184,7 @@ impl Installation {
             url: installation.url.parse().expect("an address"),
             trusted_proxies: Vec::new(),
             seal_key: SealKey::generate().expect("a key"),
-            system_owners: BTreeMap::new(),
+            system_owners: SystemOwners::default(),
             openid: Some(provider),
         };
         let server = Server {
@@ -188,6 +192,7 @@ impl Installation {
             pace: installation.clock.clone(),
             settings,
             authority: shipped(),
+            connections: Arc::new(NoConnections),
         };
         installation.router = router(server);
         installation
@@ -201,6 +206,7 @@ impl Installation {
             pace: self.clock.clone(),
             settings: self.settings.clone(),
             authority: Authority::with(&[file]).expect("policies"),
+            connections: Arc::new(NoConnections),
         };
         self.router = router(server);
         self

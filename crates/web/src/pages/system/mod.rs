@@ -138,7 +138,8 @@ async fn show(
     });
     let evaluation = view.evaluation();
     let baseline = view.loaded().baselines.iter().find(|baseline| baseline.system == name);
-    let owners = app.settings.system_owners.get(&name);
+    let owners = app.settings.system_owners.now();
+    let owners = owners.get(&name);
     let page = SystemPage {
         sources: Sources::of(&app, &view, |other| *other == name),
         frame: frame.titled(name.as_str()),
