@@ -76,20 +76,41 @@ impl Store {
         rows.into_iter().map(passkey).collect()
     }
 
-    /// Notes that a passkey was used, with its new counters.
+    /// Notes that a passkey was used, with its new counters; `false` where it is gone, or was used in between: of two
+    /// answers that were checked against the same counter, one counts.
     ///
     /// # Errors
     /// [`crate::StoreError::Database`].
-    pub async fn use_passkey(&self, credential: &str, body: &str, now: Timestamp) -> Result<()> {
+    pub async fn use_passkey(&self, before: &PasskeyRow, body: &str, now: Timestamp) -> Result<bool> {
         let mut tx = self.db.write().await?;
-        execute!(
+        let changed = execute!(
             &mut tx,
-            "UPDATE passkey SET body = $1, last_used_at = $2 WHERE credential = $3",
+            "UPDATE passkey SET body = $1, last_used_at = $2 WHERE credential = $3 AND user_id = $4 AND body = $5",
             body,
             micros(now),
-            credential
+            before.credential.as_str(),
+            before.user.as_str(),
+            before.body.as_str()
         )?;
-        tx.commit().await
+        tx.commit().await?;
+        Ok(changed > 0)
+    }
+
+    /// Takes a challenge for used; `false` where it was used before.
+    ///
+    /// # Errors
+    /// [`crate::StoreError::Database`].
+    pub async fn use_challenge(&self, challenge_hash: &str, expires_at: Timestamp) -> Result<bool> {
+        let mut tx = self.db.write().await?;
+        let used = execute!(
+            &mut tx,
+            "INSERT INTO used_challenge (challenge_hash, expires_at) VALUES ($1, $2)
+             ON CONFLICT (challenge_hash) DO NOTHING",
+            challenge_hash,
+            micros(expires_at)
+        )?;
+        tx.commit().await?;
+        Ok(used > 0)
     }
 
     /// Takes a passkey away; `false` where the user has none such.
@@ -117,5 +138,27 @@ impl Store {
         }
         tx.commit().await?;
         Ok(removed > 0)
+    }
+
+    /// Takes away everything that stands beside a user's password: passkeys, one-time codes and recovery codes. Their
+    /// sessions end; gives whether there was any.
+    ///
+    /// # Errors
+    /// [`crate::StoreError::Database`].
+    pub async fn remove_factors(&self, user: &str, by: &str, now: Timestamp) -> Result<bool> {
+        let mut tx = self.db.write().await?;
+        ledger::lock(&mut tx).await?;
+        let passkeys = execute!(&mut tx, "DELETE FROM passkey WHERE user_id = $1", user)?;
+        let codes = execute!(&mut tx, "DELETE FROM one_time_code WHERE user_id = $1", user)?;
+        execute!(&mut tx, "DELETE FROM recovery_code WHERE user_id = $1", user)?;
+        execute!(&mut tx, "DELETE FROM session WHERE user_id = $1", user)?;
+        execute!(&mut tx, "DELETE FROM known_browser WHERE user_id = $1", user)?;
+        let removed = [("passkey", passkeys), ("one_time_code", codes)];
+        let events = removed.iter().filter(|(_, number)| *number > 0).map(|(factor, _)| {
+            event(EventKind::FactorChanged, user, json!({ "factor": factor, "change": "removed" }), by)
+        });
+        ledger::append(&mut tx, events.collect(), now).await?;
+        tx.commit().await?;
+        Ok(passkeys + codes > 0)
     }
 }

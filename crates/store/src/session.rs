@@ -233,18 +233,27 @@ impl Store {
         Ok(changed > 0)
     }
 
-    /// A user's sessions, the latest first.
+    /// The sessions of a user, or everybody's, the latest first. What was not used since `used_after` has ended.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] where one does not read back.
-    pub async fn sessions_of(&self, user: &str, now: Timestamp) -> Result<Vec<Session>> {
+    pub async fn sessions(
+        &self,
+        user: Option<&str>,
+        used_after: Timestamp,
+        now: Timestamp,
+    ) -> Result<Vec<Session>> {
         let mut tx = self.db.read().await?;
         let rows = fetch_all!(
             &mut tx,
             Row,
-            select_sessions!("WHERE user_id = $1 AND expires_at > $2 ORDER BY last_used_at DESC, id"),
-            user,
-            micros(now)
+            select_sessions!(
+                "WHERE ($1 = '' OR user_id = $1) AND expires_at > $2 AND last_used_at > $3
+                 ORDER BY last_used_at DESC, id"
+            ),
+            user.unwrap_or_default(),
+            micros(now),
+            micros(used_after)
         )?;
         rows.into_iter().map(session).collect()
     }
@@ -278,7 +287,7 @@ impl Store {
         Ok(ended.len() as u64)
     }
 
-    /// Clears away what time has ended: sessions, links and counted failures.
+    /// Clears away what time has ended: sessions, links, challenges and counted failures.
     ///
     /// # Errors
     /// [`StoreError::Database`].
@@ -295,6 +304,7 @@ impl Store {
         execute!(&mut tx, "DELETE FROM sign_in_failure WHERE last_at <= $1", day_ago)?;
         execute!(&mut tx, "DELETE FROM device_login WHERE expires_at <= $1", micros(now))?;
         execute!(&mut tx, "DELETE FROM provider_logout WHERE expires_at <= $1", micros(now))?;
+        execute!(&mut tx, "DELETE FROM used_challenge WHERE expires_at <= $1", micros(now))?;
         execute!(&mut tx, "DELETE FROM idempotent_answer WHERE created_at <= $1", day_ago)?;
         tx.commit().await?;
         Ok(count(crate::db::stored(sessions)))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use http_body_util::BodyExt as _;
@@ -14,6 +14,8 @@ use crate::error::WebError;
 use crate::frame::Frame;
 use crate::pages::error as error_page;
 use crate::problem;
+use crate::routes::routes;
+use crate::server::Settings;
 use crate::state::App;
 
 /// What the framework says of an error is shorter than this.
@@ -29,6 +31,7 @@ pub(crate) async fn give(State(app): State<App>, request: Request, next: Next) -
     let for_programs = is_for_programs(request.uri().path());
     let method = request.method().clone();
     let context = request.extensions().get::<Context>().cloned().unwrap_or_default();
+    let sent_from = sent_from(request.headers(), &app.settings);
     let response = next.run(request).await;
     let status = response.status();
     if !status.is_client_error() && !status.is_server_error() {
@@ -45,7 +48,10 @@ pub(crate) async fn give(State(app): State<App>, request: Request, next: Next) -
     } else if matches!(*error, WebError::SignedOut) {
         Redirect::to(&sign_in_address(&method, &context)).into_response()
     } else if matches!(*error, WebError::StepUp) {
-        Redirect::to(&format!("/step-up?{}", next_parameter(&context.address))).into_response()
+        // A form's target that is no page itself is asked for from the page that has the form.
+        let is_page = method == Method::GET || is_a_page(&context.address);
+        let next = if is_page { &context.address } else { sent_from.as_ref().unwrap_or(&context.address) };
+        Redirect::to(&format!("/step-up?{}", next_parameter(next))).into_response()
     } else {
         error_page::respond(Frame::new(&app, &context), &error, context.request_id.as_deref())
     };
@@ -93,6 +99,20 @@ async fn framework(response: Response) -> (Arc<WebError>, Response) {
         WebError::Framework { status, message }
     };
     (Arc::new(error), Response::from_parts(parts, Body::empty()))
+}
+
+/// The page of ours that a form was sent from: our own policy has browsers say it.
+fn sent_from(headers: &HeaderMap, settings: &Settings) -> Option<String> {
+    let referer = headers.get(header::REFERER).and_then(|value| value.to_str().ok());
+    let page = referer.and_then(|referer| referer.parse::<url::Url>().ok());
+    let page = page.filter(|page| page.origin() == settings.url.origin())?;
+    Some(page[url::Position::BeforePath..url::Position::AfterQuery].to_owned())
+}
+
+/// Whether a page of ours stands at exactly this path.
+fn is_a_page(address: &str) -> bool {
+    let path = address.split('?').next().unwrap_or_default();
+    routes().any(|route| route.method == Method::GET && route.path == path)
 }
 
 /// Where to sign in, and then back to a page that can be asked for again.

@@ -1,6 +1,6 @@
 //! Forms: what was typed, and what is wrong with it by the field, so that a form is shown again with nothing lost.
 
-use crate::error::FieldError;
+use crate::error::{FieldError, WebError};
 
 /// What is wrong with a form, by field.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +17,29 @@ impl Complaints {
         let mut complaints = Self::default();
         complaints.add(field, message);
         complaints
+    }
+
+    /// What an error says about the fields of a form, or about one of them where it names none; an error that a form
+    /// shown again does not mend comes back as it is.
+    ///
+    /// # Errors
+    /// Every error but [`WebError::Invalid`], [`WebError::Conflict`] and [`WebError::TooMany`].
+    pub(crate) fn of_error(error: WebError, field: &str) -> Result<Self, WebError> {
+        match error {
+            WebError::Invalid(fields) => Ok(Self(fields)),
+            error @ (WebError::Conflict(_) | WebError::TooMany { .. }) => {
+                Ok(Self::one(field, error.to_string()))
+            }
+            error => Err(error),
+        }
+    }
+
+    /// The same with another name for a field, where a page has two of one name.
+    pub(crate) fn renamed(mut self, field: &str, other: &str) -> Self {
+        for error in self.0.iter_mut().filter(|error| error.field == field) {
+            error.field = other.to_owned();
+        }
+        self
     }
 
     /// Whether there is nothing to complain about.

@@ -42,6 +42,7 @@ mod state;
 mod static_files;
 mod trace;
 mod trend;
+mod users;
 mod webhook;
 
 pub use connections::{ConnectedSystem, Connections, ConnectorForm, NewSystem, NoConnections, NotConnected};

@@ -73,6 +73,19 @@ impl Person {
         self.principal.identity.as_ref()
     }
 
+    /// The id of the browser's session: a token does not change what it is made from.
+    ///
+    /// # Errors
+    /// [`WebError::Refused`] for programs.
+    pub(crate) fn session(&self) -> Result<&str, WebError> {
+        match &self.via {
+            Via::Session(session) => Ok(&session.id),
+            Via::Token { .. } => {
+                Err(WebError::Refused("this is done in the browser: a token cannot".to_owned()))
+            }
+        }
+    }
+
     /// As the ledger and `by` fields name them.
     pub fn actor(&self) -> &str {
         &self.mail

@@ -1,7 +1,7 @@
 //! The registry: every route of the server, and what each takes. A route that is not here does not exist.
 
 use crate::route::Route;
-use crate::sign_in::{link, openid, page, step_up};
+use crate::sign_in::{link, openid, page, passkey, step_up};
 use crate::{api, pages};
 use crate::{health, static_files};
 
@@ -14,6 +14,8 @@ const TABLES: &[&[Route]] = &[
     link::ROUTES,
     openid::page::ROUTES,
     openid::back_channel::ROUTES,
+    passkey::page::ROUTES,
+    passkey::step_up::ROUTES,
     api::accounts::ROUTES,
     api::actions::ROUTES,
     api::baselines::ROUTES,
@@ -30,6 +32,7 @@ const TABLES: &[&[Route]] = &[
     api::identities::ROUTES,
     api::ledger::ROUTES,
     api::me::ROUTES,
+    api::passkeys::ROUTES,
     api::plans::ROUTES,
     api::policy::ROUTES,
     api::sessions::ROUTES,
@@ -39,6 +42,7 @@ const TABLES: &[&[Route]] = &[
     api::users::ROUTES,
     api::webhooks::ROUTES,
     pages::account::ROUTES,
+    pages::account_passkeys::ROUTES,
     pages::connect::ROUTES,
     pages::device::ROUTES,
     pages::entitlement::ROUTES,
@@ -51,6 +55,11 @@ const TABLES: &[&[Route]] = &[
     pages::me::ROUTES,
     pages::policy::ROUTES,
     pages::search::ROUTES,
+    pages::settings::ROUTES,
+    pages::settings::users::ROUTES,
+    pages::settings::user::ROUTES,
+    pages::settings::sessions::ROUTES,
+    pages::settings::tokens::ROUTES,
     pages::system::ROUTES,
     pages::systems::ROUTES,
     pages::plans::ROUTES,

@@ -64,6 +64,9 @@ impl Cookie {
     /// What is known of a sign-in that is not finished.
     pub(crate) const PENDING: Self =
         Self { name: "leasehold_pending", strict: true, lasting_seconds: Some(600) };
+    /// The challenge that a passkey is to answer.
+    pub(crate) const PASSKEY: Self =
+        Self { name: "leasehold_passkey", strict: true, lasting_seconds: Some(600) };
     /// A sign-in that is on its way to a provider and back. Lax: the provider's page sends the browser here.
     pub(crate) const OPENID: Self =
         Self { name: "leasehold_openid", strict: false, lasting_seconds: Some(600) };

@@ -21,6 +21,7 @@ use crate::metrics::Metrics;
 use crate::pages::policy::Drafts;
 use crate::server::{Server, Settings};
 use crate::sign_in::openid::Providers;
+use crate::sign_in::passkey::RelyingParty;
 use crate::sign_in::password::Hasher;
 
 /// The state that handlers share. Cheap to clone.
@@ -57,6 +58,8 @@ pub struct Parts {
     pub(crate) stopping: watch::Sender<bool>,
     /// The OpenID provider, as it was last reached.
     pub(crate) providers: Providers,
+    /// The rules by which passkeys are checked.
+    pub(crate) passkeys: RelyingParty,
     /// Plans that were looked at last.
     pub(crate) kept_plans: KeptPlans,
 }
@@ -77,6 +80,7 @@ impl App {
             live: driver.live().clone(),
             driver,
             pace,
+            passkeys: RelyingParty::of(&settings),
             settings,
             connections,
             authority,

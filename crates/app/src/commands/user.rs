@@ -43,9 +43,9 @@ enum What {
         /// A link that signs in by itself, for 15 minutes
         #[arg(long)]
         sign_in: bool,
-        /// Take their one-time codes away: their device is lost, and so are the recovery codes
+        /// Take their passkeys and one-time codes away, and end their sessions: their device is lost
         #[arg(long)]
-        remove_codes: bool,
+        remove_factors: bool,
     },
 }
 
@@ -100,10 +100,10 @@ impl UserCommand {
                 let rows: Vec<Row> = context.store.users().await?.into_iter().map(Row::from).collect();
                 show_list(common.json, &rows)?;
             }
-            What::Link { mail, sign_in, remove_codes } => {
+            What::Link { mail, sign_in, remove_factors } => {
                 let user = context.store.user_by_mail(&mail).await?.with_context(|| no_user(&mail))?;
-                if remove_codes {
-                    context.store.remove_one_time_code(&user.id, &actor(), now).await?;
+                if remove_factors {
+                    context.store.remove_factors(&user.id, &actor(), now).await?;
                 }
                 let kind = if sign_in { LinkKind::SignIn } else { LinkKind::Invitation };
                 let link = link(&context, &user, kind).await?;
@@ -135,8 +135,8 @@ impl UserCommand {
                 let List { items } = remote.get(&["users"], &[]).await?;
                 show_list(json, &items)?;
             }
-            What::Link { sign_in: true, .. } | What::Link { remove_codes: true, .. } => bail!(
-                "--sign-in and --remove-codes do not work against a server: they are the way back in for whoever has the \
+            What::Link { sign_in: true, .. } | What::Link { remove_factors: true, .. } => bail!(
+                "--sign-in and --remove-factors do not work against a server: they are the way back in for whoever has the \
                  machine with the store; run them there"
             ),
             What::Link { mail, .. } => {

@@ -11,6 +11,8 @@ const EACH_KIND_MAX = 2;
 function kindOf(address) {
   const { pathname, searchParams } = new URL(address);
   const parts = pathname.split("/").filter(Boolean);
+  // The places within Settings are pages of their own, not things of one kind.
+  if (parts[0] === "settings" && parts.length > 1) parts.splice(0, 2, parts.slice(0, 2).join("-"));
   const kind = parts.length > 1 ? `${parts[0]}/*${parts.length > 2 ? "/*" : ""}` : (parts[0] ?? "home");
   return `${kind}${searchParams.size > 0 ? "?" : ""}`;
 }
@@ -30,7 +32,7 @@ await withBrowser(async ({ page, complaints }) => {
   await page.goto(first);
   await accessible(page);
   await picture(page, "link");
-  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("button", { name: "Sign in", exact: true }).click();
   await page.waitForURL(`${origin}/`);
   const waiting = [`${origin}/`];
   const seen = new Set(waiting);

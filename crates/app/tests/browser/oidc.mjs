@@ -88,7 +88,7 @@ await withBrowser(async ({ browser, page, context }) => {
     must(new URL(page.url()).pathname === "/sign-in", "dana is not signed in");
     await page.getByLabel("Mail address").fill("dana@example.com");
     await page.getByLabel("Password").fill(password);
-    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByRole("button", { name: "Sign in", exact: true }).click();
     await page.waitForURL(`${origin}/account`);
     await page.getByRole("button", { name: "Connect with Example ID" }).click();
     await accessible(page);

@@ -11,6 +11,7 @@ mod login;
 mod metrics;
 mod names;
 mod oidc;
+mod passkey;
 mod processes;
 mod real;
 mod remote;

@@ -23,6 +23,7 @@ const RELEASES: &[(i64, &str)] = &[
     (7, include_str!("../fixtures/0007.sql")),
     (8, include_str!("../fixtures/0008.sql")),
     (9, include_str!("../fixtures/0009.sql")),
+    (10, include_str!("../fixtures/0010.sql")),
     (11, include_str!("../fixtures/0011.sql")),
     (12, include_str!("../fixtures/0012.sql")),
 ];

@@ -90,7 +90,7 @@ on_both! {
         fresh.store.begin_session(&new_session(&dana.id, "b"), Some(&first.id), at(1)).await.expect("begins");
         assert_eq!((in_use(fresh, "a", 2).await, in_use(fresh, "b", 2).await), (false, true));
         assert_eq!((in_use(fresh, "b", 60).await, in_use(fresh, "b", 61).await), (true, false), "not used");
-        let session = fresh.store.sessions_of(&dana.id, at(2)).await.expect("reads").remove(0);
+        let session = fresh.store.sessions(Some(&dana.id), at(-60), at(2)).await.expect("reads").remove(0);
         fresh.store.touch_session(&session.id, at(50)).await.expect("notes");
         assert_eq!((in_use(fresh, "b", 99).await, in_use(fresh, "b", 100).await), (true, false), "too old");
         assert!(fresh.store.confirm_session(&session.id, &dana.id, "c", "password", at(51)).await.expect("notes"));
@@ -181,11 +181,42 @@ on_both! {
         };
         assert!(fresh.store.add_passkey(&row, "dana", at(0)).await.expect("keeps"));
         assert!(!fresh.store.add_passkey(&row, "dana", at(0)).await.expect("runs"));
-        fresh.store.use_passkey("c", "{\"counter\":1}", at(1)).await.expect("notes");
+        assert!(fresh.store.use_passkey(&row, "{\"counter\":1}", at(1)).await.expect("notes"));
+        assert!(!fresh.store.use_passkey(&row, "{\"counter\":1}", at(1)).await.expect("runs"), "was used in between");
         let found = fresh.store.passkeys_of(&dana.id).await.expect("reads");
         assert_eq!((found.len(), found[0].body.as_str(), found[0].last_used_at), (1, "{\"counter\":1}", Some(at(1))));
         assert!(!fresh.store.remove_passkey("c", "somebody else", "x", at(2)).await.expect("runs"));
         assert!(fresh.store.remove_passkey("c", &dana.id, "dana", at(2)).await.expect("removes"));
+        assert!(!fresh.store.use_passkey(&found[0], "{}", at(3)).await.expect("runs"), "is gone");
+    }
+
+    async fn a_challenge_is_answered_once_and_forgotten_when_it_has_expired(fresh: &Fresh) {
+        assert!(fresh.store.use_challenge("h", at(5)).await.expect("uses"));
+        assert!(!fresh.store.use_challenge("h", at(5)).await.expect("runs"));
+        fresh.store.forget_expired_sign_ins(at(0), at(4)).await.expect("tidies");
+        assert!(!fresh.store.use_challenge("h", at(5)).await.expect("runs"), "could still be answered");
+        fresh.store.forget_expired_sign_ins(at(0), at(5)).await.expect("tidies");
+        assert!(fresh.store.use_challenge("h", at(9)).await.expect("uses"), "nothing is left of it");
+    }
+
+    async fn whoever_lost_every_device_begins_anew(fresh: &Fresh) {
+        let dana = user(fresh, "dana@example.com", &["administrator"]).await;
+        assert!(!fresh.store.remove_factors(&dana.id, "ops", at(0)).await.expect("runs"), "there is none");
+        let row = PasskeyRow {
+            credential: "c".to_owned(),
+            user: dana.id.clone(),
+            name: "phone".to_owned(),
+            body: "{}".to_owned(),
+            created_at: at(0),
+            last_used_at: None,
+        };
+        fresh.store.add_passkey(&row, "dana", at(0)).await.expect("keeps");
+        fresh.store.propose_one_time_code(&dana.id, "sealed").await.expect("keeps");
+        fresh.store.confirm_one_time_code(&dana.id, 1, &["r".to_owned()], "dana", at(0)).await.expect("keeps");
+        assert!(fresh.store.remove_factors(&dana.id, "ops", at(1)).await.expect("removes"));
+        assert_eq!(fresh.store.passkeys_of(&dana.id).await.expect("reads"), []);
+        assert_eq!(fresh.store.one_time_code(&dana.id).await.expect("reads"), None);
+        assert_eq!(fresh.store.recovery_codes_left(&dana.id).await.expect("reads"), 0);
     }
 
     async fn of_many_questions_one_gets_the_token_that_was_allowed(fresh: &Fresh) {

@@ -14,10 +14,12 @@ use super::document::Problems;
 use crate::error::WebError;
 use crate::person::Person;
 use crate::route::Route;
+use crate::sign_in::session::IDLE;
 use crate::state::App;
 
 /// The routes of this file.
 pub(crate) const ROUTES: &[Route] = &[
+    Route::call(Method::GET, "/api/v1/sessions", Action::SeeSettings, || routes!(all)),
     Route::call(Method::GET, "/api/v1/users/{id}/sessions", Action::ManageOwnSignIn, || routes!(list)),
     Route::call(Method::DELETE, "/api/v1/users/{id}/sessions/{session}", Action::ManageOwnSignIn, || {
         routes!(end)
@@ -28,6 +30,8 @@ pub(crate) const ROUTES: &[Route] = &[
 #[derive(Serialize, ToSchema)]
 struct SessionRow {
     id: String,
+    /// Whose.
+    user: String,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
     #[schema(value_type = String, format = DateTime)]
@@ -60,9 +64,15 @@ async fn list(
     Path(id): Path<String>,
 ) -> Result<Json<SessionList>, WebError> {
     require_own_or_administer(&app, &person, &id, Action::SeeSettings)?;
-    let sessions = app.store.sessions_of(&id, app.now()).await?;
+    listed(&app, Some(&id)).await
+}
+
+/// The sessions of a user, or everybody's.
+async fn listed(app: &App, user: Option<&str>) -> Result<Json<SessionList>, WebError> {
+    let sessions = app.store.sessions(user, app.now() - IDLE, app.now()).await?;
     let row = |session: Session| SessionRow {
         id: session.id,
+        user: session.user,
         created_at: session.created_at,
         last_used_at: session.last_used_at,
         expires_at: session.expires_at,
@@ -71,6 +81,14 @@ async fn list(
         method: session.method,
     };
     Ok(Json(SessionList { items: sessions.into_iter().map(row).collect() }))
+}
+
+#[utoipa::path(get, path = "/api/v1/sessions", tag = "users",
+    responses((status = 200, description = "Every session, the latest first", body = SessionList), Problems))]
+/// Everybody's sessions.
+async fn all(State(app): State<App>, person: Person) -> Result<Json<SessionList>, WebError> {
+    person.require(&app, Action::SeeSettings, &Resource::Installation)?;
+    listed(&app, None).await
 }
 
 #[utoipa::path(delete, path = "/api/v1/users/{id}/sessions/{session}", tag = "users",

@@ -5,8 +5,8 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
-use leasehold_decide::authority::{Action, Resource, Role};
-use leasehold_store::{LinkKind, NewUser, User, UserChange, UserState};
+use leasehold_decide::authority::{Action, Resource};
+use leasehold_store::User;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::routes;
@@ -14,11 +14,10 @@ use utoipa_axum::routes;
 use super::conditional::require_match;
 use super::document::Problems;
 use crate::error::WebError;
-use crate::form::{Complaints, mail_address, short_text};
 use crate::person::Person;
 use crate::route::Route;
-use crate::sign_in::link::user_link;
 use crate::state::App;
+use crate::users::{self, Change};
 
 /// The routes of this file.
 pub(crate) const ROUTES: &[Route] = &[
@@ -27,6 +26,7 @@ pub(crate) const ROUTES: &[Route] = &[
     Route::call(Method::GET, "/api/v1/users/{id}", Action::SeeSettings, || routes!(one)),
     Route::call(Method::PATCH, "/api/v1/users/{id}", Action::AdministerUsers, || routes!(change)),
     Route::call(Method::POST, "/api/v1/users/{id}/invitation", Action::AdministerUsers, || routes!(invite)),
+    Route::call(Method::DELETE, "/api/v1/users/{id}/factors", Action::AdministerUsers, || routes!(forget)),
 ];
 
 /// Somebody who signs in.
@@ -96,25 +96,6 @@ fn row(user: &User) -> UserRow {
     }
 }
 
-fn check_roles(roles: &[String], complaints: &mut Complaints) {
-    for role in roles {
-        if Role::assigned(role).is_none() {
-            let known: Vec<&str> = Role::ASSIGNED.iter().map(|role| role.name()).collect();
-            complaints
-                .add("roles", format!("`{role}` is no role to be given: there are {}", known.join(", ")));
-        }
-    }
-}
-
-fn administer(app: &App, person: &Person) -> Result<(), WebError> {
-    person.require(app, Action::AdministerUsers, &Resource::Installation)?;
-    person.require_confirmed(app.now())
-}
-
-async fn found(app: &App, id: &str) -> Result<User, WebError> {
-    app.store.user(id).await?.ok_or_else(|| WebError::NotFound(format!("the user {id}")))
-}
-
 #[utoipa::path(get, path = "/api/v1/users", tag = "users",
     responses((status = 200, description = "Every user, by mail address", body = UserList), Problems))]
 /// Every user.
@@ -132,27 +113,10 @@ async fn create(
     person: Person,
     Json(new): Json<NewUserBody>,
 ) -> Result<Response, WebError> {
-    administer(&app, &person)?;
-    let mut complaints = Complaints::default();
-    let name = short_text(&new.name, "name", &mut complaints).to_owned();
-    let mail = mail_address(&new.mail, "mail", &mut complaints).to_owned();
-    check_roles(&new.roles, &mut complaints);
-    if !complaints.is_empty() {
-        return Err(WebError::Invalid(complaints.into_fields()));
-    }
-    let mut roles = new.roles;
-    roles.sort_unstable();
-    roles.dedup();
-    let new = NewUser { mail, name, roles, password_hash: None, password_alone: false };
-    let user = app.store.create_user(&new, person.actor(), app.now()).await?;
-    let link = invitation(&app, &person, &user).await?;
+    let (user, link) = users::create(&app, &person, &new.mail, &new.name, new.roles).await?;
     let location = format!("/api/v1/users/{}", user.id);
     let body = Json(Invited { user: row(&user), link });
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], body).into_response())
-}
-
-async fn invitation(app: &App, person: &Person, user: &User) -> Result<String, WebError> {
-    user_link(&app.store, &app.settings.url, LinkKind::Invitation, user, person.actor(), app.now()).await
 }
 
 #[utoipa::path(get, path = "/api/v1/users/{id}", tag = "users", params(("id" = String, Path, description = "Its id")),
@@ -164,7 +128,7 @@ async fn one(
     Path(id): Path<String>,
 ) -> Result<Json<UserRow>, WebError> {
     person.require(&app, Action::SeeSettings, &Resource::Installation)?;
-    Ok(Json(row(&found(&app, &id).await?)))
+    Ok(Json(row(&users::found(&app, &id).await?)))
 }
 
 #[utoipa::path(patch, path = "/api/v1/users/{id}", tag = "users", request_body = UserChangeBody,
@@ -179,28 +143,11 @@ async fn change(
     headers: HeaderMap,
     Json(change): Json<UserChangeBody>,
 ) -> Result<Json<UserRow>, WebError> {
-    administer(&app, &person)?;
-    let user = found(&app, &id).await?;
+    users::administer(&app, &person)?;
+    let user = users::found(&app, &id).await?;
     require_match(&headers, &row(&user))?;
-    let mut complaints = Complaints::default();
-    if let Some(name) = &change.name {
-        short_text(name, "name", &mut complaints);
-    }
-    check_roles(change.roles.as_deref().unwrap_or_default(), &mut complaints);
-    let state = match change.state.as_deref() {
-        None => None,
-        Some("active") => Some(UserState::Active),
-        Some("suspended") => Some(UserState::Suspended),
-        Some(_) => {
-            complaints.add("state", "write active or suspended");
-            None
-        }
-    };
-    if !complaints.is_empty() {
-        return Err(WebError::Invalid(complaints.into_fields()));
-    }
-    let change = UserChange { name: change.name, roles: change.roles, state };
-    let user = app.store.change_user(&user.id, user.version, &change, person.actor(), app.now()).await?;
+    let wanted = Change { name: change.name.as_deref(), roles: change.roles, state: change.state.as_deref() };
+    let user = users::change(&app, &person, &user, wanted).await?;
     Ok(Json(row(&user)))
 }
 
@@ -213,8 +160,23 @@ async fn invite(
     person: Person,
     Path(id): Path<String>,
 ) -> Result<Response, WebError> {
-    administer(&app, &person)?;
-    let user = found(&app, &id).await?;
-    let link = invitation(&app, &person, &user).await?;
+    users::administer(&app, &person)?;
+    let user = users::found(&app, &id).await?;
+    let link = users::invite(&app, &person, &user).await?;
     Ok((StatusCode::CREATED, Json(Invited { user: row(&user), link })).into_response())
+}
+
+#[utoipa::path(delete, path = "/api/v1/users/{id}/factors", tag = "users",
+    params(("id" = String, Path, description = "Its id")),
+    responses((status = 204, description = "No second factor is asked for any more"), Problems))]
+/// Takes a user's passkeys and one-time codes away, for whoever has lost their devices, and signs them out everywhere.
+async fn forget(
+    State(app): State<App>,
+    person: Person,
+    Path(id): Path<String>,
+) -> Result<StatusCode, WebError> {
+    users::administer(&app, &person)?;
+    let user = users::found(&app, &id).await?;
+    users::remove_factors(&app, &person, &user).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

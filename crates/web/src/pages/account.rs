@@ -1,4 +1,4 @@
-//! One's own account: password, one-time codes, sessions and API tokens.
+//! One's own account: password, one-time codes, passkeys, sessions and API tokens.
 
 use askama::Template;
 use axum::Form;
@@ -6,18 +6,22 @@ use axum::extract::State;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
+use jiff::Timestamp;
 use leasehold_decide::authority::Action;
-use leasehold_store::{ApiToken, Session, User};
+use leasehold_store::{ApiToken, PasskeyRow, Session, User};
 use serde::Deserialize;
 
 use crate::error::WebError;
 use crate::flash::{self, FlashKind};
 use crate::form::Complaints;
 use crate::frame::{self, Frame};
-use crate::person::{Person, Via};
+use crate::parts::Moment;
+use crate::person::Person;
 use crate::route::{Access, Route};
 use crate::sign_in::one_time_code::{self, Proposal};
+use crate::sign_in::passkey::{Offer, PASSKEYS_MAX};
 use crate::sign_in::scope::Scope;
+use crate::sign_in::second_factor::SecondFactors;
 use crate::sign_in::{password, session, token};
 use crate::state::App;
 
@@ -37,7 +41,7 @@ pub(crate) const ROUTES: &[Route] = &[
 
 #[derive(Template)]
 #[template(path = "account.html")]
-struct AccountPage {
+pub(crate) struct AccountPage {
     frame: Frame,
     user: User,
     roles: Vec<&'static str>,
@@ -46,15 +50,27 @@ struct AccountPage {
     sessions: Vec<Session>,
     tokens: Vec<ApiToken>,
     scopes: &'static [Scope],
-    has_code: bool,
+    factors: SecondFactors,
+    passkeys: Vec<PasskeyRow>,
+    /// Where passkeys work, or why they do not.
+    offer: Offer,
+    pub(crate) passkey_name: String,
+    passkeys_max: usize,
     recovery_left: u64,
     chars_min: usize,
     secret: Option<String>,
     token_name: String,
-    now: jiff::Timestamp,
+    now: Timestamp,
     /// What people call the provider, and whether it signs this user in.
     openid: Option<(String, bool)>,
-    wrong: Complaints,
+    pub(crate) wrong: Complaints,
+}
+
+impl AccountPage {
+    /// An instant, for the template.
+    fn moment(&self, at: &Timestamp) -> Moment {
+        Moment::relative(*at, self.now)
+    }
 }
 
 #[derive(Template)]
@@ -66,36 +82,36 @@ struct CodePage {
     wrong: Complaints,
 }
 
-/// A person with a browser: a token does not change what it is made from.
-fn in_session(person: &Person) -> Result<&str, WebError> {
-    match &person.via {
-        Via::Session(session) => Ok(&session.id),
-        Via::Token { .. } => Err(WebError::Refused("this is done in the browser: a token cannot".to_owned())),
-    }
-}
-
-async fn page(
+/// The page; `fill` adds what a form has to say.
+///
+/// # Errors
+/// Where the store fails, or a program asks.
+pub(crate) async fn page(
     app: &App,
     person: &Person,
     frame: Frame,
     status: StatusCode,
     fill: impl FnOnce(&mut AccountPage),
 ) -> Result<Response, WebError> {
-    let this_session = in_session(person)?.to_owned();
+    let this_session = person.session()?.to_owned();
     let user = app.store.user(person.user()).await?.ok_or(WebError::SignedOut)?;
-    let has_code = one_time_code::is_set_up(app, &user.id).await?;
+    let factors = SecondFactors::of(app, &user.id).await?;
     let has_openid = app.store.has_provider(&user.id).await?;
     let mut page = AccountPage {
         frame: frame.titled("Your account"),
         roles: person.principal.roles.iter().map(|role| role.name()).collect(),
         identity: person.identity().map(ToString::to_string),
         this_session,
-        sessions: app.store.sessions_of(&user.id, app.now()).await?,
+        sessions: app.store.sessions(Some(&user.id), app.now() - session::IDLE, app.now()).await?,
         tokens: app.store.tokens(Some(&user.id)).await?,
         scopes: Scope::ALL,
-        has_code,
+        factors,
+        passkeys: app.store.passkeys_of(&user.id).await?,
+        offer: Offer::of(app),
+        passkey_name: String::new(),
+        passkeys_max: PASSKEYS_MAX,
         recovery_left: app.store.recovery_codes_left(&user.id).await?,
-        chars_min: if has_code { password::BESIDE_CHARS_MIN } else { password::ALONE_CHARS_MIN },
+        chars_min: factors.password_chars_min(),
         user,
         secret: None,
         token_name: String::new(),
@@ -103,7 +119,6 @@ async fn page(
         openid: app.settings.openid.as_ref().map(|openid| (openid.name.clone(), has_openid)),
         wrong: Complaints::default(),
     };
-    page.sessions.retain(|session| app.now().duration_since(session.last_used_at) < session::IDLE);
     fill(&mut page);
     frame::show_with(status, &page)
 }
@@ -125,10 +140,10 @@ async fn change_password(
     Form(form): Form<PasswordForm>,
 ) -> Result<Response, WebError> {
     person.require_confirmed(app.now())?;
-    let session = in_session(&person)?;
-    let has_code = one_time_code::is_set_up(&app, person.user()).await?;
+    let session = person.session()?;
+    let beside = SecondFactors::of(&app, person.user()).await?.any();
     let given = password::normalised(&form.password);
-    if let Err(message) = password::check(&given, has_code, &[&person.name, &person.mail, "leasehold"]) {
+    if let Err(message) = password::check(&given, beside, &[&person.name, &person.mail, "leasehold"]) {
         let wrong = Complaints::one("password", message);
         return page(&app, &person, frame, StatusCode::UNPROCESSABLE_ENTITY, |page| page.wrong = wrong).await;
     }
@@ -141,7 +156,7 @@ async fn change_password(
 
 async fn show_code(State(app): State<App>, person: Person, frame: Frame) -> Result<Response, WebError> {
     person.require_confirmed(app.now())?;
-    in_session(&person)?;
+    person.session()?;
     let proposal = one_time_code::propose(&app, person.user(), &person.mail).await?;
     let frame = frame.titled("One-time codes");
     frame::show(&CodePage {
@@ -165,7 +180,7 @@ async fn confirm_code(
     Form(form): Form<CodeForm>,
 ) -> Result<Response, WebError> {
     person.require_confirmed(app.now())?;
-    in_session(&person)?;
+    person.session()?;
     let frame = frame.titled("One-time codes");
     match one_time_code::confirm(&app, person.user(), &person.mail, &form.code).await? {
         Some(recovery) => {
@@ -183,9 +198,9 @@ async fn confirm_code(
 
 async fn remove_code(State(app): State<App>, person: Person) -> Result<Response, WebError> {
     person.require_confirmed(app.now())?;
-    in_session(&person)?;
+    person.session()?;
     let user = app.store.user(person.user()).await?.ok_or(WebError::SignedOut)?;
-    if !user.password_alone {
+    if !user.password_alone && !SecondFactors::of(&app, person.user()).await?.passkey() {
         let said = format!(
             "Your password is too short to be the only factor: change it to one of at least {} characters first.",
             password::ALONE_CHARS_MIN
@@ -207,7 +222,7 @@ async fn end_session(
     person: Person,
     Form(form): Form<IdForm>,
 ) -> Result<Response, WebError> {
-    in_session(&person)?;
+    person.session()?;
     let one = (form.id != "all").then_some(form.id.as_str()).filter(|id| !id.is_empty());
     if form.id.is_empty() {
         return Err(WebError::Malformed("say which session".to_owned()));
@@ -229,7 +244,7 @@ async fn create_token(
     Form(fields): Form<Vec<(String, String)>>,
 ) -> Result<Response, WebError> {
     person.require_confirmed(app.now())?;
-    in_session(&person)?;
+    person.session()?;
     let field =
         |name: &str| fields.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str());
     let scopes: Vec<String> =
@@ -261,7 +276,7 @@ async fn revoke_token(
     person: Person,
     Form(form): Form<IdForm>,
 ) -> Result<Response, WebError> {
-    in_session(&person)?;
+    person.session()?;
     let revoked = app.store.revoke_token(&form.id, Some(person.user()), person.actor(), app.now()).await?;
     if !revoked {
         return Ok(Redirect::to("/account").into_response());

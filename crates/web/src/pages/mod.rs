@@ -1,6 +1,7 @@
 //! The pages: one file each, with its table of routes, and one line below where it has a place in the navigation.
 
 pub(crate) mod account;
+pub(crate) mod account_passkeys;
 pub(crate) mod action;
 pub(crate) mod actions;
 pub(crate) mod connect;
@@ -20,6 +21,7 @@ pub(crate) mod plan_approval;
 pub(crate) mod plans;
 pub(crate) mod policy;
 pub(crate) mod search;
+pub(crate) mod settings;
 pub(crate) mod system;
 pub(crate) mod systems;
 pub(crate) mod tasks;
@@ -56,5 +58,5 @@ pub(crate) const NAVIGATION: &[Place] = &[
     place("/tasks", "Tasks", Action::SeeTask),
     place("/policy", "Policy", Action::SeePolicy),
     place("/ledger", "Ledger", Action::SeeLedger),
-    place("/webhooks", "Webhooks", Action::SeeSettings),
+    place("/settings", "Settings", Action::SeeSettings),
 ];

@@ -21,7 +21,8 @@ use crate::form::{Complaints, mail_address, short_text};
 use crate::frame::{self, Frame};
 use crate::route::{Access, Route};
 use crate::security::{secret_hash, secret_text};
-use crate::sign_in::{one_time_code, password, session};
+use crate::sign_in::second_factor::SecondFactors;
+use crate::sign_in::{password, session};
 use crate::state::App;
 
 /// The routes of this file.
@@ -125,11 +126,10 @@ async fn found(app: &App, token: &str) -> Result<(SignInLink, Option<User>), Web
 }
 
 async fn chars_min(app: &App, user: Option<&User>) -> Result<usize, WebError> {
-    let second = match user {
-        Some(user) => one_time_code::is_set_up(app, &user.id).await?,
-        None => false,
-    };
-    Ok(if second { password::BESIDE_CHARS_MIN } else { password::ALONE_CHARS_MIN })
+    match user {
+        Some(user) => Ok(SecondFactors::of(app, &user.id).await?.password_chars_min()),
+        None => Ok(password::ALONE_CHARS_MIN),
+    }
 }
 
 fn title(kind: LinkKind) -> &'static str {
@@ -223,8 +223,8 @@ async fn follow(
         }
     };
     // The link stands for the password only: where a second factor is set up, it is asked for.
-    if one_time_code::is_set_up(&app, &user.id).await? {
-        return super::page::ask_for_code(&app, &user, "/");
+    if SecondFactors::of(&app, &user.id).await?.any() {
+        return super::page::ask_for_second(&app, &user, "/");
     }
     let mut response = Redirect::to("/").into_response();
     session::begin(&app, &context, &headers, &user, "link", &mut response).await?;

@@ -21,6 +21,8 @@ use crate::person::{Person, Via};
 use crate::route::{Access, Route};
 use crate::security::{self, Cookie};
 use crate::sign_in::openid::page::{Button, button};
+use crate::sign_in::passkey::Offer;
+use crate::sign_in::second_factor::SecondFactors;
 use crate::sign_in::throttle::Try;
 use crate::sign_in::{one_time_code, password, session};
 use crate::state::App;
@@ -40,22 +42,57 @@ const SEALED_FOR: &str = "pending sign-in";
 /// Says nothing about which of the two is wrong.
 const WRONG: &str = "this mail address and password do not belong together";
 
+/// The page with the ways to sign in.
 #[derive(Template)]
 #[template(path = "sign_in.html")]
-struct SignInPage {
+pub(crate) struct SignInPage {
     frame: Frame,
     mail: String,
     next: String,
-    wrong: Complaints,
+    pub(crate) wrong: Complaints,
     is_new: bool,
     openid: Option<Button>,
+    passkeys: Offer,
 }
 
+impl SignInPage {
+    /// The page as it is before anything is typed. `next` is an address of ours.
+    pub(crate) fn new(app: &App, frame: Frame, next: &str) -> Self {
+        Self {
+            frame: frame.titled("Sign in"),
+            mail: String::new(),
+            next: next.to_owned(),
+            wrong: Complaints::default(),
+            is_new: false,
+            openid: button(app, next, false),
+            passkeys: Offer::of(app),
+        }
+    }
+}
+
+/// The page that asks for the second factor.
 #[derive(Template)]
 #[template(path = "sign_in_code.html")]
-struct CodePage {
+pub(crate) struct CodePage {
     frame: Frame,
-    wrong: Complaints,
+    pub(crate) wrong: Complaints,
+    factors: SecondFactors,
+    passkeys: Offer,
+}
+
+impl CodePage {
+    /// The page with the factors that this user has.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub(crate) async fn new(app: &App, frame: Frame, user: &User) -> Result<Self, WebError> {
+        Ok(Self {
+            frame: frame.titled("Second factor"),
+            wrong: Complaints::default(),
+            factors: SecondFactors::of(app, &user.id).await?,
+            passkeys: Offer::of(app),
+        })
+    }
 }
 
 #[derive(Deserialize)]
@@ -82,9 +119,10 @@ struct CodeForm {
 
 /// What is known after the password and before the second factor.
 #[derive(Serialize, Deserialize)]
-struct Pending {
+pub(crate) struct Pending {
     user: String,
-    next: String,
+    /// Where to go then.
+    pub(crate) next: String,
     until: Timestamp,
 }
 
@@ -93,15 +131,8 @@ async fn show(
     frame: Frame,
     Query(Next { next }): Query<Next>,
 ) -> Result<Response, WebError> {
-    let is_new = !app.store.has_users().await?;
-    let page = SignInPage {
-        frame: frame.titled("Sign in"),
-        mail: String::new(),
-        next: own_address(&next).to_owned(),
-        wrong: Complaints::default(),
-        is_new,
-        openid: button(&app, own_address(&next), false),
-    };
+    let mut page = SignInPage::new(&app, frame, own_address(&next));
+    page.is_new = !app.store.has_users().await?;
     frame::show(&page)
 }
 
@@ -120,18 +151,10 @@ async fn by_password(
         None => None,
     };
     let again = |frame: Frame, message: String, status| {
-        let wrong = Complaints::one("password", message);
-        frame::show_with(
-            status,
-            &SignInPage {
-                frame: frame.titled("Sign in"),
-                mail: form.mail.clone(),
-                next: next.clone(),
-                wrong,
-                is_new: false,
-                openid: button(&app, &next, false),
-            },
-        )
+        let mut page = SignInPage::new(&app, frame, &next);
+        page.mail.clone_from(&form.mail);
+        page.wrong = Complaints::one("password", message);
+        frame::show_with(status, &page)
     };
     let tried = match Try::begin(&app, "password", &form.mail, &context.source, known.as_deref()).await {
         Ok(tried) => tried,
@@ -153,8 +176,8 @@ async fn by_password(
         return again(frame, WRONG.to_owned(), StatusCode::UNPROCESSABLE_ENTITY);
     };
     tried.succeeded(&app).await?;
-    if one_time_code::is_set_up(&app, &user.id).await? {
-        return ask_for_code(&app, &user, &next);
+    if SecondFactors::of(&app, &user.id).await?.any() {
+        return ask_for_second(&app, &user, &next);
     }
     let mut response = Redirect::to(&next).into_response();
     session::begin(&app, &context, &headers, &user, "password", &mut response).await?;
@@ -162,7 +185,7 @@ async fn by_password(
 }
 
 /// Asks a user, who has shown one factor, for the second.
-pub(crate) fn ask_for_code(app: &App, user: &User, next: &str) -> Result<Response, WebError> {
+pub(crate) fn ask_for_second(app: &App, user: &User, next: &str) -> Result<Response, WebError> {
     let pending = Pending { user: user.id.clone(), next: next.to_owned(), until: app.now() + PENDING };
     let mut response = Redirect::to("/sign-in/code").into_response();
     let sealed = app.settings.seal_key.seal(SEALED_FOR, &pending)?;
@@ -170,7 +193,11 @@ pub(crate) fn ask_for_code(app: &App, user: &User, next: &str) -> Result<Respons
     Ok(response)
 }
 
-async fn pending(app: &App, headers: &HeaderMap) -> Result<Option<(User, Pending)>, WebError> {
+/// Who has shown one factor in this browser, and is to show the second.
+///
+/// # Errors
+/// Where the store fails.
+pub(crate) async fn pending(app: &App, headers: &HeaderMap) -> Result<Option<(User, Pending)>, WebError> {
     let sealed = security::cookie(headers, &app.settings, &Cookie::PENDING);
     let pending = sealed.and_then(|sealed| app.settings.seal_key.open::<Pending>(SEALED_FOR, &sealed));
     let Some(pending) = pending.filter(|pending| app.now() < pending.until) else { return Ok(None) };
@@ -179,10 +206,10 @@ async fn pending(app: &App, headers: &HeaderMap) -> Result<Option<(User, Pending
 }
 
 async fn show_code(State(app): State<App>, headers: HeaderMap, frame: Frame) -> Result<Response, WebError> {
-    if pending(&app, &headers).await?.is_none() {
+    let Some((user, _)) = pending(&app, &headers).await? else {
         return Ok(Redirect::to("/sign-in").into_response());
-    }
-    frame::show(&CodePage { frame: frame.titled("Second factor"), wrong: Complaints::default() })
+    };
+    frame::show(&CodePage::new(&app, frame, &user).await?)
 }
 
 async fn by_code(
@@ -196,20 +223,21 @@ async fn by_code(
         return Ok(Redirect::to("/sign-in").into_response());
     };
     let known = session::known_browser(&app, &headers, &user.id).await?;
-    let again = |frame: Frame, message: String, status| {
-        let wrong = Complaints::one("code", message);
-        frame::show_with(status, &CodePage { frame: frame.titled("Second factor"), wrong })
+    let mut page = CodePage::new(&app, frame, &user).await?;
+    let mut again = |message: String, status| {
+        page.wrong = Complaints::one("code", message);
+        frame::show_with(status, &page)
     };
     let tried = match Try::begin(&app, "code", &user.id, &context.source, known.as_deref()).await {
         Ok(tried) => tried,
-        Err(error @ WebError::TooMany { .. }) => return again(frame, error.to_string(), error.status()),
+        Err(error @ WebError::TooMany { .. }) => return again(error.to_string(), error.status()),
         Err(error) => return Err(error),
     };
     if !one_time_code::check(&app, &user, &form.code).await? {
         let source = context.source.0.to_string();
         app.store.record_failed_sign_in(Some(&user.id), &user.mail, &source, "code", app.now()).await?;
         let message = "this code is wrong, or was used before: wait for the next one";
-        return again(frame, message.to_owned(), StatusCode::UNPROCESSABLE_ENTITY);
+        return again(message.to_owned(), StatusCode::UNPROCESSABLE_ENTITY);
     }
     tried.succeeded(&app).await?;
     let mut response = Redirect::to(&pending.next).into_response();

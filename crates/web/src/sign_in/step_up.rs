@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use leasehold_decide::authority::Action;
+use leasehold_store::User;
 use serde::Deserialize;
 
 use crate::context::Context;
@@ -18,6 +19,8 @@ use crate::pages::theme::own_address;
 use crate::person::Person;
 use crate::route::{Access, Route};
 use crate::sign_in::openid::page::{Button, button};
+use crate::sign_in::passkey::Offer;
+use crate::sign_in::second_factor::SecondFactors;
 use crate::sign_in::throttle::Try;
 use crate::sign_in::{one_time_code, password, session};
 use crate::state::App;
@@ -33,9 +36,11 @@ pub(crate) const ROUTES: &[Route] = &[
 struct StepUpPage {
     frame: Frame,
     next: String,
-    has_password: bool,
-    with_code: bool,
+    /// Where a password confirms, alone or with a code.
+    by_password: bool,
+    factors: SecondFactors,
     openid: Option<Button>,
+    passkeys: Offer,
     wrong: Complaints,
 }
 
@@ -64,7 +69,11 @@ async fn show(
     page(&app, &person, frame, &next, Complaints::default(), StatusCode::OK).await
 }
 
-async fn page(
+/// The page, with what was wrong.
+///
+/// # Errors
+/// Where the store fails.
+pub(crate) async fn page(
     app: &App,
     person: &Person,
     frame: Frame,
@@ -73,13 +82,19 @@ async fn page(
     status: StatusCode,
 ) -> Result<Response, WebError> {
     let user = app.store.user(person.user()).await?.ok_or(WebError::SignedOut)?;
-    let with_code = one_time_code::is_set_up(app, person.user()).await?;
+    let factors = SecondFactors::of(app, &user.id).await?;
     let next = own_address(next).to_owned();
     let has_openid = app.store.has_provider(&user.id).await?;
     let openid = button(app, &next, true).filter(|_| has_openid);
-    let has_password = user.password_hash.is_some();
+    let by_password = by_password(&user, factors);
+    let passkeys = Offer::of(app);
     let frame = frame.titled("Confirm that it is you");
-    frame::show_with(status, &StepUpPage { frame, next, has_password, with_code, openid, wrong })
+    frame::show_with(status, &StepUpPage { frame, next, by_password, factors, openid, passkeys, wrong })
+}
+
+/// Whether the password can confirm: beside it stands what is asked for at a sign-in, too.
+fn by_password(user: &User, factors: SecondFactors) -> bool {
+    user.password_hash.is_some() && (factors.code || !factors.passkey())
 }
 
 async fn confirm(
@@ -100,13 +115,16 @@ async fn confirm(
         }
         Err(error) => return Err(error),
     };
+    let factors = SecondFactors::of(&app, &user.id).await?;
+    if factors.passkey() && !factors.code {
+        return Err(WebError::Refused("your password does not confirm alone: use your passkey".to_owned()));
+    }
     let given = password::normalised(&form.password);
     let mut wrong = Complaints::default();
     if !app.hasher.matches(given, user.password_hash.clone()).await? {
         wrong.add("password", "this is not your password");
     }
-    let with_code = one_time_code::is_set_up(&app, &user.id).await?;
-    if wrong.is_empty() && with_code && !one_time_code::check(&app, &user, &form.code).await? {
+    if wrong.is_empty() && factors.code && !one_time_code::check(&app, &user, &form.code).await? {
         wrong.add("code", "this code is wrong, or was used before: wait for the next one");
     }
     if !wrong.is_empty() {
@@ -116,7 +134,7 @@ async fn confirm(
     }
     tried.succeeded(&app).await?;
     let mut response = Redirect::to(own_address(&form.next)).into_response();
-    let method = if with_code { "password and code" } else { "password" };
+    let method = if factors.code { "password and code" } else { "password" };
     session::confirm(&app, &person, method, &mut response).await?;
     Ok(response)
 }

@@ -2,6 +2,7 @@
 
 mod actions;
 mod api;
+mod authenticator;
 mod authority;
 mod company;
 mod device;
@@ -15,10 +16,12 @@ mod me;
 mod metrics;
 mod network;
 mod openid;
+mod passkey;
 mod plans;
 mod policy;
 mod practice;
 mod search;
+mod settings;
 mod sign_in;
 mod support;
 mod systems;

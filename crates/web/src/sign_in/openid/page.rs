@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::error::WebError;
 use crate::frame::{self, Frame};
 use crate::pages::theme::own_address;
-use crate::person::{Person, Via};
+use crate::person::Person;
 use crate::route::{Access, Route};
 use crate::security::{self, Cookie};
 use crate::sign_in::openid::flow::{self, Flow, Purpose, Returned};
@@ -81,9 +81,7 @@ async fn go(State(app): State<App>, Query(begun): Query<Begun>) -> Result<Respon
 /// answer counts in their session only.
 async fn connect(State(app): State<App>, person: Person, frame: Frame) -> Result<Response, WebError> {
     let name = provider::settings(&app)?.name.clone();
-    if !matches!(person.via, Via::Session(_)) {
-        return Err(WebError::Refused("this is done in the browser: a token cannot".to_owned()));
-    }
+    person.session()?;
     person.require_confirmed(app.now())?;
     let purpose = Purpose::Connect { user: person.user().to_owned() };
     let (address, sealed) = Flow::begin(&app, "/account".to_owned(), purpose).await?;
