@@ -14,6 +14,11 @@ mod traces;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use mimalloc::MiMalloc;
+
+/// A request makes many small things; with this allocator it answers with less work than with the system's.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// What a command found, as an exit code says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,6 +3,8 @@
 //! The macros take a [`Tx`] and run the text on whichever database it belongs to. Their texts are literals, so that
 //! nothing that comes from outside ever becomes SQL. What differs (a list as a table) is named here and nowhere else.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use sqlx::sqlite::SqlitePool;
 use sqlx::{PgPool, Postgres, Sqlite, Transaction};
 
@@ -58,12 +60,22 @@ impl Db {
 impl Tx {
     /// Makes everything since the beginning of the transaction last.
     pub(crate) async fn commit(self) -> Result<()> {
-        match self {
-            Self::Sqlite(transaction) => transaction.commit().await?,
-            Self::Postgres(transaction) => transaction.commit().await?,
-        }
-        Ok(())
+        let committed = match self {
+            Self::Sqlite(transaction) => transaction.commit().await,
+            Self::Postgres(transaction) => transaction.commit().await,
+        };
+        // Also where it failed: it may have been done all the same.
+        COMMITS.fetch_add(1, Ordering::AcqRel);
+        Ok(committed?)
     }
+}
+
+static COMMITS: AtomicU64 = AtomicU64::new(0);
+
+/// How often this process has committed something, to any store. Whoever remembers what a store said knows by it that this
+/// may have changed.
+pub fn commits() -> u64 {
+    COMMITS.load(Ordering::Acquire)
 }
 
 /// Runs a statement and gives the number of rows that it touched.

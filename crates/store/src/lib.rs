@@ -52,6 +52,7 @@ mod webhook_queue;
 pub use action::ActionRow;
 pub use action_list::{ActionFilter, ActionOrder, RevocationTimes};
 pub use api_token::{ApiToken, NewApiToken};
+pub use db::commits;
 pub use departure::Departure;
 pub use device_login::{DeviceAnswer, DeviceLogin};
 pub use drift_sample::DriftSample;

@@ -37,10 +37,10 @@ pub(crate) async fn check(State(door): State<Door>, request: Request, next: Next
 }
 
 async fn pass(door: &Door, request: Request) -> Result<Request, WebError> {
-    let context = request.extensions().get::<Context>().cloned().unwrap_or_default();
-    let person = context.person.as_deref();
+    let context = request.extensions().get::<Context>();
+    let person = context.and_then(|context| context.person.clone());
     // Nothing of ours is named with it, and PostgreSQL refuses to look for it.
-    if context.address.contains("%00") {
+    if context.is_some_and(|context| context.address.contains("%00")) {
         return Err(WebError::Malformed("an address cannot hold the character NUL".to_owned()));
     }
     if let Access::Needs(action) = door.access {
@@ -52,11 +52,10 @@ async fn pass(door: &Door, request: Request) -> Result<Request, WebError> {
                 _ => WebError::Internal,
             });
         }
-        let person = person.ok_or(WebError::SignedOut)?;
-        person.passes(&door.app, action)?;
+        person.as_ref().ok_or(WebError::SignedOut)?.passes(&door.app, action)?;
     }
     let unsafe_method = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    if unsafe_method { meant(door, person, request).await } else { Ok(request) }
+    if unsafe_method { meant(door, person.as_deref(), request).await } else { Ok(request) }
 }
 
 /// Whether a change was meant: it comes from a page of ours, and carries the token of its session. Programs with a

@@ -69,11 +69,11 @@ pub(crate) async fn establish(State(app): State<App>, mut request: Request, next
     let had_flash = flash.is_some();
     let request_id = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).map(str::to_owned);
     let open = address.starts_with("/static/") || address.starts_with("/healthz");
-    let person = if open { Ok(None) } else { session::identify(&app, headers).await };
+    let person = if open { Ok(None) } else { session::identify(&app, request.method(), headers).await };
     let mut context = Context { person: None, source, address, theme, flash, request_id };
     let mut response = match person {
         Ok(person) => {
-            context.person = person.map(Arc::new);
+            context.person = person;
             request.extensions_mut().insert(context);
             next.run(request).await
         }

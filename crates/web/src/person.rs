@@ -185,3 +185,22 @@ impl<S: Send + Sync> FromRequestParts<S> for Person {
         person.map(Arc::unwrap_or_clone).ok_or(WebError::SignedOut)
     }
 }
+
+/// Whoever asks, for a handler that is asked so often that a copy of them would cost more than its answer. An extractor.
+pub(crate) struct Asker(Arc<Person>);
+
+impl std::ops::Deref for Asker {
+    type Target = Person;
+    fn deref(&self) -> &Person {
+        &self.0
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Asker {
+    type Rejection = WebError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, WebError> {
+        let person = parts.extensions.get::<Context>().and_then(|context| context.person.clone());
+        person.map(Self).ok_or(WebError::SignedOut)
+    }
+}

@@ -1,15 +1,11 @@
 //! What keeps a browser from being turned against its user: headers, cookies, and where a request comes from.
 
-use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
-use axum::middleware::Next;
-use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use crate::server::Settings;
-use crate::state::App;
 
 /// Nothing is loaded from elsewhere, and nothing runs or styles that is not a file of ours.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
@@ -30,19 +26,16 @@ const HEADERS: [(HeaderName, HeaderValue); 7] = [
 ];
 
 /// Puts the headers on an answer. What a handler set itself stays.
-pub(crate) async fn protect(State(app): State<App>, request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
+pub(crate) fn protect(headers: &mut HeaderMap, settings: &Settings) {
     for (name, value) in HEADERS {
         headers.entry(name).or_insert(value);
     }
     // A page shows what one person may see; no cache between may keep it, and the way back must not show it either.
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    if app.settings.is_https() {
+    if settings.is_https() {
         let lasting = HeaderValue::from_static("max-age=31536000; includeSubDomains");
         headers.insert(header::STRICT_TRANSPORT_SECURITY, lasting);
     }
-    response
 }
 
 /// A cookie of ours.

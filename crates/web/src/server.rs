@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::connect_info::ConnectInfo;
-use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::StatusCode;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderValue, Method, StatusCode};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -18,15 +18,15 @@ use ipnet::IpNet;
 use leasehold_decide::authority::Authority;
 use leasehold_reconcile::driver::DriverHandle;
 use leasehold_reconcile::pace::SharedPace;
+use leasehold_reconcile::trace::SPANS;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
-use tower::Service as _;
+use tower::{Service as _, ServiceBuilder};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::limit::RequestBodyLimitLayer;
-use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::timeout::TimeoutLayer;
 use url::Url;
 
@@ -117,39 +117,54 @@ fn assembled(app: App) -> Router {
     let mut router = Router::new();
     for route in routes() {
         let door = Door { app: app.clone(), access: route.access, face: route.face };
-        let mut handler = route.handler.method_router();
-        if route.face == Face::Api {
-            handler = handler
-                .route_layer(from_fn_with_state(app.clone(), idempotency::answer_once))
-                .route_layer(from_fn(conditional::answer));
-        }
-        let handler = handler.route_layer(from_fn_with_state(door, access::check));
+        // One stack of layers is cloned with a request as a whole; layers put on one by one would each be cloned with all
+        // those below, and cost more than most answers.
+        let handler = route.handler.method_router();
+        let door = from_fn_with_state(door, access::check);
+        let handler = match route.face {
+            Face::Api if route.method == Method::GET => {
+                handler.route_layer(ServiceBuilder::new().layer(door).layer(from_fn(conditional::answer)))
+            }
+            Face::Api => {
+                let once = from_fn_with_state(app.clone(), idempotency::answer_once);
+                handler.route_layer(ServiceBuilder::new().layer(door).layer(once))
+            }
+            Face::Page => handler.route_layer(door),
+        };
         router = router.route(route.path, handler);
     }
-    let within = router
-        .fallback(nothing_here)
-        .layer(DefaultBodyLimit::disable())
-        .layer(RequestBodyLimitLayer::new(BODY_BYTES_MAX))
-        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, ANSWER_WITHIN))
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state(app.clone(), faces::give))
-        .layer(from_fn_with_state(app.clone(), context::establish));
-    let id = REQUEST_ID;
-    within
-        .layer(CompressionLayer::new())
-        .layer(from_fn_with_state(app.clone(), security::protect))
+    // Whether there are traces is known when the server begins.
+    let is_traced = tracing::enabled!(target: SPANS, tracing::Level::INFO);
+    let traced = is_traced.then(|| from_fn_with_state(app.clone(), trace::follow));
+    // The first is the outermost.
+    let around = ServiceBuilder::new()
+        .layer(from_fn_with_state(app.clone(), edge))
+        .option_layer(traced)
         .layer(from_fn(metrics::count))
-        .layer(from_fn_with_state(app.clone(), trace::follow))
-        .layer(PropagateRequestIdLayer::new(id.clone()))
-        .layer(SetRequestIdLayer::new(id, MakeRequestUuid))
-        .layer(from_fn(own_request_id))
-        .with_state(app)
+        .layer(CompressionLayer::new())
+        .layer(from_fn_with_state(app.clone(), context::establish))
+        .layer(from_fn_with_state(app.clone(), faces::give))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, ANSWER_WITHIN))
+        .layer(RequestBodyLimitLayer::new(BODY_BYTES_MAX))
+        .layer(DefaultBodyLimit::disable());
+    router.fallback(nothing_here).layer(around).with_state(app)
 }
 
-/// A request's id is ours: what a client sends could be made to look like another's in the log.
-async fn own_request_id(mut request: Request, next: axum::middleware::Next) -> Response {
-    request.headers_mut().remove(REQUEST_ID);
-    next.run(request).await
+/// The outermost step: a request gets its id, and the answer this id and the headers that protect whoever reads it. The id is
+/// ours: what a client sends could be made to look like another's in the log.
+async fn edge(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let id = HeaderValue::from_str(&uuid::Uuid::new_v4().to_string()).ok();
+    match &id {
+        Some(id) => request.headers_mut().insert(REQUEST_ID, id.clone()),
+        None => request.headers_mut().remove(REQUEST_ID),
+    };
+    let mut response = next.run(request).await;
+    if let Some(id) = id {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    security::protect(response.headers_mut(), &app.settings);
+    response
 }
 
 async fn nothing_here() -> WebError {

@@ -23,6 +23,7 @@ use crate::server::{Server, Settings};
 use crate::sign_in::openid::Providers;
 use crate::sign_in::passkey::RelyingParty;
 use crate::sign_in::password::Hasher;
+use crate::sign_in::recent_tokens::RecentTokens;
 
 /// The state that handlers share. Cheap to clone.
 #[derive(Clone)]
@@ -60,6 +61,8 @@ pub struct Parts {
     pub(crate) providers: Providers,
     /// The rules by which passkeys are checked.
     pub(crate) passkeys: RelyingParty,
+    /// Tokens that were in force a moment ago.
+    pub(crate) recent_tokens: RecentTokens,
     /// Plans that were looked at last.
     pub(crate) kept_plans: KeptPlans,
 }
@@ -92,6 +95,7 @@ impl App {
             drift_indexes: DriftIndexes::default(),
             stopping: watch::Sender::new(false),
             providers: Providers::default(),
+            recent_tokens: RecentTokens::default(),
             kept_plans: KeptPlans::default(),
         };
         Self(Arc::new(parts))

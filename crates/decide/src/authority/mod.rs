@@ -4,7 +4,8 @@
 mod action;
 mod further;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::{PoisonError, RwLock};
 
 use cedar_policy::{
     Authorizer, Context, Decision, Effect, Entities, Entity, EntityUid, PolicySet, Request,
@@ -21,6 +22,12 @@ use crate::policy::diagnostic::Diagnostic;
 
 /// The policies that are shipped.
 const DEFAULTS: &str = include_str!("defaults.cedar");
+/// Of so many principals answers are remembered at once.
+const PRINCIPALS_MAX: usize = 10_000;
+
+/// What is known already, by action.
+type Answers = [Option<bool>; Action::ALL.len()];
+
 /// The entities that they speak of; the actions are added from [`Action`].
 const ENTITIES: &str = include_str!("schema.cedarschema");
 
@@ -65,7 +72,7 @@ impl Role {
 }
 
 /// Who asks.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Principal {
     /// The user.
     pub user: String,
@@ -129,6 +136,8 @@ pub struct Authority {
     /// What is known beforehand of the installation's own policies.
     further: Vec<Head>,
     files: Vec<AuthorityFile>,
+    /// Who may do what to everything, as it was answered before: the policies do not change, and neither does the answer.
+    everywhere: RwLock<HashMap<Principal, Answers>>,
 }
 
 impl Authority {
@@ -144,7 +153,13 @@ impl Authority {
         if let Some(error) = found.validation_errors().next() {
             return Err(AuthorityError(format!("defaults.cedar: {error}")));
         }
-        Ok(Self { policies, authorizer: Authorizer::new(), further: Vec::new(), files: Vec::new() })
+        Ok(Self {
+            policies,
+            authorizer: Authorizer::new(),
+            further: Vec::new(),
+            files: Vec::new(),
+            everywhere: RwLock::default(),
+        })
     }
 
     /// The shipped policies and an installation's own.
@@ -183,21 +198,36 @@ impl Authority {
 
     /// Whether somebody may do this to that. An evaluation that errs denies.
     pub fn may(&self, principal: &Principal, action: Action, resource: &Resource) -> bool {
-        self.ask(principal, action, resource).unwrap_or(false)
+        // Of plans, a shipped policy forbids those about oneself; of the rest, everything is everything.
+        let is_of_all = !matches!(resource, Resource::Installation | Resource::Plan { .. });
+        (is_of_all && self.may_everywhere(principal, action))
+            || self.ask(principal, action, resource).unwrap_or(false)
     }
 
     /// Whether somebody may do this to everything there is, now and later.
     pub fn may_everywhere(&self, principal: &Principal, action: Action) -> bool {
-        self.may(principal, action, &Resource::Installation)
+        let place = action as usize;
+        let known = self.everywhere.read().unwrap_or_else(PoisonError::into_inner).get(principal).copied();
+        if let Some(may) = known.and_then(|answers| answers[place]) {
+            return may;
+        }
+        let may = self.ask(principal, action, &Resource::Installation).unwrap_or(false)
             // A policy of the installation may forbid one thing of many.
             && (action.kind() == ResourceKind::Installation
-                || !self.concerns(Effect::Forbid, principal, action))
+                || !self.concerns(Effect::Forbid, principal, action));
+        let mut everywhere = self.everywhere.write().unwrap_or_else(PoisonError::into_inner);
+        if everywhere.len() >= PRINCIPALS_MAX {
+            everywhere.clear();
+        }
+        everywhere.entry(principal.clone()).or_insert([None; Action::ALL.len()])[place] = Some(may);
+        may
     }
 
     /// Whether there can be anything that somebody may do this to: what opens the way to a page, whose rows are then
     /// asked about one by one.
     pub fn may_somewhere(&self, principal: &Principal, action: Action) -> bool {
-        self.may(principal, action, &Resource::Installation)
+        self.may_everywhere(principal, action)
+            || self.may(principal, action, &Resource::Installation)
             || self.concerns(Effect::Permit, principal, action)
             || principal.identity.as_ref().is_some_and(|identity| {
                 let own = vec![identity.clone()];

@@ -15,7 +15,7 @@ use super::document::Problems;
 use super::identities::seen;
 use super::wrong;
 use crate::error::WebError;
-use crate::person::Person;
+use crate::person::Asker;
 use crate::route::Route;
 use crate::state::App;
 
@@ -67,7 +67,7 @@ fn row(holding: Holding) -> HoldingRow {
 /// Whether an identity effectively holds an entitlement, and whether it may.
 async fn check(
     State(app): State<App>,
-    person: Person,
+    person: Asker,
     Path((key, address)): Path<(String, String)>,
 ) -> Result<Json<Check>, WebError> {
     let address: EntitlementAddress =

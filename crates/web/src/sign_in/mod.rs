@@ -7,6 +7,7 @@ pub(crate) mod openid;
 pub(crate) mod page;
 pub(crate) mod passkey;
 pub(crate) mod password;
+pub(crate) mod recent_tokens;
 pub(crate) mod scope;
 pub(crate) mod second_factor;
 pub(crate) mod session;

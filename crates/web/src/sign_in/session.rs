@@ -1,6 +1,8 @@
 //! Sessions and tokens: begun at a sign-in, and shown with every request.
 
-use axum::http::{HeaderMap, header};
+use std::sync::Arc;
+
+use axum::http::{HeaderMap, Method, header};
 use axum::response::Response;
 use jiff::{SignedDuration, Timestamp};
 use leasehold_decide::authority::{Principal, Role};
@@ -11,6 +13,7 @@ use crate::directory;
 use crate::error::WebError;
 use crate::person::{Person, SessionInUse, Via};
 use crate::security::{self, Cookie, FormSecret, secret_hash, secret_text};
+use crate::sign_in::recent_tokens::AsOf;
 use crate::sign_in::scope::Scope;
 use crate::state::App;
 
@@ -27,14 +30,18 @@ const NOTED: SignedDuration = SignedDuration::from_mins(1);
 ///
 /// # Errors
 /// [`WebError::BadToken`] where a token was shown that is not in force.
-pub(crate) async fn identify(app: &App, headers: &HeaderMap) -> Result<Option<Person>, WebError> {
+pub(crate) async fn identify(
+    app: &App,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Option<Arc<Person>>, WebError> {
     let now = app.now();
     if let Some(value) = headers.get(header::AUTHORIZATION) {
         let text = value.to_str().ok().and_then(|text| text.split_once(' '));
         let Some((_, token)) = text.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")) else {
             return Err(WebError::BadToken);
         };
-        return by_token(app, token.trim(), now).await.map(Some);
+        return by_token(app, method, token.trim(), now).await.map(Some);
     }
     let Some(secret) = security::cookie(headers, &app.settings, &Cookie::SESSION) else { return Ok(None) };
     let used_after = now - IDLE;
@@ -50,19 +57,26 @@ pub(crate) async fn identify(app: &App, headers: &HeaderMap) -> Result<Option<Pe
         confirmed_at: session.confirmed_at,
         form_secret: FormSecret::of_session(&secret),
     });
-    Ok(Some(person(app, in_use.user, via)))
+    Ok(Some(Arc::new(person(app, in_use.user, via))))
 }
 
-async fn by_token(app: &App, token: &str, now: Timestamp) -> Result<Person, WebError> {
+async fn by_token(app: &App, method: &Method, token: &str, now: Timestamp) -> Result<Arc<Person>, WebError> {
     if !token.starts_with(TOKEN_PREFIX) {
         return Err(WebError::BadToken);
     }
-    let (token, owner) = app.store.token_in_use(&secret_hash(token), now).await?.ok_or(WebError::BadToken)?;
+    let hash = secret_hash(token);
+    let as_of = AsOf::now(app);
+    if let Some(known) = app.recent_tokens.get(&hash, as_of, now).filter(|_| *method == Method::GET) {
+        return Ok(known);
+    }
+    let (token, owner) = app.store.token_in_use(&hash, now).await?.ok_or(WebError::BadToken)?;
     if token.last_used_at.is_none_or(|last| now.duration_since(last) >= NOTED) {
         app.store.touch_token(&token.id, now).await?;
     }
     let scopes = token.scopes.iter().filter_map(|name| Scope::parse(name)).collect();
-    Ok(person(app, owner, Via::Token { id: token.id, scopes }))
+    let person = Arc::new(person(app, owner, Via::Token { id: token.id, scopes }));
+    app.recent_tokens.put(hash, as_of, token.expires_at, person.clone());
+    Ok(person)
 }
 
 fn person(app: &App, user: User, via: Via) -> Person {
