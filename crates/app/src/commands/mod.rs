@@ -120,9 +120,28 @@ impl Arguments {
     /// Where that cannot be used.
     pub fn traces(&self) -> anyhow::Result<Option<Traces>> {
         match &self.command {
-            Command::Serve(_) => serve::traces(&self.common),
+            Command::Serve(_) => {
+                // Before anything is read: whoever meant a server has no configuration here.
+                self.refuse_server()?;
+                serve::traces(&self.common)
+            }
             _ => Ok(None),
         }
+    }
+
+    /// Refuses what makes or runs an installation on this machine where a server is named. A variable that is set for the
+    /// other commands is no mistake of theirs.
+    fn refuse_server(&self) -> anyhow::Result<()> {
+        let name = match self.command {
+            Command::Demo(_) => "demo",
+            Command::Init(_) => "init",
+            Command::Serve(_) => "serve",
+            _ => return Ok(()),
+        };
+        if self.common.server.is_none() {
+            return Ok(());
+        }
+        Remote::refuse(&self.common, name, "it makes or runs an installation on this machine")
     }
 }
 
@@ -131,19 +150,8 @@ impl Arguments {
 /// # Errors
 /// Whatever keeps the command from being done.
 pub async fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
+    arguments.refuse_server()?;
     let common = arguments.common;
-    // These make or run an installation on this machine. A variable that is set for the others is no mistake of theirs.
-    if common.server.is_some() {
-        let of_this_machine = match arguments.command {
-            Command::Demo(_) => Some("demo"),
-            Command::Init(_) => Some("init"),
-            Command::Serve(_) => Some("serve"),
-            _ => None,
-        };
-        if let Some(name) = of_this_machine {
-            Remote::refuse(&common, name, "it makes or runs an installation on this machine")?;
-        }
-    }
     match arguments.command {
         Command::Demo(command) => command.run(&common).await,
         Command::Init(command) => command.run(&common),
