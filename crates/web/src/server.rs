@@ -134,7 +134,7 @@ fn assembled(app: App) -> Router {
         router = router.route(route.path, handler);
     }
     // Whether there are traces is known when the server begins.
-    let is_traced = tracing::enabled!(target: SPANS, tracing::Level::INFO);
+    let is_traced = tracing::span_enabled!(target: SPANS, tracing::Level::INFO);
     let traced = is_traced.then(|| from_fn_with_state(app.clone(), trace::follow));
     // The first is the outermost.
     let around = ServiceBuilder::new()
