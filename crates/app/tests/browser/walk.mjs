@@ -70,7 +70,7 @@ await withBrowser(async ({ page, complaints }) => {
   await page.getByRole("button", { name: "Try and connect" }).click();
   await page.waitForURL(`${origin}/systems/database`);
   await picture(page, "walk-connected");
-  await until(page, async () => (await page.getByText("complete", { exact: false }).count()) > 0);
+  await until(page, async () => !/never read/.test(await page.locator("main").innerText()));
 
   await page.goto(`${origin}/policy`);
   await page.getByRole("link", { name: "Write one" }).click();
