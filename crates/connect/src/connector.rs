@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use leasehold_model::capability::Capabilities;
 use leasehold_model::fact::{Completeness, Fact, FeedEnd, Problem};
+use leasehold_model::plan::Verb;
 use leasehold_model::request::{ActionRequest, Outcome, ReadBack, ReadTarget};
 use leasehold_model::setting::SettingField;
 
@@ -95,6 +96,16 @@ pub trait ConnectorKind: Send + Sync {
     /// # Errors
     /// [`ConnectError::Setting`] naming the key that is missing, unknown or malformed.
     fn build(&self, settings: &mut Settings) -> Result<Box<dyn Connector>, ConnectError>;
+}
+
+/// The answer to a verb that a connector does not claim.
+pub(crate) fn not_offered(verb: Verb) -> Outcome {
+    Outcome::Refused { why: format!("this connector does not offer {verb}; it is done in the system itself") }
+}
+
+/// The answer where credentials are asked about and a connector knows none.
+pub(crate) fn no_credentials() -> ReadBack {
+    ReadBack::Unsupported { why: "this connector reads no credentials".to_owned() }
 }
 
 /// Facts on their way to a [`Sink`], sent on in batches.

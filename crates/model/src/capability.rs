@@ -61,10 +61,14 @@ capabilities! {
     create_account,
     /// Stop an account's log-ins.
     disable_account,
+    /// Let a disabled account log in again.
+    enable_account,
     /// Remove an account.
     delete_account,
     /// List what authenticates an account.
     list_credentials,
+    /// Stop one credential, and bring it back.
+    disable_credential,
     /// End one credential.
     revoke_credential,
     /// Replace one credential.

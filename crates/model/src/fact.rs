@@ -3,20 +3,23 @@
 use serde::{Deserialize, Serialize};
 
 use crate::account::Account;
+use crate::credential::Credential;
 use crate::entitlement::{Containment, DirectGrant, Entitlement};
 use crate::id::{AccountKey, EntitlementName, IdentityKey};
 use crate::identity::Identity;
 
 /// One fact read from a system.
 ///
-/// Order within an enumeration is free: a grant may come before its account or entitlement. A grant, containment
-/// or owner whose account or entitlement never comes is stored as a [`Problem`] and holds nothing.
+/// Order within an enumeration is free: a grant may come before its account or entitlement. A credential, grant,
+/// containment or owner whose account or entitlement never comes is stored as a [`Problem`] and holds nothing.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fact {
     /// From an authoritative source only.
     Identity(Identity),
     /// A login exists.
     Account(Account),
+    /// Something that authenticates an account exists.
+    Credential(Credential),
     /// Something that can be held exists.
     Entitlement(Entitlement),
     /// An account holds an entitlement directly.

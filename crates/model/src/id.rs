@@ -63,6 +63,11 @@ text_newtype!(
     AccountKey
 );
 text_newtype!(
+    /// A credential's stable native key in its system (access key id, token accessor, key fingerprint, …), never its secret;
+    /// unique within one system.
+    CredentialKey
+);
+text_newtype!(
     /// A plan's hash: lower-case hex SHA-256 over its canonical content.
     PlanHash
 );

@@ -5,6 +5,7 @@ pub mod account;
 pub mod action;
 pub mod capability;
 pub mod clock;
+pub mod credential;
 pub mod decision;
 pub mod entitlement;
 pub mod event;

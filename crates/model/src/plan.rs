@@ -12,33 +12,62 @@ use crate::id::{AccountKey, ActionId, EntitlementName, EpochId, IdentityKey, Pla
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verb {
+    /// Make an account.
+    CreateAccount,
+    /// Let an account log in again.
+    EnableAccount,
     /// Give an entitlement to an account.
     Grant,
+    /// Let a credential be used again.
+    EnableCredential,
     /// Stop an account's log-ins.
     DisableAccount,
+    /// Stop a credential, so that it can be brought back.
+    DisableCredential,
+    /// End a credential for good.
+    RevokeCredential,
     /// Take a direct grant away.
     Revoke,
     /// End every live session of an account.
     EndSessions,
+    /// Remove an account for good.
+    DeleteAccount,
 }
 
 impl Verb {
     /// Every verb, in the order in which a plan lists them.
-    pub const ALL: [Self; 4] = [Self::Grant, Self::DisableAccount, Self::Revoke, Self::EndSessions];
+    pub const ALL: [Self; 10] = [
+        Self::CreateAccount,
+        Self::EnableAccount,
+        Self::Grant,
+        Self::EnableCredential,
+        Self::DisableAccount,
+        Self::DisableCredential,
+        Self::RevokeCredential,
+        Self::Revoke,
+        Self::EndSessions,
+        Self::DeleteAccount,
+    ];
 
     /// The name used in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::CreateAccount => "create_account",
+            Self::EnableAccount => "enable_account",
             Self::Grant => "grant",
+            Self::EnableCredential => "enable_credential",
             Self::DisableAccount => "disable_account",
+            Self::DisableCredential => "disable_credential",
+            Self::RevokeCredential => "revoke_credential",
             Self::Revoke => "revoke",
             Self::EndSessions => "end_sessions",
+            Self::DeleteAccount => "delete_account",
         }
     }
 
     /// Whether doing this takes access away. Such actions are retried until a person stops them (law 11).
     pub fn takes_away(self) -> bool {
-        !matches!(self, Self::Grant)
+        !matches!(self, Self::CreateAccount | Self::EnableAccount | Self::Grant | Self::EnableCredential)
     }
 }
 

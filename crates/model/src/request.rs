@@ -1,12 +1,17 @@
 //! What is asked of a connector, one object at a time, and what it may answer.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::account::Session;
-use crate::id::{AccountKey, ActionId, EntitlementName};
+use crate::credential::CredentialKind;
+use crate::id::{AccountKey, ActionId, CredentialKey, EntitlementName};
 use crate::plan::Verb;
 
 /// The account that a request is about.
+///
+/// Of an account that is to be made the key is empty: the system gives it one. Then it is found by its login.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountTarget {
     /// Its stable native key.
@@ -24,6 +29,15 @@ pub struct EntitlementTarget {
     pub native: Option<String>,
 }
 
+/// The credential that a request is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CredentialTarget {
+    /// Its stable native key.
+    pub key: CredentialKey,
+    /// What sort it is.
+    pub kind: CredentialKind,
+}
+
 /// One change to make in one system. Making it twice must be harmless.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActionRequest {
@@ -35,6 +49,12 @@ pub struct ActionRequest {
     pub account: AccountTarget,
     /// With what; `None` for verbs on the account itself.
     pub entitlement: Option<EntitlementTarget>,
+    /// With which credential; only for verbs on one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<CredentialTarget>,
+    /// Of an account that is to be made: `email`, `given_name`, `family_name`, `display_name`, `employee_number`, ….
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
 }
 
 /// What a connector says of a change that it was asked to make. None of these means "done": only a read-back does.
@@ -78,11 +98,30 @@ pub enum ReadTarget {
         /// Which.
         account: AccountTarget,
     },
+    /// Does the credential exist, and can it be used?
+    Credential {
+        /// Whose.
+        account: AccountTarget,
+        /// Which.
+        credential: CredentialTarget,
+    },
     /// Which live sessions does the account have?
     Sessions {
         /// Whose.
         account: AccountTarget,
     },
+}
+
+impl ReadTarget {
+    /// The account that it is about.
+    pub fn account(&self) -> &AccountTarget {
+        match self {
+            Self::Grant { account, .. }
+            | Self::Account { account }
+            | Self::Credential { account, .. }
+            | Self::Sessions { account } => account,
+        }
+    }
 }
 
 /// What was read.
@@ -103,6 +142,13 @@ pub enum ReadBack {
         exists: bool,
         /// A new log-in can succeed as far as the account's switches say.
         enabled: bool,
+    },
+    /// Of a credential. Of an account that the target proves not to exist no credential does.
+    Credential {
+        /// It exists.
+        exists: bool,
+        /// It can be used as far as its own switch says.
+        active: bool,
     },
     /// Of sessions.
     Sessions {

@@ -1,9 +1,13 @@
 //! The checks that change the fixture's subject, each followed by a read-back.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use leasehold_model::id::ActionId;
 use leasehold_model::plan::Verb;
-use leasehold_model::request::{AccountTarget, EntitlementTarget, Outcome, ReadBack, ReadTarget};
+use leasehold_model::request::{
+    AccountTarget, ActionRequest, EntitlementTarget, Outcome, ReadBack, ReadTarget,
+};
 
 use super::{Check, Miss, Run, Subject, Told, failed};
 
@@ -145,5 +149,117 @@ impl Run<'_> {
         self.settles(&target, disabled).await?;
         self.change(Verb::DisableAccount, &subject.account, None).await?;
         self.settles(&target, disabled).await
+    }
+
+    pub(super) async fn enable(&self) -> Check {
+        let capabilities = self.fixture.connector().capabilities();
+        if !capabilities.enable_account.supported || !capabilities.disable_account.supported {
+            return Err(Miss::DoesNotApply("it does not claim to disable and enable accounts"));
+        }
+        let subject = self.subject()?;
+        let target = ReadTarget::Account { account: subject.account.clone() };
+        self.change(Verb::EnableAccount, &subject.account, None).await?;
+        let enabled = |read: &ReadBack| matches!(read, ReadBack::Account { exists: true, enabled: true });
+        self.settles(&target, enabled).await?;
+        self.change(Verb::EnableAccount, &subject.account, None).await?;
+        self.settles(&target, enabled).await
+    }
+
+    pub(super) async fn credential_ends(&self) -> Check {
+        let capabilities = self.fixture.connector().capabilities();
+        let stops = capabilities.disable_credential.supported;
+        if !capabilities.revoke_credential.supported && !stops {
+            return Err(Miss::DoesNotApply("it does not claim to stop or revoke credentials"));
+        }
+        let Some((account, credential)) = self.fixture.credential() else {
+            return failed("it claims to change credentials, and its fixture has none");
+        };
+        let target = ReadTarget::Credential { account: account.clone(), credential: credential.clone() };
+        let is = |wanted: bool| {
+            move |read: &ReadBack| match *read {
+                ReadBack::Credential { exists, active } => (exists && active) == wanted,
+                _ => false,
+            }
+        };
+        self.settles(&target, is(true)).await?;
+        let mut steps = Vec::new();
+        if stops {
+            steps.extend([(Verb::DisableCredential, false), (Verb::EnableCredential, true)]);
+        }
+        if capabilities.revoke_credential.supported {
+            steps.push((Verb::RevokeCredential, false));
+        }
+        for (verb, active) in steps {
+            // Each is asked for twice: a second time changes nothing.
+            for _ in 0..2 {
+                let request = ActionRequest {
+                    id: ActionId(format!("contract-{verb}-{}", credential.key)),
+                    verb,
+                    account: account.clone(),
+                    entitlement: None,
+                    credential: Some(credential.clone()),
+                    attributes: BTreeMap::new(),
+                };
+                match self.request(request).await? {
+                    Outcome::Acknowledged { .. } | Outcome::AlreadySo => {}
+                    other => return failed(format!("claims {verb} and answers {other:?}")),
+                }
+                self.settles(&target, is(active)).await?;
+            }
+        }
+        if !capabilities.revoke_credential.supported {
+            return Ok(());
+        }
+        match self.read(&target).await? {
+            ReadBack::Credential { exists: false, .. } => Ok(()),
+            other => failed(format!("a revoked credential was read as {other:?}")),
+        }
+    }
+
+    pub(super) async fn account_comes_and_goes(&self) -> Check {
+        let capabilities = self.fixture.connector().capabilities();
+        if !capabilities.create_account.supported || !capabilities.delete_account.supported {
+            return Err(Miss::DoesNotApply("it does not claim to make and delete accounts"));
+        }
+        let Some((login, attributes)) = self.fixture.new_account() else {
+            return failed("it claims to make and delete accounts, and its fixture names none");
+        };
+        let by_login = AccountTarget { key: String::new().into(), login: login.clone() };
+        let target = ReadTarget::Account { account: by_login.clone() };
+        let exists = |wanted: bool| {
+            move |read: &ReadBack| matches!(read, ReadBack::Account { exists, .. } if *exists == wanted)
+        };
+        self.settles(&target, exists(false)).await?;
+        for _ in 0..2 {
+            let request = ActionRequest {
+                id: ActionId(format!("contract-create-{login}")),
+                verb: Verb::CreateAccount,
+                account: by_login.clone(),
+                entitlement: None,
+                credential: None,
+                attributes: attributes.clone(),
+            };
+            match self.request(request).await? {
+                Outcome::Acknowledged { .. } | Outcome::AlreadySo => {}
+                other => return failed(format!("claims to make accounts and answers {other:?}")),
+            }
+            self.settles(&target, exists(true)).await?;
+        }
+        let told = self.enumerate().await;
+        let made: Vec<AccountTarget> = told
+            .accounts()
+            .into_values()
+            .filter(|account| account.login == login)
+            .map(|account| AccountTarget { key: account.key.clone(), login: login.clone() })
+            .collect();
+        let [made] = made.as_slice() else {
+            return failed(format!("after it was made, {} accounts have its login", made.len()));
+        };
+        let target = ReadTarget::Account { account: made.clone() };
+        for _ in 0..2 {
+            self.change(Verb::DeleteAccount, made, None).await?;
+            self.settles(&target, exists(false)).await?;
+        }
+        Ok(())
     }
 }

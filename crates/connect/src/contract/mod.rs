@@ -11,11 +11,12 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use leasehold_model::account::Account;
+use leasehold_model::credential::Credential;
 use leasehold_model::fact::{Completeness, Fact, FeedEnd, Problem};
-use leasehold_model::id::{AccountKey, ActionId, EntitlementName};
+use leasehold_model::id::{AccountKey, ActionId, CredentialKey, EntitlementName};
 use leasehold_model::plan::Verb;
 use leasehold_model::request::{
-    AccountTarget, ActionRequest, EntitlementTarget, Outcome, ReadBack, ReadTarget,
+    AccountTarget, ActionRequest, CredentialTarget, EntitlementTarget, Outcome, ReadBack, ReadTarget,
 };
 
 use crate::connector::{Connector, Sink};
@@ -38,6 +39,17 @@ pub trait ContractFixture: Send + Sync {
 
     /// What may be changed; `None` where the connector claims no verb.
     fn subject(&self) -> Option<Subject>;
+
+    /// A credential of some account that the suite may stop and end; `None` where the connector claims no verb on credentials.
+    fn credential(&self) -> Option<(AccountTarget, CredentialTarget)> {
+        None
+    }
+
+    /// An account that the suite may make and delete again, by its login and attributes; `None` where the connector claims
+    /// not both.
+    fn new_account(&self) -> Option<(String, BTreeMap<String, String>)> {
+        None
+    }
 
     /// The same connector over a target that cannot be reached; `None` where there is no such thing.
     fn unreachable(&self) -> Option<Box<dyn Connector>>;
@@ -96,7 +108,8 @@ fn failed(message: impl Into<String>) -> Check {
     Err(Miss::Failed(message.into()))
 }
 
-/// Runs every check, those that only read first. The subject's account is disabled afterwards, where that is possible.
+/// Runs every check, those that only read first. Afterwards the subject's account is disabled where it cannot be enabled
+/// again, and the fixture's credential is revoked, where that is possible.
 pub async fn run(fixture: &dyn ContractFixture) -> Vec<CheckResult> {
     let run = Run { fixture, said: Mutex::new(String::new()) };
     let mut results = Vec::new();
@@ -126,7 +139,11 @@ pub async fn run(fixture: &dyn ContractFixture) -> Vec<CheckResult> {
     note("a granted entitlement is read as held", run.grant().await);
     note("nothing else has changed", run.nothing_else_changed(&first).await);
     note("ending sessions leaves none", run.end_sessions().await);
+    note("reading credentials back agrees with the enumeration", run.credentials(&first).await);
+    note("a stopped credential comes back, and a revoked one does not", run.credential_ends().await);
+    note("an account is made and deleted", run.account_comes_and_goes().await);
     note("a disabled account is read as disabled", run.disable().await);
+    note("an enabled account is read as enabled", run.enable().await);
     note("an unreachable target is an error and never an absence", run.unreachable().await);
     note("no secret is told", run.no_secret());
     results
@@ -174,6 +191,14 @@ impl Told {
             _ => None,
         });
         entitlements.collect()
+    }
+
+    fn credentials(&self) -> BTreeMap<&CredentialKey, &Credential> {
+        let credentials = self.facts.iter().filter_map(|fact| match fact {
+            Fact::Credential(credential) => Some((&credential.key, credential)),
+            _ => None,
+        });
+        credentials.collect()
     }
 
     fn grants(&self) -> BTreeSet<(&AccountKey, &EntitlementName)> {
@@ -226,12 +251,18 @@ impl Run<'_> {
         account: &AccountTarget,
         entitlement: Option<&EntitlementTarget>,
     ) -> Result<Outcome, String> {
-        let request = ActionRequest {
+        self.request(ActionRequest {
             id: ActionId(format!("contract-{verb}-{}", account.login)),
             verb,
             account: account.clone(),
             entitlement: entitlement.cloned(),
-        };
+            credential: None,
+            attributes: BTreeMap::new(),
+        })
+        .await
+    }
+
+    async fn request(&self, request: ActionRequest) -> Result<Outcome, String> {
         self.heard(self.fixture.connector().execute(&request).await)
     }
 

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use leasehold_model::fact::{Completeness, Fact, Owned};
 use leasehold_model::id::{AccountKey, EntitlementName};
 use leasehold_model::plan::Verb;
-use leasehold_model::request::{AccountTarget, EntitlementTarget, Outcome, ReadBack, ReadTarget};
+use leasehold_model::request::{
+    AccountTarget, CredentialTarget, EntitlementTarget, Outcome, ReadBack, ReadTarget,
+};
 
 use super::{Check, Miss, Run, Told, failed};
 
@@ -52,6 +54,7 @@ impl Run<'_> {
                 Fact::Grant(grant) => format!("grant of {} to {}", grant.entitlement, grant.account),
                 Fact::Containment(found) => format!("containment of {} in {}", found.child, found.parent),
                 Fact::Owner(owner) => format!("owner {} of {:?}", owner.owner, owner.of),
+                Fact::Credential(credential) => format!("credential {}", credential.key),
             };
             if seen.contains(&key) {
                 return failed(format!("{key} came twice"));
@@ -73,6 +76,7 @@ impl Run<'_> {
         };
         for fact in &told.facts {
             match fact {
+                Fact::Credential(credential) => account(&credential.account)?,
                 Fact::Grant(grant) => {
                     account(&grant.account)?;
                     entitlement(&grant.entitlement)?;
@@ -95,11 +99,12 @@ impl Run<'_> {
         let second = self.enumerate().await;
         let same = first.accounts().keys().eq(second.accounts().keys())
             && first.entitlements().keys().eq(second.entitlements().keys())
+            && first.credentials().keys().eq(second.credentials().keys())
             && first.grants() == second.grants();
         if same {
             Ok(())
         } else {
-            failed("accounts, entitlements or grants came under other keys, or not at all")
+            failed("accounts, credentials, entitlements or grants came under other keys, or not at all")
         }
     }
 
@@ -192,6 +197,33 @@ impl Run<'_> {
         }
     }
 
+    pub(super) async fn credentials(&self, told: &Told) -> Check {
+        let claims = self.fixture.connector().capabilities().list_credentials.supported;
+        let credentials = told.credentials();
+        if credentials.is_empty() {
+            return match claims {
+                true => failed("claims to list credentials, and its fixture has none"),
+                false => Err(Miss::DoesNotApply("it does not claim to list credentials")),
+            };
+        }
+        if !claims {
+            return failed("tells credentials, and does not claim to list them");
+        }
+        let accounts = told.accounts();
+        for credential in credentials.into_values().take(SAMPLE_MAX) {
+            let Some(account) = accounts.get(&credential.account) else { continue };
+            let target = ReadTarget::Credential {
+                account: AccountTarget { key: account.key.clone(), login: account.login.clone() },
+                credential: CredentialTarget { key: credential.key.clone(), kind: credential.kind },
+            };
+            match self.read(&target).await? {
+                ReadBack::Credential { exists: true, active } if active == credential.active => {}
+                other => return failed(format!("{} was told, and is read as {other:?}", credential.key)),
+            }
+        }
+        Ok(())
+    }
+
     pub(super) async fn sessions(&self, told: &Told) -> Check {
         let claims = self.fixture.connector().capabilities().list_sessions.supported;
         let Some(account) = told.accounts().into_values().next() else {
@@ -221,6 +253,11 @@ impl Run<'_> {
                 Verb::Revoke => (capabilities.revoke, Some(&entitlement)),
                 Verb::DisableAccount => (capabilities.disable_account, None),
                 Verb::EndSessions => (capabilities.end_sessions, None),
+                Verb::CreateAccount => (capabilities.create_account, None),
+                Verb::EnableAccount => (capabilities.enable_account, None),
+                Verb::DeleteAccount => (capabilities.delete_account, None),
+                Verb::DisableCredential | Verb::EnableCredential => (capabilities.disable_credential, None),
+                Verb::RevokeCredential => (capabilities.revoke_credential, None),
             };
             if claimed.supported {
                 continue;

@@ -4,6 +4,7 @@ use ldap3::{LdapResult, Mod};
 use leasehold_model::plan::Verb;
 use leasehold_model::request::{ActionRequest, EntitlementTarget, Outcome};
 
+use crate::connector::not_offered;
 use crate::error::ConnectError;
 use crate::ldap::client::{Client, Session, code, describe, one};
 use crate::ldap::dialect::{Dialect, LOCKED_FOR_GOOD, uac};
@@ -67,6 +68,7 @@ async fn change(
             Ok(group) => revoke(client, session, account, &group).await,
             Err(outcome) => Ok(outcome),
         },
+        (verb, _) => Ok(not_offered(verb)),
     }
 }
 

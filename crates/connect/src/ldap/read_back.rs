@@ -4,6 +4,7 @@ use ldap3::Scope;
 use leasehold_model::account::Session as LiveSession;
 use leasehold_model::request::{AccountTarget, EntitlementTarget, ReadBack, ReadTarget};
 
+use crate::connector::no_credentials;
 use crate::error::ConnectError;
 use crate::ldap::client::{Client, Search, Session};
 use crate::ldap::dialect::{Dialect, generalized_time};
@@ -24,6 +25,7 @@ pub(super) async fn read_back(client: &Client, target: &ReadTarget) -> Result<Re
             read_grant(client, &mut session, account, entitlement).await?
         }
         ReadTarget::Account { account } => read_account(client, &mut session, account).await?,
+        ReadTarget::Credential { .. } => no_credentials(),
         ReadTarget::Sessions { account } => read_sessions(client, &mut session, account).await?,
     };
     client.keep(session).await;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use leasehold_model::plan::Verb;
 use leasehold_model::request::{AccountTarget, ActionRequest, EntitlementTarget, Outcome};
 
+use crate::connector::not_offered;
 use crate::error::ConnectError;
 use crate::postgres::client::{Client, Session, code, describe, error_code, is_transient};
 use crate::postgres::name::Held;
@@ -49,6 +50,7 @@ async fn execute_now(client: &Client, request: &ActionRequest) -> Result<Outcome
             Verb::EndSessions if !ownerless.is_empty() => refused(of_dropped_roles(&ownerless)),
             // Who does not exist holds nothing.
             Verb::Revoke | Verb::DisableAccount | Verb::EndSessions => Outcome::AlreadySo,
+            verb => not_offered(verb),
         });
     };
     if found.is_ours && request.verb.takes_away() {
@@ -73,6 +75,7 @@ async fn execute_now(client: &Client, request: &ActionRequest) -> Result<Outcome
             }
         }
         (Verb::EndSessions, _) => end_sessions(client, &mut session, account).await?,
+        (verb, _) => not_offered(verb),
     };
     client.keep_if_here(&held, session).await;
     Ok(outcome)

@@ -46,6 +46,7 @@ pub(super) fn change(
             Err("this system cannot end sessions; they end by themselves".to_owned())
         }
         Verb::EndSessions => Ok(state.sessions.remove(account).is_some_and(|live| !live.is_empty())),
+        verb => Err(format!("this system does not offer {verb}")),
     }
 }
 

@@ -17,7 +17,7 @@ use super::dice::Dice;
 use super::faults::{FaultKind, Operation};
 use super::state::SystemTraits;
 use super::world::{CrashHook, Inner, Mask, Resurrection, World};
-use crate::connector::{Batch, Connector, Sink, TestReport};
+use crate::connector::{Batch, Connector, Sink, TestReport, no_credentials};
 use crate::error::ConnectError;
 
 const TIMEOUT_MS: u64 = 30_000;
@@ -284,11 +284,9 @@ impl SimulatedConnector {
                 ReadBack::Sessions { live: state.sessions.get(&account.key).cloned().unwrap_or_default() }
             }
             ReadTarget::Sessions { .. } => return unsupported("this system does not list sessions"),
+            ReadTarget::Credential { .. } => return Ok(no_credentials()),
         };
-        let (ReadTarget::Grant { account, .. }
-        | ReadTarget::Account { account }
-        | ReadTarget::Sessions { account }) = target;
-        count_read(&mut inner, &self.system, Some(&account.key));
+        count_read(&mut inner, &self.system, Some(&target.account().key));
         Ok(read)
     }
 

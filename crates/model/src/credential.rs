@@ -1,0 +1,127 @@
+//! What authenticates an account, as a connector observes it. The secret itself is never read.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::account::LastUse;
+use crate::id::{AccountKey, CredentialKey};
+
+/// What sort of credential this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CredentialKind {
+    /// Something that a person types.
+    Password,
+    /// A long-lived secret of a program, sent as it is.
+    ApiKey,
+    /// A pair of a public id and a secret that requests are signed with.
+    AccessKey,
+    /// A public key that log-ins over SSH are accepted with.
+    SshKey,
+    /// An X.509 certificate.
+    Certificate,
+    /// What a user has let another application do in their name.
+    OauthGrant,
+    /// A bearer token that the system has issued.
+    Token,
+    /// A second factor.
+    MfaDevice,
+}
+
+impl CredentialKind {
+    /// Every kind.
+    pub const ALL: [Self; 8] = [
+        Self::Password,
+        Self::ApiKey,
+        Self::AccessKey,
+        Self::SshKey,
+        Self::Certificate,
+        Self::OauthGrant,
+        Self::Token,
+        Self::MfaDevice,
+    ];
+
+    /// The name used in files, policies and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::ApiKey => "api_key",
+            Self::AccessKey => "access_key",
+            Self::SshKey => "ssh_key",
+            Self::Certificate => "certificate",
+            Self::OauthGrant => "oauth_grant",
+            Self::Token => "token",
+            Self::MfaDevice => "mfa_device",
+        }
+    }
+
+    /// Reads that name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+/// One credential as observed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credential {
+    /// Stable native key, unique in the system.
+    pub key: CredentialKey,
+    /// Whose it is: it logs in as this account.
+    pub account: AccountKey,
+    /// What sort it is.
+    pub kind: CredentialKind,
+    /// What people call it: its name, its fingerprint, the last characters of its id.
+    pub label: String,
+    /// Whether it can be used as far as its own switch says.
+    pub active: bool,
+    /// When it was made, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<Timestamp>,
+    /// The login of whoever made it, where the system tells and it is not the account itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_by: Option<String>,
+    /// The system itself refuses it from this instant on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// Last use, where known.
+    #[serde(default)]
+    pub last_use: LastUse,
+    /// What it is limited to, in the system's words; empty where it can do what its account can.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scope: Vec<String>,
+}
+
+impl Credential {
+    /// An active credential of which nothing else is known.
+    pub fn new(
+        key: impl Into<CredentialKey>,
+        account: impl Into<AccountKey>,
+        kind: CredentialKind,
+        label: impl Into<String>,
+    ) -> Self {
+        Self {
+            key: key.into(),
+            account: account.into(),
+            kind,
+            label: label.into(),
+            active: true,
+            created_at: None,
+            created_by: None,
+            expires_at: None,
+            last_use: LastUse::Unknown,
+            scope: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CredentialKind;
+
+    #[test]
+    fn names_are_read_back() {
+        for kind in CredentialKind::ALL {
+            assert_eq!(CredentialKind::parse(kind.as_str()), Some(kind));
+        }
+    }
+}
