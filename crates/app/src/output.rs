@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
 
 use comfy_table::{Attribute, Color, ContentArrangement, presets};
+use leasehold_model::credential::CredentialName;
+use leasehold_model::id::EntitlementName;
 use leasehold_model::text;
 use serde::Serialize;
 
@@ -341,4 +343,10 @@ mod tests {
         assert!(without_style.lines().all(|line| line.chars().count() <= 80), "{without_style}");
         assert!(without_style.contains("contradicted"), "{without_style}");
     }
+}
+
+/// What something is about, in a table: an entitlement, a credential, or the account itself.
+pub fn about(entitlement: Option<&EntitlementName>, credential: Option<&CredentialName>) -> String {
+    let credential = credential.map(ToString::to_string);
+    entitlement.map(ToString::to_string).or(credential).unwrap_or_else(|| "-".to_owned())
 }

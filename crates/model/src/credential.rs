@@ -1,5 +1,7 @@
 //! What authenticates an account, as a connector observes it. The secret itself is never read.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +57,11 @@ impl CredentialKind {
         }
     }
 
+    /// Whether one can log in with it alone. A second factor lets nobody in by itself.
+    pub fn lets_in(self) -> bool {
+        self != Self::MfaDevice
+    }
+
     /// Reads that name.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == text)
@@ -92,6 +99,11 @@ pub struct Credential {
 }
 
 impl Credential {
+    /// Whether somebody can log in with it at `now`, as far as its own switch and its end say.
+    pub fn lets_in(&self, now: Timestamp) -> bool {
+        self.kind.lets_in() && self.active && self.expires_at.is_none_or(|end| now < end)
+    }
+
     /// An active credential of which nothing else is known.
     pub fn new(
         key: impl Into<CredentialKey>,
@@ -111,6 +123,30 @@ impl Credential {
             last_use: LastUse::Unknown,
             scope: Vec::new(),
         }
+    }
+}
+
+/// A credential as plans and drift name it: enough for a connector to find it and for a person to know it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct CredentialName {
+    /// Its stable native key.
+    pub key: CredentialKey,
+    /// What sort it is.
+    pub kind: CredentialKind,
+    /// What people call it.
+    pub label: String,
+}
+
+impl From<&Credential> for CredentialName {
+    fn from(credential: &Credential) -> Self {
+        let Credential { key, kind, label, .. } = credential;
+        Self { key: key.clone(), kind: *kind, label: label.clone() }
+    }
+}
+
+impl fmt::Display for CredentialName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {}", self.kind.as_str().replace('_', " "), self.label)
     }
 }
 

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::credential::CredentialName;
 use crate::id::{AccountKey, EntitlementName, IdentityKey, SystemName};
 use crate::reason::Reason;
 
@@ -174,6 +175,8 @@ pub struct DriftItem {
     pub identity: Option<IdentityKey>,
     /// What it is about; `None` for drift of the account itself.
     pub entitlement: Option<EntitlementName>,
+    /// The credential that it is about, where it is about one.
+    pub credential: Option<CredentialName>,
     /// When the observed side of it began, as far as we have watched.
     pub since: Option<Timestamp>,
     /// Why.
@@ -189,7 +192,11 @@ impl DriftItem {
         if self.kind == DriftKind::Toxic {
             because = Some(&self.because);
         }
-        let bytes = serde_json::to_vec(&(about, because)).unwrap_or_default();
+        let bytes = match &self.credential {
+            None => serde_json::to_vec(&(about, because)),
+            Some(credential) => serde_json::to_vec(&(about, because, &credential.key)),
+        };
+        let bytes = bytes.unwrap_or_default();
         hex::encode(&Sha256::digest(bytes)[..12])
     }
 }

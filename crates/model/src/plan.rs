@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::credential::CredentialName;
 use crate::id::{AccountKey, ActionId, EntitlementName, EpochId, IdentityKey, PlanHash, SystemName};
 
 /// What an action does.
@@ -96,6 +97,9 @@ pub struct PlanItem {
     pub entitlement: Option<EntitlementName>,
     /// The system's own key of the entitlement.
     pub entitlement_native: Option<String>,
+    /// With which credential; only for verbs on one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<CredentialName>,
     /// Why.
     pub because: Vec<String>,
     /// What else this account loses by it, effectively.

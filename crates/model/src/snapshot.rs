@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::account::Account;
+use crate::credential::Credential;
 use crate::entitlement::Entitlement;
 use crate::fact::Completeness;
 use crate::id::{EpochId, IdentityKey, SystemName};
@@ -50,6 +51,17 @@ pub struct SnapshotAccount {
     pub system: u32,
     /// As observed.
     pub account: Account,
+    /// The epoch in which it was first seen.
+    pub since: EpochId,
+}
+
+/// A credential with its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotCredential {
+    /// Position in [`Snapshot::accounts`].
+    pub account: u32,
+    /// As observed.
+    pub credential: Credential,
     /// The epoch in which it was first seen.
     pub since: EpochId,
 }
@@ -104,6 +116,8 @@ pub struct Snapshot {
     pub identities: Vec<(u32, Identity)>,
     /// Accounts of every system.
     pub accounts: Vec<SnapshotAccount>,
+    /// Credentials of every system, in the order of their accounts.
+    pub credentials: Vec<SnapshotCredential>,
     /// Entitlements of every system.
     pub entitlements: Vec<SnapshotEntitlement>,
     /// Direct grants, sorted by account and entitlement, each pair once.
@@ -138,6 +152,13 @@ impl Snapshot {
             .iter()
             .position(|system| &system.name == name)
             .and_then(|position| u32::try_from(position).ok())
+    }
+
+    /// The credentials of an account, by its position.
+    pub fn credentials_of(&self, account: u32) -> &[SnapshotCredential] {
+        let from = self.credentials.partition_point(|credential| credential.account < account);
+        let until = self.credentials.partition_point(|credential| credential.account <= account);
+        &self.credentials[from..until]
     }
 
     /// When an epoch ended, where it has.

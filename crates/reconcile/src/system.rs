@@ -109,6 +109,8 @@ pub fn abilities(capabilities: &Capabilities) -> Abilities {
         revoke: capabilities.revoke.supported,
         disable_account: capabilities.disable_account.supported,
         end_sessions: capabilities.end_sessions.supported,
+        disable_credential: capabilities.disable_credential.supported,
+        revoke_credential: capabilities.revoke_credential.supported,
     }
 }
 

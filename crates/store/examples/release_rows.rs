@@ -94,6 +94,7 @@ async fn fill(store: &Store) -> Result<(), AnyError> {
         identity: Some("ada@example.com".into()),
         entitlement: Some(EntitlementName::new("group", "staff")),
         entitlement_native: None,
+        credential: None,
         because: vec!["no reason covers it".to_owned()],
         also_loses: Vec::new(),
         must_end: Vec::new(),

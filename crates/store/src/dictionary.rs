@@ -5,6 +5,7 @@
 use std::collections::{HashMap, HashSet};
 
 use leasehold_model::account::{Account, LastUse};
+use leasehold_model::credential::Credential;
 use sha2::{Digest as _, Sha256};
 
 use crate::db::{Tx, for_each_row, to_json};
@@ -14,17 +15,19 @@ use crate::error::{Result, StoreError};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Class {
     Account,
+    Credential,
     Entitlement,
     Identity,
 }
 
 impl Class {
-    pub(crate) const ALL: [Self; 3] = [Self::Account, Self::Entitlement, Self::Identity];
+    pub(crate) const ALL: [Self; 4] = [Self::Account, Self::Credential, Self::Entitlement, Self::Identity];
 
     /// The name in the store, which is also the word for people.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Account => "account",
+            Self::Credential => "credential",
             Self::Entitlement => "entitlement",
             Self::Identity => "identity",
         }
@@ -58,9 +61,20 @@ impl Digest {
             return Ok(Self::of(body));
         }
         let unused = Account { last_use: LastUse::Unknown, ..account.clone() };
-        let mut digest = Self::of(&to_json("an account", &unused)?);
-        digest.use_of_it = first_bytes(body);
-        Ok(digest)
+        Ok(Self::used(&to_json("an account", &unused)?, body))
+    }
+
+    /// Of a credential, likewise.
+    pub(crate) fn of_credential(credential: &Credential, body: &str) -> Result<Self> {
+        if credential.last_use == LastUse::Unknown {
+            return Ok(Self::of(body));
+        }
+        let unused = Credential { last_use: LastUse::Unknown, ..credential.clone() };
+        Ok(Self::used(&to_json("a credential", &unused)?, body))
+    }
+
+    fn used(unused: &str, body: &str) -> Self {
+        Self { use_of_it: first_bytes(body), ..Self::of(unused) }
     }
 
     pub(crate) fn is_absent(self) -> bool {
@@ -136,7 +150,7 @@ impl Slot {
 /// The names of one system.
 #[derive(Debug, Default)]
 pub(crate) struct Dictionary {
-    numbers: [HashMap<Box<str>, u32>; 3],
+    numbers: [HashMap<Box<str>, u32>; Class::ALL.len()],
     slots: Vec<Slot>,
     /// Names that the store does not have yet.
     pub new: Vec<(u32, &'static str, Box<str>)>,
@@ -220,6 +234,13 @@ impl Dictionary {
             .filter(|(name, _)| folded.contains(&name.to_lowercase()))
             .map(|(_, number)| *number)
             .collect()
+    }
+
+    /// The name of one number, for a message about what is rare.
+    pub(crate) fn name(&self, wanted: u32) -> &str {
+        let of_class = self.slots.get(wanted as usize).map(|slot| &self.numbers[slot.class as usize]);
+        let mut names = of_class.into_iter().flatten();
+        names.find(|(_, number)| **number == wanted).map_or("?", |(name, _)| name)
     }
 
     /// The names of some numbers, for messages: one pass over everything, so it is asked for many at once.

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use leasehold_model::account::Account;
+use leasehold_model::credential::Credential;
 use leasehold_model::entitlement::{Containment, DirectGrant, Entitlement};
 use leasehold_model::fact::{Fact, Owned, OwnerFact, Problem};
 use leasehold_model::id::{EntitlementName, SystemName};
@@ -36,6 +37,8 @@ pub struct EpochWriter {
     pub(crate) grants: PairStage,
     pub(crate) containments: PairStage,
     pub(crate) problems: ProblemList,
+    /// The credentials that were told, each with its account.
+    pub(crate) credentials: Vec<Pair>,
     pub(crate) facts: u64,
     /// Facts whose names cannot be held: what they were about is not known.
     left_out: u64,
@@ -52,6 +55,8 @@ pub struct Losses {
     pub identities: Loss,
     /// Accounts.
     pub accounts: Loss,
+    /// Credentials.
+    pub credentials: Loss,
     /// Entitlements.
     pub entitlements: Loss,
     /// Grants; counted only where not a single one was told.
@@ -119,6 +124,7 @@ impl Store {
             grants: PairStage::new(Relation::Grant),
             containments: PairStage::new(Relation::Containment),
             problems: ProblemList::default(),
+            credentials: Vec::new(),
             facts: 0,
             left_out: 0,
             feed_end: None,
@@ -138,6 +144,7 @@ impl EpochWriter {
             match fact {
                 Fact::Identity(identity) => self.take_identity(&identity)?,
                 Fact::Account(account) => self.take_account(account)?,
+                Fact::Credential(credential) => self.take_credential(&credential)?,
                 Fact::Entitlement(entitlement) => self.take_entitlement(&entitlement)?,
                 Fact::Grant(grant) => self.take_grant(grant)?,
                 Fact::Containment(containment) => self.take_containment(&containment),
@@ -170,6 +177,7 @@ impl EpochWriter {
             let loss = match slot.class {
                 Class::Identity => &mut losses.identities,
                 Class::Account => &mut losses.accounts,
+                Class::Credential => &mut losses.credentials,
                 Class::Entitlement => &mut losses.entitlements,
             };
             if !slot.state.is_absent() {
@@ -259,6 +267,18 @@ impl EpochWriter {
             }
             None => Ok(()),
         }
+    }
+
+    fn take_credential(&mut self, credential: &Credential) -> Result<()> {
+        let account = self.number(Class::Account, credential.account.as_str());
+        let number = self.number(Class::Credential, credential.key.as_str());
+        if let (Some(account), Some(number)) = (account, number) {
+            let body = to_json("a credential", credential)?;
+            let digest = Digest::of_credential(credential, &body)?;
+            self.credentials.push(Pair { holder: account, held: number });
+            self.take_digested(number, credential.key.as_str(), body, digest)?;
+        }
+        Ok(())
     }
 
     fn take_entitlement(&mut self, entitlement: &Entitlement) -> Result<()> {

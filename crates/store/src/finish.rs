@@ -31,6 +31,11 @@ pub struct ChangeCounts {
     pub accounts_ended: u64,
     /// Accounts of which a later use was seen and nothing else.
     pub accounts_used: u64,
+    pub credentials_added: u64,
+    pub credentials_changed: u64,
+    pub credentials_ended: u64,
+    /// Credentials of which a later use was seen and nothing else.
+    pub credentials_used: u64,
     pub entitlements_added: u64,
     pub entitlements_changed: u64,
     pub entitlements_ended: u64,
@@ -49,7 +54,8 @@ impl ChangeCounts {
     /// Whether nothing changed that a decision about access could rest on. That somebody logged in is no such thing: a
     /// plan need not be made anew for it.
     pub fn is_empty(&self) -> bool {
-        *self == Self { accounts_used: self.accounts_used, ..Self::default() }
+        let Self { accounts_used, credentials_used, .. } = *self;
+        *self == Self { accounts_used, credentials_used, ..Self::default() }
     }
 
     fn of(&mut self, class: Class) -> (&mut u64, &mut u64, &mut u64) {
@@ -59,6 +65,9 @@ impl ChangeCounts {
             }
             Class::Account => {
                 (&mut self.accounts_added, &mut self.accounts_changed, &mut self.accounts_ended)
+            }
+            Class::Credential => {
+                (&mut self.credentials_added, &mut self.credentials_changed, &mut self.credentials_ended)
             }
             Class::Entitlement => {
                 (&mut self.entitlements_added, &mut self.entitlements_changed, &mut self.entitlements_ended)
@@ -79,8 +88,8 @@ pub struct EpochReport {
 /// What was read back while the enumeration ran: newer than what it told.
 #[derive(Debug, Default)]
 struct ReadBacks {
-    /// Accounts, and whether each is there now.
-    accounts: std::collections::HashMap<u32, bool>,
+    /// Accounts and credentials, and whether each is there now.
+    objects: std::collections::HashMap<u32, bool>,
     grants: HashSet<Pair>,
 }
 
@@ -155,7 +164,7 @@ impl EpochWriter {
                     read_backs.grants.insert(Pair { holder: object, held: number(entitlement)? });
                 }
                 None => {
-                    read_backs.accounts.insert(object, present != 0);
+                    read_backs.objects.insert(object, present != 0);
                 }
             }
         }
@@ -171,18 +180,20 @@ impl EpochWriter {
         read_backs: &ReadBacks,
         changes: &mut ChangeCounts,
     ) -> Result<Vec<bool>> {
+        let without_account = self.credentials_without_account(complete, read_backs);
         let slots = self.dictionary.slots();
         let mut present = Vec::with_capacity(slots.len());
         let (mut ended, mut owners_ended) = (Vec::new(), Vec::new());
         let mut owners_of_nothing = Vec::new();
         for (number, slot) in (0u32..).zip(slots) {
-            let after = match read_backs.accounts.get(&number) {
+            let after = match read_backs.objects.get(&number) {
                 Some(present) => *present,
+                None if without_account.contains(&number) => false,
                 None if self.disregarded == Some(number) => !slot.state.is_absent(),
                 None => state_after(slot, complete, changes),
             };
             present.push(after);
-            if !after && !slot.state.is_absent() && !read_backs.accounts.contains_key(&number) {
+            if !after && !slot.state.is_absent() && !read_backs.objects.contains_key(&number) {
                 ended.push(i64::from(number));
             }
             if !slot.owner.is_absent() && (!after || (!slot.owner_seen && complete)) {
@@ -199,8 +210,8 @@ impl EpochWriter {
                 owners_of_nothing.push(i64::from(number));
             }
         }
-        let not_taken = read_backs.accounts.keys().copied().chain(self.disregarded);
-        let not_taken: Vec<i64> = not_taken.map(i64::from).collect();
+        let not_taken = read_backs.objects.keys().copied().chain(self.disregarded);
+        let not_taken: Vec<i64> = not_taken.chain(without_account).map(i64::from).collect();
         drop_staged(tx, self.system, "state", &not_taken).await?;
         drop_staged(tx, self.system, "owner", &owners_of_nothing).await?;
         self.list_owners_of_nothing(&owners_of_nothing);
@@ -210,6 +221,25 @@ impl EpochWriter {
             begin_states(tx, self.system, epoch).await?;
         }
         Ok(present)
+    }
+
+    /// The credentials that were told of accounts which are not there afterwards. Each is a problem, and none counts.
+    fn credentials_without_account(&mut self, complete: bool, read_backs: &ReadBacks) -> HashSet<u32> {
+        let mut without = HashSet::new();
+        for Pair { holder, held } in std::mem::take(&mut self.credentials) {
+            let slot = &self.dictionary.slots()[holder as usize];
+            let there = match read_backs.objects.get(&holder) {
+                Some(there) => *there,
+                None => slot.seen || (!slot.state.is_absent() && !complete),
+            };
+            if !there && without.insert(held) {
+                self.problems.push(Problem::new(
+                    format!("credential {}", self.dictionary.name(held)),
+                    "told of an account that is not there; it was left out",
+                ));
+            }
+        }
+        without
     }
 
     fn list_owners_of_nothing(&mut self, numbers: &[i64]) {
@@ -281,6 +311,8 @@ fn state_after(slot: &Slot, complete: bool, changes: &mut ChangeCounts) -> bool 
             *added += 1;
         } else if slot.changed {
             *changed += 1;
+        } else if slot.used && slot.class == Class::Credential {
+            changes.credentials_used += 1;
         } else if slot.used {
             changes.accounts_used += 1;
         }

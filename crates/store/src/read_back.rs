@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use leasehold_model::account::Account;
+use leasehold_model::credential::Credential;
 use leasehold_model::event::EventKind;
-use leasehold_model::id::{AccountKey, ActionId, EntitlementName, SystemName};
+use leasehold_model::id::{AccountKey, ActionId, CredentialKey, EntitlementName, SystemName};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::db::{Tx, execute, fetch_one, fetch_optional, from_json, micros, stored, to_json};
@@ -29,20 +32,43 @@ pub enum ObservedEffect {
     AccountEnabled { system: SystemName, account: AccountKey },
     /// The account is not there, so it holds nothing.
     AccountAbsent { system: SystemName, account: AccountKey },
+    /// The credential is there, and whether it can be used.
+    CredentialPresent { system: SystemName, account: AccountKey, credential: CredentialKey, active: bool },
+    /// The credential is not there.
+    CredentialAbsent { system: SystemName, account: AccountKey, credential: CredentialKey },
+}
+
+/// What an effect is about, beside the account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum About<'a> {
+    Account,
+    Credential(&'a CredentialKey),
+    Entitlement(&'a EntitlementName),
 }
 
 impl ObservedEffect {
-    fn parts(&self) -> (&SystemName, &AccountKey, Option<&EntitlementName>, &'static str) {
+    fn parts(&self) -> (&SystemName, &AccountKey, About<'_>, &'static str) {
         match self {
             Self::GrantAbsent { system, account, entitlement } => {
-                (system, account, Some(entitlement), "grant_absent")
+                (system, account, About::Entitlement(entitlement), "grant_absent")
             }
             Self::GrantPresent { system, account, entitlement } => {
-                (system, account, Some(entitlement), "grant_present")
+                (system, account, About::Entitlement(entitlement), "grant_present")
             }
-            Self::AccountDisabled { system, account } => (system, account, None, "account_disabled"),
-            Self::AccountEnabled { system, account } => (system, account, None, "account_enabled"),
-            Self::AccountAbsent { system, account } => (system, account, None, "account_absent"),
+            Self::AccountDisabled { system, account } => {
+                (system, account, About::Account, "account_disabled")
+            }
+            Self::AccountEnabled { system, account } => (system, account, About::Account, "account_enabled"),
+            Self::AccountAbsent { system, account } => (system, account, About::Account, "account_absent"),
+            Self::CredentialPresent { system, account, credential, active: true } => {
+                (system, account, About::Credential(credential), "credential_active")
+            }
+            Self::CredentialPresent { system, account, credential, active: false } => {
+                (system, account, About::Credential(credential), "credential_stopped")
+            }
+            Self::CredentialAbsent { system, account, credential } => {
+                (system, account, About::Credential(credential), "credential_absent")
+            }
         }
     }
 }
@@ -66,8 +92,8 @@ pub(crate) async fn apply(
     // What was seen last of one thing is what counts; accounts come before their grants.
     let mut systems: BTreeMap<&SystemName, BTreeMap<_, &ObservedEffect>> = BTreeMap::new();
     for effect in observed {
-        let (system, account, entitlement, _) = effect.parts();
-        systems.entry(system).or_default().insert((entitlement.is_some(), account, entitlement), effect);
+        let (system, account, about, _) = effect.parts();
+        systems.entry(system).or_default().insert((about, account), effect);
     }
     let mut events = Vec::new();
     for (name, effects) in systems {
@@ -110,11 +136,17 @@ fn event<'a>(
     let mut personal = BTreeMap::new();
     let mut kinds = Vec::new();
     for (position, effect) in effects.enumerate() {
-        let (_, account, entitlement, kind) = effect.parts();
+        let (_, account, about, kind) = effect.parts();
         kinds.push(kind);
         personal.insert(format!("account_key.{position}"), account.to_string());
-        if let Some(entitlement) = entitlement {
-            personal.insert(format!("entitlement.{position}"), entitlement.to_string());
+        match about {
+            About::Account => {}
+            About::Credential(key) => {
+                personal.insert(format!("credential.{position}"), key.to_string());
+            }
+            About::Entitlement(name) => {
+                personal.insert(format!("entitlement.{position}"), name.to_string());
+            }
         }
     }
     Event {
@@ -134,25 +166,21 @@ fn event<'a>(
 impl ReadBackEpoch<'_> {
     /// Applies one effect; gives whether it changed a fact.
     async fn apply(&self, tx: &mut Tx, effect: &ObservedEffect) -> Result<bool> {
-        let (_, account_key, entitlement, _) = effect.parts();
+        let (_, account_key, about, _) = effect.parts();
+        if let About::Credential(key) = about {
+            return self.apply_to_credential(tx, key, effect).await;
+        }
         let Some(account) = self.object(tx, Class::Account, account_key.as_str()).await? else {
             return Ok(false);
         };
-        let entitlement = match entitlement {
-            None => None,
-            Some(name) => match self.object(tx, Class::Entitlement, &name.to_string()).await? {
+        let entitlement = match about {
+            About::Account | About::Credential(_) => None,
+            About::Entitlement(name) => match self.object(tx, Class::Entitlement, &name.to_string()).await? {
                 None => return Ok(false),
                 known => known,
             },
         };
-        execute!(
-            tx,
-            "INSERT INTO read_back (epoch, system, object, entitlement) VALUES ($1, $2, $3, $4)",
-            self.epoch,
-            self.system,
-            account,
-            entitlement
-        )?;
+        self.note(tx, account, entitlement).await?;
         match (effect, entitlement) {
             (ObservedEffect::GrantPresent { .. }, Some(entitlement)) => {
                 self.begin_grant(tx, account, entitlement).await
@@ -162,6 +190,49 @@ impl ReadBackEpoch<'_> {
             (ObservedEffect::AccountDisabled { .. }, None) => self.set_enabled(tx, account, false).await,
             (_, None) => self.end_account(tx, account).await,
         }
+    }
+
+    /// Applies what was seen of a credential. One that was never enumerated is told by the next enumeration.
+    async fn apply_to_credential(
+        &self,
+        tx: &mut Tx,
+        key: &CredentialKey,
+        effect: &ObservedEffect,
+    ) -> Result<bool> {
+        let Some(credential) = self.object(tx, Class::Credential, key.as_str()).await? else {
+            return Ok(false);
+        };
+        self.note(tx, credential, None).await?;
+        match effect {
+            ObservedEffect::CredentialPresent { active, .. } => {
+                let active = *active;
+                let change = |state: &mut Credential| std::mem::replace(&mut state.active, active) != active;
+                self.change_state(tx, credential, "a credential", change, Digest::of_credential).await
+            }
+            _ => {
+                let ended = execute!(
+                    tx,
+                    "UPDATE state_interval SET until = $1 WHERE system = $2 AND object = $3 AND until IS NULL",
+                    self.epoch,
+                    self.system,
+                    credential
+                )?;
+                Ok(ended > 0)
+            }
+        }
+    }
+
+    /// Notes that the object was read back in this epoch.
+    async fn note(&self, tx: &mut Tx, object: i64, entitlement: Option<i64>) -> Result<()> {
+        execute!(
+            tx,
+            "INSERT INTO read_back (epoch, system, object, entitlement) VALUES ($1, $2, $3, $4)",
+            self.epoch,
+            self.system,
+            object,
+            entitlement
+        )?;
+        Ok(())
     }
 
     async fn object(&self, tx: &mut Tx, class: Class, key: &str) -> Result<Option<i64>> {
@@ -220,32 +291,44 @@ impl ReadBackEpoch<'_> {
     }
 
     async fn set_enabled(&self, tx: &mut Tx, account: i64, enabled: bool) -> Result<bool> {
+        let change = |state: &mut Account| std::mem::replace(&mut state.enabled, enabled) != enabled;
+        self.change_state(tx, account, "an account", change, Digest::of_account).await
+    }
+
+    /// Changes the state of an object, where the change changes anything.
+    async fn change_state<State: Serialize + DeserializeOwned>(
+        &self,
+        tx: &mut Tx,
+        object: i64,
+        what: &'static str,
+        change: impl FnOnce(&mut State) -> bool,
+        digest: impl FnOnce(&State, &str) -> Result<Digest>,
+    ) -> Result<bool> {
         let row = fetch_optional!(
             tx,
             (i64, String),
             "SELECT present_since, body FROM state_interval
              WHERE system = $1 AND object = $2 AND aspect = 'state' AND until IS NULL",
             self.system,
-            account
+            object
         )?;
         let Some((present_since, body)) = row else { return Ok(false) };
-        let mut state: Account = from_json("an account", &body)?;
-        if state.enabled == enabled {
+        let mut state: State = from_json(what, &body)?;
+        if !change(&mut state) {
             return Ok(false);
         }
-        state.enabled = enabled;
-        let body = to_json("an account", &state)?;
-        end_states(tx, self.system, self.epoch, "state", &[account]).await?;
+        let body = to_json(what, &state)?;
+        end_states(tx, self.system, self.epoch, "state", &[object]).await?;
         execute!(
             tx,
             "INSERT INTO state_interval (system, object, aspect, present_since, since, body, digest)
              VALUES ($1, $2, 'state', $3, $4, $5, $6)",
             self.system,
-            account,
+            object,
             present_since,
             self.epoch,
             body.as_str(),
-            Digest::of_account(&state, &body)?.to_text()
+            digest(&state, &body)?.to_text()
         )?;
         Ok(true)
     }

@@ -1,12 +1,14 @@
 //! Everything observed, as it stands or as it stood at an instant, read in streams into positions.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
+use leasehold_model::credential::Credential;
 use leasehold_model::id::{EpochId, IdentityKey};
 use leasehold_model::identity::{Identity, LifecycleState};
 use leasehold_model::snapshot::{
-    Snapshot, SnapshotAccount, SnapshotEntitlement, SnapshotGrant, Validity, VanishedGrant,
+    Snapshot, SnapshotAccount, SnapshotCredential, SnapshotEntitlement, SnapshotGrant, Validity,
+    VanishedGrant,
 };
 
 use crate::db::{Tx, fetch_one, for_each_row, from_json, instant, micros};
@@ -145,6 +147,7 @@ async fn read_objects(
     snapshot: &mut Snapshot,
     places: &mut Places,
 ) -> Result<()> {
+    let mut credentials: Vec<(u32, EpochId, Credential)> = Vec::new();
     let mut take = |(system, object, class, since, body): (i64, i64, String, i64, String)| -> Result<()> {
         let system_position = places.system(system)?;
         let place = match Class::parse(&class)? {
@@ -158,6 +161,10 @@ async fn read_objects(
                 let since = EpochId(since);
                 snapshot.accounts.push(SnapshotAccount { system: system_position, account, since });
                 place
+            }
+            Class::Credential => {
+                credentials.push((system_position, EpochId(since), from_json("a credential", &body)?));
+                Place::Nowhere
             }
             Class::Entitlement => {
                 let entitlement = from_json("an entitlement", &body)?;
@@ -179,7 +186,30 @@ async fn read_objects(
         "ORDER BY state.system, state.object",
         take
     );
+    place_credentials(snapshot, credentials);
     Ok(())
+}
+
+/// Finds the account of each credential. One whose account was read back as gone is gone with it.
+fn place_credentials(snapshot: &mut Snapshot, credentials: Vec<(u32, EpochId, Credential)>) {
+    if credentials.is_empty() {
+        return;
+    }
+    let systems: HashSet<u32> = credentials.iter().map(|(system, _, _)| *system).collect();
+    let accounts = (0u32..).zip(&snapshot.accounts);
+    let positions: HashMap<(u32, &str), u32> = accounts
+        .filter(|(_, account)| systems.contains(&account.system))
+        .map(|(position, account)| ((account.system, account.account.key.as_str()), position))
+        .collect();
+    let placed = credentials.into_iter().filter_map(|(system, since, credential)| {
+        let account = *positions.get(&(system, credential.account.as_str()))?;
+        Some(SnapshotCredential { account, credential, since })
+    });
+    let mut placed: Vec<SnapshotCredential> = placed.collect();
+    placed.sort_by(|left, right| {
+        (left.account, &left.credential.key).cmp(&(right.account, &right.credential.key))
+    });
+    snapshot.credentials = placed;
 }
 
 /// Whom a source no longer lists has left: absence was proved by the complete epoch that ended the row (law 3), and an

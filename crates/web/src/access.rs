@@ -37,7 +37,7 @@ pub(crate) async fn check(State(door): State<Door>, request: Request, next: Next
 }
 
 async fn pass(door: &Door, request: Request) -> Result<Request, WebError> {
-    let context = request.extensions().get::<Context>();
+    let context = request.extensions().get::<Arc<Context>>();
     let person = context.and_then(|context| context.person.clone());
     // Nothing of ours is named with it, and PostgreSQL refuses to look for it.
     if context.is_some_and(|context| context.address.contains("%00")) {
@@ -49,7 +49,8 @@ async fn pass(door: &Door, request: Request) -> Result<Request, WebError> {
             return Err(match **error {
                 WebError::BadToken => WebError::BadToken,
                 WebError::TooMany { retry_after_seconds } => WebError::TooMany { retry_after_seconds },
-                _ => WebError::Internal,
+                WebError::Internal(ref cause) => WebError::Internal(cause.clone()),
+                ref other => WebError::internal(other),
             });
         }
         person.as_ref().ok_or(WebError::SignedOut)?.passes(&door.app, action)?;

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, header};
-use axum::middleware::Next;
-use axum::response::Response;
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 
+use crate::error::WebError;
 use crate::flash::{self, Flash};
 use crate::person::Person;
 use crate::security::{Cookie, cookie};
@@ -58,35 +57,45 @@ impl Theme {
 /// The name under which a request's id travels.
 pub(crate) const REQUEST_ID: header::HeaderName = header::HeaderName::from_static("x-request-id");
 
-/// Finds out who asks, and runs the request.
-pub(crate) async fn establish(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let headers = request.headers();
-    let source = Source::of(&request, &app.settings);
-    let address = request.uri().path_and_query().map_or("/", |address| address.as_str()).to_owned();
-    let text = |name: &Cookie| cookie(headers, &app.settings, name);
-    let theme = text(&Cookie::THEME).and_then(|name| Theme::parse(&name));
-    let flash = text(&Cookie::FLASH).and_then(|text| flash::decode(&text));
-    let had_flash = flash.is_some();
-    let request_id = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).map(str::to_owned);
-    let open = address.starts_with("/static/") || address.starts_with("/healthz");
-    let person = if open { Ok(None) } else { session::identify(&app, request.method(), headers).await };
-    let mut context = Context { person: None, source, address, theme, flash, request_id };
-    let mut response = match person {
-        Ok(person) => {
-            context.person = person;
-            request.extensions_mut().insert(context);
-            next.run(request).await
+impl Context {
+    /// What a request says itself; who asks is not known yet. The id is ours: what a client sends could be made to look like
+    /// another's in the log.
+    pub(crate) fn of(app: &App, request: &Request) -> Self {
+        let headers = request.headers();
+        let text = |name: &Cookie| cookie(headers, &app.settings, name);
+        Self {
+            person: None,
+            source: Source::of(request, &app.settings),
+            address: request.uri().path_and_query().map_or("/", |address| address.as_str()).to_owned(),
+            theme: text(&Cookie::THEME).and_then(|name| Theme::parse(&name)),
+            flash: text(&Cookie::FLASH).and_then(|text| flash::decode(&text)),
+            request_id: Some(uuid::Builder::from_random_bytes(rand::random()).into_uuid().to_string()),
         }
-        Err(error) => {
-            request.extensions_mut().insert(context);
-            request.extensions_mut().insert(Arc::new(error));
-            next.run(request).await
-        }
-    };
-    if had_flash && is_page(response.headers()) {
-        crate::security::forget(response.headers_mut(), &app.settings, &Cookie::FLASH);
     }
-    response
+
+    /// Finds out who asks.
+    ///
+    /// # Errors
+    /// Where what was shown is not in force: then nobody asks.
+    pub(crate) async fn identify(
+        &mut self,
+        app: &App,
+        method: &Method,
+        headers: &HeaderMap,
+    ) -> Result<(), WebError> {
+        let open = self.address.starts_with("/static/") || self.address.starts_with("/healthz");
+        if !open {
+            self.person = session::identify(app, method, headers).await?;
+        }
+        Ok(())
+    }
+
+    /// Has the browser forget what a page has said by now.
+    pub(crate) fn settle(&self, app: &App, headers: &mut HeaderMap) {
+        if self.flash.is_some() && is_page(headers) {
+            crate::security::forget(headers, &app.settings, &Cookie::FLASH);
+        }
+    }
 }
 
 fn is_page(headers: &HeaderMap<HeaderValue>) -> bool {

@@ -21,6 +21,8 @@ pub(crate) struct Directory {
     pub(crate) identities: Vec<u32>,
     /// Positions of accounts, by system and key.
     pub(crate) accounts: Vec<u32>,
+    /// Positions of credentials, by system, account and key.
+    pub(crate) credentials: Vec<u32>,
     /// Positions of entitlements, by system and name.
     pub(crate) entitlements: Vec<u32>,
 }
@@ -77,6 +79,18 @@ impl Directory {
             };
             key(a).cmp(&key(b))
         });
+        let credentials = (0u32..).zip(&snapshot.credentials);
+        let mut of_account: Vec<(u32, u32)> =
+            credentials.map(|(position, credential)| (credential.account, position)).collect();
+        if !of_account.is_empty() {
+            let mut rank = vec![0; snapshot.accounts.len()];
+            for (place, position) in (0u32..).zip(&directory.accounts) {
+                rank[*position as usize] = place;
+            }
+            // Those of one account stand in the order of their keys already.
+            of_account.sort_by_key(|(account, position)| (rank[*account as usize], *position));
+        }
+        directory.credentials = of_account.into_iter().map(|(_, position)| position).collect();
         directory.entitlements = (0u32..).take(snapshot.entitlements.len()).collect();
         directory.entitlements.sort_by(|a, b| {
             let key = |position: &u32| {

@@ -85,9 +85,9 @@ pub enum WebError {
         /// What it said.
         message: String,
     },
-    /// Something of ours failed. What exactly is in the log, not in the answer.
+    /// Something of ours failed. What exactly is written to the log with the request's id, not into the answer.
     #[error("the server could not do this; the log has more under this request's id")]
-    Internal,
+    Internal(String),
 }
 
 fn readable(action: Action) -> String {
@@ -99,10 +99,9 @@ fn count(fields: &[FieldError]) -> String {
 }
 
 impl WebError {
-    /// Notes a failure of ours in the log.
+    /// A failure of ours, for the log.
     pub fn internal(error: impl std::fmt::Display) -> Self {
-        tracing::error!(%error, "a request failed");
-        Self::Internal
+        Self::Internal(error.to_string())
     }
 
     /// Its status.
@@ -120,7 +119,7 @@ impl WebError {
             Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Framework { status, .. } => *status,
-            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -143,7 +142,7 @@ impl WebError {
             Self::TooMany { .. } => "too-many-attempts",
             Self::Unavailable(_) => "unavailable",
             Self::Framework { .. } => "request",
-            Self::Internal => "internal",
+            Self::Internal(_) => "internal",
         }
     }
 
@@ -164,7 +163,7 @@ impl WebError {
             Self::TooMany { .. } => "Too many attempts",
             Self::Unavailable(_) => "Not available now",
             Self::Framework { status, .. } => status.canonical_reason().unwrap_or("Request not accepted"),
-            Self::Internal => "Something failed",
+            Self::Internal(_) => "Something failed",
         }
     }
 }

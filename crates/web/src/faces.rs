@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use axum::middleware::Next;
+use axum::extract::Request;
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use http_body_util::BodyExt as _;
 
@@ -14,6 +13,7 @@ use crate::error::WebError;
 use crate::frame::Frame;
 use crate::pages::error as error_page;
 use crate::problem;
+use crate::route::Face;
 use crate::routes::routes;
 use crate::server::Settings;
 use crate::state::App;
@@ -26,34 +26,58 @@ pub(crate) fn is_for_programs(path: &str) -> bool {
     path.starts_with("/api/") || matches!(path, "/healthz" | "/readyz" | "/metrics")
 }
 
-/// Runs the request and gives its error, where there is one, a face.
-pub(crate) async fn give(State(app): State<App>, request: Request, next: Next) -> Response {
-    let for_programs = is_for_programs(request.uri().path());
-    let method = request.method().clone();
-    let context = request.extensions().get::<Context>().cloned().unwrap_or_default();
-    let sent_from = sent_from(request.headers(), &app.settings);
-    let response = next.run(request).await;
+/// What of a request its error's face depends on.
+pub(crate) struct Asked {
+    for_programs: bool,
+    method: Method,
+    referer: Option<HeaderValue>,
+}
+
+impl Asked {
+    /// Whom the answer is for.
+    pub(crate) fn face(&self) -> Face {
+        if self.for_programs { Face::Api } else { Face::Page }
+    }
+
+    /// Of this request, before it is answered.
+    pub(crate) fn of(request: &Request) -> Self {
+        Self {
+            for_programs: is_for_programs(request.uri().path()),
+            method: request.method().clone(),
+            referer: request.headers().get(header::REFERER).cloned(),
+        }
+    }
+}
+
+/// Gives an answer that is an error its face; any other stays as it is.
+pub(crate) async fn give(app: &App, asked: &Asked, context: &Context, response: Response) -> Response {
     let status = response.status();
     if !status.is_client_error() && !status.is_server_error() {
         return response;
     }
+    let Asked { for_programs, ref method, .. } = *asked;
+    let sent_from = asked.referer.as_ref().and_then(|referer| sent_from(referer, &app.settings));
     let (error, response) = match response.extensions().get::<Arc<WebError>>().cloned() {
         Some(error) => (error, response),
         // A form that is shown again with what is wrong has its face already.
         None if has_a_face(&response) => return response,
         None => framework(response).await,
     };
+    if let WebError::Internal(cause) = &*error {
+        let request_id = context.request_id.as_deref();
+        tracing::error!(request_id, %cause, "a request failed");
+    }
     let mut face = if for_programs {
         problem::respond(&error, context.request_id.as_deref())
     } else if matches!(*error, WebError::SignedOut) {
-        Redirect::to(&sign_in_address(&method, &context)).into_response()
+        Redirect::to(&sign_in_address(method, context)).into_response()
     } else if matches!(*error, WebError::StepUp) {
         // A form's target that is no page itself is asked for from the page that has the form.
-        let is_page = method == Method::GET || is_a_page(&context.address);
+        let is_page = *method == Method::GET || is_a_page(&context.address);
         let next = if is_page { &context.address } else { sent_from.as_ref().unwrap_or(&context.address) };
         Redirect::to(&format!("/step-up?{}", next_parameter(next))).into_response()
     } else {
-        error_page::respond(Frame::new(&app, &context), &error, context.request_id.as_deref())
+        error_page::respond(Frame::new(app, context), &error, context.request_id.as_deref())
     };
     if let Some(allow) = response.headers().get(header::ALLOW) {
         face.headers_mut().insert(header::ALLOW, allow.clone());
@@ -94,7 +118,7 @@ async fn framework(response: Response) -> (Arc<WebError>, Response) {
     let error = if status == StatusCode::NOT_FOUND {
         WebError::NotFound("this address".to_owned())
     } else if status == StatusCode::INTERNAL_SERVER_ERROR {
-        WebError::Internal
+        WebError::internal(status)
     } else {
         WebError::Framework { status, message }
     };
@@ -102,9 +126,8 @@ async fn framework(response: Response) -> (Arc<WebError>, Response) {
 }
 
 /// The page of ours that a form was sent from: our own policy has browsers say it.
-fn sent_from(headers: &HeaderMap, settings: &Settings) -> Option<String> {
-    let referer = headers.get(header::REFERER).and_then(|value| value.to_str().ok());
-    let page = referer.and_then(|referer| referer.parse::<url::Url>().ok());
+fn sent_from(referer: &HeaderValue, settings: &Settings) -> Option<String> {
+    let page = referer.to_str().ok().and_then(|referer| referer.parse::<url::Url>().ok());
     let page = page.filter(|page| page.origin() == settings.url.origin())?;
     Some(page[url::Position::BeforePath..url::Position::AfterQuery].to_owned())
 }

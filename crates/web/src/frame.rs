@@ -1,5 +1,7 @@
 //! What every page has around it: navigation, search, theme, messages, and the token of its forms.
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
@@ -91,7 +93,7 @@ impl FromRequestParts<App> for Frame {
     type Rejection = WebError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, WebError> {
-        let context = parts.extensions.get::<Context>().cloned().unwrap_or_default();
+        let context = parts.extensions.get::<Arc<Context>>().cloned().unwrap_or_default();
         Ok(Self::new(app, &context))
     }
 }

@@ -181,7 +181,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Person {
     type Rejection = WebError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, WebError> {
-        let person = parts.extensions.get::<Context>().and_then(|context| context.person.clone());
+        let person = parts.extensions.get::<Arc<Context>>().and_then(|context| context.person.clone());
         person.map(Arc::unwrap_or_clone).ok_or(WebError::SignedOut)
     }
 }
@@ -200,7 +200,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Asker {
     type Rejection = WebError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, WebError> {
-        let person = parts.extensions.get::<Context>().and_then(|context| context.person.clone());
+        let person = parts.extensions.get::<Arc<Context>>().and_then(|context| context.person.clone());
         person.map(Self).ok_or(WebError::SignedOut)
     }
 }

@@ -34,7 +34,7 @@ impl FromRequestParts<App> for Present {
         if let Some(view) = app.live.view() {
             return Ok(Self(view));
         }
-        let context = parts.extensions.get::<Context>().cloned().unwrap_or_default();
+        let context = parts.extensions.get::<Arc<Context>>().cloned().unwrap_or_default();
         let trouble = app.live.trouble().map(leasehold_model::text::safe);
         let page = NotYet { frame: Frame::new(app, &context).titled("Not yet"), trouble };
         let mut response = frame::show(&page).unwrap_or_else(IntoResponse::into_response);

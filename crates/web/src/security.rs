@@ -5,6 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
+use crate::route::Face;
 use crate::server::Settings;
 
 /// Nothing is loaded from elsewhere, and nothing runs or styles that is not a file of ours.
@@ -15,20 +16,36 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
 const PERMISSIONS_POLICY: &str = "camera=(), geolocation=(), microphone=(), payment=(), usb=(), \
      publickey-credentials-get=(self), publickey-credentials-create=(self)";
 
-const HEADERS: [(HeaderName, HeaderValue); 7] = [
-    (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONTENT_SECURITY_POLICY)),
+/// What is put on every answer.
+const HEADERS: [(HeaderName, HeaderValue); 3] = [
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+];
+
+/// What is put on a page, beside that.
+const PAGE_HEADERS: [(HeaderName, HeaderValue); 4] = [
+    (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONTENT_SECURITY_POLICY)),
     (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
     (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
-    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
     (HeaderName::from_static("permissions-policy"), HeaderValue::from_static(PERMISSIONS_POLICY)),
 ];
 
+/// The same for what programs read: a browser that is made to show it loads and runs nothing.
+const API_HEADERS: [(HeaderName, HeaderValue); 1] = [(
+    header::CONTENT_SECURITY_POLICY,
+    HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
+)];
+
 /// Puts the headers on an answer. What a handler set itself stays.
-pub(crate) fn protect(headers: &mut HeaderMap, settings: &Settings) {
-    for (name, value) in HEADERS {
-        headers.entry(name).or_insert(value);
+pub(crate) fn protect(headers: &mut HeaderMap, settings: &Settings, face: Face) {
+    let of_face = match face {
+        Face::Page => &PAGE_HEADERS[..],
+        Face::Api => &API_HEADERS,
+    };
+    headers.reserve(HEADERS.len() + of_face.len() + 3);
+    for (name, value) in HEADERS.iter().chain(of_face) {
+        headers.entry(name).or_insert_with(|| value.clone());
     }
     // A page shows what one person may see; no cache between may keep it, and the way back must not show it either.
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));

@@ -33,8 +33,9 @@ use url::Url;
 use crate::access::{self, Door};
 use crate::api::{conditional, idempotency};
 use crate::connections::Connections;
-use crate::context::{self, REQUEST_ID};
+use crate::context::{Context, REQUEST_ID};
 use crate::error::WebError;
+use crate::faces::{self, Asked};
 use crate::owners::SystemOwners;
 use crate::route::Face;
 use crate::routes::routes;
@@ -44,7 +45,7 @@ use crate::sign_in::session::IDLE;
 use crate::state::App;
 use crate::webhook::WebhookSettings;
 use crate::webhook::deliverer::Deliverer;
-use crate::{faces, metrics, security, trace, trend};
+use crate::{metrics, security, trace, trend};
 
 /// A policy with all its files is the largest thing that anybody sends.
 const BODY_BYTES_MAX: usize = 8 << 20;
@@ -54,6 +55,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
 /// What has expired counts no more from that instant on; it is cleared away this often.
 const TIDY_EVERY: Duration = Duration::from_secs(600);
+/// What was counted is summed up this often.
+const SUM_UP_EVERY: Duration = Duration::from_secs(5);
 /// What is being answered when the server stops has this long.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 
@@ -136,14 +139,12 @@ fn assembled(app: App) -> Router {
     // Whether there are traces is known when the server begins.
     let is_traced = tracing::span_enabled!(target: SPANS, tracing::Level::INFO);
     let traced = is_traced.then(|| from_fn_with_state(app.clone(), trace::follow));
-    // The first is the outermost.
+    // The first is the outermost. What every request needs is one step of ours, not one for each: every step clones those
+    // below it.
     let around = ServiceBuilder::new()
-        .layer(from_fn_with_state(app.clone(), edge))
-        .option_layer(traced)
-        .layer(from_fn(metrics::count))
         .layer(CompressionLayer::new())
-        .layer(from_fn_with_state(app.clone(), context::establish))
-        .layer(from_fn_with_state(app.clone(), faces::give))
+        .option_layer(traced)
+        .layer(from_fn_with_state(app.clone(), edge))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, ANSWER_WITHIN))
         .layer(RequestBodyLimitLayer::new(BODY_BYTES_MAX))
@@ -151,19 +152,28 @@ fn assembled(app: App) -> Router {
     router.fallback(nothing_here).layer(around).with_state(app)
 }
 
-/// The outermost step: a request gets its id, and the answer this id and the headers that protect whoever reads it. The id is
-/// ours: what a client sends could be made to look like another's in the log.
+/// What is done about every request: it is counted, gets an id, and it is found out who asks; and about every answer: an error
+/// gets its face, and whoever reads it is protected by headers.
 async fn edge(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let id = HeaderValue::from_str(&uuid::Uuid::new_v4().to_string()).ok();
-    match &id {
-        Some(id) => request.headers_mut().insert(REQUEST_ID, id.clone()),
-        None => request.headers_mut().remove(REQUEST_ID),
-    };
-    let mut response = next.run(request).await;
-    if let Some(id) = id {
-        response.headers_mut().insert(REQUEST_ID, id);
+    let counted = metrics::Counted::begin(&request);
+    let asked = Asked::of(&request);
+    let mut context = Context::of(&app, &request);
+    let identified = context.identify(&app, request.method(), request.headers()).await;
+    let context = Arc::new(context);
+    request.extensions_mut().insert(context.clone());
+    if let Err(error) = identified {
+        request.extensions_mut().insert(Arc::new(error));
     }
-    security::protect(response.headers_mut(), &app.settings);
+    let response = next.run(request).await;
+    let mut response = faces::give(&app, &asked, &context, response).await;
+    let status = response.status();
+    let headers = response.headers_mut();
+    context.settle(&app, headers);
+    security::protect(headers, &app.settings, asked.face());
+    if let Some(id) = context.request_id.as_deref().and_then(|id| HeaderValue::from_str(id).ok()) {
+        headers.insert(REQUEST_ID, id);
+    }
+    counted.end(status);
     response
 }
 
@@ -199,6 +209,7 @@ pub async fn serve(
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(128);
     let tls = tls.map(TlsAcceptor::from);
     let tidying = tokio::spawn(tidy(app.clone()));
+    let summing_up = tokio::spawn(sum_up(app.clone()));
     tokio::pin!(shutdown);
     loop {
         let accepted = tokio::select! {
@@ -235,6 +246,7 @@ pub async fn serve(
     drop(listener);
     app.stopping.send_replace(true);
     trend.abort();
+    summing_up.abort();
     if tokio::time::timeout(STOP_WITHIN, graceful.shutdown()).await.is_err() {
         tracing::warn!("some answers were cut off: they took too long after the stop");
     }
@@ -248,6 +260,14 @@ fn deliverer(app: &App) -> Deliverer {
     let (store, pace) = (app.store.clone(), app.pace.clone());
     let Settings { seal_key, webhooks, .. } = &app.settings;
     Deliverer::new(store, pace, seal_key.clone(), webhooks.clone(), app.driver.process())
+}
+
+/// Sums up what was counted, for ever.
+async fn sum_up(app: App) {
+    loop {
+        tokio::time::sleep(SUM_UP_EVERY).await;
+        app.metrics.sum_up();
+    }
 }
 
 /// Clears away sessions, links and counts that time has ended, now and then until the server stops.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
-use axum::http::{HeaderMap, Method};
+use axum::http::HeaderMap;
 use axum::middleware::Next;
 use axum::response::Response;
 use leasehold_reconcile::trace::SPANS;
@@ -13,6 +13,7 @@ use tracing::Instrument as _;
 use tracing::field::Empty;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
+use crate::metrics::known;
 use crate::state::App;
 
 /// Asked for every few seconds by machines, and the same each time.
@@ -49,20 +50,6 @@ pub(crate) async fn follow(State(app): State<App>, request: Request, next: Next)
         span.record("otel.status_code", "ERROR");
     }
     response
-}
-
-/// The method, where it is one of the few: anybody can write another one for each request.
-fn known(method: &Method) -> &'static str {
-    match *method {
-        Method::GET => "GET",
-        Method::HEAD => "HEAD",
-        Method::POST => "POST",
-        Method::PUT => "PUT",
-        Method::PATCH => "PATCH",
-        Method::DELETE => "DELETE",
-        Method::OPTIONS => "OPTIONS",
-        _ => "_OTHER",
-    }
 }
 
 /// Only a trusted proxy's word about the trace counts: others could join or flood what is not theirs.

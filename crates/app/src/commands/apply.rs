@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use leasehold_decide::plan::Scope;
 use leasehold_model::action::ActionState;
+use leasehold_model::credential::CredentialName;
 use leasehold_model::id::{ActionId, EntitlementName, PlanHash, SystemName};
 use leasehold_model::plan::{Guard, Plan, Verb};
 use leasehold_reconcile::pace::Patience;
@@ -156,6 +157,8 @@ pub struct Receipt {
     pub system: SystemName,
     pub account: String,
     entitlement: Option<EntitlementName>,
+    #[serde(default)]
+    credential: Option<CredentialName>,
     pub state: ActionState,
     attempts: u32,
     pub reason: Option<String>,
@@ -173,6 +176,7 @@ impl From<&ActionRow> for Receipt {
             system: row.item.system.clone(),
             account: row.item.account.clone(),
             entitlement: row.item.entitlement.clone(),
+            credential: row.item.credential.clone(),
             state: row.state,
             attempts: row.attempts,
             reason: row.reason.clone(),
@@ -257,7 +261,9 @@ fn waiting(rows: &[Receipt], all: bool) -> anyhow::Result<()> {
     let others: Vec<_> = of(ActionState::Contradicted).chain(of(ActionState::Unverifiable)).collect();
     let (shown, more) = output::screenful(&others, all);
     for row in stuck.iter().chain(shown) {
-        let entitlement = row.entitlement.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
+        let entitlement = row.entitlement.as_ref().map(|name| format!(" {name}"));
+        let credential = row.credential.as_ref().map(|name| format!(" {name}"));
+        let entitlement = entitlement.or(credential).unwrap_or_default();
         let tone = if row.state == ActionState::Unverifiable { Tone::Attention } else { Tone::Bad };
         output::line(format!(
             "{}  {} {} {}",
@@ -291,7 +297,7 @@ pub fn show(rows: &[Receipt], all: bool) -> anyhow::Result<()> {
     waiting(rows, all)?;
     let mut sorted: Vec<&Receipt> = rows.iter().filter(|row| !waits_for_a_person(row)).collect();
     sorted.sort_by_key(|row| row.state == ActionState::Verified);
-    let mut table = output::table(&["state", "", "system", "account", "entitlement", "read back", "ledger"]);
+    let mut table = output::table(&["state", "", "system", "account", "what", "read back", "ledger"]);
     let (shown, more) = output::screenful(&sorted, all);
     for row in shown {
         let tone = match row.state {
@@ -305,7 +311,7 @@ pub fn show(rows: &[Receipt], all: bool) -> anyhow::Result<()> {
             row.verb.as_str().replace('_', " "),
             row.system.as_str(),
             row.account.as_str(),
-            row.entitlement.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
+            output::about(row.entitlement.as_ref(), row.credential.as_ref()),
             row.read_back_at.map_or_else(|| row.reason.clone().unwrap_or_default(), |at| at.to_string()),
             row.ledger_index.map_or_else(|| "-".to_owned(), |index| index.to_string()),
         ]);

@@ -7,6 +7,7 @@ use anyhow::bail;
 use jiff::Timestamp;
 use leasehold_decide::plan::Scope;
 use leasehold_decide::rules;
+use leasehold_model::credential::CredentialName;
 use leasehold_model::decision::{Because, DriftItem, DriftKind};
 use leasehold_model::id::{AccountKey, EntitlementName, EpochId, IdentityKey, SystemName};
 use leasehold_model::snapshot::{Snapshot, SystemState};
@@ -193,6 +194,8 @@ struct Row<'drift> {
     account_key: Option<Cow<'drift, AccountKey>>,
     identity: Option<Cow<'drift, IdentityKey>>,
     entitlement: Option<Cow<'drift, EntitlementName>>,
+    #[serde(default)]
+    credential: Option<Cow<'drift, CredentialName>>,
     since: Option<Timestamp>,
     because: Vec<String>,
 }
@@ -206,6 +209,7 @@ impl Serialize for Rows<'_> {
             account_key: item.account.as_ref().map(Cow::Borrowed),
             identity: item.identity.as_ref().map(Cow::Borrowed),
             entitlement: item.entitlement.as_ref().map(Cow::Borrowed),
+            credential: item.credential.as_ref().map(Cow::Borrowed),
             since: item.since,
             because: item.because.iter().map(Because::to_string).collect(),
         }))
@@ -221,6 +225,7 @@ impl From<Row<'static>> for DriftItem {
             login: row.account.map(Cow::into_owned),
             identity: row.identity.map(Cow::into_owned),
             entitlement: row.entitlement.map(Cow::into_owned),
+            credential: row.credential.map(Cow::into_owned),
             since: row.since,
             because: row.because.into_iter().map(|text| Because::Fact { text }).collect(),
         }
@@ -255,7 +260,7 @@ fn show(answer: &Answer, systems: &[String], all: bool) -> anyhow::Result<()> {
         output::line(toned("no drift: everything that was read is justified", Tone::Good))?;
     } else {
         summary(items)?;
-        let mut table = output::table(&["kind", "system", "account", "identity", "entitlement", "because"]);
+        let mut table = output::table(&["kind", "system", "account", "identity", "what", "because"]);
         let (shown, more) = output::screenful(items, all);
         for item in shown {
             let because: Vec<String> = item.because.iter().map(Because::to_string).collect();
@@ -264,7 +269,7 @@ fn show(answer: &Answer, systems: &[String], all: bool) -> anyhow::Result<()> {
                 item.system.to_string(),
                 item.login.clone().unwrap_or_else(|| "-".to_owned()),
                 item.identity.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
-                item.entitlement.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
+                output::about(item.entitlement.as_ref(), item.credential.as_ref()),
                 because.join("; "),
             ]);
         }

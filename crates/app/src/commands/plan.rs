@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use leasehold_decide::plan::Scope;
+use leasehold_model::credential::CredentialName;
 use leasehold_model::decision::DriftKind;
 use leasehold_model::id::{AccountKey, ActionId, EntitlementName, IdentityKey, PlanHash, SystemName};
 use leasehold_model::plan::{Guard, LeftAlone, Plan, PlanItem, StateFingerprint, Verb};
@@ -60,6 +61,8 @@ struct Item {
     account_key: AccountKey,
     identity: Option<IdentityKey>,
     entitlement: Option<EntitlementName>,
+    #[serde(default)]
+    credential: Option<CredentialName>,
     because: Vec<String>,
     also_loses: Vec<EntitlementName>,
     after: Vec<ActionId>,
@@ -165,6 +168,7 @@ impl From<Plan> for PlanDocument {
             account_key: item.account_key,
             identity: item.identity,
             entitlement: item.entitlement,
+            credential: item.credential,
             because: item.because,
             also_loses: item.also_loses,
             after: item.after,
@@ -190,7 +194,7 @@ impl PlanDocument {
         if self.items.is_empty() {
             output::line(toned("nothing to do", Tone::Good))?;
         } else {
-            let mut table = output::table(&["", "system", "account", "entitlement", "because", "also loses"]);
+            let mut table = output::table(&["", "system", "account", "what", "because", "also loses"]);
             let (shown, more) = output::screenful(&self.items, all);
             for item in shown {
                 let tone = if item.verb.takes_away() { Tone::Bad } else { Tone::Good };
@@ -204,7 +208,7 @@ impl PlanDocument {
                     toned(format!("{}{held}", item.verb.as_str().replace('_', " ")), tone),
                     item.system.as_str(),
                     item.account.as_str(),
-                    item.entitlement.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
+                    output::about(item.entitlement.as_ref(), item.credential.as_ref()),
                     item.because.join("; "),
                     also.join(", "),
                 ]);

@@ -90,6 +90,7 @@ fn item(id: &str, account: &str) -> PlanItem {
         identity: None,
         entitlement: Some(EntitlementName::new("role", "admin")),
         entitlement_native: None,
+        credential: None,
         because: vec!["no reason covers it".to_owned()],
         also_loses: Vec::new(),
         must_end: Vec::new(),

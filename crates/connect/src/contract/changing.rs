@@ -226,9 +226,7 @@ impl Run<'_> {
         };
         let by_login = AccountTarget { key: String::new().into(), login: login.clone() };
         let target = ReadTarget::Account { account: by_login.clone() };
-        let exists = |wanted: bool| {
-            move |read: &ReadBack| matches!(read, ReadBack::Account { exists, .. } if *exists == wanted)
-        };
+        let exists = |wanted: bool| move |read: &ReadBack| matches!(read, ReadBack::Account { exists, .. } if *exists == wanted);
         self.settles(&target, exists(false)).await?;
         for _ in 0..2 {
             let request = ActionRequest {

@@ -11,7 +11,7 @@ use leasehold_model::decision::DriftKind;
 use leasehold_model::id::{EntitlementAddress, EntitlementName, IdentityKey, SystemName};
 use leasehold_model::identity::{Identity, IdentityKind, LifecycleState};
 use leasehold_model::reason::Baseline;
-use leasehold_model::snapshot::Snapshot;
+use leasehold_model::snapshot::{Snapshot, SnapshotCredential};
 use roaring::RoaringBitmap;
 
 use crate::correlate::{Correlation, CorrelationRule, Correlator};
@@ -35,6 +35,10 @@ pub struct Abilities {
     pub disable_account: bool,
     /// End live sessions.
     pub end_sessions: bool,
+    /// Stop a credential so that it can be brought back.
+    pub disable_credential: bool,
+    /// End a credential for good.
+    pub revoke_credential: bool,
 }
 
 /// What the configuration says of a system, as far as deciding needs it.
@@ -297,6 +301,11 @@ impl<'inputs> Evaluation<'inputs> {
     /// An account of the graph, as observed.
     pub fn account(&self, index: AccountIndex) -> &'inputs leasehold_model::snapshot::SnapshotAccount {
         &self.inputs.snapshot.accounts[self.account_position[index.index()] as usize]
+    }
+
+    /// What authenticates an account of the graph.
+    pub fn credentials_of(&self, index: AccountIndex) -> &'inputs [SnapshotCredential] {
+        self.inputs.snapshot.credentials_of(self.position_of(index))
     }
 
     /// The snapshot's position of an account of the graph.

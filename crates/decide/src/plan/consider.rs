@@ -1,7 +1,9 @@
 //! What is done about one drift item, or why nothing is.
 
+use leasehold_model::credential::CredentialName;
 use leasehold_model::decision::{Because, DriftItem, DriftKind};
 use leasehold_model::identity::LifecycleState;
+use leasehold_model::plan::Verb;
 
 use super::{Planner, Scope, words};
 use crate::engine::AccountIndex;
@@ -23,6 +25,11 @@ impl Planner<'_, '_> {
             .copied();
         if let Some(words) = account.and_then(|account| self.untouchable.get(&account)).cloned() {
             return self.leave(item, words);
+        }
+        if let (DriftKind::Leaver | DriftKind::Unjustified, Some(account), Some(credential)) =
+            (item.kind, account, &item.credential)
+        {
+            return self.consider_credential(item, account, credential);
         }
         match (item.kind, account, &item.entitlement) {
             (DriftKind::Unjustified | DriftKind::Expired | DriftKind::Leaver, Some(account), Some(_)) => {
@@ -70,6 +77,10 @@ impl Planner<'_, '_> {
             (DriftKind::Dormant, _, _) => {
                 self.leave(item, "disuse alone ends nothing; end its reason, or disable it by hand")
             }
+            (DriftKind::StaleCredential, _, _) if item.credential.is_some() => self.leave(
+                item,
+                "whoever answers for the account replaces it; ending it now would stop what uses it",
+            ),
             (DriftKind::StaleCredential, _, _) => self.leave(item, "the credential's holder must replace it"),
             (DriftKind::Posture, _, _) => {
                 self.leave(item, "an administrator of the system must mend it there")
@@ -121,6 +132,42 @@ impl Planner<'_, '_> {
             return self.leave(item, "the connector of this system cannot revoke; a person must do it there");
         }
         self.revokes.entry(account).or_default().insert(entitlement, words(&item.because));
+    }
+
+    /// A credential of somebody who may hold no access. It ends where its holder has left, and is stopped where they may
+    /// come back.
+    fn consider_credential(&mut self, item: &DriftItem, account: AccountIndex, credential: &CredentialName) {
+        let evaluation = self.evaluation;
+        let identity =
+            evaluation.graph.identity_of(account).map(|identity| &evaluation.identities[identity.index()]);
+        let is_to_come = identity.is_some_and(|identity| {
+            identity.state != LifecycleState::Suspended && !identity.has_left(evaluation.inputs.now)
+        });
+        if is_to_come {
+            return self.leave(item, "its holder's access has not begun; nothing would bring it back then");
+        }
+        if let Some(why) = self.unproved.get(&item.system).cloned() {
+            return self.leave(item, why);
+        }
+        let can = self.abilities(&item.system);
+        let has_left = item.kind == DriftKind::Leaver;
+        let verb = match (can.revoke_credential, can.disable_credential) {
+            (true, _) if has_left => Verb::RevokeCredential,
+            (_, true) => Verb::DisableCredential,
+            (true, false) => {
+                let why = format!(
+                    "{credential} cannot be stopped so that it comes back, and its holder is suspended only"
+                );
+                return self.leave(item, why);
+            }
+            (false, false) => {
+                let why = format!(
+                    "the connector of this system cannot end {credential}; a person must do it there"
+                );
+                return self.leave(item, why);
+            }
+        };
+        self.credentials.insert((account, credential.clone()), (verb, words(&item.because)));
     }
 
     fn consider_disable(&mut self, item: &DriftItem, account: AccountIndex) {

@@ -11,6 +11,7 @@ mod obstacles;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use leasehold_model::credential::CredentialName;
 use leasehold_model::decision::{Because, DriftItem, DriftKind};
 use leasehold_model::id::{AccountKey, ActionId, IdentityKey, SystemName};
 use leasehold_model::plan::{LeftAlone, Plan, PlanItem, StateFingerprint, Verb};
@@ -87,6 +88,8 @@ struct Planner<'plan, 'inputs> {
     revokes: BTreeMap<AccountIndex, BTreeMap<EntitlementIndex, Vec<String>>>,
     grants: BTreeMap<(AccountIndex, EntitlementIndex), Vec<String>>,
     disables: BTreeMap<AccountIndex, Vec<String>>,
+    /// Credentials that are stopped or ended, with why.
+    credentials: BTreeMap<(AccountIndex, CredentialName), (Verb, Vec<String>)>,
     left_alone: Vec<LeftAlone>,
 }
 
@@ -108,6 +111,7 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
             revokes: BTreeMap::new(),
             grants: BTreeMap::new(),
             disables: BTreeMap::new(),
+            credentials: BTreeMap::new(),
             left_alone: Vec::new(),
         }
     }
@@ -183,6 +187,10 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
             }
             items.push(item);
         }
+        for ((account, credential), (verb, because)) in &self.credentials {
+            let item = self.item(*verb, *account, None, because);
+            items.push(PlanItem { credential: Some(credential.clone()), ..item });
+        }
         // Revoked entitlements that are granted again by the same plan would fight each other.
         debug_assert!(
             self.grants.keys().all(|(account, grant)| !self
@@ -213,6 +221,7 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
             entitlement_native: entitlement
                 .and_then(|index| self.evaluation.observed_entitlement(index))
                 .and_then(|observed| observed.native.clone()),
+            credential: None,
             because: because.to_vec(),
             also_loses: Vec::new(),
             must_end: Vec::new(),
@@ -244,7 +253,7 @@ fn name_and_order(items: &mut [PlanItem], state: &StateFingerprint) {
         match item.verb {
             Verb::Grant => grants.push(item.id.clone()),
             Verb::Revoke => item.after.clone_from(grants),
-            Verb::DisableAccount | Verb::EndSessions => {}
+            _ => {}
         }
     }
 }
@@ -252,6 +261,7 @@ fn name_and_order(items: &mut [PlanItem], state: &StateFingerprint) {
 type Key<'item> = (&'item SystemName, &'item AccountKey, Verb, String);
 
 fn key(item: &PlanItem) -> Key<'_> {
-    let entitlement = item.entitlement.as_ref().map(ToString::to_string).unwrap_or_default();
-    (&item.system, &item.account_key, item.verb, entitlement)
+    let entitlement = item.entitlement.as_ref().map(ToString::to_string);
+    let credential = item.credential.as_ref().map(|credential| credential.key.to_string());
+    (&item.system, &item.account_key, item.verb, entitlement.or(credential).unwrap_or_default())
 }

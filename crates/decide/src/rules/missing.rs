@@ -42,6 +42,7 @@ pub(super) fn find(context: &Context<'_, '_>, items: &mut Vec<DriftItem>) {
             login: observed.map(|account| account.login.clone()),
             identity: Some(identity.key.clone()),
             entitlement: Some(evaluation.entitlement_name(row.entitlement).clone()),
+            credential: None,
             since: None,
             because,
         });

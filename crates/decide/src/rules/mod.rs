@@ -13,6 +13,7 @@ mod toxic;
 use jiff::Timestamp;
 use leasehold_model::decision::{Because, DriftItem, DriftKind};
 use leasehold_model::id::EpochId;
+use leasehold_model::snapshot::SnapshotCredential;
 
 use crate::engine::drift::{self, DriftRow};
 use crate::engine::{AccountIndex, EntitlementIndex, IdentityIndex};
@@ -83,8 +84,23 @@ fn about_account(
         login: Some(observed.account.login.clone()),
         identity: identity.map(|identity| evaluation.identities[identity.index()].key.clone()),
         entitlement: None,
+        credential: None,
         since: first_seen(evaluation, observed.since),
         because,
+    }
+}
+
+/// An item about a credential.
+fn about_credential(
+    evaluation: &Evaluation<'_>,
+    kind: DriftKind,
+    credential: &SnapshotCredential,
+    because: Vec<Because>,
+) -> DriftItem {
+    DriftItem {
+        credential: Some((&credential.credential).into()),
+        since: first_seen(evaluation, credential.since),
+        ..about_account(evaluation, kind, evaluation.index_of(credential.account), because)
     }
 }
 

@@ -49,6 +49,7 @@ fn without_owner(
         login: None,
         identity: Some(owner.clone()),
         entitlement: Some(address.entitlement.clone()),
+        credential: None,
         since: None,
         because: vec![Because::Fact { text: format!("{what} is owned by {owner}, who is gone") }],
     })

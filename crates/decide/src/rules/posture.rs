@@ -41,6 +41,7 @@ fn given_to_everybody(evaluation: &Evaluation<'_>, items: &mut Vec<DriftItem>) {
                 login: None,
                 identity: None,
                 entitlement: Some(evaluation.entitlement_name(carried).clone()),
+                credential: None,
                 since: None,
                 because: vec![Because::Fact { text }],
             });

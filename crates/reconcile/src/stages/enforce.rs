@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use leasehold_model::action::ActionState;
-use leasehold_model::id::{AccountKey, EntitlementName, SystemName};
+use leasehold_model::id::{AccountKey, CredentialKey, EntitlementName, SystemName};
 use leasehold_model::plan::{Plan, PlanItem, Verb};
 use leasehold_store::{ActionRow, Store};
 use tokio::sync::Semaphore;
@@ -29,11 +29,12 @@ use crate::system::{System, Systems};
 use crate::trace::SPANS;
 
 /// What an action does, without its name: how an action of an interrupted run is found in a fresh plan.
-pub type Effect = (Verb, SystemName, AccountKey, Option<EntitlementName>);
+pub type Effect = (Verb, SystemName, AccountKey, Option<EntitlementName>, Option<CredentialKey>);
 
 /// What an item does.
 pub fn effect_of(item: &PlanItem) -> Effect {
-    (item.verb, item.system.clone(), item.account_key.clone(), item.entitlement.clone())
+    let credential = item.credential.as_ref().map(|credential| credential.key.clone());
+    (item.verb, item.system.clone(), item.account_key.clone(), item.entitlement.clone(), credential)
 }
 
 /// Told whenever an action reaches a state; for progress on a screen.

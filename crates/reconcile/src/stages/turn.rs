@@ -1,10 +1,11 @@
 //! The turn of one account: its actions are sent, read back, and wait, in rounds.
 //!
-//! What somebody keeps is granted and seen before its old path ends, and sessions end when no new one can begin on what
-//! was taken away: after it, or at once where the account was closed. Within a round every action that is due is sent before one is read back, because an effective
+//! What somebody keeps is granted and seen before its old path ends. Then what a log-in needs is taken away: the account's
+//! own switch and its credentials. Sessions end when no new one can begin on what was taken away: at once where the account
+//! was closed, else after its grants. An account is deleted when nothing else is left to do with it. Within a round every action that is due is sent before one is read back, because an effective
 //! entitlement ends only when the last direct grant that leads to it has ended.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
 use leasehold_model::action::ActionState;
@@ -17,7 +18,7 @@ use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
 
 use super::enforce::{Worker, effect_of};
-use super::verify::{self, Sessions, Verdict, account_target, entitlement_target};
+use super::verify::{self, Sessions, Verdict, account_target, credential_target, entitlement_target};
 use crate::error::ReconcileError;
 use crate::trace::{self, SPANS};
 
@@ -123,20 +124,25 @@ impl AccountRun {
             .filter(|row| row.item.verb == Verb::Revoke && row.state == ActionState::Planned)
             .flat_map(|row| row.item.must_end.iter().cloned())
             .collect();
-        let (grants, rest): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.item.verb == Verb::Grant);
-        let (sessions, rest): (Vec<_>, Vec<_>) =
-            rest.into_iter().partition(|row| row.item.verb == Verb::EndSessions);
+        let closes = rows.iter().any(|row| row.item.verb == Verb::DisableAccount);
+        let mut rows_of: BTreeMap<usize, Vec<ActionRow>> = BTreeMap::new();
+        for row in rows {
+            let round = match row.item.verb {
+                Verb::CreateAccount => 0,
+                Verb::EnableAccount | Verb::Grant | Verb::EnableCredential => 1,
+                Verb::DisableAccount | Verb::DisableCredential | Verb::RevokeCredential => 2,
+                // Where the account is closed no session can begin again, and none waits for what may take long to take away.
+                Verb::EndSessions if closes => 3,
+                Verb::Revoke => 4,
+                Verb::EndSessions => 5,
+                Verb::DeleteAccount => 6,
+            };
+            rows_of.entry(round).or_default().push(row);
+        }
         let round = |rows: Vec<ActionRow>| {
             rows.into_iter().map(|row| Running::new(row, now).without(&held)).collect()
         };
-        let (closing, rest): (Vec<_>, Vec<_>) =
-            rest.into_iter().partition(|row: &ActionRow| row.item.verb == Verb::DisableAccount);
-        // Where the account is closed no session can begin again, and none waits for what may take long to take away.
-        let rounds = match closing.is_empty() {
-            true => vec![grants, rest, sessions],
-            false => vec![grants, closing, sessions, rest],
-        };
-        Self { rounds: rounds.into_iter().map(round).collect(), states, done: Done::default() }
+        Self { rounds: rows_of.into_values().map(round).collect(), states, done: Done::default() }
     }
 
     /// Does what is due; gives when to come back, or nothing where everything is at its end.
@@ -240,6 +246,8 @@ impl Worker {
             verb,
             account: account_target(&row.item),
             entitlement: entitlement_target(&row.item),
+            credential: credential_target(&row.item),
+            attributes: BTreeMap::new(),
         };
         let calling = trace::call("execute", &self.system.name, verb);
         let answer = self.system.connector.execute(&request).instrument(calling.clone()).await;

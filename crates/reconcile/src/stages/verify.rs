@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use leasehold_connect::connector::Connector;
 use leasehold_model::account::Session;
 use leasehold_model::plan::{PlanItem, Verb};
-use leasehold_model::request::{AccountTarget, EntitlementTarget, ReadBack, ReadTarget};
+use leasehold_model::request::{AccountTarget, CredentialTarget, EntitlementTarget, ReadBack, ReadTarget};
 use leasehold_store::ObservedEffect;
 use serde_json::json;
 
@@ -47,6 +47,11 @@ pub fn entitlement_target(item: &PlanItem) -> Option<EntitlementTarget> {
     Some(EntitlementTarget { name, native: item.entitlement_native.clone() })
 }
 
+/// The credential of an item, as connectors are asked about it.
+pub fn credential_target(item: &PlanItem) -> Option<CredentialTarget> {
+    item.credential.as_ref().map(|name| CredentialTarget { key: name.key.clone(), kind: name.kind })
+}
+
 /// Which sessions have to be gone for the ending of sessions to hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sessions {
@@ -78,7 +83,12 @@ fn name_of_session(session: &Session) -> String {
 pub async fn verify(connector: &dyn Connector, item: &PlanItem, sessions: &Sessions) -> Verdict {
     match item.verb {
         Verb::Revoke | Verb::Grant => grant(connector, item).await,
-        Verb::DisableAccount => account(connector, item).await,
+        Verb::CreateAccount | Verb::EnableAccount | Verb::DisableAccount | Verb::DeleteAccount => {
+            account(connector, item).await
+        }
+        Verb::EnableCredential | Verb::DisableCredential | Verb::RevokeCredential => {
+            credential(connector, item).await
+        }
         Verb::EndSessions => ended_sessions(connector, item, sessions).await,
     }
 }
@@ -151,20 +161,57 @@ async fn grant(connector: &dyn Connector, item: &PlanItem) -> Verdict {
 }
 
 async fn account(connector: &dyn Connector, item: &PlanItem) -> Verdict {
-    match read(connector, &ReadTarget::Account { account: account_target(item) }).await {
-        Ok(ReadBack::Account { exists, enabled }) if exists && enabled => {
-            Verdict::Contradicted { why: "the account was read back as still enabled".to_owned() }
+    let (exists, enabled) =
+        match read(connector, &ReadTarget::Account { account: account_target(item) }).await {
+            Ok(ReadBack::Account { exists, enabled }) => (exists, enabled),
+            Ok(other) => return nonsense(&other),
+            Err(verdict) => return verdict,
+        };
+    let contradiction = match item.verb {
+        Verb::CreateAccount if !exists => "not there",
+        Verb::EnableAccount if !exists || !enabled => "not enabled",
+        Verb::DisableAccount if exists && enabled => "still enabled",
+        Verb::DeleteAccount if exists => "still there",
+        _ => {
+            let (system, account) = (item.system.clone(), item.account_key.clone());
+            let effect = match (exists, enabled) {
+                (false, _) => ObservedEffect::AccountAbsent { system, account },
+                (true, true) => ObservedEffect::AccountEnabled { system, account },
+                (true, false) => ObservedEffect::AccountDisabled { system, account },
+            };
+            let seen = json!({"exists": exists, "enabled": enabled});
+            return Verdict::Holds { seen, effects: vec![effect] };
         }
-        Ok(ReadBack::Account { exists, enabled }) => {
-            let effects = vec![ObservedEffect::AccountDisabled {
-                system: item.system.clone(),
-                account: item.account_key.clone(),
-            }];
-            Verdict::Holds { seen: json!({"exists": exists, "enabled": enabled}), effects }
+    };
+    Verdict::Contradicted { why: format!("the account was read back as {contradiction}") }
+}
+
+async fn credential(connector: &dyn Connector, item: &PlanItem) -> Verdict {
+    let Some(credential) = credential_target(item) else {
+        return Verdict::Unverifiable { why: "the item names no credential".to_owned() };
+    };
+    let target = ReadTarget::Credential { account: account_target(item), credential: credential.clone() };
+    let (exists, active) = match read(connector, &target).await {
+        Ok(ReadBack::Credential { exists, active }) => (exists, active),
+        Ok(other) => return nonsense(&other),
+        Err(verdict) => return verdict,
+    };
+    let contradiction = match item.verb {
+        Verb::RevokeCredential if exists => "still there",
+        Verb::DisableCredential if exists && active => "still usable",
+        Verb::EnableCredential if !exists || !active => "not usable",
+        _ => {
+            let (system, account) = (item.system.clone(), item.account_key.clone());
+            let credential = credential.key;
+            let effect = match exists {
+                true => ObservedEffect::CredentialPresent { system, account, credential, active },
+                false => ObservedEffect::CredentialAbsent { system, account, credential },
+            };
+            let seen = json!({"exists": exists, "active": active});
+            return Verdict::Holds { seen, effects: vec![effect] };
         }
-        Ok(other) => nonsense(&other),
-        Err(verdict) => verdict,
-    }
+    };
+    Verdict::Contradicted { why: format!("the credential was read back as {contradiction}") }
 }
 
 async fn ended_sessions(connector: &dyn Connector, item: &PlanItem, sessions: &Sessions) -> Verdict {

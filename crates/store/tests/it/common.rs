@@ -176,6 +176,7 @@ pub fn item(id: &str, verb: Verb, account: &str, entitlement: Option<&str>) -> P
         identity: Some(format!("{account}@example.com").as_str().into()),
         entitlement: entitlement.map(group),
         entitlement_native: None,
+        credential: None,
         because: vec!["no reason covers it".to_owned()],
         also_loses: Vec::new(),
         must_end: Vec::new(),

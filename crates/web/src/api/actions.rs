@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
+use super::credentials::CredentialRef;
 use super::document::Problems;
 use super::tasks::{TaskAnswer, accepted};
 use super::{paging, system_name, wrong};
@@ -43,6 +44,8 @@ pub(crate) struct ActionDocument {
     identity: Option<String>,
     /// With what, as `kind/name`.
     entitlement: Option<String>,
+    /// The credential that it is about, where it is about one.
+    credential: Option<CredentialRef>,
     /// `planned`, `approved`, `sent`, `acknowledged`, `verified`, `contradicted`, `stuck`, `unverifiable` or `void`.
     state: &'static str,
     /// How often it was sent since it was last approved.
@@ -68,6 +71,7 @@ pub(crate) fn document(row: &ActionRow) -> ActionDocument {
         account: row.item.account.clone(),
         identity: row.item.identity.as_ref().map(ToString::to_string),
         entitlement: row.item.entitlement.as_ref().map(ToString::to_string),
+        credential: row.item.credential.as_ref().map(CredentialRef::from),
         state: row.state.as_str(),
         attempts: row.attempts,
         reason: row.reason.clone(),

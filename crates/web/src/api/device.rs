@@ -1,6 +1,8 @@
 //! How a program without a browser comes to a token (RFC 8628), and gives it back (RFC 7009). Open: codes and token show
 //! who asks.
 
+use std::sync::Arc;
+
 use axum::Extension;
 use axum::Form;
 use axum::Json;
@@ -91,7 +93,7 @@ struct Returned {
 /// Begins the sign-in of a program: somebody who is signed in allows it at `/device`.
 async fn begin(
     State(app): State<App>,
-    Extension(context): Extension<Context>,
+    Extension(context): Extension<Arc<Context>>,
     Form(wanted): Form<Wanted>,
 ) -> Result<Json<Authorization>, WebError> {
     let begun = device::begin(&app, context.source, &wanted.client_id, &wanted.scope).await?;

@@ -16,6 +16,7 @@ use sha2::{Digest as _, Sha256};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
+use super::credentials::CredentialRef;
 use super::document::Problems;
 use super::{paging, with_state, wrong};
 use crate::error::WebError;
@@ -44,6 +45,8 @@ struct DriftRow {
     identity: Option<String>,
     /// What it is about, as `kind/name`.
     entitlement: Option<String>,
+    /// The credential that it is about, where it is about one.
+    credential: Option<CredentialRef>,
     /// When it was first seen.
     #[schema(value_type = Option<String>, format = DateTime)]
     since: Option<Timestamp>,
@@ -131,7 +134,8 @@ struct Place(usize, String);
 
 fn name(item: &DriftItem) -> String {
     let parts = (item.kind.as_str(), &item.system, &item.account, &item.identity, &item.entitlement);
-    let bytes = serde_json::to_vec(&parts).unwrap_or_default();
+    let bytes = serde_json::to_vec(&(parts, item.credential.as_ref().map(|credential| &credential.key)));
+    let bytes = bytes.unwrap_or_default();
     hex::encode(&Sha256::digest(bytes)[..12])
 }
 
@@ -197,6 +201,7 @@ fn page(
         account_key: item.account.as_ref().map(ToString::to_string),
         identity: item.identity.as_ref().map(ToString::to_string),
         entitlement: item.entitlement.as_ref().map(ToString::to_string),
+        credential: item.credential.as_ref().map(CredentialRef::from),
         since: item.since,
         because: item.because.iter().map(ToString::to_string).collect(),
     });

@@ -1,5 +1,7 @@
 //! `Idempotency-Key`: a call that is sent again is not done again, and gets the same answer.
 
+use std::sync::Arc;
+
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -35,7 +37,7 @@ async fn once(app: &App, request: Request, next: Next) -> Result<Response, WebEr
     if key.is_empty() || key.len() > KEY_CHARS_MAX {
         return Err(wrong("Idempotency-Key", format!("write 1 to {KEY_CHARS_MAX} visible characters")));
     }
-    let context = request.extensions().get::<Context>().cloned().unwrap_or_default();
+    let context = request.extensions().get::<Arc<Context>>().cloned().unwrap_or_default();
     let user = context.person.as_ref().ok_or(WebError::SignedOut)?.user().to_owned();
     let (parts, body) = request.into_parts();
     let bytes =

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
+use super::credentials::CredentialRef;
 use super::document::Problems;
 use super::drift::drift_kind;
 use super::tasks::TaskAnswer;
@@ -36,7 +37,7 @@ pub(crate) const ROUTES: &[Route] = &[
 #[derive(Serialize, ToSchema)]
 struct ItemRow {
     id: String,
-    /// `grant`, `revoke`, `disable_account` or `end_sessions`.
+    /// What is done: `grant`, `revoke`, `disable_account`, `end_sessions`, `revoke_credential`, ….
     verb: &'static str,
     system: String,
     account: String,
@@ -45,6 +46,8 @@ struct ItemRow {
     identity: Option<String>,
     /// With what, as `kind/name`; null for verbs on the account itself.
     entitlement: Option<String>,
+    /// The credential that it is about, where it is about one.
+    credential: Option<CredentialRef>,
     because: Vec<String>,
     /// What else the account loses by it, effectively.
     also_loses: Vec<String>,
@@ -170,6 +173,7 @@ fn document(plan: &Plan, rows: &[ActionRow]) -> PlanDocument {
         account_key: item.account_key.to_string(),
         identity: item.identity.as_ref().map(ToString::to_string),
         entitlement: item.entitlement.as_ref().map(ToString::to_string),
+        credential: item.credential.as_ref().map(CredentialRef::from),
         because: item.because.clone(),
         also_loses: texts(&item.also_loses),
         after: item.after.iter().map(ToString::to_string).collect(),

@@ -3,12 +3,14 @@
 mod state;
 mod text;
 
-use std::sync::OnceLock;
+use std::collections::HashMap;
+use std::sync::{LazyLock, OnceLock, PoisonError, RwLock};
+use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header;
-use axum::middleware::Next;
+use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use metrics::Histogram;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::error::WebError;
@@ -42,6 +44,14 @@ impl Metrics {
         Self(handle.clone())
     }
 
+    /// Sums up what was recorded since the last time. Until then each record takes memory, so that this is done now and then
+    /// also where nobody reads the metrics.
+    pub(crate) fn sum_up(&self) {
+        if let Some(handle) = &self.0 {
+            handle.run_upkeep();
+        }
+    }
+
     fn text(&self) -> String {
         self.0
             .as_ref()
@@ -62,17 +72,61 @@ pub(crate) async fn show(State(app): State<App>) -> Result<Response, WebError> {
     Ok(([(header::CONTENT_TYPE, TYPE), (header::CACHE_CONTROL, "no-store")], all).into_response())
 }
 
-/// Counts a request by its route, never by its path: a path can name people, and there is no end of them.
-pub(crate) async fn count(request: Request, next: Next) -> Response {
-    let begun = std::time::Instant::now();
-    let method = request.method().as_str().to_owned();
-    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let response = next.run(request).await;
+/// A request while it is answered. It is counted by its route, never by its path: a path can name people, and there is no end
+/// of them; and by its method only where that is one of the few, since anybody can write another for each request.
+pub(crate) struct Counted {
+    begun: Instant,
+    method: &'static str,
+    route: Option<MatchedPath>,
+}
+
+impl Counted {
+    /// Begins the count of a request.
+    pub(crate) fn begin(request: &Request) -> Self {
+        let route = request.extensions().get::<MatchedPath>().cloned();
+        Self { begun: Instant::now(), method: known(request.method()), route }
+    }
+
+    /// Counts it, once its status is known.
+    pub(crate) fn end(self, status: StatusCode) {
+        let route = self.route.as_ref().map_or("none", MatchedPath::as_str);
+        duration(route, self.method, status.as_u16()).record(self.begun.elapsed().as_secs_f64());
+    }
+}
+
+/// The histogram of these labels. It is looked up by them once: putting labels together costs more than counting.
+fn duration(route: &str, method: &'static str, status: u16) -> Histogram {
+    type Durations = HashMap<String, Vec<((&'static str, u16), Histogram)>>;
+    static DURATIONS: LazyLock<RwLock<Durations>> = LazyLock::new(RwLock::default);
+    let of = |known: &[((&'static str, u16), Histogram)]| {
+        known.iter().find(|(labels, _)| *labels == (method, status)).map(|(_, histogram)| histogram.clone())
+    };
+    let known = DURATIONS.read().unwrap_or_else(PoisonError::into_inner);
+    if let Some(histogram) = known.get(route).and_then(|known| of(known)) {
+        return histogram;
+    }
+    drop(known);
     let labels = [
-        ("http_request_method", method),
-        ("http_route", route.unwrap_or_else(|| "none".to_owned())),
-        ("http_response_status_code", response.status().as_u16().to_string()),
+        ("http_request_method", method.to_owned()),
+        ("http_route", route.to_owned()),
+        ("http_response_status_code", status.to_string()),
     ];
-    metrics::histogram!(DURATION, &labels).record(begun.elapsed().as_secs_f64());
-    response
+    let histogram = metrics::histogram!(DURATION, &labels);
+    let mut known = DURATIONS.write().unwrap_or_else(PoisonError::into_inner);
+    known.entry(route.to_owned()).or_default().push(((method, status), histogram.clone()));
+    histogram
+}
+
+/// The method's name, where it is one of the few.
+pub(crate) fn known(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "_OTHER",
+    }
 }

@@ -83,7 +83,9 @@ async fn show(
             ledger_entry: Link::ledger_entry(step.ledger_index),
         });
     }
-    let what = item.entitlement.as_ref().map_or_else(String::new, |name| format!(" {}", safe(name)));
+    let credential = item.credential.as_ref().map(safe);
+    let what = item.entitlement.as_ref().map(safe).or(credential);
+    let what = what.map_or_else(String::new, |what| format!(" {what}"));
     let title = format!("{}{what}: {} in {}", verb_words(item.verb), safe(&item.account), item.system);
     frame::show(&ActionPage {
         frame: frame.titled(title),

@@ -18,7 +18,7 @@ use crate::frame::{self, Frame};
 use crate::parts::form::Choices;
 use crate::parts::link::{action_path, short_hash};
 use crate::parts::mark::action_words;
-use crate::parts::{Link, Mark, Moment, Pager, Query, Sources, number};
+use crate::parts::{About, Link, Mark, Moment, Pager, Query, Sources, number};
 use crate::person::Person;
 use crate::present::Present;
 use crate::route::{Access, Route};
@@ -44,10 +44,16 @@ const SETS: [(&str, &str, &[ActionState]); 4] = [
 /// What is done, as pages write it.
 pub(crate) fn verb_words(verb: Verb) -> &'static str {
     match verb {
+        Verb::CreateAccount => "make account",
+        Verb::EnableAccount => "enable account",
         Verb::Grant => "give grant",
-        Verb::Revoke => "end grant",
+        Verb::EnableCredential => "let credential in again",
         Verb::DisableAccount => "disable account",
+        Verb::DisableCredential => "stop credential",
+        Verb::RevokeCredential => "revoke credential",
+        Verb::Revoke => "end grant",
         Verb::EndSessions => "end sessions",
+        Verb::DeleteAccount => "delete account",
     }
 }
 
@@ -60,7 +66,7 @@ pub(crate) struct ActionLine {
     pub system: Link,
     pub account: String,
     pub identity: Option<Link>,
-    pub entitlement: Option<Link>,
+    pub about: About,
     pub sent: Option<Moment>,
     pub read_back: Option<Moment>,
     pub ledger_entry: Option<Link>,
@@ -86,7 +92,10 @@ impl ActionLine {
             system: Link::system(&item.system),
             account: safe(&item.account),
             identity: item.identity.as_ref().map(Link::identity),
-            entitlement: item.entitlement.as_ref().map(|name| Link::entitlement(&item.system, name)),
+            about: About::of(
+                item.entitlement.as_ref().map(|name| Link::entitlement(&item.system, name)),
+                item.credential.as_ref(),
+            ),
             sent: row.sent_at.map(|at| Moment::relative(at, now)),
             read_back: row.read_back_at.map(|at| Moment::relative(at, now)),
             ledger_entry: row.ledger_index.map(Link::ledger_entry),

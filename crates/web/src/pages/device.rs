@@ -1,5 +1,7 @@
 //! Where somebody who is signed in lets a program without a browser have a token of theirs, or refuses.
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::Extension;
 use axum::Form;
@@ -110,7 +112,7 @@ async fn found(
 
 async fn show(
     State(app): State<App>,
-    Extension(context): Extension<Context>,
+    Extension(context): Extension<Arc<Context>>,
     person: Person,
     frame: Frame,
     Query(Asked { user_code }): Query<Asked>,
@@ -146,7 +148,7 @@ async fn show(
 
 async fn decide(
     State(app): State<App>,
-    Extension(context): Extension<Context>,
+    Extension(context): Extension<Arc<Context>>,
     person: Person,
     frame: Frame,
     Form(decided): Form<Decided>,

@@ -20,7 +20,7 @@ use crate::fields::Fields;
 use crate::frame::{self, Frame};
 use crate::parts::form::Choices;
 use crate::parts::mark::{drift_meaning, drift_words};
-use crate::parts::{BecauseList, Link, Mark, Moment, Pager, Query, Sources, count, number};
+use crate::parts::{About, BecauseList, Link, Mark, Moment, Pager, Query, Sources, count, number};
 use crate::person::Person;
 use crate::present::Present;
 use crate::route::{Access, Route};
@@ -133,7 +133,7 @@ struct DriftRow {
     system: Link,
     account: Option<String>,
     identity: Option<Link>,
-    entitlement: Option<Link>,
+    about: About,
     since: Option<Moment>,
     because: BecauseList,
     /// What its box is called for whoever does not see the row.
@@ -286,8 +286,9 @@ fn group(app: &App, view: &View, order: DriftOrder, item: &DriftItem, positions:
 fn row(app: &App, item: &DriftItem) -> DriftRow {
     let account = item.login.as_ref().map(safe);
     let entitlement = item.entitlement.as_ref().map(|name| Link::entitlement(&item.system, name));
+    let about = About::of(entitlement, item.credential.as_ref());
     let whom = account.clone().or_else(|| item.identity.as_ref().map(safe)).unwrap_or_default();
-    let what = entitlement.as_ref().map_or_else(String::new, |link| format!(", {}", link.text));
+    let what = if about == About::Account { String::new() } else { format!(", {}", about.text()) };
     DriftRow {
         id: item.id(),
         kind: Mark::drift(item.kind),
@@ -295,7 +296,7 @@ fn row(app: &App, item: &DriftItem) -> DriftRow {
         label: format!("Choose {}: {whom} in {}{what}", drift_words(item.kind), item.system),
         account,
         identity: item.identity.as_ref().map(Link::identity),
-        entitlement,
+        about,
         since: item.since.map(|since| Moment::relative(since, app.now())),
         because: BecauseList::new(&item.because),
     }

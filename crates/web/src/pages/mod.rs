@@ -5,6 +5,7 @@ pub(crate) mod account_passkeys;
 pub(crate) mod action;
 pub(crate) mod actions;
 pub(crate) mod connect;
+pub(crate) mod credentials;
 pub(crate) mod device;
 pub(crate) mod drift;
 pub(crate) mod entitlement;
@@ -52,6 +53,7 @@ pub(crate) const NAVIGATION: &[Place] = &[
     place("/identities", "Identities", Action::SeeIdentity),
     place("/systems", "Systems", Action::SeeSystem),
     place("/entitlements", "Entitlements", Action::SeeEntitlement),
+    place("/credentials", "Credentials", Action::SeeSystem),
     place("/drift", "Drift", Action::SeeDrift),
     place("/plans", "Plans", Action::SeePlan),
     place("/actions", "Actions", Action::SeeAction),

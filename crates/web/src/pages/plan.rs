@@ -26,7 +26,7 @@ use crate::frame::{self, Frame};
 use crate::kept_plans::KeptPlan;
 use crate::parts::link::plan_path;
 use crate::parts::mark::action_words;
-use crate::parts::{BecauseList, Link, Mark, Moment, Pager, Prose, Query, Sources, count, number};
+use crate::parts::{About, BecauseList, Link, Mark, Moment, Pager, Prose, Query, Sources, count, number};
 use crate::person::{Person, STEP_UP, Via};
 use crate::present::Present;
 use crate::route::{Access, Route};
@@ -56,7 +56,7 @@ struct Effect {
     takes_away: bool,
     system: Link,
     account: String,
-    entitlement: Option<Link>,
+    about: About,
     also_loses: Vec<Link>,
     because: BecauseList,
     held_by: Vec<String>,
@@ -285,10 +285,16 @@ fn moved(view: &View, kept: &KeptPlan, standing: PlanStanding) -> Option<String>
 /// `end 12 grants, disable 3 accounts`.
 fn verbs_words(verbs: &BTreeMap<Verb, usize>) -> String {
     let words = verbs.iter().map(|(verb, many)| match verb {
+        Verb::CreateAccount => format!("make {}", count(*many, "account")),
+        Verb::EnableAccount => format!("enable {}", count(*many, "account")),
         Verb::Grant => format!("give {}", count(*many, "grant")),
-        Verb::Revoke => format!("end {}", count(*many, "grant")),
+        Verb::EnableCredential => format!("let {} in again", count(*many, "credential")),
         Verb::DisableAccount => format!("disable {}", count(*many, "account")),
+        Verb::DisableCredential => format!("stop {}", count(*many, "credential")),
+        Verb::RevokeCredential => format!("revoke {}", count(*many, "credential")),
+        Verb::Revoke => format!("end {}", count(*many, "grant")),
         Verb::EndSessions => format!("end the sessions of {}", count(*many, "account")),
+        Verb::DeleteAccount => format!("delete {}", count(*many, "account")),
     });
     let words: Vec<String> = words.collect();
     if words.is_empty() { "do nothing".to_owned() } else { words.join(", ") }
@@ -316,7 +322,10 @@ fn groups(kept: &KeptPlan, overridden: &HashSet<String>, pager: &Pager) -> Vec<E
             takes_away: item.verb.takes_away(),
             system: Link::system(&item.system),
             account: safe(&item.account),
-            entitlement: item.entitlement.as_ref().map(|name| Link::entitlement(&item.system, name)),
+            about: About::of(
+                item.entitlement.as_ref().map(|name| Link::entitlement(&item.system, name)),
+                item.credential.as_ref(),
+            ),
             also_loses: item.also_loses.iter().map(|name| Link::entitlement(&item.system, name)).collect(),
             because: BecauseList::new(&item.because),
             held_by,

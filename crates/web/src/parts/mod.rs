@@ -1,6 +1,7 @@
 //! Parts that pages share: small structures that know how they look. A template names one in braces, and it is written
 //! as HTML; every text in it is escaped by its own template.
 
+pub(crate) mod about;
 pub(crate) mod because;
 pub(crate) mod chart;
 pub(crate) mod form;
@@ -13,6 +14,7 @@ pub(crate) mod pager;
 pub(crate) mod prose;
 pub(crate) mod query;
 
+pub(crate) use about::About;
 pub(crate) use because::BecauseList;
 
 pub(crate) use freshness::Sources;

@@ -2,6 +2,8 @@
 //!
 //! Looking at a link does not use it up: programs that read mail look at every link.
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::Extension;
 use axum::Form;
@@ -162,7 +164,7 @@ async fn show(
 
 async fn follow(
     State(app): State<App>,
-    Extension(context): Extension<Context>,
+    Extension(context): Extension<Arc<Context>>,
     headers: HeaderMap,
     frame: Frame,
     Form(form): Form<LinkForm>,

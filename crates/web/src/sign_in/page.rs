@@ -1,5 +1,7 @@
 //! The page where people sign in by password, and the step after it where they have a second factor.
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::Extension;
 use axum::Form;
@@ -138,7 +140,7 @@ async fn show(
 
 async fn by_password(
     State(app): State<App>,
-    Extension(context): Extension<Context>,
+    Extension(context): Extension<Arc<Context>>,
     headers: HeaderMap,
     frame: Frame,
     Form(mut form): Form<SignInForm>,
@@ -214,7 +216,7 @@ async fn show_code(State(app): State<App>, headers: HeaderMap, frame: Frame) -> 
 
 async fn by_code(
     State(app): State<App>,
-    Extension(context): Extension<Context>,
+    Extension(context): Extension<Arc<Context>>,
     headers: HeaderMap,
     frame: Frame,
     Form(form): Form<CodeForm>,

@@ -1,5 +1,7 @@
 //! Showing again that it is you, before something that cannot be undone.
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::Extension;
 use axum::Form;
@@ -99,7 +101,7 @@ fn by_password(user: &User, factors: SecondFactors) -> bool {
 
 async fn confirm(
     State(app): State<App>,
-    Extension(context): Extension<Context>,
+    Extension(context): Extension<Arc<Context>>,
     person: Person,
     headers: HeaderMap,
     frame: Frame,

@@ -39,6 +39,7 @@ pub fn plan_about(identity: &str) -> Plan {
         identity: Some(identity.into()),
         entitlement: Some("role/clerk".parse().expect("an entitlement")),
         entitlement_native: None,
+        credential: None,
         because: vec!["has left".to_owned()],
         also_loses: Vec::new(),
         must_end: Vec::new(),

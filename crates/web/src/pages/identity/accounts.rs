@@ -45,7 +45,12 @@ pub(crate) enum LastUsed {
 
 /// When an account was last used.
 pub(crate) fn last_use(account: &Account, now: Timestamp) -> LastUsed {
-    match account.last_use {
+    used(account.last_use, now)
+}
+
+/// When something was last used.
+pub(crate) fn used(last_use: LastUse, now: Timestamp) -> LastUsed {
+    match last_use {
         LastUse::Unknown => LastUsed::Unknown,
         LastUse::Never => LastUsed::Never,
         LastUse::At(at) => LastUsed::At(Moment::relative(at, now)),

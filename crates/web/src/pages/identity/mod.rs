@@ -2,6 +2,7 @@
 
 mod access;
 mod accounts;
+mod credentials;
 mod owns;
 mod propose;
 mod timeline;
@@ -28,9 +29,10 @@ use crate::catalogue::{self, display_name};
 use crate::error::WebError;
 use crate::frame::{self, Frame};
 use crate::heavy;
+use crate::pages::credentials::CredentialLine;
 use crate::pages::identities::{Answers, answers, present_state, state_mark};
 use crate::parts::link::identity_path;
-use crate::parts::{BecauseList, Link, Mark, Moment, Query, Sources, number};
+use crate::parts::{About, BecauseList, Link, Mark, Moment, Query, Sources, number};
 use crate::person::Person;
 use crate::present::Present;
 use crate::route::{Access, Route};
@@ -40,7 +42,7 @@ use crate::state::App;
 use timeline::Timeline;
 
 pub(crate) use access::{Reach, reach};
-pub(crate) use accounts::{AccountRow, LastUsed, enabled_mark, last_use, of as accounts_of};
+pub(crate) use accounts::{AccountRow, LastUsed, enabled_mark, last_use, of as accounts_of, used};
 pub(crate) use owns::{Owns, owns};
 
 /// The routes of this folder.
@@ -85,6 +87,7 @@ struct IdentityPage {
     departure: Option<DepartureNote>,
     reach: Reach,
     accounts: Vec<AccountRow>,
+    credentials: Vec<CredentialLine>,
     owns: Owns,
     timeline: Timeline,
 }
@@ -122,7 +125,7 @@ struct DriftRow {
     mark: Mark,
     system: Link,
     login: String,
-    entitlement: Option<Link>,
+    about: About,
     since: Option<Moment>,
     because: BecauseList,
 }
@@ -175,6 +178,7 @@ async fn show(
         may_offboard: may_propose && propose::can_be_offboarded(&view, &key),
         reach: reached,
         accounts: accounts::of(&view, &sight, index, now),
+        credentials: credentials::of(&view, &sight, index, now),
         owns: owns(&view, &sight, &identity.key, now),
         timeline,
     };
@@ -280,7 +284,10 @@ fn drift_row(sight: &Sight<'_>, item: &leasehold_model::decision::DriftItem, now
         mark: Mark::drift(item.kind),
         system: sight.link_system(&item.system),
         login: item.login.as_ref().map(safe).unwrap_or_default(),
-        entitlement: item.entitlement.as_ref().map(|name| sight.link_entitlement(&item.system, name)),
+        about: About::of(
+            item.entitlement.as_ref().map(|name| sight.link_entitlement(&item.system, name)),
+            item.credential.as_ref(),
+        ),
         since: item.since.map(|since| Moment::relative(since, now)),
         because: BecauseList::new(&item.because),
     }

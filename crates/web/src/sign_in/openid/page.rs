@@ -1,5 +1,7 @@
 //! The pages around a sign-in by the provider: on the way there, on the way back, and connecting a user with it.
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::Extension;
 use axum::extract::{Query, State};
@@ -93,7 +95,7 @@ async fn connect(State(app): State<App>, person: Person, frame: Frame) -> Result
 
 async fn come_back(
     State(app): State<App>,
-    Extension(context): Extension<Context>,
+    Extension(context): Extension<Arc<Context>>,
     headers: HeaderMap,
     Query(returned): Query<Returned>,
 ) -> Result<Response, WebError> {

@@ -1,5 +1,7 @@
 //! Signing in with a passkey: alone, or after the password as the second factor.
 
+use std::sync::Arc;
+
 use axum::Extension;
 use axum::Form;
 use axum::extract::State;
@@ -45,7 +47,7 @@ async fn ask(State(app): State<App>) -> Result<Response, WebError> {
 
 async fn sign_in(
     State(app): State<App>,
-    Extension(context): Extension<Context>,
+    Extension(context): Extension<Arc<Context>>,
     headers: HeaderMap,
     frame: Frame,
     Form(form): Form<AnswerForm>,
@@ -73,7 +75,7 @@ async fn ask_second(State(app): State<App>, headers: HeaderMap) -> Result<Respon
 
 async fn second(
     State(app): State<App>,
-    Extension(context): Extension<Context>,
+    Extension(context): Extension<Arc<Context>>,
     headers: HeaderMap,
     frame: Frame,
     Form(form): Form<AnswerForm>,

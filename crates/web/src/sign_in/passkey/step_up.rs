@@ -1,5 +1,7 @@
 //! Showing again with a passkey that it is you, before something that cannot be undone.
 
+use std::sync::Arc;
+
 use axum::Extension;
 use axum::Form;
 use axum::extract::State;
@@ -37,7 +39,7 @@ async fn ask(State(app): State<App>, person: Person) -> Result<Response, WebErro
 
 async fn confirm(
     State(app): State<App>,
-    Extension(context): Extension<Context>,
+    Extension(context): Extension<Arc<Context>>,
     person: Person,
     headers: HeaderMap,
     frame: Frame,
