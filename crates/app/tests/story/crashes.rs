@@ -4,22 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use leasehold_connect::simulated::state::WorldState;
 use leasehold_model::action::ActionState;
-use leasehold_model::id::{AccountKey, EntitlementName, SystemName};
-use leasehold_model::plan::Verb;
-use leasehold_reconcile::stages::enforce::effect_of;
+use leasehold_reconcile::stages::enforce::{Effect, effect_of};
 
 use crate::invariants;
 use crate::scene::Scene;
 use crate::seeds::tell;
 use crate::world::Story;
 
-type Effect = (Verb, SystemName, AccountKey, Option<EntitlementName>);
-
 /// How a story ended.
 struct Ended {
     truth: WorldState,
     done: BTreeSet<Effect>,
-    asked: BTreeMap<(SystemName, AccountKey, Option<EntitlementName>, Verb), u32>,
+    asked: BTreeMap<Effect, u32>,
     steps: u64,
 }
 

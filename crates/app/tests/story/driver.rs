@@ -14,6 +14,7 @@ use leasehold_model::plan::Verb;
 use leasehold_reconcile::driver::{Driver, DriverSettings};
 use leasehold_reconcile::notice::NoticeKind;
 use leasehold_reconcile::pace::Patience;
+use leasehold_reconcile::stages::enforce::Effect;
 use leasehold_reconcile::system::{Enforce, Enforcing};
 use leasehold_reconcile::tasks::enforce::ACTOR;
 use leasehold_store::{ReadingOutcome, ScheduleRow, TaskFilter, TaskRow, TaskState};
@@ -327,10 +328,7 @@ fn what_is_stuck_waits_for_a_person_and_is_tried_once_for_each_word() {
 /// How a story of the loop ended.
 struct Ended {
     truth: WorldState,
-    asked: BTreeMap<
-        (SystemName, leasehold_model::id::AccountKey, Option<leasehold_model::id::EntitlementName>, Verb),
-        u32,
-    >,
+    asked: BTreeMap<Effect, u32>,
     steps: u64,
 }
 

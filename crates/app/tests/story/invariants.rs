@@ -6,6 +6,7 @@ use leasehold_connect::simulated::state::WorldState;
 use leasehold_ledger::check::{Options, check};
 use leasehold_ledger::checkpoint::SigningKey;
 use leasehold_model::action::ActionState;
+use leasehold_model::credential::Credential;
 use leasehold_model::decision::{DriftItem, DriftKind};
 use leasehold_model::fact::Completeness;
 use leasehold_model::id::{ActionId, SystemName};
@@ -15,7 +16,7 @@ use leasehold_reconcile::stages::prove;
 use leasehold_store::{ActionRow, EpochReport};
 use serde_json::Value;
 
-use crate::life::Truth;
+use crate::life::{Facet, Truth};
 use crate::oracle::{Holder, Oracle};
 use crate::world::{Pair, Story};
 
@@ -48,6 +49,7 @@ pub fn partial_ends_nothing(before: &Snapshot, after: &Snapshot, reports: &[(Sys
         let changes = &report.changes;
         let ended = changes.grants_ended
             + changes.accounts_ended
+            + changes.credentials_ended
             + changes.identities_ended
             + changes.entitlements_ended
             + changes.containments_ended
@@ -69,6 +71,10 @@ pub fn plan_explains_drift(story: &Story, drift: &[DriftItem], plan: &Plan) {
                 && match item.kind {
                     DriftKind::Missing => {
                         action.verb == Verb::Grant && action.entitlement == item.entitlement
+                    }
+                    DriftKind::Leaver | DriftKind::Unjustified if item.credential.is_some() => {
+                        matches!(action.verb, Verb::RevokeCredential | Verb::DisableCredential)
+                            && action.credential == item.credential
                     }
                     DriftKind::Leaver | DriftKind::Unjustified if item.entitlement.is_none() => {
                         action.verb == Verb::DisableAccount
@@ -130,16 +136,19 @@ pub fn actions_are_settled(story: &Story, plan: &Plan, overrides: &[String], row
             continue;
         }
         assert!(row.read_back_at >= row.sent_at && row.sent_at.is_some(), "read back before sent: {row:?}");
-        let truth = |entitlement, sessions| {
-            let looked = (row.item.system.clone(), row.item.account_key.clone(), entitlement, sessions);
+        let truth = |facet: Facet| {
+            let looked = (row.item.system.clone(), row.item.account_key.clone(), facet);
             let then = calls.verdicts.get(&row.id).and_then(|verdict| verdict.get(&looked));
             *then
                 .or_else(|| calls.truths.get(&looked))
                 .unwrap_or_else(|| panic!("verified without a look: {row:?}"))
         };
+        let own = || truth(Facet::Grant(row.item.entitlement.clone().expect("of a grant")));
+        let credential =
+            || truth(Facet::Credential(row.item.credential.as_ref().expect("of a credential").key.clone()));
         match row.item.verb {
             Verb::Revoke => {
-                let own = truth(row.item.entitlement.clone(), false);
+                let own = own();
                 assert!(
                     matches!(own, Truth::Grant { direct: false, .. }),
                     "a lie was verified: {own:?} {row:?}"
@@ -155,19 +164,28 @@ pub fn actions_are_settled(story: &Story, plan: &Plan, overrides: &[String], row
                     })
                 };
                 for gone in row.item.must_end.iter().filter(|name| !waits(name)) {
-                    let found = truth(Some(gone.clone()), false);
+                    let found = truth(Facet::Grant(gone.clone()));
                     let ended = Truth::Grant { direct: false, effective: false };
                     assert_eq!(found, ended, "{gone} is still held on a path: {row:?}");
                 }
             }
             Verb::Grant => {
-                let found = truth(row.item.entitlement.clone(), false);
+                let found = own();
                 assert!(matches!(found, Truth::Grant { effective: true, .. }), "a lie was verified: {row:?}");
             }
             Verb::DisableAccount => {
-                assert_eq!(truth(None, false), Truth::Account { enabled: false }, "{row:?}");
+                assert_eq!(truth(Facet::Account), Truth::Account { enabled: false }, "{row:?}");
             }
-            Verb::EndSessions => assert_eq!(truth(None, true), Truth::Sessions { live: 0 }, "{row:?}"),
+            Verb::RevokeCredential => {
+                assert_eq!(credential(), Truth::Credential { exists: false, active: false }, "{row:?}");
+            }
+            Verb::DisableCredential => {
+                assert!(matches!(credential(), Truth::Credential { active: false, .. }), "{row:?}");
+            }
+            Verb::EndSessions => {
+                assert_eq!(truth(Facet::Sessions), Truth::Sessions { live: 0 }, "{row:?}");
+            }
+            verb => panic!("no plan of drift asks for {verb}: {row:?}"),
         }
     }
 }
@@ -210,6 +228,23 @@ pub fn only_the_plan_changed(story: &Story, before: &WorldState, rows: &[ActionR
                 assert!(on_account(Verb::DisableAccount, key), "account {key} of {name} changed");
                 let changed = leasehold_model::account::Account { enabled: false, ..account.clone() };
                 assert_eq!(changed, now.accounts[key]);
+            }
+            for (name, credential) in then.credentials.iter().filter(|(_, found)| found.account == *key) {
+                let on_credential = |verb: Verb| {
+                    sent.iter().any(|row| {
+                        row.item.verb == verb
+                            && row.item.account_key == *key
+                            && row.item.credential.as_ref().is_some_and(|credential| credential.key == *name)
+                    })
+                };
+                match now.credentials.get(name) {
+                    Some(same) if same == credential => {}
+                    Some(changed) => {
+                        assert!(on_credential(Verb::DisableCredential), "credential {name} changed");
+                        assert!(!changed.active);
+                    }
+                    None => assert!(on_credential(Verb::RevokeCredential), "credential {name} went"),
+                }
             }
             if then.sessions.get(key) != now.sessions.get(key) {
                 assert!(on_account(Verb::EndSessions, key), "sessions of {key} in {name} changed");
@@ -294,9 +329,22 @@ pub fn nothing_unjustified_is_left(story: &Story, oracle: &Oracle<'_>, plan: &Pl
             }
             if let Holder::Somebody(identity) = oracle.holder(account)
                 && identity.has_left(oracle.now)
-                && account.enabled
             {
-                assert!(held_back(Verb::DisableAccount, None), "{key} of {name} has left and can log in");
+                let is_held = held_back(Verb::DisableAccount, None);
+                assert!(!account.enabled || is_held, "{key} of {name} has left and can log in");
+                let mut left = state
+                    .credentials
+                    .values()
+                    .filter(|credential| credential.account == *key && credential.lets_in(oracle.now));
+                let held = |credential: &Credential| {
+                    plan.items.iter().any(|item| {
+                        item.verb == Verb::RevokeCredential
+                            && item.system == *name
+                            && item.credential.as_ref().is_some_and(|name| name.key == credential.key)
+                            && plan.guard_of(&item.id).is_some()
+                    })
+                };
+                assert!(left.all(held), "{key} of {name} has left and a key of theirs works");
             }
         }
     }

@@ -13,10 +13,11 @@ use leasehold_model::Timestamp;
 use leasehold_model::capability::Capabilities;
 use leasehold_model::clock::{Clock, ManualClock};
 use leasehold_model::fact::Completeness;
-use leasehold_model::id::{AccountKey, ActionId, EntitlementName, SystemName};
+use leasehold_model::id::{AccountKey, ActionId, CredentialKey, EntitlementName, SystemName};
 use leasehold_model::plan::{PlanItem, Verb};
 use leasehold_model::request::{ActionRequest, Outcome, ReadBack, ReadTarget};
 use leasehold_reconcile::pace::Pace;
+use leasehold_reconcile::stages::enforce::Effect;
 use tokio::sync::Notify;
 
 /// Counts points of a run and ends it at one of them.
@@ -117,13 +118,23 @@ impl Pace for StoryClock {
 /// What was really so in the world when something was read back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Truth {
+    Credential { exists: bool, active: bool },
     Grant { direct: bool, effective: bool },
     Account { enabled: bool },
     Sessions { live: usize },
 }
 
-/// Object of a read-back: system, account, entitlement; `None` and a flag for account and sessions.
-pub type Looked = (SystemName, AccountKey, Option<EntitlementName>, bool);
+/// What of an account was read back.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Facet {
+    Account,
+    Grant(EntitlementName),
+    Credential(CredentialKey),
+    Sessions,
+}
+
+/// Object of a read-back.
+pub type Looked = (SystemName, AccountKey, Facet);
 
 /// What was asked of the systems in a story.
 #[derive(Default)]
@@ -133,18 +144,21 @@ pub struct Calls {
     /// The truth at the read-back by which each action became verified. What another action looks at later is not it.
     pub verdicts: BTreeMap<ActionId, BTreeMap<Looked, Truth>>,
     /// How often each change was asked for.
-    pub asked: BTreeMap<(SystemName, AccountKey, Option<EntitlementName>, Verb), u32>,
+    pub asked: BTreeMap<Effect, u32>,
 }
 
 impl Calls {
     /// Keeps what was true when an action was just now found verified: of its own object and of every path.
     pub fn keep_verdict(&mut self, item: &PlanItem) {
-        let looked = |entitlement: Option<&EntitlementName>| -> Looked {
-            let sessions = item.verb == Verb::EndSessions;
-            (item.system.clone(), item.account_key.clone(), entitlement.cloned(), sessions)
+        let own = match (&item.entitlement, &item.credential) {
+            (Some(entitlement), _) => Facet::Grant(entitlement.clone()),
+            (None, Some(credential)) => Facet::Credential(credential.key.clone()),
+            (None, None) if item.verb == Verb::EndSessions => Facet::Sessions,
+            (None, None) => Facet::Account,
         };
-        let all =
-            std::iter::once(item.entitlement.as_ref()).chain(item.must_end.iter().map(Some)).map(looked);
+        let paths = item.must_end.iter().cloned().map(Facet::Grant);
+        let looked = |facet| -> Looked { (item.system.clone(), item.account_key.clone(), facet) };
+        let all = std::iter::once(own).chain(paths).map(looked);
         let truths = all.filter_map(|looked| Some((looked.clone(), *self.truths.get(&looked)?))).collect();
         self.verdicts.insert(item.id.clone(), truths);
     }
@@ -162,23 +176,31 @@ pub struct MortalConnector {
 impl MortalConnector {
     fn look(&self, target: &ReadTarget) -> (Looked, Truth) {
         let system = self.system.as_str();
-        let (account, entitlement, sessions, truth) = match target {
+        let (account, facet, truth) = match target {
             ReadTarget::Grant { account, entitlement } => {
                 let (direct, effective) =
                     self.world.holds(system, account.key.as_str(), &entitlement.name.to_string());
-                (account, Some(entitlement.name.clone()), false, Truth::Grant { direct, effective })
+                (account, Facet::Grant(entitlement.name.clone()), Truth::Grant { direct, effective })
             }
             ReadTarget::Account { account } => {
                 let enabled =
                     self.world.account(system, account.key.as_str()).is_some_and(|found| found.enabled);
-                (account, None, false, Truth::Account { enabled })
+                (account, Facet::Account, Truth::Account { enabled })
+            }
+            ReadTarget::Credential { account, credential } => {
+                let found = self.world.credential(system, &credential.key);
+                let truth = Truth::Credential {
+                    exists: found.is_some(),
+                    active: found.is_some_and(|found| found.active),
+                };
+                (account, Facet::Credential(credential.key.clone()), truth)
             }
             ReadTarget::Sessions { account } => {
                 let live = self.world.sessions(system, account.key.as_str()).len();
-                (account, None, true, Truth::Sessions { live })
+                (account, Facet::Sessions, Truth::Sessions { live })
             }
         };
-        ((self.system.clone(), account.key.clone(), entitlement, sessions), truth)
+        ((self.system.clone(), account.key.clone(), facet), truth)
     }
 }
 
@@ -213,7 +235,9 @@ impl Connector for MortalConnector {
     async fn execute(&self, request: &ActionRequest) -> Result<Outcome, ConnectError> {
         self.life.async_point().await;
         let entitlement = request.entitlement.as_ref().map(|target| target.name.clone());
-        let asked = (self.system.clone(), request.account.key.clone(), entitlement, request.verb);
+        let credential = request.credential.as_ref().map(|target| target.key.clone());
+        let (system, account) = (self.system.clone(), request.account.key.clone());
+        let asked: Effect = (request.verb, system, account, entitlement, credential);
         *self.calls.lock().expect("calls").asked.entry(asked).or_default() += 1;
         let answer = self.inner.execute(request).await;
         self.life.async_point().await;

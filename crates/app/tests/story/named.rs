@@ -55,7 +55,12 @@ fn what_cannot_be_read_back_is_never_verified() {
     tell("what_cannot_be_read_back_is_never_verified", 100, |seed| async move {
         let mut story = observed(seed).await;
         for name in ["alpha", "beta"] {
-            let traits = SystemTraits { read_back: false, sessions: name == "alpha", last_use: false };
+            let traits = SystemTraits {
+                read_back: false,
+                sessions: name == "alpha",
+                last_use: false,
+                credentials: true,
+            };
             story.world.set_traits(name, traits).expect("traits");
         }
         let (_, plan) = story.plan().await;

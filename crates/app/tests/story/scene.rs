@@ -9,6 +9,7 @@ use leasehold_connect::simulated::Company;
 use leasehold_connect::simulated::dice::Dice;
 use leasehold_connect::simulated::state::{SystemState, SystemTraits, WorldState};
 use leasehold_model::account::{Account, Session};
+use leasehold_model::credential::{Credential, CredentialKind};
 use leasehold_model::entitlement::Entitlement;
 use leasehold_model::fact::{Owned, OwnerFact};
 use leasehold_model::id::{AccountKey, EntitlementName, IdentityKey, SystemName};
@@ -199,7 +200,12 @@ impl Drawing {
 
     fn build(&mut self, name: &str) {
         let mut system = SystemState {
-            traits: SystemTraits { read_back: true, sessions: name == "alpha", last_use: false },
+            traits: SystemTraits {
+                read_back: true,
+                sessions: name == "alpha",
+                last_use: false,
+                credentials: true,
+            },
             ..SystemState::default()
         };
         let count = self.size.1 + self.dice.below(3);
@@ -266,7 +272,31 @@ impl Drawing {
             }
             system.accounts.insert(account.key.clone(), account);
         }
+        self.add_credentials(&mut system);
         self.systems.insert(system_name(name), system);
+    }
+
+    /// Keys of some accounts: usable, stopped, past their end, made by somebody else.
+    fn add_credentials(&mut self, system: &mut SystemState) {
+        let logins: Vec<String> = system.accounts.values().map(|account| account.login.clone()).collect();
+        let accounts: Vec<AccountKey> = system.accounts.keys().cloned().collect();
+        for account in accounts {
+            for number in 0..self.dice.below(3) {
+                let name = format!("{account}-key-{number}");
+                let kind = CredentialKind::ALL[self.dice.below(CredentialKind::ALL.len())];
+                let mut credential = Credential::new(name.as_str(), account.clone(), kind, name.as_str());
+                credential.active = self.dice.in_a_thousand(850);
+                if self.dice.in_a_thousand(200) {
+                    let days = self.dice.between(-30, 30);
+                    credential.expires_at =
+                        self.as_of.checked_add(SignedDuration::from_hours(24 * days)).ok();
+                }
+                if self.dice.in_a_thousand(200) {
+                    credential.created_by = Some(logins[self.dice.below(logins.len())].clone());
+                }
+                system.credentials.insert(credential.key.clone(), credential);
+            }
+        }
     }
 
     fn addresses(&mut self, most: usize) -> Vec<Address> {

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use leasehold_model::fact::Fact;
-use leasehold_model::id::{AccountKey, EntitlementName, SystemName};
+use leasehold_model::id::{AccountKey, CredentialKey, EntitlementName, SystemName};
 use leasehold_model::plan::Verb;
 
 use super::dice::Dice;
 use super::state::SystemState;
+use super::switch::Switch;
 use super::world::{Inner, Mask};
 
 /// Makes one change; `Ok(false)` where nothing had to be changed, `Err` with why where the system will not.
@@ -16,6 +17,7 @@ pub(super) fn change(
     verb: Verb,
     account: &AccountKey,
     entitlement: Option<&EntitlementName>,
+    credential: Option<&CredentialKey>,
 ) -> Result<bool, String> {
     let needed = || entitlement.ok_or_else(|| format!("{verb} needs an entitlement; make a new plan"));
     match verb {
@@ -46,6 +48,24 @@ pub(super) fn change(
             Err("this system cannot end sessions; they end by themselves".to_owned())
         }
         Verb::EndSessions => Ok(state.sessions.remove(account).is_some_and(|live| !live.is_empty())),
+        Verb::RevokeCredential | Verb::DisableCredential | Verb::EnableCredential
+            if state.traits.credentials =>
+        {
+            let key = credential.ok_or_else(|| format!("{verb} needs a credential; make a new plan"))?;
+            let Some(found) = state.credentials.get_mut(key).filter(|found| found.account == *account) else {
+                return match verb {
+                    Verb::EnableCredential => Err(format!("there is no credential {key}; make a new one")),
+                    _ => Ok(false),
+                };
+            };
+            Ok(match verb {
+                Verb::RevokeCredential => state.credentials.remove(key).is_some(),
+                _ => {
+                    let active = verb == Verb::EnableCredential;
+                    std::mem::replace(&mut found.active, active) != active
+                }
+            })
+        }
         verb => Err(format!("this system does not offer {verb}")),
     }
 }
@@ -80,33 +100,31 @@ pub(super) fn shown_grants(
     let mut held: BTreeSet<EntitlementName> =
         state.grants.get(account).into_iter().flat_map(|held| held.keys().cloned()).collect();
     for mask in masks.iter().filter(|mask| mask.account == *account) {
-        match &mask.entitlement {
-            Some(entitlement) if mask.shown => {
+        match &mask.switch {
+            Switch::Grant(entitlement) if mask.shown => {
                 held.insert(entitlement.clone());
             }
-            Some(entitlement) => {
+            Switch::Grant(entitlement) => {
                 held.remove(entitlement);
             }
-            None => {}
+            Switch::Account | Switch::Credential(_) => {}
         }
     }
     held
 }
 
-/// Puts the old value back into a copy that is shown.
-pub(super) fn show_old(shown: &mut SystemState, mask: &Mask) {
-    match &mask.entitlement {
-        Some(entitlement) if mask.shown => {
-            shown.grant(&mask.account, entitlement);
-        }
-        Some(entitlement) => {
-            shown.revoke(&mask.account, entitlement);
-        }
-        None => {
-            if let Some(account) = shown.accounts.get_mut(&mask.account) {
-                account.enabled = mask.shown;
-            }
-        }
+/// A credential of an account, as reads show it: whether it exists, and whether it can be used.
+pub(super) fn shown_credential(
+    state: &SystemState,
+    masks: &[&Mask],
+    account: &AccountKey,
+    key: &CredentialKey,
+) -> (bool, bool) {
+    let found = state.credentials.get(key).filter(|found| found.account == *account);
+    let masked = masks.iter().rfind(|mask| mask.account == *account && mask.switch.is_of(key));
+    match masked {
+        Some(mask) => (true, mask.shown),
+        None => (found.is_some(), found.is_some_and(|found| found.active)),
     }
 }
 

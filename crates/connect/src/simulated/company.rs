@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use leasehold_model::Timestamp;
 use leasehold_model::account::{Account, LastUse, Session};
+use leasehold_model::credential::{Credential, CredentialKind};
 use leasehold_model::decision::DriftKind;
 use leasehold_model::id::{AccountKey, EntitlementAddress, EntitlementName, IdentityKey, SystemName};
 use leasehold_model::identity::{Identity, IdentityKind, LifecycleState};
@@ -108,6 +109,7 @@ impl Company {
         company.add_break_glass();
         company.add_trouble(regulars);
         company.add_sessions();
+        company.add_credentials();
         company
     }
 
@@ -278,6 +280,39 @@ impl Company {
             self.add_account(&system, account);
             if let Some(state) = self.system_mut(&system) {
                 state.grant(&key, &entitlement);
+            }
+        }
+    }
+
+    /// Access keys of every third cloud account and certificates of every second account of the network, drawn from dice of
+    /// their own.
+    fn add_credentials(&mut self) {
+        let as_of = self.as_of();
+        let mut dice = Dice::new(self.seed ^ 0xC4ED);
+        for (name, state) in &mut self.state.systems {
+            if !state.traits.credentials {
+                continue;
+            }
+            let (kind, word, share) = match name.as_str() {
+                "vpn" => (CredentialKind::Certificate, "cert", 500),
+                _ => (CredentialKind::AccessKey, "key", 333),
+            };
+            for account in state.accounts.values() {
+                // What stands for a key itself has none.
+                if account.attributes.contains_key("credential") || !dice.in_a_thousand(share) {
+                    continue;
+                }
+                let label = format!("{word}-{:08x}", dice.roll() >> 32);
+                let mut credential =
+                    Credential::new(label.as_str(), account.key.clone(), kind, label.as_str());
+                credential.created_at = Some(days_from(as_of, -dice.between(20, 300)));
+                if kind == CredentialKind::Certificate {
+                    credential.expires_at = Some(days_from(as_of, dice.between(30, 360)));
+                }
+                if state.traits.last_use {
+                    credential.last_use = LastUse::At(days_from(as_of, -dice.between(0, 25)));
+                }
+                state.credentials.insert(credential.key.clone(), credential);
             }
         }
     }

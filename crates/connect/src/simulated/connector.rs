@@ -11,11 +11,14 @@ use leasehold_model::id::SystemName;
 use leasehold_model::plan::Verb;
 use leasehold_model::request::{ActionRequest, Outcome, ReadBack, ReadTarget};
 
-use super::change::{change, count_read, duplicate_some, fold_some, live_masks, show_old, shown_grants};
+use super::change::{
+    change, count_read, duplicate_some, fold_some, live_masks, shown_credential, shown_grants,
+};
 use super::company::FEED;
 use super::dice::Dice;
 use super::faults::{FaultKind, Operation};
 use super::state::SystemTraits;
+use super::switch::Switch;
 use super::world::{CrashHook, Inner, Mask, Resurrection, World};
 use crate::connector::{Batch, Connector, Sink, TestReport, no_credentials};
 use crate::error::ConnectError;
@@ -49,6 +52,9 @@ pub(super) fn capabilities_of(traits: SystemTraits) -> Capabilities {
         list_sessions: when(traits.sessions),
         end_sessions: when(traits.sessions),
         last_use: when(traits.last_use),
+        list_credentials: when(traits.credentials),
+        disable_credential: when(traits.credentials),
+        revoke_credential: when(traits.credentials),
         ..Capabilities::NONE
     }
 }
@@ -124,7 +130,7 @@ impl SimulatedConnector {
         } else {
             let mut shown = inner.state.systems.get(&self.system).ok_or_else(|| self.gone())?.clone();
             for mask in live_masks(inner, &self.system) {
-                show_old(&mut shown, mask);
+                mask.switch.set(&mut shown, &mask.account, mask.shown);
             }
             if !shown.traits.last_use {
                 shown.accounts.values_mut().for_each(|account| account.last_use = Default::default());
@@ -275,7 +281,7 @@ impl SimulatedConnector {
                 let found = state.accounts.get(&account.key);
                 let masked = masks
                     .iter()
-                    .find(|mask| mask.account == account.key && mask.entitlement.is_none())
+                    .find(|mask| mask.account == account.key && matches!(mask.switch, Switch::Account))
                     .map(|mask| mask.shown);
                 let enabled = found.is_some_and(|found| masked.unwrap_or(found.enabled));
                 ReadBack::Account { exists: found.is_some(), enabled }
@@ -284,6 +290,10 @@ impl SimulatedConnector {
                 ReadBack::Sessions { live: state.sessions.get(&account.key).cloned().unwrap_or_default() }
             }
             ReadTarget::Sessions { .. } => return unsupported("this system does not list sessions"),
+            ReadTarget::Credential { account, credential } if state.traits.credentials => {
+                let (exists, active) = shown_credential(state, &masks, &account.key, &credential.key);
+                ReadBack::Credential { exists, active }
+            }
             ReadTarget::Credential { .. } => return Ok(no_credentials()),
         };
         count_read(&mut inner, &self.system, Some(&target.account().key));
@@ -338,7 +348,14 @@ impl SimulatedConnector {
         let state = inner.state.systems.get_mut(&self.system).ok_or_else(|| self.gone())?;
         let key = &request.account.key;
         let entitlement = request.entitlement.as_ref().map(|target| &target.name);
-        let changed = match change(state, request.verb, key, entitlement) {
+        let credential = request.credential.as_ref().and_then(|target| state.credentials.get(&target.key));
+        let switch = match (entitlement, credential) {
+            (Some(entitlement), _) => Switch::Grant(entitlement.clone()),
+            (None, Some(credential)) => Switch::Credential(Box::new(credential.clone())),
+            (None, None) => Switch::Account,
+        };
+        let credential = request.credential.as_ref().map(|target| &target.key);
+        let changed = match change(state, request.verb, key, entitlement, credential) {
             Ok(changed) => changed,
             Err(why) => return Ok(Outcome::Refused { why }),
         };
@@ -352,7 +369,7 @@ impl SimulatedConnector {
                 inner.masks.push(Mask {
                     system: self.system.clone(),
                     account: key.clone(),
-                    entitlement: entitlement.cloned(),
+                    switch: switch.clone(),
                     shown: old_value,
                     reads_left,
                     until,
@@ -365,9 +382,8 @@ impl SimulatedConnector {
                 }
                 Some(FaultKind::Resurrected { after_steps }) => {
                     let (system, account) = (self.system.clone(), key.clone());
-                    let entitlement = entitlement.cloned();
-                    let step = step + after_steps;
-                    let undo = Resurrection { step, system, account, entitlement, value: old_value };
+                    let (step, switch) = (step + after_steps, switch.clone());
+                    let undo = Resurrection { step, system, account, switch, value: old_value };
                     self.world.resurrect_later(inner, undo);
                 }
                 _ => {}

@@ -11,6 +11,7 @@ mod people;
 mod policy;
 mod roles;
 pub mod state;
+mod switch;
 mod systems;
 mod trouble;
 pub mod world;

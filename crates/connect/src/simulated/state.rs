@@ -6,9 +6,10 @@ use std::path::Path;
 
 use leasehold_model::Timestamp;
 use leasehold_model::account::{Account, Session};
+use leasehold_model::credential::Credential;
 use leasehold_model::entitlement::{Containment, DirectGrant, Entitlement};
 use leasehold_model::fact::{Fact, OwnerFact};
-use leasehold_model::id::{AccountKey, EntitlementName, IdentityKey, SystemName};
+use leasehold_model::id::{AccountKey, CredentialKey, EntitlementName, IdentityKey, SystemName};
 use leasehold_model::identity::Identity;
 use serde::{Deserialize, Serialize};
 
@@ -21,11 +22,14 @@ pub struct SystemTraits {
     pub sessions: bool,
     /// Last use is known.
     pub last_use: bool,
+    /// Credentials can be listed, stopped and revoked.
+    #[serde(default)]
+    pub credentials: bool,
 }
 
 impl Default for SystemTraits {
     fn default() -> Self {
-        Self { read_back: true, sessions: true, last_use: true }
+        Self { read_back: true, sessions: true, last_use: true, credentials: true }
     }
 }
 
@@ -44,6 +48,9 @@ pub struct SystemState {
     pub carries: BTreeMap<EntitlementName, BTreeSet<EntitlementName>>,
     /// Who answers for what, as the system says.
     pub owners: Vec<OwnerFact>,
+    /// What authenticates its accounts.
+    #[serde(default)]
+    pub credentials: BTreeMap<CredentialKey, Credential>,
     /// Live sessions by account.
     pub sessions: BTreeMap<AccountKey, Vec<Session>>,
 }
@@ -119,6 +126,7 @@ impl SystemState {
     /// The whole system as facts.
     pub fn facts(&self) -> Vec<Fact> {
         let mut facts: Vec<Fact> = self.accounts.values().cloned().map(Fact::Account).collect();
+        facts.extend(self.credentials.values().cloned().map(Fact::Credential));
         facts.extend(self.entitlements.values().cloned().map(Fact::Entitlement));
         facts.extend(self.carries.iter().flat_map(|(parent, children)| {
             children

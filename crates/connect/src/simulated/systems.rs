@@ -21,7 +21,7 @@ const TEMPLATES: &[Template] = &[
     Template {
         name: "directory",
         kind: "group",
-        traits: SystemTraits { read_back: true, sessions: false, last_use: true },
+        traits: SystemTraits { read_back: true, sessions: false, last_use: true, credentials: false },
         entitlements: &[
             ("=domain-users", "Every account of the directory"),
             ("staff", "Everybody who works here"),
@@ -66,7 +66,7 @@ const TEMPLATES: &[Template] = &[
         name: "ledger-db",
         kind: "role",
         // A database does not remember when a role last logged in.
-        traits: SystemTraits { read_back: true, sessions: true, last_use: false },
+        traits: SystemTraits { read_back: true, sessions: true, last_use: false, credentials: false },
         entitlements: &[
             ("ledger_read", "Read the ledger"),
             ("ledger_write", "Post to the ledger"),
@@ -90,7 +90,7 @@ const TEMPLATES: &[Template] = &[
     Template {
         name: "cloud",
         kind: "role",
-        traits: SystemTraits { read_back: true, sessions: true, last_use: true },
+        traits: SystemTraits { read_back: true, sessions: true, last_use: true, credentials: true },
         entitlements: &[
             ("viewer", "See resources"),
             ("developer", "Change development resources"),
@@ -111,7 +111,7 @@ const TEMPLATES: &[Template] = &[
     Template {
         name: "crm",
         kind: "role",
-        traits: SystemTraits { read_back: true, sessions: false, last_use: true },
+        traits: SystemTraits { read_back: true, sessions: false, last_use: true, credentials: false },
         entitlements: &[
             ("support-user", "Work on cases"),
             ("sales-user", "Work on opportunities"),
@@ -124,7 +124,7 @@ const TEMPLATES: &[Template] = &[
     Template {
         name: "vpn",
         kind: "profile",
-        traits: SystemTraits { read_back: true, sessions: true, last_use: true },
+        traits: SystemTraits { read_back: true, sessions: true, last_use: true, credentials: true },
         entitlements: &[
             ("standard", "The office network"),
             ("production", "The production network"),

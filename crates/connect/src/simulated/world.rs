@@ -7,14 +7,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use leasehold_model::Timestamp;
 use leasehold_model::account::{Account, Session};
 use leasehold_model::clock::{Clock, SystemClock};
+use leasehold_model::credential::Credential;
 use leasehold_model::entitlement::DirectGrant;
-use leasehold_model::id::{AccountKey, EntitlementName, IdentityKey, SystemName};
+use leasehold_model::id::{AccountKey, CredentialKey, EntitlementName, IdentityKey, SystemName};
 use leasehold_model::identity::{Identity, LifecycleState};
 
 use super::company::{Company, FEED};
 use super::connector::SimulatedConnector;
 use super::faults::{FaultKind, Faults, Operation, Struck};
 use super::state::{SystemState, SystemTraits, WorldState};
+use super::switch::Switch;
 use crate::error::ConnectError;
 use crate::settings::did_you_mean;
 
@@ -42,9 +44,9 @@ pub(super) struct Inner {
 pub(super) struct Mask {
     pub(super) system: SystemName,
     pub(super) account: AccountKey,
-    /// The grant it hides; `None` where it hides whether the account is enabled.
-    pub(super) entitlement: Option<EntitlementName>,
-    /// What reads show: held, or enabled.
+    /// What it hides.
+    pub(super) switch: Switch,
+    /// What reads show: held, enabled, or usable.
     pub(super) shown: bool,
     pub(super) reads_left: u32,
     pub(super) until: Timestamp,
@@ -54,8 +56,8 @@ pub(super) struct Resurrection {
     pub(super) step: u64,
     pub(super) system: SystemName,
     pub(super) account: AccountKey,
-    /// The grant that flips back; `None` where the account's switch does.
-    pub(super) entitlement: Option<EntitlementName>,
+    /// What flips back.
+    pub(super) switch: Switch,
     pub(super) value: bool,
 }
 
@@ -315,6 +317,23 @@ impl World {
         .flatten()
     }
 
+    /// A credential as it really is.
+    pub fn credential(&self, system: &str, credential: &CredentialKey) -> Option<Credential> {
+        self.with_system(system, |state| state.credentials.get(credential).cloned()).flatten()
+    }
+
+    /// Somebody makes a credential, as the system lets them.
+    ///
+    /// # Errors
+    /// Where the system or account does not exist, or the state cannot be saved.
+    pub fn create_credential(&self, system: &str, credential: Credential) -> Result<(), ConnectError> {
+        self.change(system, "creating a credential", |state| {
+            find_account(state, credential.account.as_str())?;
+            state.credentials.insert(credential.key.clone(), credential);
+            Ok(())
+        })
+    }
+
     /// The live sessions of an account.
     pub fn sessions(&self, system: &str, account: &str) -> Vec<Session> {
         self.with_system(system, |state| {
@@ -340,19 +359,7 @@ impl World {
         let due: Vec<Resurrection> = inner.resurrections.extract_if(.., |due| due.step <= step).collect();
         for resurrection in due {
             let Some(system) = inner.state.systems.get_mut(&resurrection.system) else { continue };
-            match (&resurrection.entitlement, resurrection.value) {
-                (Some(entitlement), true) => {
-                    system.grant(&resurrection.account, entitlement);
-                }
-                (Some(entitlement), false) => {
-                    system.revoke(&resurrection.account, entitlement);
-                }
-                (None, enabled) => {
-                    if let Some(account) = system.accounts.get_mut(&resurrection.account) {
-                        account.enabled = enabled;
-                    }
-                }
-            }
+            resurrection.switch.set(system, &resurrection.account, resurrection.value);
         }
         let kind = inner.faults.strike(step, operation);
         if let Some(kind) = kind {

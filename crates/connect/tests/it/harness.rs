@@ -8,6 +8,7 @@ use leasehold_connect::error::ConnectError;
 use leasehold_connect::registry;
 use leasehold_connect::settings::Settings;
 use leasehold_model::account::{Account, Session};
+use leasehold_model::credential::Credential;
 use leasehold_model::entitlement::{DirectGrant, Entitlement};
 use leasehold_model::fact::{Completeness, Fact, FeedEnd, Problem};
 use leasehold_model::id::{ActionId, EntitlementName, SystemName};
@@ -38,6 +39,7 @@ pub struct Facts {
     pub entitlements: BTreeMap<String, Entitlement>,
     pub grants: Vec<DirectGrant>,
     pub containments: BTreeSet<(String, String)>,
+    pub credentials: BTreeMap<String, Credential>,
     pub problems: Vec<Problem>,
     pub batches: usize,
 }
@@ -62,6 +64,10 @@ impl Sink for Facts {
                 Fact::Grant(grant) => self.grants.push(grant),
                 Fact::Containment(containment) => {
                     self.containments.insert((containment.parent.to_string(), containment.child.to_string()));
+                }
+                Fact::Credential(credential) => {
+                    let before = self.credentials.insert(credential.key.to_string(), credential);
+                    assert!(before.is_none(), "the credential came twice: {before:?}");
                 }
                 Fact::Owner(_) => {}
             }
@@ -167,6 +173,8 @@ pub async fn execute(
         verb,
         account: account.clone(),
         entitlement: entitlement.cloned(),
+        credential: None,
+        attributes: BTreeMap::new(),
     };
     connector.execute(&request).await.unwrap_or_else(|error| panic!("{request:?}: {error}"))
 }

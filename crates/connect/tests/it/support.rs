@@ -81,6 +81,8 @@ pub fn request(verb: Verb, key: &str, entitlement: Option<&str>) -> ActionReques
         verb,
         account: account(key),
         entitlement: entitlement.map(|name| EntitlementTarget { name: name.parse().unwrap(), native: None }),
+        credential: None,
+        attributes: Default::default(),
     }
 }
 
