@@ -146,7 +146,20 @@ pub(crate) fn secret_text() -> Result<String, crate::error::WebError> {
 
 /// What is stored of a secret: it is random, so that its plain hash gives nothing away.
 pub(crate) fn secret_hash(text: &str) -> String {
-    hex::encode(Sha256::digest(text.as_bytes()))
+    hex_text(&secret_digest(text))
+}
+
+/// The same as bytes.
+pub(crate) fn secret_digest(text: &str) -> [u8; 32] {
+    Sha256::digest(text.as_bytes()).into()
+}
+
+/// Bytes in lower-case hexadecimal digits, without the detour over single characters: this is done for every request.
+pub(crate) fn hex_text(bytes: &[u8]) -> String {
+    let mut digits = vec![0; bytes.len() * 2];
+    // The room is exactly what is needed, and digits are ASCII.
+    let _ = hex::encode_to_slice(bytes, &mut digits);
+    String::from_utf8(digits).unwrap_or_default()
 }
 
 /// What the tokens of a session's forms are made from.

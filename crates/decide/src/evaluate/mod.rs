@@ -1,9 +1,9 @@
 //! Observations and claims, brought together: whose each account is, what each identity may hold, and the dense graph
 //! in which every further question is asked.
 
+mod names;
 mod reasons;
 
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
@@ -14,6 +14,7 @@ use leasehold_model::reason::Baseline;
 use leasehold_model::snapshot::{Snapshot, SnapshotCredential};
 use roaring::RoaringBitmap;
 
+use self::names::{EntitlementNames, Named};
 use crate::correlate::{Correlation, CorrelationRule, Correlator};
 use crate::engine::graph::{Graph, GraphBuilder, Validity};
 use crate::engine::justification::{Justification, JustificationBuilder};
@@ -91,7 +92,7 @@ pub struct Evaluation<'inputs> {
     account_position: Vec<u32>,
     /// By [`IdentityKey::folded`]: a mail address is the same in any case.
     identity_by_key: HashMap<String, u32>,
-    entitlements: HashMap<(u32, EntitlementName), EntitlementIndex>,
+    entitlements: EntitlementNames,
     /// Entitlements that only the policy names, from the snapshot's count on.
     unobserved: Vec<EntitlementAddress>,
     /// Reasons written for one identity, by identity.
@@ -146,22 +147,23 @@ impl<'inputs> Evaluation<'inputs> {
             identity_by_key.entry(identity.key.folded()).or_insert(position);
         }
 
-        let mut entitlements: HashMap<(u32, EntitlementName), EntitlementIndex> = HashMap::new();
+        let mut entitlements = EntitlementNames::default();
         let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         // Systems that only the policy names have nothing; they need no place in the graph.
         let mut builder = GraphBuilder::new(count(snapshot.systems.len()), count(identities.len()));
         builder.reserve_grants(snapshot.grants.len());
         for entitlement in &snapshot.entitlements {
             let index = builder.add_entitlement(SystemIndex(entitlement.system))?;
-            entitlements.insert((entitlement.system, entitlement.entitlement.name.clone()), index);
+            entitlements.insert(Named { snapshot, unobserved: &[] }, index);
         }
         let mut unobserved = Vec::new();
         for address in named_by(policy) {
             let Some(system) = snapshot.system_position(&address.system) else { continue };
-            let key = (system, address.entitlement.clone());
-            if let Entry::Vacant(place) = entitlements.entry(key) {
-                place.insert(builder.add_entitlement(SystemIndex(system))?);
+            let named = Named { snapshot, unobserved: &unobserved };
+            if entitlements.get(named, system, &address.entitlement).is_none() {
+                let index = builder.add_entitlement(SystemIndex(system))?;
                 unobserved.push(address.clone());
+                entitlements.insert(Named { snapshot, unobserved: &unobserved }, index);
             }
         }
         let mut handles = Vec::with_capacity(snapshot.accounts.len());
@@ -273,7 +275,8 @@ impl<'inputs> Evaluation<'inputs> {
     /// The index of an entitlement, observed or named by the policy.
     pub fn entitlement(&self, address: &EntitlementAddress) -> Option<EntitlementIndex> {
         let system = self.inputs.snapshot.system_position(&address.system)?;
-        self.entitlements.get(&(system, address.entitlement.clone())).copied()
+        let named = Named { snapshot: self.inputs.snapshot, unobserved: &self.unobserved };
+        self.entitlements.get(named, system, &address.entitlement)
     }
 
     /// The name of an entitlement.

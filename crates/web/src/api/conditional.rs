@@ -9,10 +9,11 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::error::WebError;
+use crate::security::hex_text;
 
 /// The tag of an answer with this body.
 fn tag(bytes: &[u8]) -> String {
-    format!("\"{}\"", &hex::encode(Sha256::digest(bytes))[..32])
+    format!("\"{}\"", hex_text(&Sha256::digest(bytes)[..16]))
 }
 
 /// Gives what is read a tag, and answers with nothing where the caller has it already.

@@ -42,25 +42,25 @@ struct Remembered {
     since: Instant,
 }
 
-/// Who was looked up lately, by the hash of the secret.
+/// Who was looked up lately, by the digest of the secret.
 #[derive(Default)]
-pub(crate) struct RecentTokens(Mutex<HashMap<String, Remembered>>);
+pub(crate) struct RecentTokens(Mutex<HashMap<[u8; 32], Remembered>>);
 
 impl RecentTokens {
     /// Whose token this is, where it was in force a moment ago and nothing has changed since.
-    pub(crate) fn get(&self, hash: &str, as_of: AsOf, now: Timestamp) -> Option<Arc<Person>> {
+    pub(crate) fn get(&self, digest: &[u8; 32], as_of: AsOf, now: Timestamp) -> Option<Arc<Person>> {
         let remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = remembered.get(hash)?;
+        let known = remembered.get(digest)?;
         let holds = known.as_of == as_of && known.since.elapsed() < REMEMBERED && known.expires_at > now;
         holds.then(|| known.person.clone())
     }
 
     /// Remembers who was looked up.
-    pub(crate) fn put(&self, hash: String, as_of: AsOf, expires_at: Timestamp, person: Arc<Person>) {
+    pub(crate) fn put(&self, digest: [u8; 32], as_of: AsOf, expires_at: Timestamp, person: Arc<Person>) {
         let mut remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if remembered.len() >= TOKENS_MAX {
             remembered.clear();
         }
-        remembered.insert(hash, Remembered { person, expires_at, as_of, since: Instant::now() });
+        remembered.insert(digest, Remembered { person, expires_at, as_of, since: Instant::now() });
     }
 }

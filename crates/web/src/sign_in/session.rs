@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::directory;
 use crate::error::WebError;
 use crate::person::{Person, SessionInUse, Via};
-use crate::security::{self, Cookie, FormSecret, secret_hash, secret_text};
+use crate::security::{self, Cookie, FormSecret, hex_text, secret_digest, secret_hash, secret_text};
 use crate::sign_in::recent_tokens::AsOf;
 use crate::sign_in::scope::Scope;
 use crate::state::App;
@@ -64,18 +64,19 @@ async fn by_token(app: &App, method: &Method, token: &str, now: Timestamp) -> Re
     if !token.starts_with(TOKEN_PREFIX) {
         return Err(WebError::BadToken);
     }
-    let hash = secret_hash(token);
+    let digest = secret_digest(token);
     let as_of = AsOf::now(app);
-    if let Some(known) = app.recent_tokens.get(&hash, as_of, now).filter(|_| *method == Method::GET) {
+    if let Some(known) = app.recent_tokens.get(&digest, as_of, now).filter(|_| *method == Method::GET) {
         return Ok(known);
     }
+    let hash = hex_text(&digest);
     let (token, owner) = app.store.token_in_use(&hash, now).await?.ok_or(WebError::BadToken)?;
     if token.last_used_at.is_none_or(|last| now.duration_since(last) >= NOTED) {
         app.store.touch_token(&token.id, now).await?;
     }
     let scopes = token.scopes.iter().filter_map(|name| Scope::parse(name)).collect();
     let person = Arc::new(person(app, owner, Via::Token { id: token.id, scopes }));
-    app.recent_tokens.put(hash, as_of, token.expires_at, person.clone());
+    app.recent_tokens.put(digest, as_of, token.expires_at, person.clone());
     Ok(person)
 }
 
