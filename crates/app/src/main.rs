@@ -6,6 +6,7 @@ mod context;
 mod diagnostic;
 mod live_configuration;
 mod logging;
+mod offboarding_receipt;
 mod output;
 mod progress;
 mod remote;

@@ -14,3 +14,4 @@ pub mod system;
 pub mod tasks;
 pub mod trace;
 pub mod view;
+pub mod workflow;

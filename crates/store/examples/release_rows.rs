@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use leasehold_model::account::Account;
 use leasehold_model::action::ActionState;
+use leasehold_model::credential::{Credential, CredentialKind};
 use leasehold_model::decision::DriftKind;
 use leasehold_model::entitlement::{Containment, DirectGrant, Entitlement};
 use leasehold_model::fact::{Completeness, Fact, Owned, OwnerFact};
@@ -48,6 +49,7 @@ fn directory(all: bool) -> Vec<Fact> {
         Fact::Account(Account::new("bo", "bo")),
         Fact::Account(Account::new("cy", "cy")),
         Fact::Account(Account::new("cy", "cy again")),
+        Fact::Credential(Credential::new("key-1", "ada", CredentialKind::SshKey, "ada's laptop")),
         Fact::Entitlement(Entitlement::new("group", "staff")),
         Fact::Entitlement(Entitlement::new("group", "admins")),
         Fact::Containment(Containment { parent: group("staff"), child: group("admins") }),

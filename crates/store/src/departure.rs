@@ -25,7 +25,7 @@ pub struct Departure {
     pub recorded_at: Timestamp,
     /// Who decided: who approved the plan.
     pub recorded_by: String,
-    /// The plan that takes everything down.
+    /// The plan that takes everything down; empty where it is made when they leave.
     pub plan: String,
     /// When it was taken back.
     pub rescinded_at: Option<Timestamp>,
@@ -41,17 +41,16 @@ pub(crate) async fn record(tx: &mut Tx, plan: &Plan, by: &str, now: Timestamp) -
     let mut events = Vec::new();
     for identity in &plan.as_left {
         let identity = identity.folded();
-        let new = execute!(
+        // Whoever was to leave later leaves now.
+        execute!(
             tx,
-            "INSERT INTO departure (id, identity, end_at, recorded_at, recorded_by, plan)
-             SELECT COALESCE(MAX(id), 0) + 1, $1, $2, $2, $3, $4 FROM departure WHERE true
-             ON CONFLICT DO NOTHING",
-            identity.as_str(),
+            "UPDATE departure SET end_at = $1, plan = $2
+             WHERE identity = $3 AND rescinded_at IS NULL AND end_at > $1",
             micros(now),
-            by,
-            plan.hash.as_str()
+            plan.hash.as_str(),
+            identity.as_str()
         )?;
-        if new == 1 {
+        if insert(tx, &identity, now, by, plan.hash.as_str(), now).await? {
             events.push(event(EventKind::DepartureRecorded, &identity, plan.hash.as_str()));
         }
     }
@@ -59,6 +58,29 @@ pub(crate) async fn record(tx: &mut Tx, plan: &Plan, by: &str, now: Timestamp) -
         ledger::append(tx, events, now).await?;
     }
     Ok(())
+}
+
+/// Writes a departure down, where none of the identity is in force.
+async fn insert(
+    tx: &mut Tx,
+    identity: &str,
+    end: Timestamp,
+    by: &str,
+    plan: &str,
+    now: Timestamp,
+) -> Result<bool> {
+    let new = execute!(
+        tx,
+        "INSERT INTO departure (id, identity, end_at, recorded_at, recorded_by, plan)
+         SELECT COALESCE(MAX(id), 0) + 1, $1, $2, $3, $4, $5 FROM departure WHERE true
+         ON CONFLICT DO NOTHING",
+        identity,
+        micros(end),
+        micros(now),
+        by,
+        plan
+    )?;
+    Ok(new == 1)
 }
 
 impl Store {
@@ -85,6 +107,28 @@ impl Store {
                 })
             })
             .collect()
+    }
+
+    /// Records that somebody leaves at an instant. False where a departure of theirs is in force already.
+    ///
+    /// # Errors
+    /// [`crate::StoreError::Database`].
+    pub async fn record_departure(
+        &self,
+        identity: &IdentityKey,
+        end: Timestamp,
+        by: &str,
+        now: Timestamp,
+    ) -> Result<bool> {
+        let identity = identity.folded();
+        let mut tx = self.db.write().await?;
+        ledger::lock(&mut tx).await?;
+        if !insert(&mut tx, &identity, end, by, "", now).await? {
+            return Ok(false);
+        }
+        ledger::append(&mut tx, vec![event(EventKind::DepartureRecorded, &identity, "")], now).await?;
+        tx.commit().await?;
+        Ok(true)
     }
 
     /// Takes a departure back: what the source says counts again. False where none is in force.

@@ -220,6 +220,8 @@ pub(crate) fn transition_event(
     personal.extend(
         item.entitlement.as_ref().map(|entitlement| ("entitlement".to_owned(), entitlement.to_string())),
     );
+    let credential = item.credential.as_ref();
+    personal.extend(credential.map(|credential| ("credential".to_owned(), credential.key.to_string())));
     // A target's words name whom and what they like.
     personal.extend(reason.map(|reason| ("reason".to_owned(), ledger::shortened(reason))));
     Event {

@@ -33,6 +33,7 @@ const TABLES: &[&[Route]] = &[
     api::identities::ROUTES,
     api::ledger::ROUTES,
     api::me::ROUTES,
+    api::offboard::ROUTES,
     api::passkeys::ROUTES,
     api::plans::ROUTES,
     api::policy::ROUTES,

@@ -188,6 +188,11 @@ impl From<&ActionRow> for Receipt {
 }
 
 impl Receipt {
+    /// Whether it is of this plan.
+    pub fn is_of(&self, plan: &PlanHash) -> bool {
+        self.plan == *plan
+    }
+
     /// Whether nothing about it is outstanding.
     pub fn is_done(&self) -> bool {
         matches!(self.state, ActionState::Verified | ActionState::Void)

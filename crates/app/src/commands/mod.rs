@@ -12,6 +12,7 @@ mod init;
 mod ledger;
 mod login;
 mod man;
+mod offboard;
 mod plan;
 mod policy;
 mod serve;
@@ -20,6 +21,7 @@ mod token;
 mod user;
 mod who;
 
+pub use apply::Receipt;
 use clap::{Parser, Subcommand};
 use leasehold_decide::path::Carriers;
 
@@ -84,6 +86,8 @@ enum Command {
     Policy(policy::PolicyCommand),
     /// Give access that is already there a reason that ends
     Baseline(baseline::BaselineCommand),
+    /// End everything that somebody holds, read it back, and write the receipt
+    Offboard(offboard::Offboard),
     /// List actions, such as those that are stuck
     Action(action::ActionCommand),
     /// List connectors, test systems, show capabilities
@@ -164,6 +168,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Apply(command) => command.run(&common).await,
         Command::Policy(command) => command.run(&common).await,
         Command::Baseline(command) => command.run(&common).await,
+        Command::Offboard(command) => command.run(&common).await,
         Command::Action(command) => command.run(&common).await,
         Command::Connector(command) => command.run(&common).await,
         Command::Ledger(command) => command.run(&common).await,

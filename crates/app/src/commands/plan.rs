@@ -190,7 +190,7 @@ impl PlanDocument {
     }
 
     /// Prints it.
-    fn show(&self, all: bool) -> anyhow::Result<()> {
+    pub fn show(&self, all: bool) -> anyhow::Result<()> {
         if self.items.is_empty() {
             output::line(toned("nothing to do", Tone::Good))?;
         } else {

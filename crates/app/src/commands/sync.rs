@@ -137,7 +137,13 @@ struct Told {
 }
 
 impl Reading {
-    fn is_complete(&self) -> bool {
+    /// The system that was read.
+    pub fn system(&self) -> &SystemName {
+        &self.system
+    }
+
+    /// Whether absence counts.
+    pub fn is_complete(&self) -> bool {
         self.told.completeness == "complete"
     }
 

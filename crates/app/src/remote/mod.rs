@@ -223,6 +223,15 @@ impl Remote {
         self.call(Method::POST, path, &[], Body::Form(form)).await
     }
 
+    /// Puts something in its place, and reads the answer.
+    ///
+    /// # Errors
+    /// As [`Remote::get`].
+    pub async fn put<Answer: DeserializeOwned>(&self, path: &[&str], body: Value) -> anyhow::Result<Answer> {
+        let text = self.call(Method::PUT, path, &[], Body::Json(body)).await?;
+        self.read(&text)
+    }
+
     /// Ends something, and reads the answer, which may be none.
     ///
     /// # Errors

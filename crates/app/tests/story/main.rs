@@ -4,6 +4,7 @@
 
 mod answers;
 mod crashes;
+mod credentials;
 mod driver;
 mod faults;
 mod invariants;

@@ -161,14 +161,16 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
             items.push(self.item(Verb::Grant, *account, Some(*entitlement), because));
         }
         let disables = std::mem::take(&mut self.disables);
-        for (account, ending) in &self.revokes {
-            // A session that is open goes on with what it has taken up, as a database session does with a role.
-            let because = ending.values().next().filter(|_| !disables.contains_key(account));
-            if let Some(because) = because {
-                let item = self.item(Verb::EndSessions, *account, None, because);
-                if self.abilities(&item.system).end_sessions {
-                    items.push(item);
-                }
+        // A session that is open goes on with what it has taken up, as a database session does with a role, and a key that
+        // opened one is not asked for again.
+        let revoked =
+            self.revokes.iter().filter_map(|(account, ending)| Some((*account, ending.values().next()?)));
+        let stopped = self.credentials.iter().map(|((account, _), (_, because))| (*account, because));
+        let losing: BTreeMap<AccountIndex, &Vec<String>> = stopped.chain(revoked).collect();
+        for (account, because) in losing.into_iter().filter(|(account, _)| !disables.contains_key(account)) {
+            let item = self.item(Verb::EndSessions, account, None, because);
+            if self.abilities(&item.system).end_sessions {
+                items.push(item);
             }
         }
         for (account, because) in &disables {

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
+use jiff::Timestamp;
 use leasehold_connect::connector::ConnectorKind;
 use leasehold_connect::registry;
 use leasehold_decide::plan::Scope;
 use leasehold_model::capability::Capabilities;
-use leasehold_model::id::{PlanHash, SystemName};
+use leasehold_model::id::{IdentityKey, PlanHash, SystemName};
 use leasehold_model::plan::Plan;
 use leasehold_store::{NewTask, Requested, ScheduleRow, Store, StoreError};
 
@@ -17,7 +18,7 @@ use crate::error::ReconcileError;
 use crate::live::Live;
 use crate::notice::NoticeKind;
 use crate::system::{self, Enforcing, Systems};
-use crate::tasks::{TaskError, apply, sync};
+use crate::tasks::{TaskError, apply, offboard, sync};
 
 /// What people see of a configured system, without its connector.
 #[derive(Debug, Clone)]
@@ -177,6 +178,26 @@ impl DriverHandle {
         overrides.sort();
         overrides.dedup();
         self.request(&apply::request(plan, &overrides, by, work.pace.now())).await
+    }
+
+    /// Records that somebody leaves at an instant, and has everything of theirs ended then. Gives the task; `None` where it
+    /// was decided before when they leave. Whether `by` may say so was decided by the caller.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub async fn request_offboard(
+        &self,
+        identity: &IdentityKey,
+        at: Timestamp,
+        by: &str,
+    ) -> Result<Option<String>, ReconcileError> {
+        let work = &self.shared.work;
+        if !work.store.record_departure(identity, at, by, work.pace.now()).await? {
+            return Ok(None);
+        }
+        let requested = self.request(&offboard::request(identity, at, by)).await?;
+        work.look_again().await;
+        Ok(Some(requested.id().to_owned()))
     }
 
     /// Makes a plan from the present state and keeps it, for somebody to look at and approve.

@@ -135,8 +135,8 @@ impl Loaded {
     }
 }
 
-/// Takes identities as having left from an instant on, by folded key, where their source does not say so itself. Only
-/// this copy of the facts changes, not what the store holds.
+/// Takes identities as leaving at an instant, by folded key, where their source does not say so itself; from that instant
+/// on they have left. Only this copy of the facts changes, not what the store holds.
 pub fn take_as_left(snapshot: &mut Snapshot, departed: &HashMap<&str, Timestamp>) {
     if departed.is_empty() {
         return;
@@ -144,7 +144,7 @@ pub fn take_as_left(snapshot: &mut Snapshot, departed: &HashMap<&str, Timestamp>
     for (_, identity) in &mut snapshot.identities {
         let Some(end) = departed.get(identity.key.folded().as_str()) else { continue };
         if !identity.has_left(*end) {
-            identity.state = LifecycleState::Left;
+            identity.state = LifecycleState::Leaving;
             identity.end = Some(identity.end.map_or(*end, |known| known.min(*end)));
         }
     }

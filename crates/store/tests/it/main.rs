@@ -3,6 +3,7 @@
 mod actions;
 mod claims;
 mod common;
+mod credentials;
 mod epochs;
 mod history;
 mod ledger;

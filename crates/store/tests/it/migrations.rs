@@ -26,6 +26,7 @@ const RELEASES: &[(i64, &str)] = &[
     (10, include_str!("../fixtures/0010.sql")),
     (11, include_str!("../fixtures/0011.sql")),
     (12, include_str!("../fixtures/0012.sql")),
+    (13, include_str!("../fixtures/0013.sql")),
 ];
 
 /// Runs SQL beside the store.
@@ -88,6 +89,7 @@ async fn every_release_is_brought_up_to_this_one() {
             assert_eq!(snapshot.account_owners.len(), 1);
             assert_eq!(snapshot.validity[&0].until, Some(at(500)));
             assert_eq!(snapshot.identities.len(), 1);
+            assert_eq!(snapshot.credentials.len(), usize::from(*migration >= 13), "{url}");
             assert_eq!(grants(&store.snapshot(Some(at(1))).await.expect("reads")), ["ada staff", "bo staff"]);
             assert_eq!(store.problems(&system("directory")).await.expect("reads")[0].place, "account cy");
             assert_eq!(store.live_policy().await.expect("reads").expect("a policy").digest, "d1");

@@ -22,6 +22,7 @@ pub(crate) mod idempotency;
 pub(crate) mod identities;
 pub(crate) mod ledger;
 pub(crate) mod me;
+pub(crate) mod offboard;
 pub(crate) mod paging;
 pub(crate) mod passkeys;
 pub(crate) mod plans;

@@ -92,7 +92,7 @@ struct StateRow {
 
 /// A plan.
 #[derive(Serialize, ToSchema)]
-struct PlanDocument {
+pub(crate) struct PlanDocument {
     hash: String,
     items: Vec<ItemRow>,
     left_alone: Vec<LeftAloneRow>,
@@ -164,7 +164,7 @@ fn texts(names: &[EntitlementName]) -> Vec<String> {
     names.iter().map(ToString::to_string).collect()
 }
 
-fn document(plan: &Plan, rows: &[ActionRow]) -> PlanDocument {
+pub(crate) fn document(plan: &Plan, rows: &[ActionRow]) -> PlanDocument {
     let items = plan.items.iter().map(|item| ItemRow {
         id: item.id.to_string(),
         verb: item.verb.as_str(),

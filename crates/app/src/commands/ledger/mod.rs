@@ -188,7 +188,8 @@ fn keep(json: bool, signed: &SignedCheckpoint, key: &VerifyingKey, out: &Path) -
     Ok(Outcome::Clean)
 }
 
-async fn prove(
+/// A bundle that proves the entries of these actions, and these entries; and the key that it was checked with.
+pub(super) async fn prove(
     context: &Context,
     actions: &[String],
     mut indexes: Vec<u64>,

@@ -4,7 +4,7 @@ mod access;
 mod accounts;
 mod credentials;
 mod owns;
-mod propose;
+pub(crate) mod propose;
 mod timeline;
 
 use std::sync::Arc;
@@ -23,6 +23,7 @@ use leasehold_model::identity::{Identity, LifecycleState};
 use leasehold_model::text::safe;
 use leasehold_reconcile::stages::decide::Loaded;
 use leasehold_reconcile::view::View;
+use leasehold_reconcile::workflow::offboard;
 use serde::Deserialize;
 
 use crate::catalogue::{self, display_name};
@@ -175,7 +176,7 @@ async fn show(
         drift_more: (count > DRIFT_ROWS_MAX && !is_past).then(|| Link::to(all, words)),
         may_propose: may_propose && count > 0,
         departure: departure(&app, &person, &view, &key, is_past, now),
-        may_offboard: may_propose && propose::can_be_offboarded(&view, &key),
+        may_offboard: may_propose && offboard::is_decided_by_the_plan(view.loaded(), &key),
         reach: reached,
         accounts: accounts::of(&view, &sight, index, now),
         credentials: credentials::of(&view, &sight, index, now),

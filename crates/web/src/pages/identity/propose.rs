@@ -1,8 +1,5 @@
 //! Plans about one identity: what closes its drift, and what takes everything down as if it had left now.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
 use axum::extract::{Path, State};
 use axum::response::Response;
 use leasehold_decide::authority::Action;
@@ -10,9 +7,9 @@ use leasehold_decide::plan::Scope;
 use leasehold_model::id::{IdentityKey, SystemName};
 use leasehold_model::plan::Plan;
 use leasehold_model::text::safe;
-use leasehold_reconcile::stages::decide::{Loaded, take_as_left};
 use leasehold_reconcile::stages::plan;
 use leasehold_reconcile::view::View;
+use leasehold_reconcile::workflow::offboard;
 
 use super::seen;
 use crate::error::WebError;
@@ -23,14 +20,6 @@ use crate::person::Person;
 use crate::present::Present;
 use crate::state::App;
 
-/// Whether an identity can be taken down as if it had left: a source lists it, and it has not left yet. What only the
-/// policy declares, or a system implies, ends where it was declared.
-pub(super) fn can_be_offboarded(view: &View, key: &IdentityKey) -> bool {
-    let listed = &view.loaded().snapshot.identities;
-    let mut same = listed.iter().filter(|(_, identity)| identity.key.folded() == key.folded());
-    same.next().is_some_and(|(_, identity)| !identity.has_left(view.as_of()))
-}
-
 /// A plan that closes the drift of an identity.
 pub(super) async fn plan(
     State(app): State<App>,
@@ -39,8 +28,10 @@ pub(super) async fn plan(
     Path(key): Path<String>,
 ) -> Result<Response, WebError> {
     let key = seen(&app, &person, &view, &key)?;
-    let loaded = view.loaded().clone();
-    propose(&app, &person, &view, loaded, &key, None).await
+    let (loaded, systems) = (view.loaded().clone(), systems_to_plan(&app, &person, &view)?);
+    let scope = Scope { systems, identities: vec![key.clone()], ..Scope::default() };
+    let made = heavy::run(move || plan::compute(&loaded, &scope)).await?.map_err(WebError::internal)?;
+    keep(&app, &key, made).await
 }
 
 /// A plan that takes down everything that an identity holds.
@@ -51,51 +42,49 @@ pub(super) async fn offboard(
     Path(key): Path<String>,
 ) -> Result<Response, WebError> {
     let key = seen(&app, &person, &view, &key)?;
-    let mut loaded = view.loaded().clone();
-    if !can_be_offboarded(&view, &key) {
-        return propose(&app, &person, &view, loaded, &key, None).await;
-    }
-    // Nothing is decided yet: whoever approves the plan decides that they leave.
-    let mut snapshot = (*loaded.snapshot).clone();
-    take_as_left(&mut snapshot, &HashMap::from([(key.folded().as_str(), loaded.now)]));
-    loaded.snapshot = Arc::new(snapshot);
-    let remark = format!(
-        ". Their source still lists {} as here: whoever approves it decides that they leave, until that is taken back",
-        safe(&key)
-    );
-    propose(&app, &person, &view, loaded, &key, Some(&remark)).await
+    let made = offboarding_plan(&app, &person, &view, &key).await?;
+    keep(&app, &key, made).await
 }
 
-/// Makes and keeps the plan, and shows it. Only systems for which this person may propose are in it.
-async fn propose(
+/// The plan that takes down everything that an identity holds, in the systems for which this person may propose. Nothing is
+/// decided yet: whoever approves the plan decides that they leave.
+pub(crate) async fn offboarding_plan(
     app: &App,
     person: &Person,
     view: &View,
-    loaded: Loaded,
     key: &IdentityKey,
-    offboarding: Option<&str>,
-) -> Result<Response, WebError> {
-    let everywhere = person.may_everywhere(app, Action::ProposePlan);
+) -> Result<Plan, WebError> {
+    let (loaded, systems) = (view.loaded().clone(), systems_to_plan(app, person, view)?);
+    let whom = key.clone();
+    let made = heavy::run(move || offboard::plan(loaded, &whom, systems)).await?;
+    made.map_err(WebError::internal)
+}
+
+/// The systems for which a person may propose plans; none named where they may for all.
+fn systems_to_plan(app: &App, person: &Person, view: &View) -> Result<Vec<SystemName>, WebError> {
+    if person.may_everywhere(app, Action::ProposePlan) {
+        return Ok(Vec::new());
+    }
     let may = |name: &&SystemName| person.may(app, Action::ProposePlan, &app.resource_of_system(name));
     let names = view.loaded().snapshot.systems.iter().map(|state| &state.name);
     let systems: Vec<SystemName> = names.filter(may).cloned().collect();
-    if !everywhere && systems.is_empty() {
-        return Err(WebError::Forbidden(Action::ProposePlan));
-    }
-    let scope = Scope {
-        systems: if everywhere { Vec::new() } else { systems },
-        identities: vec![key.clone()],
-        ..Scope::default()
-    };
-    let computed: Result<Plan, _> = heavy::run(move || plan::compute(&loaded, &scope)).await?;
-    let made = computed.map_err(WebError::internal)?;
-    let made = if offboarding.is_some() { made.taking_as_left(vec![key.clone()]) } else { made };
+    if systems.is_empty() { Err(WebError::Forbidden(Action::ProposePlan)) } else { Ok(systems) }
+}
+
+/// Keeps a plan about an identity, and shows it.
+async fn keep(app: &App, key: &IdentityKey, made: Plan) -> Result<Response, WebError> {
     if made.items.is_empty() && made.left_alone.is_empty() {
         let text = format!("{} holds nothing that a plan could end: no plan was made", safe(key));
         return Ok(redirect_with(app, &identity_path(key), FlashKind::Done, &text));
     }
     app.store.save_plan(&made, app.now()).await?;
-    let remark = offboarding.unwrap_or_default();
+    let remark = match made.as_left.is_empty() {
+        true => String::new(),
+        false => format!(
+            ". Their source still lists {} as here: whoever approves it decides that they leave, until that is taken back",
+            safe(key)
+        ),
+    };
     let text = format!("This plan is about {}. Nothing has changed yet{remark}", safe(key));
     Ok(redirect_with(app, &plan_path(&made.hash), FlashKind::Done, &text))
 }
@@ -125,7 +114,7 @@ pub(super) async fn take_back(
 }
 
 /// Whether a person may take a departure back: as who may approve every plan, and never their own.
-pub(super) fn may_take_back(app: &App, person: &Person, key: &IdentityKey) -> bool {
+pub(crate) fn may_take_back(app: &App, person: &Person, key: &IdentityKey) -> bool {
     person.may_everywhere(app, Action::ApprovePlan)
         && person.identity().is_none_or(|own| own.folded() != key.folded())
 }

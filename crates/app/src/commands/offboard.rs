@@ -1,0 +1,331 @@
+//! `leasehold offboard`: ends everything that somebody holds, reads it back, and writes the receipt.
+
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail, ensure};
+use jiff::Timestamp;
+use leasehold_ledger::bundle::Bundle;
+use leasehold_ledger::checkpoint::VerifyingKey;
+use leasehold_model::id::IdentityKey;
+use leasehold_model::plan::Plan;
+use leasehold_reconcile::pace::Patience;
+use leasehold_reconcile::stages::decide::Loaded;
+use leasehold_reconcile::stages::observe::Observe;
+use leasehold_reconcile::tasks;
+use leasehold_reconcile::workflow::offboard;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::apply::{self, Receipt};
+use super::plan::PlanDocument;
+use super::{drift, ledger, sync};
+use crate::Outcome;
+use crate::context::{Common, Context, known_actor, parse_at};
+use crate::offboarding_receipt::OffboardingReceipt;
+use crate::output::{self, Tone, toned};
+use crate::progress::Progress;
+use crate::remote::Remote;
+
+/// Arguments of `offboard`.
+#[derive(Debug, clap::Args)]
+pub struct Offboard {
+    /// Whom: the primary key in the people feed, usually a mail address
+    identity: String,
+    /// Not now but at this instant; a running server ends everything then
+    #[arg(long, value_name = "TIME", value_parser = parse_at, conflicts_with_all = ["now", "cancel"])]
+    at: Option<Timestamp>,
+    /// An emergency: do not read the systems again first, and do not ask
+    #[arg(long)]
+    now: bool,
+    /// Do not ask before anything is changed
+    #[arg(long, short)]
+    yes: bool,
+    /// Take back that they leave: what the source says counts again, and nothing is given back by itself
+    #[arg(long, conflicts_with_all = ["now", "yes", "overrides", "out"])]
+    cancel: bool,
+    /// Override a guard by its name; the override is logged
+    #[arg(long = "override", value_name = "GUARD")]
+    overrides: Vec<String>,
+    /// Where to write the receipt; never over another file [default: offboarding-IDENTITY-TIME.json]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+impl Offboard {
+    /// Offboards somebody, or says when that is to be done.
+    pub async fn run(self, common: &Common) -> anyhow::Result<Outcome> {
+        let identity = IdentityKey::from(self.identity.trim());
+        if let Some(path) = self.out.as_deref().filter(|path| path.exists()) {
+            bail!("{} is there already; name another file with --out; nothing was changed", path.display());
+        }
+        match (Remote::of(common)?, self.at, self.cancel) {
+            (Some(remote), None, false) => self.ask_server(common, &remote, &identity).await,
+            (Some(remote), Some(at), _) => {
+                #[derive(Deserialize)]
+                struct Recorded {
+                    task: String,
+                }
+                let body = json!({ "at": at });
+                let Recorded { task } = remote.put(&["identities", &identity.0, "departure"], body).await?;
+                scheduled(common, &identity, at, &task)
+            }
+            (Some(remote), None, true) => {
+                #[derive(Deserialize)]
+                struct TakenBack {
+                    taken_back: bool,
+                }
+                let TakenBack { taken_back } =
+                    remote.delete(&["identities", &identity.0, "departure"]).await?;
+                taken(common, &identity, taken_back)
+            }
+            (None, None, false) => self.here(common, &identity).await,
+            (None, Some(at), _) => {
+                let (context, by) = (Context::open_to_change(common).await?, named_actor()?);
+                ensure!(
+                    at > context.now(),
+                    "--at {at} has passed; leave it out to offboard now; nothing was changed"
+                );
+                let loaded = context.load(None).await?;
+                known(&loaded, &identity)?;
+                if !context.store.record_departure(&identity, at, &by, context.now()).await? {
+                    bail!(
+                        "it is decided already when {identity} leaves; `leasehold offboard {identity} --cancel` takes that back"
+                    );
+                }
+                let task = tasks::offboard::request(&identity, at, &by);
+                let task = context.store.request_task(&task, context.now()).await?;
+                context.publish().await?;
+                scheduled(common, &identity, at, task.id())
+            }
+            (None, None, true) => {
+                let (context, by) = (Context::open_to_change(common).await?, named_actor()?);
+                let taken_back = context.store.rescind_departure(&identity, &by, context.now()).await?;
+                context.publish().await?;
+                taken(common, &identity, taken_back)
+            }
+        }
+    }
+
+    /// On the machine of the store.
+    async fn here(&self, common: &Common, identity: &IdentityKey) -> anyhow::Result<Outcome> {
+        let mut context = Context::open_to_change(common).await?;
+        let (systems, by) = (context.connect_all()?, named_actor()?);
+        if !self.now {
+            // What somebody got since the last reading ends, too. A system that does not answer holds up no other.
+            let readings = sync::sync(&context, &[], Observe::default()).await?;
+            for reading in readings.iter().filter(|reading| !reading.is_complete()) {
+                output::remark(format!(
+                    "{} was not read completely: what was known of it before counts",
+                    reading.system()
+                ));
+            }
+        }
+        let loaded = context.load(None).await?;
+        drift::require_read(&loaded.snapshot)?;
+        let identity = known(&loaded, identity)?;
+        let plan = offboard::plan(loaded, &identity, Vec::new())?;
+        context.store.save_plan(&plan, context.now()).await?;
+        if !common.json {
+            PlanDocument::from(plan.clone()).show(false)?;
+        }
+        self.confirm(&identity)?;
+        // Each system has a worker of its own, so that a slow one holds up nobody else.
+        let patience = Patience { systems_at_once: systems.len().max(1), ..Patience::default() };
+        let runner = apply::runner(&context, systems, Progress::new("offboarding"), patience);
+        let applied = runner.apply(&plan, &self.overrides, &by).await;
+        // What was done is published even where the rest failed.
+        context.publish().await?;
+        let receipts: Vec<Receipt> = applied?.iter().map(Receipt::from).collect();
+        let receipts: Vec<Receipt> =
+            receipts.into_iter().filter(|receipt| receipt.is_of(&plan.hash)).collect();
+        let actions: Vec<String> = receipts.iter().map(|receipt| receipt.id.to_string()).collect();
+        let proof = match actions.is_empty() {
+            true => None,
+            false => Some(ledger::prove(&context, &actions, Vec::new(), false).await?),
+        };
+        self.finish(common, &identity, context.now(), plan, receipts, proof)
+    }
+
+    /// By a server.
+    async fn ask_server(
+        &self,
+        common: &Common,
+        remote: &Remote,
+        identity: &IdentityKey,
+    ) -> anyhow::Result<Outcome> {
+        #[derive(Deserialize)]
+        struct Asked {
+            task: String,
+        }
+        #[derive(Deserialize)]
+        struct Done {
+            actions: Vec<Receipt>,
+        }
+        ensure!(
+            self.out.is_none(),
+            "the receipt with its proof is written on the machine of the store; `leasehold ledger prove --server` writes the \
+             proof of each action; nothing was changed"
+        );
+        let document: PlanDocument =
+            remote.post(&["identities", &identity.0, "offboard"], &[], json!({})).await?;
+        if !common.json {
+            document.show(false)?;
+        }
+        self.confirm(identity)?;
+        let hash = document.hash().to_owned();
+        let overrides = json!({"overrides": self.overrides});
+        let Asked { task } = remote.post(&["plans", &hash, "apply"], &[], overrides).await?;
+        let ended = remote.wait(&task, &Progress::new("offboarding")).await;
+        let Done { actions } = remote.get(&["plans", &hash], &[]).await?;
+        ended?;
+        if common.json {
+            output::json(&apply::document(&actions))?;
+        } else {
+            apply::show(&actions, true)?;
+        }
+        Ok(if actions.iter().all(Receipt::is_done) { Outcome::Clean } else { Outcome::Outstanding })
+    }
+
+    fn confirm(&self, identity: &IdentityKey) -> anyhow::Result<()> {
+        if self.yes || self.now {
+            return Ok(());
+        }
+        ensure!(
+            std::io::stdin().is_terminal(),
+            "nobody is there to be asked; `--yes` says that everything above is meant; nothing was changed"
+        );
+        let question = format!("End all of this for {identity}?");
+        let sure = dialoguer::Confirm::new().with_prompt(output::safe(question)).default(false).interact()?;
+        ensure!(sure, "nothing was changed");
+        Ok(())
+    }
+
+    /// Prints what came of it, and writes the receipt.
+    fn finish(
+        &self,
+        common: &Common,
+        identity: &IdentityKey,
+        now: Timestamp,
+        plan: Plan,
+        receipts: Vec<Receipt>,
+        proof: Option<(Bundle, VerifyingKey)>,
+    ) -> anyhow::Result<Outcome> {
+        let done = receipts.iter().all(Receipt::is_done);
+        let outcome = if done { Outcome::Clean } else { Outcome::Outstanding };
+        let Some((proof, key)) = proof else {
+            if common.json {
+                output::json(&apply::document(&receipts))?;
+            } else {
+                let words = format!("{identity} holds nothing that could be ended");
+                output::line(toned(output::safe(words), Tone::Good))?;
+            }
+            return Ok(outcome);
+        };
+        let receipt = OffboardingReceipt::new(identity, now, plan, receipts, proof);
+        if let Err(wrong) = receipt.verify(&key) {
+            bail!(
+                "the receipt does not fit the log, so none was written: {}",
+                output::safe(wrong.join("; "))
+            );
+        }
+        let path = self.out.clone().unwrap_or_else(|| file_for(identity, now));
+        write(&path, &receipt)?;
+        if common.json {
+            let mut document = apply::document(&receipt.actions);
+            document["left_alone"] = json!(receipt.plan.left_alone);
+            document["guards"] = json!(receipt.plan.guards);
+            document["receipt"] = json!(path);
+            output::json(&document)?;
+            return Ok(outcome);
+        }
+        apply::show(&receipt.actions, true)?;
+        let tally = receipt.tally();
+        if tally.left_alone > 0 {
+            output::line(format!(
+                "\n{}: {} could not be ended, each with its reason above and in the receipt",
+                toned("left alone", Tone::Attention),
+                output::count(tally.left_alone, "item")
+            ))?;
+        }
+        output::line(format!(
+            "\nreceipt in {0}; anybody checks it, offline, with:\n  leasehold ledger verify --bundle {0} --key '{1}'",
+            path.display(),
+            key.to_text()
+        ))?;
+        Ok(outcome)
+    }
+}
+
+/// A person's decision is recorded with their name.
+fn named_actor() -> anyhow::Result<String> {
+    known_actor().context(
+        "that somebody leaves is recorded with the name of who decided it, and neither LEASEHOLD_ACTOR nor USER is set; set one \
+         of them; nothing was changed",
+    )
+}
+
+/// The identity as it is spelled where it is known.
+fn known(loaded: &Loaded, identity: &IdentityKey) -> anyhow::Result<IdentityKey> {
+    let evaluation = loaded.evaluate()?;
+    let index = evaluation.identity(identity);
+    let index = index.with_context(|| {
+        format!("there is no identity `{identity}`; `leasehold sync` reads who there is; nothing was changed")
+    })?;
+    Ok(evaluation.identities[index.index()].key.clone())
+}
+
+fn file_for(identity: &IdentityKey, now: Timestamp) -> PathBuf {
+    let name: String = identity
+        .as_str()
+        .chars()
+        .map(|letter| if letter.is_ascii_alphanumeric() || ".-@_".contains(letter) { letter } else { '_' })
+        .take(80)
+        .collect();
+    PathBuf::from(format!("offboarding-{name}-{}.json", now.strftime("%Y%m%dT%H%M%SZ")))
+}
+
+fn write(path: &Path, receipt: &OffboardingReceipt) -> anyhow::Result<()> {
+    let text = serde_json::to_vec_pretty(receipt)?;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    let written = options.open(path).and_then(|mut file| std::io::Write::write_all(&mut file, &text));
+    written.with_context(|| {
+        format!(
+            "everything was carried out, and the receipt cannot be written to {}; `leasehold ledger prove --action ACTION` \
+             proves each action",
+            path.display()
+        )
+    })
+}
+
+fn scheduled(common: &Common, identity: &IdentityKey, at: Timestamp, task: &str) -> anyhow::Result<Outcome> {
+    if common.json {
+        output::json(&json!({"identity": identity, "at": at, "task": task}))?;
+    } else {
+        output::line(format!(
+            "{} leaves at {at}; what they hold ends then, by a running `leasehold serve` (task {task})\n\
+             `leasehold offboard {} --cancel` takes that back",
+            output::safe(identity),
+            output::safe(identity)
+        ))?;
+    }
+    Ok(Outcome::Clean)
+}
+
+fn taken(common: &Common, identity: &IdentityKey, taken_back: bool) -> anyhow::Result<Outcome> {
+    if common.json {
+        output::json(&json!({"identity": identity, "taken_back": taken_back}))?;
+    } else if taken_back {
+        output::line(format!(
+            "what the source says of {} counts again; what was taken away is missing until it is given back",
+            output::safe(identity)
+        ))?;
+    } else {
+        output::line(format!(
+            "nobody decided that {} leaves, or it was taken back already",
+            output::safe(identity)
+        ))?;
+    }
+    Ok(Outcome::Clean)
+}

@@ -1,0 +1,131 @@
+//! The receipt of an offboarding, in one file: what the plan said, what became of each of its actions, what was left alone, and the
+//! proof of all that from the signed log. Whoever has the file and the log's key checks it with nothing else at hand.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use leasehold_ledger::bundle::{Bundle, Report};
+use leasehold_ledger::checkpoint::VerifyingKey;
+use leasehold_model::action::ActionState;
+use leasehold_model::id::{ActionId, IdentityKey};
+use leasehold_model::plan::Plan;
+use serde::{Deserialize, Serialize};
+
+use crate::commands::Receipt;
+
+/// The only format so far.
+const FORMAT: &str = "leasehold/offboarding/v1";
+
+/// The receipt.
+#[derive(Serialize, Deserialize)]
+pub struct OffboardingReceipt {
+    /// Names this format.
+    pub format: String,
+    /// Who was offboarded.
+    pub identity: IdentityKey,
+    /// When this was written.
+    pub written_at: Timestamp,
+    /// The plan; its hash covers what it left alone, and why.
+    pub plan: Plan,
+    /// What became of each action.
+    pub actions: Vec<Receipt>,
+    /// The entries of those actions, and what proves that they are in the signed log.
+    pub proof: Bundle,
+}
+
+/// How much was ended, and what was not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    /// Read back as ended.
+    pub verified: usize,
+    /// Facts had moved first.
+    pub void: usize,
+    /// Not verified: it waits for a person, is held by a guard, or cannot be read back.
+    pub not_verified: usize,
+    /// What the plan could not end.
+    pub left_alone: usize,
+}
+
+impl OffboardingReceipt {
+    /// Puts a receipt together.
+    pub fn new(
+        identity: &IdentityKey,
+        at: Timestamp,
+        plan: Plan,
+        actions: Vec<Receipt>,
+        proof: Bundle,
+    ) -> Self {
+        let (format, identity) = (FORMAT.to_owned(), identity.clone());
+        Self { format, identity, written_at: at, plan, actions, proof }
+    }
+
+    /// Reads a receipt; `None` where the text is something else.
+    ///
+    /// # Errors
+    /// Where it is a receipt that cannot be read.
+    pub fn read(text: &str) -> Result<Option<Self>, serde_json::Error> {
+        #[derive(Deserialize)]
+        struct Named {
+            #[serde(default)]
+            format: String,
+        }
+        match serde_json::from_str::<Named>(text) {
+            Ok(named) if named.format == FORMAT => serde_json::from_str(text).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// What is counted in it.
+    pub fn tally(&self) -> Tally {
+        let count = |state| self.actions.iter().filter(|action| action.state == state).count();
+        let (verified, void) = (count(ActionState::Verified), count(ActionState::Void));
+        Tally {
+            verified,
+            void,
+            not_verified: self.actions.len() - verified - void,
+            left_alone: self.plan.left_alone.len(),
+        }
+    }
+
+    /// Checks it against the log's key: every state that it claims is the last one that the signed log proves.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, in words.
+    pub fn verify(&self, key: &VerifyingKey) -> Result<Report, Vec<String>> {
+        let report = self
+            .proof
+            .verify(key)
+            .map_err(|findings| findings.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        let mut wrong = Vec::new();
+        if self.plan.content_hash() != self.plan.hash {
+            wrong
+                .push(format!("the plan was changed: its content does not give the hash {}", self.plan.hash));
+        }
+        let mut proved: BTreeMap<ActionId, String> = BTreeMap::new();
+        for entry in report.entries.iter().filter_map(|entry| entry.entry.as_ref()) {
+            let text = |field: &str| entry.body.get(field).and_then(|value| value.as_str());
+            if entry.kind == "action.transition"
+                && text("plan") == Some(self.plan.hash.as_str())
+                && let (Some(action), Some(to)) = (text("action"), text("to"))
+            {
+                proved.insert(ActionId::from(action), to.to_owned());
+            }
+        }
+        for item in &self.plan.items {
+            let claimed = self.actions.iter().find(|action| action.id == item.id);
+            let proved = proved.get(&item.id).map_or(ActionState::Planned.as_str(), String::as_str);
+            match claimed {
+                None => wrong.push(format!("what became of {} is not told", item.id)),
+                Some(claimed) if claimed.state.as_str() != proved => wrong.push(format!(
+                    "{} is said to be {}, and the log proves {proved}",
+                    item.id, claimed.state
+                )),
+                Some(claimed) if (claimed.verb, &claimed.system) != (item.verb, &item.system) => {
+                    wrong.push(format!("{} is told as another action than the plan's", item.id));
+                }
+                Some(_) => {}
+            }
+        }
+        if wrong.is_empty() { Ok(report) } else { Err(wrong) }
+    }
+}

@@ -1,0 +1,139 @@
+//! Stories of keys: they end with whoever holds them, come back with whoever comes back, and are asked about where they only
+//! got old.
+
+use leasehold_connect::simulated::{FaultKind, Faults};
+use leasehold_model::account::Account;
+use leasehold_model::action::ActionState;
+use leasehold_model::credential::{Credential, CredentialKind};
+use leasehold_model::decision::DriftKind;
+use leasehold_model::id::CredentialKey;
+use leasehold_model::identity::LifecycleState;
+use leasehold_model::plan::Verb;
+
+use crate::invariants;
+use crate::scene::{Scene, identity};
+use crate::seeds::tell;
+use crate::world::Story;
+
+const HOLDER: &str = "kim@example.com";
+
+/// Somebody with an account in `alpha` and three keys there: one works, one is stopped, one has ended by itself.
+async fn with_keys(seed: u64, state: LifecycleState) -> Story {
+    let story = Story::begin(Scene::drawn(seed)).await;
+    let mut kim = identity(HOLDER, "Ops");
+    kim.state = state;
+    story.world.join(kim).expect("joins");
+    story.world.create_account("alpha", Account::new("uid-kim", "kim")).expect("an account");
+    for name in ["works", "stopped", "ended"] {
+        let mut key = Credential::new(name, "uid-kim", CredentialKind::AccessKey, name);
+        key.active = name != "stopped";
+        key.expires_at = (name == "ended").then(|| "2001-01-01T00:00:00Z".parse().expect("an instant"));
+        story.world.create_credential("alpha", key).expect("a key");
+    }
+    story.observe_all().await;
+    story
+}
+
+fn key(story: &Story, name: &str) -> Option<Credential> {
+    story.world.credential("alpha", &CredentialKey::from(name))
+}
+
+/// Field 9: keys stay valid when their holder goes. Through faults at every step none is called gone that works.
+#[test]
+fn the_keys_of_a_leaver_end() {
+    tell("the_keys_of_a_leaver_end", 120, |seed| async move {
+        let mut story = with_keys(seed, LifecycleState::Left).await;
+        let (drift, plan) = story.plan().await;
+        invariants::plan_explains_drift(&story, &drift, &plan);
+        let ends: Vec<_> = plan
+            .items
+            .iter()
+            .filter(|item| item.account == "kim" && item.verb == Verb::RevokeCredential)
+            .filter_map(|item| item.credential.as_ref().map(|credential| credential.key.0.as_str()))
+            .collect();
+        assert_eq!(ends, ["works"], "what lets nobody in is no difference");
+        story.world.set_faults(Faults::seeded(seed, 250, 400));
+        let overrides: Vec<String> = plan.guards.iter().map(|guard| guard.name.clone()).collect();
+        let rows = story.apply(&plan, &overrides).await;
+        invariants::actions_are_settled(&story, &plan, &overrides, &rows);
+        let row = rows
+            .iter()
+            .find(|row| row.item.account == "kim" && row.item.verb == Verb::RevokeCredential)
+            .expect("was planned");
+        if row.state != ActionState::Verified {
+            assert!(matches!(row.state, ActionState::Stuck | ActionState::Void), "{row:?}");
+        }
+        // What went wrong is done again when the target is well.
+        story.calm();
+        for _ in 0..3 {
+            story.observe_all().await;
+            let (_, plan) = story.plan().await;
+            let overrides: Vec<String> = plan.guards.iter().map(|guard| guard.name.clone()).collect();
+            story.apply(&plan, &overrides).await;
+        }
+        assert_eq!(key(&story, "works"), None);
+        assert!(key(&story, "stopped").is_some() && key(&story, "ended").is_some(), "nobody asked for these");
+    });
+}
+
+/// A lying target: the key works on, and nobody says that it is gone.
+#[test]
+fn a_key_that_still_works_is_never_called_gone() {
+    tell("a_key_that_still_works_is_never_called_gone", 60, |seed| async move {
+        let mut story = with_keys(seed, LifecycleState::Left).await;
+        let (_, plan) = story.plan().await;
+        story.world.set_faults(Faults::seeded(seed, 1_000, u64::MAX).only(&[FaultKind::LyingSuccess]));
+        let overrides: Vec<String> = plan.guards.iter().map(|guard| guard.name.clone()).collect();
+        let rows = story.apply(&plan, &overrides).await;
+        let of_keys = rows.iter().filter(|row| row.item.credential.is_some());
+        assert!(of_keys.clone().count() > 0);
+        assert!(of_keys.into_iter().all(|row| row.state == ActionState::Stuck), "{rows:#?}");
+        assert!(key(&story, "works").is_some_and(|key| key.active));
+    });
+}
+
+/// Somebody who may come back keeps their key, stopped.
+#[test]
+fn the_key_of_a_suspended_person_is_stopped_and_kept() {
+    tell("the_key_of_a_suspended_person_is_stopped_and_kept", 60, |seed| async move {
+        let mut story = with_keys(seed, LifecycleState::Suspended).await;
+        let (_, plan) = story.plan().await;
+        let overrides: Vec<String> = plan.guards.iter().map(|guard| guard.name.clone()).collect();
+        story.apply(&plan, &overrides).await;
+        assert!(key(&story, "works").is_some_and(|key| !key.active));
+        story.observe_all().await;
+        let (drift, _) = story.plan().await;
+        assert!(!drift.iter().any(|item| item.login.as_deref() == Some("kim") && item.credential.is_some()));
+    });
+}
+
+/// A key of a service that a leaver made: the leaver may know it, and the service needs it. A person replaces it.
+#[test]
+fn a_key_that_a_leaver_made_for_others_is_to_be_replaced() {
+    tell("a_key_that_a_leaver_made_for_others_is_to_be_replaced", 60, |seed| async move {
+        let mut story = with_keys(seed, LifecycleState::Left).await;
+        let mut shared = Credential::new("shared", "bot", CredentialKind::ApiKey, "shared");
+        shared.created_by = Some("kim".to_owned());
+        story.world.create_credential("alpha", shared).expect("a key");
+        story.observe_all().await;
+        let (drift, plan) = story.plan().await;
+        let item = drift
+            .iter()
+            .find(|item| item.credential.as_ref().is_some_and(|credential| credential.label == "shared"))
+            .expect("is told");
+        assert_eq!(item.kind, DriftKind::StaleCredential);
+        assert!(item.because.iter().any(|because| because.to_string().contains(HOLDER)), "{item:?}");
+        let is_shared = |item: &&leasehold_model::plan::PlanItem| {
+            item.credential.as_ref().is_some_and(|credential| credential.label == "shared")
+        };
+        assert!(!plan.items.iter().any(|item| is_shared(&item)), "the service would stop");
+        assert!(
+            plan.left_alone.iter().any(
+                |left| left.account.as_deref() == Some("bot") && left.why.starts_with("stale_credential")
+            )
+        );
+        let overrides: Vec<String> = plan.guards.iter().map(|guard| guard.name.clone()).collect();
+        story.apply(&plan, &overrides).await;
+        assert!(key(&story, "shared").is_some_and(|key| key.active));
+    });
+}

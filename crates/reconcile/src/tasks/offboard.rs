@@ -1,0 +1,62 @@
+//! Offboards somebody at the time that a person set: plans from what is known then, and carries the plan out. Who asked for the
+//! task approved it; what a guard holds waits for them all the same.
+
+use async_trait::async_trait;
+use leasehold_model::id::IdentityKey;
+use leasehold_store::{NewTask, TaskRow};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{CHANGES, Task, TaskError, Work, arguments, tally};
+use crate::notice::NoticeKind;
+use crate::run::Asked;
+use crate::stages::decide::Loaded;
+use crate::workflow::offboard;
+
+/// What offboarding has to know.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Arguments {
+    /// Whom.
+    pub identity: IdentityKey,
+}
+
+/// Somebody to be offboarded at an instant.
+pub fn request(identity: &IdentityKey, at: jiff::Timestamp, by: &str) -> NewTask {
+    NewTask {
+        kind: Offboard.kind().to_owned(),
+        subject: identity.folded(),
+        lane: CHANGES.to_owned(),
+        arguments: json!(Arguments { identity: identity.clone() }),
+        requested_by: by.to_owned(),
+        not_before: at,
+    }
+}
+
+/// The task.
+pub struct Offboard;
+
+#[async_trait]
+impl Task for Offboard {
+    fn kind(&self) -> &'static str {
+        "offboard"
+    }
+
+    async fn run(&self, work: &Work, task: &TaskRow) -> Result<Value, TaskError> {
+        let Arguments { identity } = arguments(task)?;
+        let runner = work.runner();
+        let loaded = Loaded::load(&work.store, &runner.systems, work.pace.now(), None).await?;
+        let departs =
+            loaded.departures.iter().any(|departure| departure.identity.as_str() == identity.folded());
+        if !departs {
+            return Err(TaskError::Final(format!("that {identity} leaves was taken back; nothing was done")));
+        }
+        let plan = offboard::plan(loaded, &identity, Vec::new())?;
+        work.store.save_plan(&plan, work.pace.now()).await?;
+        let asked = Asked::At(task.requested_at);
+        let applied = runner.apply_as_asked(&plan, &[], &task.requested_by, asked).await;
+        work.live.notify(NoticeKind::PlanApplied, plan.hash.as_str());
+        work.look_again().await;
+        let held: Vec<&str> = plan.guards.iter().map(|guard| guard.name.as_str()).collect();
+        Ok(json!({"plan": plan.hash, "actions": tally(&applied?), "held_by": held}))
+    }
+}

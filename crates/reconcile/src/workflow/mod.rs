@@ -1,0 +1,3 @@
+//! What a person asks for by name and that takes several steps: one file a verb.
+
+pub mod offboard;
