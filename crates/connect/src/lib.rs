@@ -5,6 +5,7 @@ pub mod contract;
 pub mod csv;
 pub mod error;
 mod ldap;
+mod mariadb;
 mod plain;
 mod postgres;
 pub mod registry;

@@ -7,7 +7,13 @@ use crate::settings::{Settings, did_you_mean};
 
 /// The kinds that this binary carries.
 pub const KINDS: &[&dyn ConnectorKind] =
-    &[&crate::csv::Csv, &crate::ldap::LdapKind, &crate::postgres::PostgresKind, &crate::simulated::Simulated];
+    &[
+    &crate::csv::Csv,
+    &crate::ldap::LdapKind,
+    &crate::mariadb::MariadbKind,
+    &crate::postgres::PostgresKind,
+    &crate::simulated::Simulated,
+];
 
 /// The kind of this name.
 pub fn find(name: &str) -> Option<&'static dyn ConnectorKind> {

@@ -137,6 +137,8 @@ pub enum GuardKind {
     LastAdministrator,
     /// A role ended because its owner went, and its members would lose what it gave them.
     OwnerGone,
+    /// Too many people of one feed left at once.
+    MassDeparture,
 }
 
 impl GuardKind {
@@ -146,6 +148,7 @@ impl GuardKind {
             Self::BlastRadius => "blast_radius",
             Self::LastAdministrator => "last_administrator",
             Self::OwnerGone => "owner_gone",
+            Self::MassDeparture => "mass_departure",
         }
     }
 }

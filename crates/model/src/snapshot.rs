@@ -114,6 +114,8 @@ pub struct Snapshot {
     /// From the authoritative sources, with the position of the system that told. Whom no source lists any longer after
     /// a complete read is here as `left`, since the end of the epoch that no longer showed the row.
     pub identities: Vec<(u32, Identity)>,
+    /// By the positions of [`Snapshot::identities`]: the epoch that first told what the source says of each now.
+    pub identity_since: Vec<EpochId>,
     /// Accounts of every system.
     pub accounts: Vec<SnapshotAccount>,
     /// Credentials of every system, in the order of their accounts.

@@ -236,7 +236,8 @@ impl Store {
             &mut tx,
             (i64,),
             "SELECT changed_at - approved_at FROM action
-             WHERE state = 'verified' AND verb <> 'grant' AND approved_at IS NOT NULL
+             WHERE state = 'verified' AND approved_at IS NOT NULL
+             AND verb NOT IN ('create_account', 'enable_account', 'grant', 'enable_credential')
              ORDER BY changed_at DESC LIMIT $1",
             stored(limit as u64)
         )?;
@@ -260,7 +261,8 @@ impl Store {
                     COUNT(CASE WHEN taken <= $7 THEN 1 END), COUNT(CASE WHEN taken <= $8 THEN 1 END),
                     COUNT(CASE WHEN taken <= $9 THEN 1 END)
              FROM (SELECT changed_at - approved_at AS taken FROM action
-                   WHERE state = 'verified' AND verb <> 'grant' AND approved_at IS NOT NULL) AS verified",
+                   WHERE state = 'verified' AND approved_at IS NOT NULL
+             AND verb NOT IN ('create_account', 'enable_account', 'grant', 'enable_credential')) AS verified",
             b1,
             b2,
             b3,

@@ -148,39 +148,41 @@ async fn read_objects(
     places: &mut Places,
 ) -> Result<()> {
     let mut credentials: Vec<(u32, EpochId, Credential)> = Vec::new();
-    let mut take = |(system, object, class, since, body): (i64, i64, String, i64, String)| -> Result<()> {
-        let system_position = places.system(system)?;
-        let place = match Class::parse(&class)? {
-            Class::Identity => {
-                snapshot.identities.push((system_position, from_json("an identity", &body)?));
-                Place::Nowhere
-            }
-            Class::Account => {
-                let account = from_json("an account", &body)?;
-                let place = Place::Account(position(snapshot.accounts.len())?);
-                let since = EpochId(since);
-                snapshot.accounts.push(SnapshotAccount { system: system_position, account, since });
-                place
-            }
-            Class::Credential => {
-                credentials.push((system_position, EpochId(since), from_json("a credential", &body)?));
-                Place::Nowhere
-            }
-            Class::Entitlement => {
-                let entitlement = from_json("an entitlement", &body)?;
-                let place = Place::Entitlement(position(snapshot.entitlements.len())?);
-                snapshot.entitlements.push(SnapshotEntitlement { system: system_position, entitlement });
-                place
-            }
+    let mut take =
+        |(system, object, class, since, told, body): (i64, i64, String, i64, i64, String)| -> Result<()> {
+            let system_position = places.system(system)?;
+            let place = match Class::parse(&class)? {
+                Class::Identity => {
+                    snapshot.identities.push((system_position, from_json("an identity", &body)?));
+                    snapshot.identity_since.push(EpochId(told));
+                    Place::Nowhere
+                }
+                Class::Account => {
+                    let account = from_json("an account", &body)?;
+                    let place = Place::Account(position(snapshot.accounts.len())?);
+                    let since = EpochId(since);
+                    snapshot.accounts.push(SnapshotAccount { system: system_position, account, since });
+                    place
+                }
+                Class::Credential => {
+                    credentials.push((system_position, EpochId(since), from_json("a credential", &body)?));
+                    Place::Nowhere
+                }
+                Class::Entitlement => {
+                    let entitlement = from_json("an entitlement", &body)?;
+                    let place = Place::Entitlement(position(snapshot.entitlements.len())?);
+                    snapshot.entitlements.push(SnapshotEntitlement { system: system_position, entitlement });
+                    place
+                }
+            };
+            places.set(system, object, place);
+            Ok(())
         };
-        places.set(system, object, place);
-        Ok(())
-    };
     for_each_held!(
         tx,
         at,
-        (i64, i64, String, i64, String),
-        "SELECT state.system, state.object, object.class, state.present_since, state.body
+        (i64, i64, String, i64, i64, String),
+        "SELECT state.system, state.object, object.class, state.present_since, state.since, state.body
          FROM state_interval AS state JOIN object ON object.system = state.system AND object.id = state.object
          WHERE state.aspect = 'state' AND ",
         "ORDER BY state.system, state.object",
@@ -248,6 +250,7 @@ async fn read_departed(tx: &mut Tx, epoch: i64, snapshot: &mut Snapshot, places:
             (told, gone_at) => gone_at.or(told),
         };
         snapshot.identities.push((system, identity));
+        snapshot.identity_since.push(EpochId(until));
     }
     Ok(())
 }

@@ -7,6 +7,7 @@
 
 pub mod browser;
 pub mod certificates;
+pub mod mariadb;
 pub mod oidc;
 pub mod openldap;
 pub mod postgres;
@@ -17,6 +18,7 @@ pub mod tools;
 pub mod webhook;
 
 pub use certificates::{Certificate, CertificateAuthority};
+pub use mariadb::MariadbServer;
 pub use oidc::OpenIdProvider;
 pub use openldap::OpenLdapServer;
 pub use postgres::PostgresServer;

@@ -10,6 +10,7 @@ mod ledger;
 mod login;
 mod metrics;
 mod names;
+mod offboard;
 mod oidc;
 mod passkey;
 mod processes;

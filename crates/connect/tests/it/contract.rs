@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use leasehold_connect::connector::Connector;
 use leasehold_connect::contract::{self, CheckOutcome, ContractFixture, Subject};
 use leasehold_connect::model::plan::Verb;
-use leasehold_connect::model::request::{EntitlementTarget, Outcome};
+use leasehold_connect::model::request::{AccountTarget, CredentialTarget, EntitlementTarget, Outcome};
 use leasehold_connect::registry;
 use leasehold_connect::simulated::{
     Company, FaultKind, Faults, Operation, SimulatedConnector, World, is_injected_crash,
@@ -25,6 +25,7 @@ type Line = (&'static str, fn() -> Fixtures);
 const FIXTURES: &[Line] = &[
     ("csv", || Box::pin(csv_fixtures())),
     ("ldap", || Box::pin(crate::ldap::contract::fixtures())),
+    ("mariadb", || Box::pin(crate::mariadb::contract::fixtures())),
     ("postgres", || Box::pin(crate::postgres::contract::fixtures())),
     ("simulated", || Box::pin(simulated_fixtures())),
 ];
@@ -151,6 +152,14 @@ impl ContractFixture for SimulatedFixture {
         let (key, name) = self.grant.clone()?;
         let entitlement = EntitlementTarget { name: name.parse().unwrap(), native: None };
         Some(Subject { account: account(&key), entitlement })
+    }
+
+    fn credential(&self) -> Option<(AccountTarget, CredentialTarget)> {
+        let snapshot = self.world.snapshot();
+        let state = snapshot.systems.get(&self.system.to_owned().try_into().unwrap())?;
+        let credential = state.credentials.values().find(|credential| credential.active)?;
+        let target = CredentialTarget { key: credential.key.clone(), kind: credential.kind };
+        Some((account(credential.account.as_str()), target))
     }
 
     fn unreachable(&self) -> Option<Box<dyn Connector>> {

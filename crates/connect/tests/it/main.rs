@@ -4,6 +4,7 @@ mod contract;
 mod csv;
 mod harness;
 mod ldap;
+mod mariadb;
 mod postgres;
 mod simulated;
 mod support;

@@ -70,7 +70,7 @@ pub fn plan(
     name_and_order(&mut items, &state);
     left_alone.sort();
     left_alone.dedup();
-    let guards = guard::guards(evaluation, &items);
+    let guards = guard::guards(evaluation, &items, !scope.identities.is_empty());
     Plan::seal(state, items, left_alone, guards)
 }
 

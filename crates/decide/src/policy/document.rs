@@ -126,6 +126,10 @@ pub struct GuardDocument {
     pub share_max: Option<Spanned<f64>>,
     /// … where that is at least this many grants.
     pub count_min: Option<u64>,
+    /// Of a people feed: where more than this share of its people (0 to 1) left within an hour, what they hold waits …
+    pub leavers_share_max: Option<Spanned<f64>>,
+    /// … where that is at least this many.
+    pub leavers_count_min: Option<u64>,
     /// Entitlements that somebody must be left to hold.
     #[serde(default)]
     pub administrators: Vec<Spanned<String>>,

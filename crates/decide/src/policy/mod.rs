@@ -83,6 +83,10 @@ pub struct GuardSettings {
     pub share_max: Option<f64>,
     /// The least count at which the share matters.
     pub count_min: Option<u64>,
+    /// Of a people feed: the largest share of its people that may leave within an hour, 0 to 1.
+    pub leavers_share_max: Option<f64>,
+    /// The least count of leavers at which that share matters.
+    pub leavers_count_min: Option<u64>,
     /// Entitlements that somebody must be left to hold.
     pub administrators: Vec<Placed<EntitlementAddress>>,
 }

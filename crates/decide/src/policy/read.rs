@@ -136,16 +136,19 @@ impl Reader {
                 continue;
             }
             let Some(system) = self.system(&place, &name) else { continue };
-            if let Some(share) =
-                entry.share_max.as_ref().filter(|share| !(0.0..=1.0).contains(share.get_ref()))
-            {
+            let shares = entry.share_max.iter().chain(&entry.leavers_share_max);
+            for share in shares.filter(|share| !(0.0..=1.0).contains(share.get_ref())) {
                 self.error(&place, share.span(), "a share lies between 0 and 1", "write 0.2 for 20 %");
             }
             let administrators = self.addresses(&place, &entry.administrators);
-            let share_max = entry.share_max.map(Spanned::into_inner);
-            self.policy
-                .guards
-                .insert(system, GuardSettings { share_max, count_min: entry.count_min, administrators });
+            let settings = GuardSettings {
+                share_max: entry.share_max.map(Spanned::into_inner),
+                count_min: entry.count_min,
+                leavers_share_max: entry.leavers_share_max.map(Spanned::into_inner),
+                leavers_count_min: entry.leavers_count_min,
+                administrators,
+            };
+            self.policy.guards.insert(system, settings);
         }
         for (name, entry) in document.protect {
             if self.first_of_its_name(&place, "protect", &name) {

@@ -70,7 +70,7 @@ struct LeftAloneRow {
 struct GuardRow {
     /// The name to override it by.
     name: String,
-    /// `blast_radius`, `last_administrator` or `owner_gone`.
+    /// `blast_radius`, `last_administrator`, `owner_gone` or `mass_departure`.
     kind: &'static str,
     system: String,
     /// What it found.

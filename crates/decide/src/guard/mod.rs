@@ -1,5 +1,7 @@
 //! Guards: what a plan may not do without a person who overrides it by name (law 7).
 
+mod mass_departure;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use leasehold_model::id::{AccountKey, ActionId, EntitlementAddress, IdentityKey, SystemName};
@@ -13,8 +15,8 @@ pub const SHARE_MAX: f64 = 0.2;
 /// … where that is at least this many.
 pub const COUNT_MIN: u64 = 20;
 
-/// The guards that hold items of a plan back.
-pub fn guards(evaluation: &Evaluation<'_>, items: &[PlanItem]) -> Vec<Guard> {
+/// The guards that hold items of a plan back. Whoever names the identities that the plan is about has seen who it is.
+pub fn guards(evaluation: &Evaluation<'_>, items: &[PlanItem], names_identities: bool) -> Vec<Guard> {
     let mut by_system: BTreeMap<&SystemName, Vec<&PlanItem>> = BTreeMap::new();
     for item in items.iter().filter(|item| item.verb.takes_away()) {
         by_system.entry(&item.system).or_default().push(item);
@@ -24,6 +26,9 @@ pub fn guards(evaluation: &Evaluation<'_>, items: &[PlanItem]) -> Vec<Guard> {
         guards.extend(blast_radius(evaluation, system, &items));
         guards.extend(last_administrator(evaluation, system, &items));
         guards.extend(owner_gone(evaluation, system, &items));
+    }
+    if !names_identities {
+        guards.extend(mass_departure::guards(evaluation, items));
     }
     guards
 }

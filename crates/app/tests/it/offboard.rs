@@ -1,0 +1,174 @@
+//! `offboard`: everything of one person ends, the receipt proves it, and nobody else loses anything; also when the command is
+//! killed over and over.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use leasehold_connect::simulated::Company;
+use serde_json::{Value, json};
+
+use crate::installation::Installation;
+
+/// How often the command is killed before it may end by itself.
+const KILLS: u64 = 12;
+
+/// A practice company, read and with its policy applied, and somebody in it who holds much and whose keys work.
+fn company() -> (Installation, String) {
+    let mut installation = Installation::new();
+    let company = Company::generate(11, 120);
+    installation.write("leasehold.toml", &company.configuration());
+    for (path, text) in company.policy_files() {
+        installation.write(&format!("policy/{}", path.trim_start_matches("policy/")), &text);
+    }
+    installation.run(&["sync"]).expect(0);
+    installation.run(&["policy", "apply"]).expect(0);
+    let holder = company
+        .state
+        .systems
+        .iter()
+        .flat_map(|(_, state)| state.credentials.values().filter_map(|key| state.accounts.get(&key.account)))
+        .filter(|account| account.login.contains('@'))
+        .find_map(|account| {
+            let identity = company.state.people.get(&account.login.as_str().into())?;
+            let title = identity.attribute("title").unwrap_or_default();
+            let is_here = identity.state == leasehold_model::identity::LifecycleState::Active;
+            let owns = company.state.people.values().any(|other| {
+                other.owner.as_ref() == Some(&identity.key) || other.manager.as_ref() == Some(&identity.key)
+            });
+            (is_here && !owns && !title.starts_with("Head") && identity.end.is_none())
+                .then(|| identity.key.to_string())
+        })
+        .expect("somebody with a key in the cloud");
+    (installation, holder)
+}
+
+/// What everybody else holds: their grants by the API of `explain`.
+fn others(installation: &mut Installation, whom: &str) -> BTreeSet<String> {
+    let drift = installation.run(&["drift", "--json"]).json();
+    let items = drift["items"].as_array().expect("items").clone();
+    items
+        .into_iter()
+        .filter(|item| item["identity"] != whom)
+        .map(|item| json!([item["kind"], item["system"], item["account"], item["entitlement"]]).to_string())
+        .collect()
+}
+
+fn verbs(document: &Value) -> BTreeSet<String> {
+    let items = document["items"].as_array().expect("items");
+    items.iter().map(|item| item["verb"].as_str().expect("a verb").to_owned()).collect()
+}
+
+#[test]
+fn everything_of_somebody_ends_and_the_receipt_proves_it() {
+    let (mut installation, whom) = company();
+    let before = others(&mut installation, &whom);
+    // Nobody is there to be asked, and nothing is done without a word.
+    let unasked = installation.run(&["offboard", &whom]).expect(1);
+    assert!(
+        unasked.stderr.contains("--yes") && unasked.stderr.contains("nothing was changed"),
+        "{unasked:?}"
+    );
+    let done =
+        installation.run(&["offboard", &whom, "--yes", "--json", "--out", "receipt.json"]).expect(0).json();
+    let verbs = verbs(&done);
+    for verb in ["disable_account", "revoke_credential", "revoke"] {
+        assert!(verbs.contains(verb), "{verb} is not among {verbs:?}");
+    }
+    assert_eq!(done["summary"]["verified"], done["items"].as_array().map(Vec::len).unwrap_or_default());
+
+    // What was there is gone by another reading, and it stays decided although the source still lists them.
+    installation.run(&["sync"]).expect(0);
+    let drift = installation.run(&["drift", "--identity", &whom, "--json"]).json();
+    assert_eq!(drift["summary"]["by_kind"]["leaver"], Value::Null, "{drift:#}");
+    assert_eq!(before, others(&mut installation, &whom), "somebody else's access is another now");
+
+    let key = installation.run(&["ledger", "key"]).expect(0).stdout.trim().to_owned();
+    let check = |installation: &mut Installation, file: &str, code| {
+        installation.run(&["ledger", "verify", "--bundle", file, "--key", &key]).expect(code)
+    };
+    let verified = check(&mut installation, "receipt.json", 0);
+    assert!(verified.stdout.contains(&format!("offboarding of {whom}")), "{}", verified.stdout);
+
+    // A receipt that claims more than was done, or leaves something out, is found out.
+    let receipt: Value = serde_json::from_str(&installation.read("receipt.json")).expect("JSON");
+    type Forgery = (&'static str, fn(&mut Value));
+    let forgeries: [Forgery; 4] = [
+        ("is said to be", |receipt| receipt["actions"][0]["state"] = json!("stuck")),
+        ("is not told", |receipt| drop(receipt["actions"].as_array_mut().map(|all| all.pop()))),
+        ("the plan was changed", |receipt| {
+            let made_up =
+                json!({"system": "hr", "account": null, "identity": null, "entitlement": null, "why": "x"});
+            receipt["plan"]["left_alone"] = json!([made_up]);
+        }),
+        ("not in the log", |receipt| {
+            let entry = receipt["proof"]["entries"][0]["entry"].as_str().unwrap_or_default().to_owned();
+            receipt["proof"]["entries"][1]["entry"] = json!(entry);
+        }),
+    ];
+    for (words, forge) in forgeries {
+        let mut forged = receipt.clone();
+        forge(&mut forged);
+        installation.write("forged.json", &forged.to_string());
+        let found = check(&mut installation, "forged.json", 1);
+        assert!(found.stderr.contains(words), "{words}: {}", found.stderr);
+    }
+    // Again: nothing is left to do, and the first receipt stays.
+    let again = installation.run(&["offboard", &whom, "--yes", "--json", "--out", "receipt.json"]).expect(1);
+    assert!(again.stderr.contains("is there already"), "{}", again.stderr);
+    let again = installation.run(&["offboard", &whom, "--yes", "--json"]).expect(0).json();
+    assert_eq!(again["items"], json!([]));
+}
+
+#[test]
+fn a_departure_that_is_to_come_takes_nothing_away_and_can_be_taken_back() {
+    let (mut installation, whom) = company();
+    let drift = |installation: &mut Installation| {
+        installation.run(&["drift", "--identity", &whom, "--json"]).json()["items"].clone()
+    };
+    let before = drift(&mut installation);
+    installation.run(&["offboard", &whom, "--at", "2001-01-01"]).expect(1);
+    let recorded = installation.run(&["offboard", &whom, "--at", "2099-01-01", "--json"]).expect(0).json();
+    assert!(recorded["task"].is_string(), "{recorded}");
+    assert_eq!(drift(&mut installation), before, "they are here until then");
+    let twice = installation.run(&["offboard", &whom, "--at", "2098-01-01"]).expect(1);
+    assert!(twice.stderr.contains("--cancel"), "{}", twice.stderr);
+    let taken = |installation: &mut Installation| {
+        installation.run(&["offboard", &whom, "--cancel", "--json"]).expect(0).json()["taken_back"].clone()
+    };
+    assert_eq!(taken(&mut installation), true);
+    assert_eq!(taken(&mut installation), false);
+    let unknown = installation.run(&["offboard", "nobody@example.com", "--yes"]).expect(1);
+    assert!(unknown.stderr.contains("there is no identity"), "{}", unknown.stderr);
+}
+
+#[test]
+fn killed_at_any_instant_it_ends_in_what_is_verified() {
+    let (mut installation, whom) = company();
+    let configuration = installation.read("leasehold.toml");
+    let slow = "connector = \"simulated\"\nlatency_ms = 60\n";
+    installation.write("leasehold.toml", &configuration.replace("connector = \"simulated\"\n", slow));
+    for round in 0..KILLS {
+        let mut child = installation
+            .command(&["offboard", &whom, "--now", "--json"])
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("run leasehold");
+        std::thread::sleep(Duration::from_millis(40 + round * 37 % 400));
+        child.kill().expect("kill it");
+        child.wait().expect("wait for it");
+    }
+    installation.write("leasehold.toml", &configuration);
+    // What was begun is finished by whichever command comes next; then nothing of theirs is left.
+    installation.run(&["apply", "--json"]);
+    installation.run(&["offboard", &whom, "--yes", "--json"]);
+    installation.run(&["sync"]).expect(0);
+    let plan = installation.run(&["plan", "--identity", &whom, "--json"]).expect(0).json();
+    assert_eq!(plan["items"], json!([]), "{plan:#}");
+    let actions = installation.run(&["action", "list", "--json"]).json();
+    let open = ["approved", "sent", "acknowledged", "contradicted", "stuck", "unverifiable"];
+    for action in actions["items"].as_array().expect("items") {
+        assert!(!open.contains(&action["state"].as_str().unwrap_or_default()), "{action:#}");
+    }
+    installation.run(&["ledger", "verify"]).expect(0);
+}

@@ -1,0 +1,235 @@
+//! Making one change at a time, and saying what the server made of it.
+
+use std::time::{Duration, Instant};
+
+use leasehold_model::plan::Verb;
+use leasehold_model::request::{ActionRequest, Outcome};
+
+use crate::connector::not_offered;
+use crate::error::ConnectError;
+use crate::mariadb::catalogue::{Catalogue, PUBLIC};
+use crate::mariadb::client::{Client, Session, code, describe, error_number};
+use crate::mariadb::name::{AccountName, Held, Object};
+use crate::mariadb::read_back::{sessions, still};
+use crate::mariadb::sql;
+
+/// Between two looks at whether sessions have ended.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// Makes one change.
+pub(super) async fn execute(client: &Client, request: &ActionRequest) -> Result<Outcome, ConnectError> {
+    let account = match AccountName::parse(&request.account.key) {
+        Ok(account) => account,
+        Err(why) => return Ok(refused(why)),
+    };
+    let held = match &request.entitlement {
+        Some(entitlement) => match Held::parse(&entitlement.name) {
+            Ok(held) => Some(held),
+            Err(why) => return Ok(refused(why)),
+        },
+        None => None,
+    };
+    let mut session = client.session().await?;
+    let outcome = if session.ourselves == account && request.verb.takes_away() {
+        refused(format!("`{}` is the account that the connector itself uses", account.key()))
+    } else {
+        execute_now(client, &mut session, request.verb, &account, held.as_ref()).await?
+    };
+    client.keep(session).await;
+    Ok(outcome)
+}
+
+async fn execute_now(
+    client: &Client,
+    session: &mut Session,
+    verb: Verb,
+    account: &AccountName,
+    held: Option<&Held>,
+) -> Result<Outcome, ConnectError> {
+    if verb == Verb::EndSessions {
+        return end_sessions(client, session, account).await;
+    }
+    let catalogue = still(client, session).await?;
+    let Some(state) = catalogue.accounts.get(account) else {
+        return Ok(match verb {
+            // Who does not exist holds nothing.
+            Verb::Revoke | Verb::DisableAccount | Verb::DeleteAccount => Outcome::AlreadySo,
+            Verb::Grant | Verb::EnableAccount => refused(format!("there is no account `{}`", account.key())),
+            verb => not_offered(verb),
+        });
+    };
+    match (verb, held) {
+        (Verb::Grant | Verb::Revoke, None) => Ok(refused(format!("{verb} needs an entitlement"))),
+        (Verb::Grant | Verb::Revoke, Some(held)) => {
+            change(client, session, &catalogue, account, held, verb == Verb::Grant).await
+        }
+        (Verb::DisableAccount, _) if state.locked => Ok(Outcome::AlreadySo),
+        (Verb::EnableAccount, _) if !state.locked => Ok(Outcome::AlreadySo),
+        (Verb::DisableAccount, _) => run(client, session, sql::LOCK, &Names::of(account), "locked").await,
+        (Verb::EnableAccount, _) => run(client, session, sql::UNLOCK, &Names::of(account), "unlocked").await,
+        (Verb::DeleteAccount, _) => run(client, session, sql::DROP, &Names::of(account), "dropped").await,
+        (verb, _) => Ok(not_offered(verb)),
+    }
+}
+
+fn refused(why: impl Into<String>) -> Outcome {
+    Outcome::Refused { why: why.into() }
+}
+
+/// What a statement is put together from.
+#[derive(Default)]
+struct Names<'a> {
+    words: String,
+    account: Option<&'a AccountName>,
+    first: &'a str,
+    second: &'a str,
+    third: &'a str,
+}
+
+impl<'a> Names<'a> {
+    fn of(account: &'a AccountName) -> Self {
+        Self { account: Some(account), ..Self::default() }
+    }
+}
+
+/// Gives or takes an entitlement.
+async fn change(
+    client: &Client,
+    session: &mut Session,
+    catalogue: &Catalogue,
+    account: &AccountName,
+    held: &Held,
+    give: bool,
+) -> Result<Outcome, ConnectError> {
+    if *held == Held::Role(PUBLIC.to_owned()) {
+        return Ok(refused("every account belongs to PUBLIC; change what PUBLIC holds instead"));
+    }
+    if catalogue.holds(account, held).0 == give {
+        return Ok(Outcome::AlreadySo);
+    }
+    let mut names = Names::of(account);
+    let statement = match held {
+        Held::Role(role) => {
+            if give && !catalogue.roles.contains(role) {
+                return Ok(refused(format!("there is no role `{role}` on this server")));
+            }
+            names.first = role;
+            if give { sql::GRANT_ROLE } else { sql::REVOKE_ROLE }
+        }
+        Held::Proxy(proxied) => {
+            (names.first, names.second) = (&proxied.user, &proxied.host);
+            if give { sql::GRANT_PROXY } else { sql::REVOKE_PROXY }
+        }
+        Held::Privilege { privilege, object } => {
+            names.words = (*privilege).to_owned();
+            match object {
+                Object::Server => {
+                    if give { sql::GRANT_SERVER } else { sql::REVOKE_SERVER }
+                }
+                Object::Database(pattern) => {
+                    names.first = pattern;
+                    if give { sql::GRANT_DATABASE } else { sql::REVOKE_DATABASE }
+                }
+                Object::Table { database, table } => {
+                    names.words.push_str(" on");
+                    (names.first, names.second) = (database, table);
+                    if give { sql::GRANT_OBJECT } else { sql::REVOKE_OBJECT }
+                }
+                Object::Routine { sort, database, routine } => {
+                    names.words.push_str(" on ");
+                    names.words.push_str(sort);
+                    (names.first, names.second) = (database, routine);
+                    if give { sql::GRANT_OBJECT } else { sql::REVOKE_OBJECT }
+                }
+                Object::Column { database, table, column } => {
+                    (names.first, names.second, names.third) = (database, table, column);
+                    if give { sql::GRANT_COLUMN } else { sql::REVOKE_COLUMN }
+                }
+            }
+        }
+    };
+    let detail = if give { "granted" } else { "revoked; a live session keeps a role until it is ended" };
+    run(client, session, statement, &names, detail).await
+}
+
+/// Runs a statement with these names, and says what the server made of it.
+async fn run(
+    client: &Client,
+    session: &mut Session,
+    statement: &'static str,
+    names: &Names<'_>,
+    detail: &str,
+) -> Result<Outcome, ConnectError> {
+    let operation = "changing the server";
+    let (user, host) = names.account.map_or(("", ""), |account| (&account.user, &account.host));
+    let set = sqlx::query(sql::NAMES)
+        .bind(&names.words)
+        .bind(user)
+        .bind(host)
+        .bind(names.first)
+        .bind(names.second)
+        .bind(names.third);
+    client.wait(operation, set.execute(&mut session.connection)).await?;
+    let changing = sqlx::raw_sql(statement).execute(&mut session.connection);
+    let Err(error) = client.try_wait(operation, changing).await? else {
+        return Ok(Outcome::Acknowledged { detail: detail.to_owned() });
+    };
+    let Some(number) = error_number(&error) else { return Err(client.target_error(operation, &error)) };
+    let why = describe(&error);
+    Ok(if code::TRANSIENT.contains(&number) {
+        Outcome::Retry { after_ms: None, why }
+    } else if code::NO_SUCH_GRANT.contains(&number) && detail.starts_with("revoked") {
+        Outcome::AlreadySo
+    } else if code::DENIED.contains(&number) {
+        let login = session.ourselves.key();
+        refused(format!("{why}; {login} lacks the right, see `leasehold connector test`"))
+    } else {
+        refused(why)
+    })
+}
+
+/// Ends every session and waits until the server no longer lists any.
+async fn end_sessions(
+    client: &Client,
+    session: &mut Session,
+    account: &AccountName,
+) -> Result<Outcome, ConnectError> {
+    let before = sessions(client, session, account).await?;
+    if before.is_empty() {
+        return Ok(Outcome::AlreadySo);
+    }
+    let until = Instant::now() + client.settings.timeout;
+    let mut left = before.clone();
+    loop {
+        for live in &left {
+            let names = Names { words: live.id.clone(), ..Names::default() };
+            let set = sqlx::query(sql::NAMES).bind(&names.words).bind("").bind("").bind("").bind("").bind("");
+            client.wait("ending sessions", set.execute(&mut session.connection)).await?;
+            let killing = sqlx::raw_sql(sql::KILL).execute(&mut session.connection);
+            match client.try_wait("ending sessions", killing).await? {
+                Ok(_) => {}
+                Err(error) => match error_number(&error) {
+                    Some(code::NO_SUCH_SESSION) => {}
+                    Some(number) if code::TRANSIENT.contains(&number) => {
+                        return Ok(Outcome::Retry { after_ms: None, why: describe(&error) });
+                    }
+                    Some(_) => {
+                        let login = session.ourselves.key();
+                        return Ok(refused(format!("{}; {login} lacks the right", describe(&error))));
+                    }
+                    None => return Err(client.target_error("ending sessions", &error)),
+                },
+            }
+        }
+        left = sessions(client, session, account).await?;
+        if left.is_empty() {
+            return Ok(Outcome::Acknowledged { detail: format!("{} sessions ended", before.len()) });
+        }
+        if Instant::now() >= until {
+            let ids: Vec<&str> = left.iter().map(|live| live.id.as_str()).collect();
+            let why = format!("still there after a request to end: connection {}", ids.join(", "));
+            return Ok(Outcome::Retry { after_ms: None, why });
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}

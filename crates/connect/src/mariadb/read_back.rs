@@ -1,0 +1,191 @@
+//! Asking the server, now, about one grant, account or session list; and what this log-in may do at all.
+
+use leasehold_model::account::Session as LiveSession;
+use leasehold_model::request::{ReadBack, ReadTarget};
+
+use crate::connector::{TestReport, no_credentials};
+use crate::error::ConnectError;
+use crate::mariadb::catalogue::{Catalogue, Holder};
+use crate::mariadb::client::{Client, Session};
+use crate::mariadb::name::{AccountName, Held, Object};
+use crate::mariadb::sql;
+
+/// Reaches the server and reports what is missing.
+pub(super) async fn test(client: &Client) -> Result<TestReport, ConnectError> {
+    let mut session = client.session().await?;
+    let catalogue = Catalogue::read(client, &mut session).await?;
+    let ourselves = &session.ourselves;
+    let may = |privilege| {
+        catalogue.holds(ourselves, &Held::Privilege { privilege, object: Object::Server }).1
+    };
+    let mut missing_rights = Vec::new();
+    for (privilege, what_for) in [
+        ("CREATE USER", "to lock, unlock and remove accounts"),
+        ("GRANT OPTION", "to grant and revoke what it holds itself"),
+        ("PROCESS", "to see the sessions of others"),
+        ("CONNECTION ADMIN", "to end the sessions of others"),
+    ] {
+        if !may(privilege) && !may("SUPER") {
+            missing_rights.push(format!("{privilege} on *.*, {what_for}"));
+        }
+    }
+    let report = TestReport {
+        target: format!("MariaDB {}", session.version),
+        acting_as: Some(ourselves.key().0),
+        missing_rights,
+    };
+    client.keep(session).await;
+    Ok(report)
+}
+
+/// Reads one object.
+pub(super) async fn read_back(client: &Client, target: &ReadTarget) -> Result<ReadBack, ConnectError> {
+    let account = &target.account().key;
+    let name = match AccountName::parse(account) {
+        Ok(name) => name,
+        // No account can have such a key.
+        Err(_) if matches!(target, ReadTarget::Account { .. }) => {
+            return Ok(ReadBack::Account { exists: false, enabled: false });
+        }
+        Err(why) => return Ok(ReadBack::Unsupported { why }),
+    };
+    let mut session = client.session().await?;
+    let read = match target {
+        ReadTarget::Grant { entitlement, .. } => match Held::parse(&entitlement.name) {
+            Err(why) => ReadBack::Unsupported { why },
+            Ok(held) => {
+                let catalogue = still(client, &mut session).await?;
+                let (direct, effective) = match catalogue.accounts.contains_key(&name) {
+                    true => catalogue.holds(&name, &held),
+                    false => (false, false),
+                };
+                let inherent = held == Held::Role(super::catalogue::PUBLIC.to_owned()) && effective;
+                ReadBack::Grant { direct: direct || inherent, effective: Some(effective) }
+            }
+        },
+        ReadTarget::Account { .. } => {
+            let catalogue = still(client, &mut session).await?;
+            let found = catalogue.accounts.get(&name);
+            ReadBack::Account { exists: found.is_some(), enabled: found.is_some_and(|found| !found.locked) }
+        }
+        ReadTarget::Credential { .. } => no_credentials(),
+        ReadTarget::Sessions { .. } => {
+            ReadBack::Sessions { live: sessions(client, &mut session, &name).await? }
+        }
+    };
+    client.keep(session).await;
+    Ok(read)
+}
+
+/// The grant tables, where they held still while they were read.
+pub(super) async fn still(client: &Client, session: &mut Session) -> Result<Catalogue, ConnectError> {
+    let catalogue = Catalogue::read(client, session).await?;
+    if catalogue.is_still {
+        return Ok(catalogue);
+    }
+    Err(client.wrong("reading grants", "the grant tables changed each time while they were read".to_owned()))
+}
+
+/// The live sessions of an account, without the one that asks. The server tells the user and where a session comes from; of
+/// several accounts of one user it belongs to the one whose host fits most narrowly.
+pub(super) async fn sessions(
+    client: &Client,
+    session: &mut Session,
+    account: &AccountName,
+) -> Result<Vec<LiveSession>, ConnectError> {
+    let catalogue = Catalogue::read(client, session).await?;
+    let mut hosts: Vec<&str> = catalogue
+        .held
+        .keys()
+        .filter_map(|holder| match holder {
+            Holder::Account(name) => Some(name),
+            Holder::Role(_) => None,
+        })
+        .chain(catalogue.accounts.keys())
+        .filter(|name| name.user == account.user)
+        .map(|name| name.host.as_str())
+        .chain([account.host.as_str()])
+        .collect();
+    hosts.sort_unstable();
+    hosts.dedup();
+    let listing = sqlx::query(sql::SESSIONS).bind(&account.user).fetch_all(&mut session.connection);
+    let mut live = Vec::new();
+    for row in client.wait("listing sessions", listing).await? {
+        let id: i64 = client.get(&row, 0)?;
+        let (from, command, database) =
+            (client.text(&row, 1)?, client.text(&row, 2)?, client.text(&row, 3)?);
+        let client_host = from.rsplit_once(':').map_or(from.as_str(), |(host, _)| host);
+        let owner = hosts.iter().filter(|host| fits(host, client_host)).max_by_key(|host| narrowness(host));
+        // Where none fits the account was changed meanwhile; the session is somebody's of this name all the same.
+        if owner.is_none_or(|owner| *owner == account.host) {
+            live.push(LiveSession {
+                id: id.to_string(),
+                // The server tells since when the present command runs, and not when the session began.
+                started_at: None,
+                detail: format!("{command} from {from}{}{database}", if database.is_empty() { "" } else { " in " }),
+            });
+        }
+    }
+    Ok(live)
+}
+
+/// Whether a session from this host is one of an account of that host pattern (`%` and `_` as in LIKE).
+fn fits(pattern: &str, host: &str) -> bool {
+    if let Some((network, mask)) = pattern.split_once('/') {
+        let parse = |text: &str| text.parse::<std::net::Ipv4Addr>().ok().map(u32::from);
+        return match (parse(network), parse(mask), parse(host)) {
+            (Some(network), Some(mask), Some(host)) => host & mask == network,
+            _ => false,
+        };
+    }
+    let (pattern, host): (Vec<char>, Vec<char>) =
+        (pattern.to_lowercase().chars().collect(), host.to_lowercase().chars().collect());
+    // Whether the first letters of the pattern fit the first letters of the host.
+    let mut fits = vec![false; host.len() + 1];
+    fits[0] = true;
+    for letter in pattern {
+        let mut next = vec![false; host.len() + 1];
+        if letter == '%' {
+            let mut any = false;
+            for at in 0..=host.len() {
+                any |= fits[at];
+                next[at] = any;
+            }
+        } else {
+            for at in 0..host.len() {
+                next[at + 1] = fits[at] && (letter == '_' || letter == host[at]);
+            }
+        }
+        fits = next;
+    }
+    fits[host.len()]
+}
+
+/// How narrowly a host pattern is meant: the server tries the narrowest first.
+fn narrowness(pattern: &str) -> (bool, usize) {
+    let first = pattern.find(['%', '_']).unwrap_or(pattern.len());
+    (first == pattern.len(), first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_fit_as_the_server_says() {
+        for (pattern, host, expected) in [
+            ("%", "10.0.0.7", true),
+            ("10.0.%", "10.0.0.7", true),
+            ("10.0.%", "10.1.0.7", false),
+            ("localhost", "LOCALHOST", true),
+            ("db_.example.com", "db1.example.com", true),
+            ("db_.example.com", "db12.example.com", false),
+            ("198.51.100.0/255.255.255.0", "198.51.100.9", true),
+            ("198.51.100.0/255.255.255.0", "198.51.101.9", false),
+            ("", "x", false),
+        ] {
+            assert_eq!(fits(pattern, host), expected, "{pattern} {host}");
+        }
+        assert!(narrowness("10.0.0.7") > narrowness("10.0.%") && narrowness("10.0.%") > narrowness("%"));
+    }
+}

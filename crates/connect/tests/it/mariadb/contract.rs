@@ -1,0 +1,68 @@
+//! MariaDB as a target of the contract suite.
+
+use async_trait::async_trait;
+use leasehold_connect::connector::Connector;
+use leasehold_connect::contract::{ContractFixture, Subject};
+use leasehold_testing::MariadbServer;
+use leasehold_testing::mariadb::PASSWORD;
+
+use super::{COMPANY, connector};
+use crate::harness::{entitlement, named_account};
+
+struct Fixture {
+    server: MariadbServer,
+    connector: Box<dyn Connector>,
+    subject: Subject,
+    /// Asks the client whether the subject holds its entitlement.
+    oracle: &'static str,
+}
+
+#[async_trait]
+impl ContractFixture for Fixture {
+    fn connector(&self) -> &dyn Connector {
+        self.connector.as_ref()
+    }
+
+    fn subject(&self) -> Option<Subject> {
+        Some(self.subject.clone())
+    }
+
+    fn unreachable(&self) -> Option<Box<dyn Connector>> {
+        let port = leasehold_testing::process::free_port();
+        Some(crate::harness::build("mariadb", &format!("url = 'mariadb://x@127.0.0.1:{port}'")))
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        vec![PASSWORD.to_owned()]
+    }
+
+    async fn truly_holds(&self) -> Option<bool> {
+        Some(self.server.sql(self.oracle) == "1")
+    }
+}
+
+/// A role, and a privilege on a name that has to be quoted.
+pub async fn fixtures() -> Vec<Box<dyn ContractFixture>> {
+    [
+        (
+            "alice@127.0.0.1",
+            "role/team",
+            "select count(*) from mysql.roles_mapping where user = 'alice' and role = 'team'",
+        ),
+        (
+            "carol@%",
+            "privilege/SELECT on `od``d.b`.`t (x)`",
+            "select count(*) from mysql.tables_priv where user = 'carol' and table_priv like '%Select%'",
+        ),
+    ]
+    .into_iter()
+    .map(|(key, name, oracle)| -> Box<dyn ContractFixture> {
+        let server = MariadbServer::start();
+        server.sql(COMPANY);
+        let connector = connector(&server);
+        let login = key.rsplit_once('@').expect("user@host").0;
+        let subject = Subject { account: named_account(key, login), entitlement: entitlement(name) };
+        Box::new(Fixture { server, connector, subject, oracle })
+    })
+    .collect()
+}
