@@ -6,8 +6,7 @@ use crate::plain::Plain;
 use crate::settings::{Settings, did_you_mean};
 
 /// The kinds that this binary carries.
-pub const KINDS: &[&dyn ConnectorKind] =
-    &[
+pub const KINDS: &[&dyn ConnectorKind] = &[
     &crate::csv::Csv,
     &crate::ldap::LdapKind,
     &crate::mariadb::MariadbKind,

@@ -15,9 +15,8 @@ pub(super) async fn test(client: &Client) -> Result<TestReport, ConnectError> {
     let mut session = client.session().await?;
     let catalogue = Catalogue::read(client, &mut session).await?;
     let ourselves = &session.ourselves;
-    let may = |privilege| {
-        catalogue.holds(ourselves, &Held::Privilege { privilege, object: Object::Server }).1
-    };
+    let may =
+        |privilege| catalogue.holds(ourselves, &Held::Privilege { privilege, object: Object::Server }).1;
     let mut missing_rights = Vec::new();
     for (privilege, what_for) in [
         ("CREATE USER", "to lock, unlock and remove accounts"),
@@ -112,8 +111,7 @@ pub(super) async fn sessions(
     let mut live = Vec::new();
     for row in client.wait("listing sessions", listing).await? {
         let id: i64 = client.get(&row, 0)?;
-        let (from, command, database) =
-            (client.text(&row, 1)?, client.text(&row, 2)?, client.text(&row, 3)?);
+        let (from, command, database) = (client.text(&row, 1)?, client.text(&row, 2)?, client.text(&row, 3)?);
         let client_host = from.rsplit_once(':').map_or(from.as_str(), |(host, _)| host);
         let owner = hosts.iter().filter(|host| fits(host, client_host)).max_by_key(|host| narrowness(host));
         // Where none fits the account was changed meanwhile; the session is somebody's of this name all the same.
@@ -122,7 +120,10 @@ pub(super) async fn sessions(
                 id: id.to_string(),
                 // The server tells since when the present command runs, and not when the session began.
                 started_at: None,
-                detail: format!("{command} from {from}{}{database}", if database.is_empty() { "" } else { " in " }),
+                detail: format!(
+                    "{command} from {from}{}{database}",
+                    if database.is_empty() { "" } else { " in " }
+                ),
             });
         }
     }
