@@ -529,7 +529,7 @@ fn somebody_is_offboarded_at_the_time_that_a_person_set() {
     tell("somebody_is_offboarded_at_the_time_that_a_person_set", 10, |seed| async move {
         let (scene, _company) = Scene::company(seed, 40);
         let mut story = Story::begin(scene).await;
-        set(&mut story, |_| Enforce::Report.into());
+        set(&mut story, |_| Enforce::Propose.into());
         let driver = driver(&story);
         begin(&driver).await;
         let here = |identity: &&leasehold_model::identity::Identity| {
