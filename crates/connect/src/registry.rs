@@ -6,13 +6,13 @@ use crate::plain::Plain;
 use crate::settings::{Settings, did_you_mean};
 
 /// The kinds that this binary carries.
-pub const KINDS: &[&dyn ConnectorKind] =
-    &[
+pub const KINDS: &[&dyn ConnectorKind] = &[
     &crate::csv::Csv,
     &crate::ldap::LdapKind,
     &crate::mariadb::MariadbKind,
     &crate::postgres::PostgresKind,
     &crate::simulated::Simulated,
+    &crate::ssh::SshKind,
 ];
 
 /// The kind of this name.

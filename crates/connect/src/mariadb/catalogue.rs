@@ -91,9 +91,17 @@ impl Catalogue {
                 catalogue.accounts.insert(account.clone(), state);
                 Holder::Account(account)
             };
+            // All bits at once are those of an account that began with the server: everything that there is.
+            if access != u64::MAX && access >> PRIVILEGES.len() != 0 {
+                return Err(unknown(client, &format!("{access:#x}")));
+            }
             for (bit, privilege) in PRIVILEGES.into_iter().enumerate() {
                 if access >> bit & 1 == 1 {
-                    catalogue.add(holder.clone(), Held::Privilege { privilege, object: Object::Server }, false);
+                    catalogue.add(
+                        holder.clone(),
+                        Held::Privilege { privilege, object: Object::Server },
+                        false,
+                    );
                 }
             }
         }
@@ -222,7 +230,10 @@ fn privilege_of_column(client: &Client, word: &str) -> Result<&'static str, Conn
 
 /// A privilege that a later version of the server has: leaving it out would call it absent.
 fn unknown(client: &Client, word: &str) -> ConnectError {
-    client.wrong("reading grants", format!("this server has a privilege `{word}` that this release does not know"))
+    client.wrong(
+        "reading grants",
+        format!("this server has a privilege `{word}` that this release does not know"),
+    )
 }
 
 async fn rows(

@@ -76,8 +76,8 @@ impl Client {
         self.wait(operation, limit.execute(&mut connection)).await?;
         let row = self.wait(operation, sqlx::query(sql::SERVER).fetch_one(&mut connection)).await?;
         let (version, ourselves): (String, String) = (self.get(&row, 0)?, self.get(&row, 1)?);
-        let ourselves = AccountName::parse(&ourselves.into())
-            .map_err(|message| self.wrong(operation, message))?;
+        let ourselves =
+            AccountName::parse(&ourselves.into()).map_err(|message| self.wrong(operation, message))?;
         Ok(Session { connection, version, ourselves })
     }
 
@@ -122,7 +122,11 @@ impl Client {
 
     /// An error about what the server said.
     pub fn wrong(&self, operation: &str, message: String) -> ConnectError {
-        ConnectError::Target { system: self.settings.system.clone(), operation: operation.to_owned(), message }
+        ConnectError::Target {
+            system: self.settings.system.clone(),
+            operation: operation.to_owned(),
+            message,
+        }
     }
 
     fn timed_out(&self, operation: &str) -> ConnectError {
@@ -147,8 +151,10 @@ impl Client {
         }
         match error_number(error) {
             Some(number) if code::LOGIN.contains(&number) => {
-                let message =
-                    format!("{}; check `password` and that the account may log in from here", describe(error));
+                let message = format!(
+                    "{}; check `password` and that the account may log in from here",
+                    describe(error)
+                );
                 ConnectError::Authentication { system, address, login: self.settings.login.clone(), message }
             }
             Some(_) => ConnectError::Unreachable { system, address, message: describe(error) },

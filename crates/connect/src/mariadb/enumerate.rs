@@ -42,7 +42,8 @@ pub(super) async fn enumerate(client: &Client, sink: &mut dyn Sink) -> Result<Co
                 // A row of an account that is gone gives nothing to anybody until the account is made again.
                 Holder::Account(name) if !catalogue.accounts.contains_key(name) => {
                     let place = format!("{} of {}", held.name(), name.key());
-                    let message = "a grant to an account that is not there; it counts when that account is made";
+                    let message =
+                        "a grant to an account that is not there; it counts when that account is made";
                     batch.problem(leasehold_model::fact::Problem::new(place, message));
                 }
                 Holder::Account(name) if *held != public => {
@@ -58,7 +59,8 @@ pub(super) async fn enumerate(client: &Client, sink: &mut dyn Sink) -> Result<Co
         }
     }
     batch.flush().await?;
-    let (accounts, grants) = (catalogue.accounts.len(), catalogue.held.values().map(|all| all.len()).sum::<usize>());
+    let (accounts, grants) =
+        (catalogue.accounts.len(), catalogue.held.values().map(|all| all.len()).sum::<usize>());
     let done = (accounts + grants) as u64;
     batch.progress(done, Some(done));
     if !catalogue.is_still {

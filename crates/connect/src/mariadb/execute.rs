@@ -124,7 +124,11 @@ async fn change(
             names.words = (*privilege).to_owned();
             match object {
                 Object::Server => {
-                    if give { sql::GRANT_SERVER } else { sql::REVOKE_SERVER }
+                    if give {
+                        sql::GRANT_SERVER
+                    } else {
+                        sql::REVOKE_SERVER
+                    }
                 }
                 Object::Database(pattern) => {
                     names.first = pattern;

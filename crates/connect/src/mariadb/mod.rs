@@ -40,10 +40,14 @@ struct Mariadb {
 
 const CAPABILITIES: Capabilities = Capabilities {
     enumerate: Capability::YES,
-    prove_completeness: Capability::with("equal checksums of the grant tables before and after they are read"),
+    prove_completeness: Capability::with(
+        "equal checksums of the grant tables before and after they are read",
+    ),
     read_back: Capability::YES,
     grant: Capability::with("not PUBLIC, which every account holds"),
-    revoke: Capability::with("a live session keeps a revoked role until it is ended; its privileges go at once"),
+    revoke: Capability::with(
+        "a live session keeps a revoked role until it is ended; its privileges go at once",
+    ),
     disable_account: Capability::with("ACCOUNT LOCK; live sessions stay until they are ended"),
     enable_account: Capability::YES,
     delete_account: Capability::with("DROP USER; live sessions stay until they are ended"),

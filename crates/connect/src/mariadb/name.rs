@@ -155,7 +155,8 @@ impl Held {
 
     /// Takes an entitlement's name apart.
     pub fn parse(name: &EntitlementName) -> Result<Self, String> {
-        let unknown = || format!("`{name}` is not how this connector names an entitlement; sync and plan again");
+        let unknown =
+            || format!("`{name}` is not how this connector names an entitlement; sync and plan again");
         match name.kind.as_str() {
             "role" => Ok(Self::Role(name.name.clone())),
             "proxy" => AccountName::parse(&AccountKey(name.name.clone())).map(Self::Proxy),
@@ -182,7 +183,10 @@ fn parse_privilege(text: &str) -> Option<Held> {
         return Some(Held::Privilege { privilege, object: Object::Server });
     }
     // The longest word first: `package body` begins like `package`.
-    let sort = ROUTINES.iter().rev().find_map(|(_, sort)| Some((*sort, rest.strip_prefix(sort)?.strip_prefix(' ')?)));
+    let sort = ROUTINES
+        .iter()
+        .rev()
+        .find_map(|(_, sort)| Some((*sort, rest.strip_prefix(sort)?.strip_prefix(' ')?)));
     let (sort, rest) = sort.map_or((None, rest), |(sort, rest)| (Some(sort), rest));
     let (database, rest) = read(rest)?;
     let rest = rest.strip_prefix('.')?;
@@ -271,7 +275,9 @@ mod tests {
 
     #[test]
     fn what_is_no_name_of_ours_is_refused() {
-        for text in ["SELECT", "SELECT on", "SELECT on app", "FLY on *.*", "SELECT on `app.x", "SELECT (a) on *.*"] {
+        for text in
+            ["SELECT", "SELECT on", "SELECT on app", "FLY on *.*", "SELECT on `app.x", "SELECT (a) on *.*"]
+        {
             assert!(Held::parse(&EntitlementName::new("privilege", text)).is_err(), "{text}");
         }
         assert!(Held::parse(&EntitlementName::new("group", "x")).is_err());

@@ -15,9 +15,8 @@ pub(super) async fn test(client: &Client) -> Result<TestReport, ConnectError> {
     let mut session = client.session().await?;
     let catalogue = Catalogue::read(client, &mut session).await?;
     let ourselves = &session.ourselves;
-    let may = |privilege| {
-        catalogue.holds(ourselves, &Held::Privilege { privilege, object: Object::Server }).1
-    };
+    let may =
+        |privilege| catalogue.holds(ourselves, &Held::Privilege { privilege, object: Object::Server }).1;
     let mut missing_rights = Vec::new();
     for (privilege, what_for) in [
         ("CREATE USER", "to lock, unlock and remove accounts"),
@@ -46,6 +45,9 @@ pub(super) async fn read_back(client: &Client, target: &ReadTarget) -> Result<Re
         // No account can have such a key.
         Err(_) if matches!(target, ReadTarget::Account { .. }) => {
             return Ok(ReadBack::Account { exists: false, enabled: false });
+        }
+        Err(_) if matches!(target, ReadTarget::Grant { .. }) => {
+            return Ok(ReadBack::Grant { direct: false, effective: Some(false) });
         }
         Err(why) => return Ok(ReadBack::Unsupported { why }),
     };
@@ -93,7 +95,15 @@ pub(super) async fn sessions(
     session: &mut Session,
     account: &AccountName,
 ) -> Result<Vec<LiveSession>, ConnectError> {
-    let catalogue = Catalogue::read(client, session).await?;
+    let catalogue = still(client, session).await?;
+    let sees_all = Held::Privilege { privilege: "PROCESS", object: Object::Server };
+    if !catalogue.holds(&session.ourselves, &sees_all).1 {
+        let message = format!(
+            "{} lacks PROCESS on *.*, without which the server hides the sessions of others",
+            session.ourselves.key()
+        );
+        return Err(client.wrong("listing sessions", message));
+    }
     let mut hosts: Vec<&str> = catalogue
         .held
         .keys()
@@ -112,8 +122,7 @@ pub(super) async fn sessions(
     let mut live = Vec::new();
     for row in client.wait("listing sessions", listing).await? {
         let id: i64 = client.get(&row, 0)?;
-        let (from, command, database) =
-            (client.text(&row, 1)?, client.text(&row, 2)?, client.text(&row, 3)?);
+        let (from, command, database) = (client.text(&row, 1)?, client.text(&row, 2)?, client.text(&row, 3)?);
         let client_host = from.rsplit_once(':').map_or(from.as_str(), |(host, _)| host);
         let owner = hosts.iter().filter(|host| fits(host, client_host)).max_by_key(|host| narrowness(host));
         // Where none fits the account was changed meanwhile; the session is somebody's of this name all the same.
@@ -122,7 +131,10 @@ pub(super) async fn sessions(
                 id: id.to_string(),
                 // The server tells since when the present command runs, and not when the session began.
                 started_at: None,
-                detail: format!("{command} from {from}{}{database}", if database.is_empty() { "" } else { " in " }),
+                detail: format!(
+                    "{command} from {from}{}{database}",
+                    if database.is_empty() { "" } else { " in " }
+                ),
             });
         }
     }

@@ -19,7 +19,7 @@ pub(super) const GRANTEES: &str = "select User, Host, \
      cast(json_value(Priv, '$.password_last_changed') as signed), \
      coalesce(json_value(Priv, '$.plugin'), ''), \
      coalesce(json_value(Priv, '$.authentication_string'), '') = '', \
-     coalesce(cast(json_value(Priv, '$.access') as unsigned), 0), \
+     cast(coalesce(json_value(Priv, '$.access'), '0') as unsigned), \
      coalesce(json_value(Priv, '$.default_role'), ''), \
      coalesce(json_value(Priv, '$.password_lifetime'), '') \
      from mysql.global_priv";
@@ -34,8 +34,7 @@ pub(super) const TABLES: &str =
 pub(super) const COLUMNS: &str =
     "select User, Host, Db, Table_name, Column_name, cast(Column_priv as char) from mysql.columns_priv";
 /// Privileges on routines.
-pub(super) const ROUTINES: &str =
-    "select User, Host, Db, Routine_name, cast(Routine_type as char), cast(Proc_priv as char) from mysql.procs_priv";
+pub(super) const ROUTINES: &str = "select User, Host, Db, Routine_name, cast(Routine_type as char), cast(Proc_priv as char) from mysql.procs_priv";
 /// Who may act as whom.
 pub(super) const PROXIES: &str = "select User, Host, Proxied_user, Proxied_host from mysql.proxies_priv";
 
@@ -62,7 +61,8 @@ macro_rules! identifier {
 }
 
 pub(super) const GRANT_ROLE: &str = immediately!("'grant ', quote(@leasehold_first), ' to ', ", account!());
-pub(super) const REVOKE_ROLE: &str = immediately!("'revoke ', quote(@leasehold_first), ' from ', ", account!());
+pub(super) const REVOKE_ROLE: &str =
+    immediately!("'revoke ', quote(@leasehold_first), ' from ', ", account!());
 pub(super) const GRANT_PROXY: &str = immediately!(
     "'grant proxy on ', quote(@leasehold_first), '@', quote(@leasehold_second), ' to ', ",
     account!()
@@ -71,8 +71,7 @@ pub(super) const REVOKE_PROXY: &str = immediately!(
     "'revoke proxy on ', quote(@leasehold_first), '@', quote(@leasehold_second), ' from ', ",
     account!()
 );
-pub(super) const GRANT_SERVER: &str =
-    immediately!("'grant ', @leasehold_words, ' on *.* to ', ", account!());
+pub(super) const GRANT_SERVER: &str = immediately!("'grant ', @leasehold_words, ' on *.* to ', ", account!());
 pub(super) const REVOKE_SERVER: &str =
     immediately!("'revoke ', @leasehold_words, ' on *.* from ', ", account!());
 pub(super) const GRANT_DATABASE: &str =
@@ -120,4 +119,5 @@ pub(super) const LOCK: &str = immediately!("'alter user ', ", account!(), ", ' a
 pub(super) const UNLOCK: &str = immediately!("'alter user ', ", account!(), ", ' account unlock'");
 pub(super) const DROP: &str = immediately!("'drop user ', ", account!());
 /// One session, by its number.
-pub(super) const KILL: &str = "execute immediate concat('kill connection ', cast(@leasehold_words as unsigned))";
+pub(super) const KILL: &str =
+    "execute immediate concat('kill connection ', cast(@leasehold_words as unsigned))";
