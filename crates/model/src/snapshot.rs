@@ -38,6 +38,8 @@ pub struct SystemState {
     pub name: SystemName,
     /// The last epoch that changed a fact of it.
     pub generation: EpochId,
+    /// The first epoch that told a fact of it.
+    pub first: Option<EpochId>,
     /// The latest enumeration at this instant, complete or not; `None` where it was never read.
     pub latest: Option<EpochSummary>,
     /// The latest complete enumeration.

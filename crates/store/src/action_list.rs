@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use leasehold_model::action::ActionState;
-use leasehold_model::id::{ActionId, PlanHash, SystemName};
+use leasehold_model::id::{ActionId, IdentityKey, PlanHash, SystemName};
 use serde_json::json;
 
 use crate::action::{ActionRow, Row, action_row, select_actions};
-use crate::db::{count, fetch_all, fetch_one, fetch_optional, stored};
+use crate::db::{count, fetch_all, fetch_one, fetch_optional, from_json, stored};
 use crate::error::{Result, StoreError};
 use crate::store::Store;
 
@@ -72,6 +72,17 @@ macro_rules! matching {
             $after
         )
     };
+}
+
+/// Access that was taken away and read back as gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revocation {
+    /// Where.
+    pub system: SystemName,
+    /// Whose it was, where known.
+    pub identity: Option<IdentityKey>,
+    /// From approval until the read-back, in milliseconds.
+    pub taken_ms: i64,
 }
 
 impl Store {
@@ -242,6 +253,33 @@ impl Store {
             stored(limit as u64)
         )?;
         Ok(rows.into_iter().map(|(duration_us,)| duration_us / 1_000).collect())
+    }
+
+    /// The actions that took access away and were verified last, at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`], [`StoreError::Corrupt`].
+    pub async fn revocations(&self, limit: usize) -> Result<Vec<Revocation>> {
+        #[derive(serde::Deserialize)]
+        struct Whose {
+            system: SystemName,
+            identity: Option<IdentityKey>,
+        }
+        let mut tx = self.db.read().await?;
+        let rows = fetch_all!(
+            &mut tx,
+            (String, i64),
+            "SELECT item, changed_at - approved_at FROM action
+             WHERE state = 'verified' AND approved_at IS NOT NULL
+             AND verb NOT IN ('create_account', 'enable_account', 'grant', 'enable_credential')
+             ORDER BY changed_at DESC LIMIT $1",
+            stored(limit as u64)
+        )?;
+        let revocation = |(item, taken_us): (String, i64)| {
+            let Whose { system, identity } = from_json("an action", &item)?;
+            Ok(Revocation { system, identity, taken_ms: taken_us / 1_000 })
+        };
+        rows.into_iter().map(revocation).collect()
     }
 
     /// How long it took from the approval of every action that took access away until a read-back showed it gone.

@@ -37,19 +37,18 @@ pub(crate) fn system_name(text: String) -> Result<SystemName> {
 pub(crate) async fn systems_at(tx: &mut Tx, epoch: i64) -> Result<Vec<(i64, SystemState)>> {
     let rows = fetch_all!(
         tx,
-        (i64, String, Option<i64>),
-        "SELECT system.id, system.name, MAX(CASE WHEN epoch.changed = 1 THEN epoch.id END)
+        (i64, String, Option<i64>, Option<i64>),
+        "SELECT system.id, system.name, MAX(CASE WHEN epoch.changed = 1 THEN epoch.id END),
+                MIN(CASE WHEN epoch.changed = 1 THEN epoch.id END)
          FROM system JOIN epoch ON epoch.system = system.id
          WHERE epoch.id <= $1 GROUP BY system.id, system.name ORDER BY system.id",
         epoch
     )?;
     let mut systems = Vec::with_capacity(rows.len());
-    for (id, name, generation) in rows {
+    for (id, name, generation, first) in rows {
+        let (name, first) = (system_name(name)?, first.map(EpochId));
         let generation = EpochId(generation.unwrap_or(0));
-        systems.push((
-            id,
-            SystemState { name: system_name(name)?, generation, latest: None, latest_complete: None },
-        ));
+        systems.push((id, SystemState { name, generation, first, latest: None, latest_complete: None }));
     }
     let latest = fetch_all!(
         tx,

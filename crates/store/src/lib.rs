@@ -50,7 +50,7 @@ mod webhook_delivery;
 mod webhook_queue;
 
 pub use action::ActionRow;
-pub use action_list::{ActionFilter, ActionOrder, RevocationTimes};
+pub use action_list::{ActionFilter, ActionOrder, Revocation, RevocationTimes};
 pub use api_token::{ApiToken, NewApiToken};
 pub use db::commits;
 pub use departure::Departure;

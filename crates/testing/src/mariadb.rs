@@ -57,7 +57,8 @@ impl MariadbServer {
         succeed(&mut install);
 
         let port = free_port();
-        let mut serve: Vec<OsString> = vec![require("mariadbd", "mariadb-server").into(), "--no-defaults".into()];
+        let mut serve: Vec<OsString> =
+            vec![require("mariadbd", "mariadb-server").into(), "--no-defaults".into()];
         if is_root() {
             serve.push("--user=mysql".into());
         }

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use crate::api::conditional;
 use crate::context::Context;
 use crate::error::WebError;
 use crate::person::{Person, Via};
@@ -28,12 +29,17 @@ pub(crate) struct Door {
     pub face: Face,
 }
 
-/// Lets a request pass, or says why not.
+/// Lets a request pass, or says why not. What a program reads is named by its content.
 pub(crate) async fn check(State(door): State<Door>, request: Request, next: Next) -> Response {
-    match pass(&door, request).await {
-        Ok(request) => next.run(request).await,
-        Err(error) => error.into_response(),
+    let request = match pass(&door, request).await {
+        Ok(request) => request,
+        Err(error) => return error.into_response(),
+    };
+    if door.face == Face::Page || *request.method() != Method::GET {
+        return next.run(request).await;
     }
+    let known = conditional::known(&request);
+    conditional::answer(known, next.run(request).await).await
 }
 
 async fn pass(door: &Door, request: Request) -> Result<Request, WebError> {

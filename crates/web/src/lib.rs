@@ -20,6 +20,7 @@ mod frame;
 mod health;
 mod heavy;
 mod kept_plans;
+mod leavers;
 mod metrics;
 mod owners;
 mod pages;

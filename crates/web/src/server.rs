@@ -1,7 +1,9 @@
 //! The server: its settings, the router with everything around the routes, and the loop that takes connections.
 
+use std::any::Any;
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,8 +11,9 @@ use axum::Router;
 use axum::extract::connect_info::ConnectInfo;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use futures::FutureExt as _;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
@@ -24,14 +27,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tower::{Service as _, ServiceBuilder};
-use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
-use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 use url::Url;
 
 use crate::access::{self, Door};
-use crate::api::{conditional, idempotency};
+use crate::api::idempotency;
 use crate::connections::Connections;
 use crate::context::{Context, REQUEST_ID};
 use crate::error::WebError;
@@ -120,19 +121,16 @@ fn assembled(app: App) -> Router {
     let mut router = Router::new();
     for route in routes() {
         let door = Door { app: app.clone(), access: route.access, face: route.face };
-        // One stack of layers is cloned with a request as a whole; layers put on one by one would each be cloned with all
-        // those below, and cost more than most answers.
         let handler = route.handler.method_router();
         let door = from_fn_with_state(door, access::check);
         let handler = match route.face {
-            Face::Api if route.method == Method::GET => {
-                handler.route_layer(ServiceBuilder::new().layer(door).layer(from_fn(conditional::answer)))
-            }
-            Face::Api => {
+            // One stack of layers is cloned with a request as a whole; layers put on one by one would each be cloned with all
+            // those below, and cost more than most answers.
+            Face::Api if route.method != Method::GET => {
                 let once = from_fn_with_state(app.clone(), idempotency::answer_once);
                 handler.route_layer(ServiceBuilder::new().layer(door).layer(once))
             }
-            Face::Page => handler.route_layer(door),
+            Face::Api | Face::Page => handler.route_layer(door),
         };
         router = router.route(route.path, handler);
     }
@@ -145,10 +143,8 @@ fn assembled(app: App) -> Router {
         .layer(CompressionLayer::new())
         .option_layer(traced)
         .layer(from_fn_with_state(app.clone(), edge))
-        .layer(CatchPanicLayer::custom(panicked))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, ANSWER_WITHIN))
-        .layer(RequestBodyLimitLayer::new(BODY_BYTES_MAX))
-        .layer(DefaultBodyLimit::disable());
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
     router.fallback(nothing_here).layer(around).with_state(app)
 }
 
@@ -164,7 +160,8 @@ async fn edge(State(app): State<App>, mut request: Request, next: Next) -> Respo
     if let Err(error) = identified {
         request.extensions_mut().insert(Arc::new(error));
     }
-    let response = next.run(request).await;
+    let answering = AssertUnwindSafe(next.run(request)).catch_unwind();
+    let response = answering.await.unwrap_or_else(|cause| panicked(&*cause).into_response());
     let mut response = faces::give(&app, &asked, &context, response).await;
     let status = response.status();
     let headers = response.headers_mut();
@@ -181,10 +178,11 @@ async fn nothing_here() -> WebError {
     WebError::NotFound("this address".to_owned())
 }
 
-fn panicked(cause: Box<dyn std::any::Any + Send>) -> axum::http::Response<axum::body::Body> {
+/// A handler that panicked has failed, and takes nobody else with it.
+fn panicked(cause: &(dyn Any + Send)) -> WebError {
     let text =
         cause.downcast_ref::<&str>().copied().or_else(|| cause.downcast_ref::<String>().map(String::as_str));
-    WebError::internal(format!("a handler panicked: {}", text.unwrap_or("no message"))).into_response()
+    WebError::internal(format!("a handler panicked: {}", text.unwrap_or("no message")))
 }
 
 /// Serves until `shutdown` ends, and then for as long as what is being answered takes, up to a limit. With `tls` every

@@ -521,3 +521,61 @@ fn what_is_not_finished_when_a_process_stops_is_given_back() {
         assert_eq!(feed().await.expect("a task").state, TaskState::Done);
     });
 }
+
+/// A person says when somebody leaves: until then nothing changes, then everything of theirs ends, whatever policy allows, and
+/// what was taken back is not done.
+#[test]
+fn somebody_is_offboarded_at_the_time_that_a_person_set() {
+    tell("somebody_is_offboarded_at_the_time_that_a_person_set", 10, |seed| async move {
+        let (scene, _company) = Scene::company(seed, 40);
+        let mut story = Story::begin(scene).await;
+        set(&mut story, |_| Enforce::Report.into());
+        let driver = driver(&story);
+        begin(&driver).await;
+        let here = |identity: &&leasehold_model::identity::Identity| {
+            identity.state == leasehold_model::identity::LifecycleState::Active
+                && identity.end.is_none()
+                && identity.key.as_str().contains('@')
+                && !identity.attribute("title").unwrap_or_default().starts_with("Head")
+        };
+        let truth = story.truth();
+        let mut people = truth.people.values().filter(here).map(|identity| identity.key.clone());
+        let (leaves, stays) = (people.next().expect("somebody"), people.next().expect("somebody else"));
+        let at = story.clock.now() + jiff::SignedDuration::from_mins(90);
+        let handle = driver.handle();
+        for who in [&leaves, &stays] {
+            let task = handle.request_offboard(who, at, "ops@example.com").await.expect("asks");
+            assert!(task.is_some());
+        }
+        assert_eq!(handle.request_offboard(&leaves, at, "ops@example.com").await.expect("asks"), None);
+        let taken_back = story.store.rescind_departure(&stays, "ops@example.com", story.clock.now()).await;
+        assert!(taken_back.expect("takes back"));
+        let before = held(&story.truth());
+        later(&story, &driver, 60 * MINUTE_MS).await;
+        assert_eq!(held(&story.truth()), before, "they are here until then");
+
+        for _ in 0..3 {
+            later(&story, &driver, NEXT_READING_MS).await;
+        }
+        let tasks = tasks(&story, "offboard").await;
+        let state_of = |who: &leasehold_model::id::IdentityKey| {
+            tasks.iter().find(|task| task.subject == who.folded()).map(|task| task.state)
+        };
+        assert_eq!(state_of(&leaves), Some(TaskState::Done), "{tasks:?}");
+        assert_eq!(state_of(&stays), Some(TaskState::Failed), "{tasks:?}");
+        let loaded = story.load().await;
+        let evaluation = loaded.evaluate().expect("evaluates");
+        for (who, ended) in [(&leaves, true), (&stays, false)] {
+            let index = evaluation.identity(who).expect("is known");
+            let accounts = evaluation.graph.accounts_of(index).map(|account| evaluation.account(account));
+            let accounts: Vec<_> = accounts.collect();
+            assert!(!accounts.is_empty(), "{who} has accounts");
+            for row in accounts {
+                let system = evaluation.inputs.snapshot.system(row.system);
+                let really =
+                    story.world.account(system.as_str(), row.account.key.as_str()).expect("is there");
+                assert_eq!(really.enabled, !ended, "{who} in {system}");
+            }
+        }
+    });
+}

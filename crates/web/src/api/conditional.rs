@@ -2,8 +2,7 @@
 
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use axum::middleware::Next;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -16,14 +15,16 @@ fn tag(bytes: &[u8]) -> String {
     format!("\"{}\"", hex_text(&Sha256::digest(bytes)[..16]))
 }
 
-/// Gives what is read a tag, and answers with nothing where the caller has it already.
-pub(crate) async fn answer(request: Request, next: Next) -> Response {
-    let is_read = *request.method() == Method::GET;
-    let known = request.headers().get(header::IF_NONE_MATCH).cloned();
-    let response = next.run(request).await;
+/// The tags that a caller of a read has already.
+pub(crate) fn known(request: &Request) -> Option<HeaderValue> {
+    request.headers().get(header::IF_NONE_MATCH).cloned()
+}
+
+/// Gives what was read a tag, and answers with nothing where the caller has it already.
+pub(crate) async fn answer(known: Option<HeaderValue>, response: Response) -> Response {
     let is_document =
         response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
-    if !is_read || response.status() != StatusCode::OK || !is_document {
+    if response.status() != StatusCode::OK || !is_document {
         return response;
     }
     let (mut parts, body) = response.into_parts();

@@ -10,6 +10,7 @@ use leasehold_store::{ActionFilter, RevocationTimes};
 use super::text::Text;
 use crate::error::WebError;
 use crate::heavy;
+use crate::leavers::{Leavers, Times};
 use crate::state::App;
 
 /// Writes everything that is not counted as it happens.
@@ -66,6 +67,9 @@ pub(super) async fn write(app: &App, text: &mut Text) -> Result<(), WebError> {
         webhooks.into_iter().map(|(state, number)| ([state], number)),
     );
     of_revocations(&app.store.revocation_times().await?, text);
+    if let Some(view) = app.live.view() {
+        of_leavers(&Leavers::of(app, &view).await?, text);
+    }
     Ok(())
 }
 
@@ -110,6 +114,31 @@ fn of_revocations(times: &RevocationTimes, text: &mut Text) {
     text.sample(&bucket, &[("le", "+Inf")], times.number as f64);
     text.sample(&format!("{NAME}_sum"), &[], times.sum_us as f64 / 1e6);
     text.sample(&format!("{NAME}_count"), &[], times.number as f64);
+}
+
+/// By system, and together as `all`. What is still there is `leasehold_drift_items{kind="leaver"}`.
+fn of_leavers(leavers: &Leavers, text: &mut Text) {
+    let systems = leavers.by_system.iter().map(|(system, (times, _))| (system.as_str(), times));
+    let rows: Vec<(&str, &Times)> = std::iter::once(("all", &leavers.all)).chain(systems).collect();
+    let quantiles = rows.iter().flat_map(|(system, times)| {
+        [("0.5", 0.5), ("0.95", 0.95), ("1", 1.0)]
+            .into_iter()
+            .filter_map(move |(name, share)| Some(([*system, name], times.within(share)? as f64 / 1e3)))
+    });
+    text.gauges(
+        "leasehold_leaver_revocation_seconds",
+        "From approval until a read-back showed that a leaver's access was gone, of the latest 5,000 revocations",
+        ["system", "quantile"],
+        quantiles,
+    );
+    text.gauges(
+        "leasehold_leaver_revocations",
+        "How many of those there are",
+        ["system"],
+        rows.iter()
+            .filter(|(_, times)| times.count() > 0)
+            .map(|(system, times)| ([*system], times.count() as f64)),
+    );
 }
 
 /// A clock that was set back makes nothing younger than now.

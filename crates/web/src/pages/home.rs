@@ -12,6 +12,7 @@ use leasehold_decide::authority::Action;
 use leasehold_decide::lease::{LeaseClass, LeaseCounts};
 use leasehold_model::action::ActionState;
 use leasehold_model::decision::DriftKind;
+use leasehold_model::id::SystemName;
 use leasehold_model::text::safe;
 use leasehold_reconcile::view::View;
 use leasehold_store::{ActionFilter, DriftSample, TaskFilter, TaskState, state_digest};
@@ -20,6 +21,7 @@ use super::plans::PlanLine;
 use crate::error::WebError;
 use crate::frame::{self, Frame};
 use crate::heavy;
+use crate::leavers::{Leavers, Times as Measured};
 use crate::parts::chart::{Point, Steps};
 use crate::parts::mark::{drift_meaning, drift_words};
 use crate::parts::moment::measured;
@@ -69,6 +71,17 @@ struct Times {
     of: String,
 }
 
+/// What became of leavers' access, in one system or in all.
+struct LeaverRow {
+    /// `None` for all together.
+    system: Option<Link>,
+    ended: String,
+    times: Option<Times>,
+    left: String,
+    /// What of theirs is still there, and why; empty where nothing is.
+    href: String,
+}
+
 /// Something that ends soon.
 struct Ending {
     what: &'static str,
@@ -100,6 +113,7 @@ struct Home {
     nothing_waits: bool,
     plans: Vec<PlanLine>,
     times: Option<Times>,
+    leavers: Vec<LeaverRow>,
     chart: Option<Steps>,
     trend: Vec<TrendRow>,
     ending: Vec<Ending>,
@@ -210,7 +224,8 @@ async fn overview(app: &App, view: &Arc<View>, person: &Person, frame: Frame) ->
         waiting,
         nothing_waits: nothing_waits && plans.is_empty(),
         plans: plans.iter().map(|row| PlanLine::of(app, row, &present)).collect(),
-        times: times(&app.store.revocation_times_ms(TIMES_MAX).await?),
+        times: times(&app.store.revocation_times_ms(TIMES_MAX).await?.into_iter().collect()),
+        leavers: leavers(&Leavers::of(app, view).await?),
         chart: chart(&samples, now),
         trend: samples.iter().rev().take(TREND_ROWS_MAX).map(|sample| trend_row(sample, now)).collect(),
         ending,
@@ -271,20 +286,37 @@ fn figure(value: u64, [one, several]: [&'static str; 2], href: String, bad: bool
     Figure { number: number(value), label, href, class }
 }
 
-/// Half of all, nine in ten and a half, and the longest: by nearest rank, so that each is a time that was measured.
-fn times(times_ms: &[i64]) -> Option<Times> {
-    let mut sorted = times_ms.to_vec();
-    sorted.sort_unstable();
-    let rank = |share: f64| {
-        let position = (share * sorted.len() as f64).ceil() as usize;
-        sorted.get(position.saturating_sub(1)).copied()
-    };
+/// Half of all, nine in ten and a half, and the longest.
+fn times(times: &Measured) -> Option<Times> {
     Some(Times {
-        half: measured(rank(0.5)?),
-        most: measured(rank(0.95)?),
-        longest: measured(*sorted.last()?),
-        of: count(sorted.len(), "action"),
+        half: measured(times.within(0.5)?),
+        most: measured(times.within(0.95)?),
+        longest: measured(times.within(1.0)?),
+        of: count(times.count(), "action"),
     })
+}
+
+/// One row for each system that had something of a leaver, and one for all where there are several.
+fn leavers(found: &Leavers) -> Vec<LeaverRow> {
+    let row = |system: Option<&SystemName>, ended: &Measured, left: usize| {
+        let mut query = Query::new("/drift").with("kind", DriftKind::Leaver.as_str());
+        if let Some(system) = system {
+            query = query.with("system", system.as_str());
+        }
+        LeaverRow {
+            system: system.map(Link::system),
+            ended: number(ended.count() as u64),
+            times: times(ended),
+            left: number(left as u64),
+            href: if left == 0 { String::new() } else { query.to_string() },
+        }
+    };
+    let mut rows: Vec<LeaverRow> =
+        found.by_system.iter().map(|(system, (ended, left))| row(Some(system), ended, *left)).collect();
+    if rows.len() > 1 {
+        rows.insert(0, row(None, &found.all, found.by_system.values().map(|(_, left)| left).sum()));
+    }
+    rows
 }
 
 fn chart(samples: &[DriftSample], now: Timestamp) -> Option<Steps> {
@@ -344,18 +376,18 @@ fn ending(app: &App, view: &View) -> Vec<Ending> {
 
 #[cfg(test)]
 mod tests {
-    use super::times;
+    use super::{Measured, times};
 
     #[test]
     fn times_are_ones_that_were_measured() {
-        assert!(times(&[]).is_none());
+        assert!(times(&Measured::default()).is_none());
         let all: Vec<i64> = (1..=20).map(|second| second * 1_000).collect();
-        let found = times(&all).expect("some");
+        let found = times(&all.iter().copied().collect()).expect("some");
         assert_eq!(
             (found.half.as_str(), found.most.as_str(), found.longest.as_str()),
             ("10 s", "19 s", "20 s")
         );
-        let one = times(&[2_500]).expect("one");
+        let one = times(&std::iter::once(2_500).collect()).expect("one");
         assert_eq!(
             (one.half, one.most, one.longest),
             ("2.5 s".to_owned(), "2.5 s".to_owned(), "2.5 s".to_owned())

@@ -6,8 +6,8 @@ use leasehold_model::plan::Verb;
 use leasehold_model::request::{Outcome, ReadBack, ReadTarget};
 use leasehold_testing::MariadbServer;
 
-use super::{COMPANY, connector};
-use crate::harness::{acknowledged, complete, entitlement, execute, named_account};
+use super::{COMPANY, account, complete, connector};
+use crate::harness::{acknowledged, entitlement, execute};
 
 #[tokio::test]
 async fn whatever_is_told_of_an_account_can_be_taken_away() {
@@ -16,7 +16,7 @@ async fn whatever_is_told_of_an_account_can_be_taken_away() {
     let connector = connector(&server);
     let before = complete(connector.as_ref()).await;
     for key in ["carol@%", "alice@127.0.0.1"] {
-        let account = named_account(key, "x");
+        let account = account(key);
         let held = before.grants.iter().filter(|grant| grant.account.as_str() == key);
         for grant in held.filter(|grant| grant.entitlement.to_string() != "role/PUBLIC") {
             let target = entitlement(&grant.entitlement.to_string());
@@ -29,7 +29,8 @@ async fn whatever_is_told_of_an_account_can_be_taken_away() {
         }
     }
     let shown = server.sql("show grants for carol@'%'");
-    let left: Vec<&str> = shown.lines().filter(|line| !line.contains("USAGE") && !line.contains("PUBLIC")).collect();
+    let left: Vec<&str> =
+        shown.lines().filter(|line| !line.contains("USAGE") && !line.contains("PUBLIC")).collect();
     assert!(left.is_empty(), "{left:#?}");
     let after = complete(connector.as_ref()).await;
     let others = |grants: &[leasehold_model::entitlement::DirectGrant]| {
@@ -46,7 +47,7 @@ async fn a_session_keeps_a_revoked_role_until_it_is_ended() {
     server.sql(COMPANY);
     server.sql("revoke select on app.* from public; set default role team for alice@'127.0.0.1'");
     let connector = connector(&server);
-    let alice = named_account("alice@127.0.0.1", "alice");
+    let alice = account("alice@127.0.0.1");
     let mut session = server.live_session("alice", "alicepw");
     let mut bystander = server.live_session("carol", "carolpw");
     acknowledged(connector.as_ref(), Verb::Revoke, &alice, Some(&entitlement("role/team"))).await;
@@ -55,7 +56,7 @@ async fn a_session_keeps_a_revoked_role_until_it_is_ended() {
     let live = connector.read_back(&ReadTarget::Sessions { account: alice.clone() }).await.expect("lists");
     assert!(matches!(&live, ReadBack::Sessions { live } if live.len() == 1), "{live:?}");
     // The other account of that name has none of its own.
-    let elsewhere = ReadTarget::Sessions { account: named_account("alice@10.%", "alice") };
+    let elsewhere = ReadTarget::Sessions { account: account("alice@10.%") };
     let elsewhere = connector.read_back(&elsewhere).await.expect("lists");
     assert_eq!(elsewhere, ReadBack::Sessions { live: Vec::new() });
 
@@ -73,7 +74,10 @@ async fn a_session_keeps_a_revoked_role_until_it_is_ended() {
     assert_eq!(server.sql_as("alice", "alicepw", "select 1"), Ok("1".to_owned()));
     acknowledged(connector.as_ref(), Verb::DeleteAccount, &alice, None).await;
     assert_eq!(execute(connector.as_ref(), Verb::DeleteAccount, &alice, None).await, Outcome::AlreadySo);
-    assert_eq!(server.sql("select count(*) from mysql.global_priv where user = 'alice' and host = '127.0.0.1'"), "0");
+    assert_eq!(
+        server.sql("select count(*) from mysql.global_priv where user = 'alice' and host = '127.0.0.1'"),
+        "0"
+    );
     assert_eq!(server.sql("select count(*) from mysql.global_priv where user = 'alice'"), "1");
 }
 
@@ -82,15 +86,15 @@ async fn what_must_not_be_done_is_refused() {
     let server = MariadbServer::start();
     server.sql(COMPANY);
     let connector = connector(&server);
-    let root = named_account("root@127.0.0.1", "root");
+    let root = account("root@127.0.0.1");
     let super_right = entitlement("privilege/SUPER on *.*");
     for (verb, account, entitlement, words) in [
         (Verb::DisableAccount, &root, None, "the connector itself"),
         (Verb::Revoke, &root, Some(&super_right), "the connector itself"),
-        (Verb::Grant, &named_account("carol@%", "carol"), Some(&entitlement("role/nothing")), "no role"),
-        (Verb::Grant, &named_account("carol@%", "carol"), Some(&entitlement("privilege/FLY on *.*")), "sync"),
-        (Verb::Revoke, &named_account("carol@%", "carol"), Some(&entitlement("role/PUBLIC")), "PUBLIC"),
-        (Verb::Grant, &named_account("x'; drop user root; -- @%", "x"), Some(&entitlement("role/team")), "no account"),
+        (Verb::Grant, &account("carol@%"), Some(&entitlement("role/nothing")), "no role"),
+        (Verb::Grant, &account("carol@%"), Some(&entitlement("privilege/FLY on *.*")), "sync"),
+        (Verb::Revoke, &account("carol@%"), Some(&entitlement("role/PUBLIC")), "PUBLIC"),
+        (Verb::Grant, &account("x'; drop user root; -- @%"), Some(&entitlement("role/team")), "no account"),
     ] {
         match execute(connector.as_ref(), verb, account, entitlement).await {
             Outcome::Refused { why } => assert!(why.contains(words), "{words}: {why}"),

@@ -6,8 +6,8 @@ use leasehold_connect::contract::{ContractFixture, Subject};
 use leasehold_testing::MariadbServer;
 use leasehold_testing::mariadb::PASSWORD;
 
-use super::{COMPANY, connector};
-use crate::harness::{entitlement, named_account};
+use super::{COMPANY, account, connector};
+use crate::harness::entitlement;
 
 struct Fixture {
     server: MariadbServer,
@@ -60,8 +60,7 @@ pub async fn fixtures() -> Vec<Box<dyn ContractFixture>> {
         let server = MariadbServer::start();
         server.sql(COMPANY);
         let connector = connector(&server);
-        let login = key.rsplit_once('@').expect("user@host").0;
-        let subject = Subject { account: named_account(key, login), entitlement: entitlement(name) };
+        let subject = Subject { account: account(key), entitlement: entitlement(name) };
         Box::new(Fixture { server, connector, subject, oracle })
     })
     .collect()

@@ -6,8 +6,8 @@ use leasehold_model::account::PostureFinding;
 use leasehold_model::request::{ReadBack, ReadTarget};
 use leasehold_testing::MariadbServer;
 
-use super::{COMPANY, connector};
-use crate::harness::{complete, entitlement, named_account};
+use super::{COMPANY, account, complete, connector};
+use crate::harness::entitlement;
 
 #[tokio::test]
 async fn everything_in_the_grant_tables_is_told() {
@@ -46,9 +46,7 @@ async fn everything_in_the_grant_tables_is_told() {
     ] {
         assert!(facts.containments.contains(&(parent.to_owned(), child.to_owned())), "{parent} {child}");
     }
-    let account = |key: &str| {
-        facts.all_accounts.iter().find(|account| account.key.as_str() == key).unwrap_or_else(|| panic!("{key}"))
-    };
+    let account = |key: &str| facts.accounts.get(key).unwrap_or_else(|| panic!("{key}"));
     assert!(!account("bob@%").enabled && account("carol@%").enabled);
     assert!(account("o'br@ien@%").login == "o'br@ien");
     assert!(account("nopw@%").posture.contains(&PostureFinding::PasswordNotRequired));
@@ -73,7 +71,8 @@ async fn every_privilege_has_its_name() {
     let listed = server.sql(
         "select privilege_type from information_schema.user_privileges where grantee = \"'all_of_them'@'%'\"",
     );
-    let mut listed: BTreeSet<String> = listed.lines().map(|line| line.replace("DELETE VERSIONING ROWS", "DELETE HISTORY")).collect();
+    let mut listed: BTreeSet<String> =
+        listed.lines().map(|line| line.replace("DELETE VERSIONING ROWS", "DELETE HISTORY")).collect();
     listed.insert("GRANT OPTION".to_owned());
     assert_eq!(told, listed);
 }
@@ -92,7 +91,7 @@ async fn what_is_carried_is_effective_and_not_direct() {
         ("nobody@%", "role/team", false, false),
         ("carol@%", "role/nothing", false, false),
     ] {
-        let target = ReadTarget::Grant { account: named_account(key, "x"), entitlement: entitlement(name) };
+        let target = ReadTarget::Grant { account: account(key), entitlement: entitlement(name) };
         let read = connector.read_back(&target).await.expect("reads");
         assert_eq!(read, ReadBack::Grant { direct, effective: Some(effective) }, "{key} {name}");
     }

@@ -5,17 +5,16 @@ use leasehold_model::plan::Verb;
 use leasehold_model::request::Outcome;
 use leasehold_testing::MariadbServer;
 
-use super::{COMPANY, connector_as};
-use crate::harness::{Facts, build, entitlement, execute, named_account};
+use super::{COMPANY, account, connector_as};
+use crate::harness::{Facts, build, entitlement, execute};
 
 #[tokio::test]
 async fn a_wrong_password_and_a_certificate_are_named() {
     let server = MariadbServer::start_with(true);
     std::fs::write(server.folder().join("wrong"), "wrong").expect("write");
     let wrong = server.folder().join("wrong");
-    let settings = |more: &str| {
-        format!("url = '{}'\npassword = 'file:{}'\n{more}", server.url("root"), wrong.display())
-    };
+    let settings =
+        |more: &str| format!("url = '{}'\npassword = 'file:{}'\n{more}", server.url("root"), wrong.display());
     let error = build("mariadb", &settings("")).test().await.expect_err("is refused");
     assert!(matches!(error, ConnectError::Authentication { .. }), "{error:?}");
     let authority = server.authority().certificate().display().to_string();
@@ -38,7 +37,7 @@ async fn who_may_not_read_the_grant_tables_gets_an_error_and_no_absence() {
     let report = reader.test().await.expect("reads");
     assert_eq!(report.acting_as.as_deref(), Some("reader@%"));
     assert!(report.missing_rights.iter().any(|right| right.starts_with("CREATE USER")), "{report:?}");
-    let carol = named_account("carol@%", "carol");
+    let carol = account("carol@%");
     for (verb, target) in [
         (Verb::DisableAccount, None),
         (Verb::Revoke, Some(entitlement("privilege/UPDATE (note) on app.orders"))),

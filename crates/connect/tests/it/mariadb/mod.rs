@@ -5,10 +5,17 @@ pub mod contract;
 mod enumeration;
 mod failures;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use leasehold_connect::connector::Connector;
+use leasehold_model::account::Account;
+use leasehold_model::entitlement::{DirectGrant, Entitlement};
+use leasehold_model::fact::Fact;
+use leasehold_model::request::AccountTarget;
 use leasehold_testing::MariadbServer;
 
 use crate::harness::build;
+use crate::support::collect;
 
 /// A connector that logs in as root.
 pub fn connector(server: &MariadbServer) -> Box<dyn Connector> {
@@ -21,6 +28,43 @@ pub fn connector_as(server: &MariadbServer, login: &str) -> Box<dyn Connector> {
     let path = server.folder().join(format!("{login}.password"));
     std::fs::write(&path, format!("{login}pw")).expect("write the password file");
     build("mariadb", &format!("url = '{}'\npassword = 'file:{}'", server.url(login), path.display()))
+}
+
+/// An account by its key; its login is the user.
+pub fn account(key: &str) -> AccountTarget {
+    let login = key.rsplit_once('@').expect("user@host").0;
+    AccountTarget { key: key.into(), login: login.to_owned() }
+}
+
+/// What one enumeration told. Several accounts have one login here, so they are found by their keys.
+#[derive(Default)]
+pub struct Told {
+    pub accounts: BTreeMap<String, Account>,
+    pub entitlements: BTreeMap<String, Entitlement>,
+    pub grants: Vec<DirectGrant>,
+    pub containments: BTreeSet<(String, String)>,
+}
+
+/// Enumerates, and insists on a proof.
+pub async fn complete(connector: &dyn Connector) -> Told {
+    let (collected, ended) = collect(connector).await;
+    let completeness = ended.expect("enumerates");
+    assert!(completeness.is_complete(), "{completeness:?}");
+    let mut told = Told::default();
+    for fact in collected.facts {
+        match fact {
+            Fact::Account(account) => drop(told.accounts.insert(account.key.to_string(), account)),
+            Fact::Entitlement(entitlement) => {
+                drop(told.entitlements.insert(entitlement.name.to_string(), entitlement));
+            }
+            Fact::Grant(grant) => told.grants.push(grant),
+            Fact::Containment(found) => {
+                told.containments.insert((found.parent.to_string(), found.child.to_string()));
+            }
+            other => panic!("not of this connector: {other:?}"),
+        }
+    }
+    told
 }
 
 /// A small company's server.
