@@ -15,6 +15,8 @@ use crate::ssh::scripts;
 use crate::ssh::sudoers::Rule;
 
 const DAY_SECONDS: i64 = 86_400;
+/// How often the accounts are read before it is said that they do not hold still.
+const READINGS_MAX: usize = 4;
 
 /// A local account.
 pub(super) struct User {
@@ -71,9 +73,16 @@ pub(super) struct Host {
 }
 
 impl Host {
-    /// Reads everything.
+    /// Reads everything; again, where somebody changed something meanwhile.
     pub async fn read(client: &Client, session: &Session<'_>) -> Result<Self, ConnectError> {
-        Self::ask(client, session, "", "yes").await
+        let mut host = Self::ask(client, session, "", "yes").await?;
+        for _ in 1..READINGS_MAX {
+            if host.is_still() {
+                break;
+            }
+            host = Self::ask(client, session, "", "yes").await?;
+        }
+        Ok(host)
     }
 
     /// Reads accounts and groups, and the keys of one account.
