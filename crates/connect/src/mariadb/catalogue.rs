@@ -210,7 +210,7 @@ impl Catalogue {
         let mut effective = direct || *wanted == Held::Role(PUBLIC.to_owned());
         while let Some(holder) = roles.pop() {
             for (held, _) in self.direct(&holder) {
-                effective |= held == wanted;
+                effective |= held.carries(wanted);
                 if let Held::Role(name) = held {
                     let role = Holder::Role(name.clone());
                     if seen.insert(role.clone()) {

@@ -8,7 +8,7 @@ use crate::error::ConnectError;
 use crate::mariadb::catalogue::{Catalogue, Holder};
 use crate::mariadb::client::{Client, Session};
 use crate::mariadb::name::{AccountName, Held, Object};
-use crate::mariadb::sql;
+use crate::mariadb::{pattern, sql};
 
 /// Reaches the server and reports what is missing.
 pub(super) async fn test(client: &Client) -> Result<TestReport, ConnectError> {
@@ -151,27 +151,7 @@ fn fits(pattern: &str, host: &str) -> bool {
             _ => false,
         };
     }
-    let (pattern, host): (Vec<char>, Vec<char>) =
-        (pattern.to_lowercase().chars().collect(), host.to_lowercase().chars().collect());
-    // Whether the first letters of the pattern fit the first letters of the host.
-    let mut fits = vec![false; host.len() + 1];
-    fits[0] = true;
-    for letter in pattern {
-        let mut next = vec![false; host.len() + 1];
-        if letter == '%' {
-            let mut any = false;
-            for at in 0..=host.len() {
-                any |= fits[at];
-                next[at] = any;
-            }
-        } else {
-            for at in 0..host.len() {
-                next[at + 1] = fits[at] && (letter == '_' || letter == host[at]);
-            }
-        }
-        fits = next;
-    }
-    fits[host.len()]
+    pattern::fits(&pattern.to_lowercase(), &host.to_lowercase())
 }
 
 /// How narrowly a host pattern is meant: the server tries the narrowest first.

@@ -33,9 +33,8 @@ pub fn build(kind: &str, table: &str) -> Box<dyn Connector> {
 #[derive(Debug, Default)]
 pub struct Facts {
     pub identities: BTreeMap<String, Identity>,
-    /// By login; of several accounts with one login, the first.
+    /// By login.
     pub accounts: BTreeMap<String, Account>,
-    pub all_accounts: Vec<Account>,
     /// By name.
     pub entitlements: BTreeMap<String, Entitlement>,
     pub grants: Vec<DirectGrant>,
@@ -55,10 +54,8 @@ impl Sink for Facts {
                     self.identities.insert(identity.key.to_string(), identity);
                 }
                 Fact::Account(account) => {
-                    let before = self.all_accounts.iter().find(|before| before.key == account.key);
+                    let before = self.accounts.insert(account.login.clone(), account);
                     assert!(before.is_none(), "the account came twice: {before:?}");
-                    self.all_accounts.push(account.clone());
-                    self.accounts.entry(account.login.clone()).or_insert(account);
                 }
                 Fact::Entitlement(entitlement) => {
                     let before = self.entitlements.insert(entitlement.name.to_string(), entitlement);
@@ -122,8 +119,8 @@ impl Facts {
 
     /// Every grant and containment must be about something that came too.
     pub fn assert_closed(&self) {
-        let keys: BTreeSet<_> = self.all_accounts.iter().map(|account| account.key.clone()).collect();
-        assert_eq!(keys.len(), self.all_accounts.len(), "two accounts have one key");
+        let keys: BTreeSet<_> = self.accounts.values().map(|account| account.key.clone()).collect();
+        assert_eq!(keys.len(), self.accounts.len(), "two accounts have one key");
         for grant in &self.grants {
             assert!(keys.contains(&grant.account), "{grant:?} is of no account");
             assert!(
@@ -151,16 +148,6 @@ pub async fn enumerate_all(connector: &dyn Connector) -> Facts {
     let (facts, completeness) = enumerate(connector).await;
     assert!(completeness.is_complete(), "{completeness:?}");
     facts
-}
-
-/// The same, where the name reads better.
-pub async fn complete(connector: &dyn Connector) -> Facts {
-    enumerate_all(connector).await
-}
-
-/// An account whose key is not its login.
-pub fn named_account(key: &str, login: &str) -> AccountTarget {
-    AccountTarget { key: key.into(), login: login.to_owned() }
 }
 
 /// An account whose key is its login.

@@ -4,7 +4,7 @@ use leasehold_model::account::PostureFinding;
 use leasehold_testing::SshServer;
 
 use super::{company, connector, key_of};
-use crate::harness::{complete, entitlement, read_grant};
+use crate::harness::{entitlement, enumerate_all, read_grant};
 
 #[tokio::test]
 async fn accounts_groups_rules_and_keys_are_told() {
@@ -18,7 +18,7 @@ async fn accounts_groups_rules_and_keys_are_told() {
     );
     std::fs::write(server.authorized_keys("alice"), file).expect("write");
 
-    let facts = complete(connector(&server).as_ref()).await;
+    let facts = enumerate_all(connector(&server).as_ref()).await;
     let (alice, bob) = (alice.login.as_str(), bob.login.as_str());
     assert!(facts.accounts[alice].enabled && !facts.accounts[bob].enabled);
     assert_eq!(facts.accounts[bob].expires_at, Some("2020-01-01T00:00:00Z".parse().expect("a time")));
