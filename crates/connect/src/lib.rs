@@ -11,6 +11,7 @@ mod postgres;
 pub mod registry;
 pub mod settings;
 pub mod simulated;
+mod ssh;
 mod tls;
 
 pub use leasehold_model as model;

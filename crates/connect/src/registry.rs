@@ -12,6 +12,7 @@ pub const KINDS: &[&dyn ConnectorKind] = &[
     &crate::mariadb::MariadbKind,
     &crate::postgres::PostgresKind,
     &crate::simulated::Simulated,
+    &crate::ssh::SshKind,
 ];
 
 /// The kind of this name.

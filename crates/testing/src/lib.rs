@@ -14,6 +14,7 @@ pub mod postgres;
 pub mod process;
 pub mod programs;
 pub mod samba;
+pub mod ssh;
 pub mod tools;
 pub mod webhook;
 
@@ -23,4 +24,5 @@ pub use oidc::OpenIdProvider;
 pub use openldap::OpenLdapServer;
 pub use postgres::PostgresServer;
 pub use samba::SambaServer;
+pub use ssh::SshServer;
 pub use webhook::WebhookReceiver;

@@ -40,6 +40,9 @@ impl MariadbServer {
         let certificate =
             if expired { authority.issue_expired("server") } else { authority.issue("server", &[]) };
         std::fs::write(folder.join("password"), PASSWORD).expect("write the password file");
+        // A server that starts removes what it takes for another one's left temporary tables, so each has a folder of its own.
+        let temporary = folder.join("temporary");
+        std::fs::create_dir(&temporary).expect("make the folder for temporary tables");
         if is_root() {
             // The server refuses to be root.
             succeed(Command::new("chown").arg("-R").arg("mysql:").arg(&folder));
@@ -54,7 +57,7 @@ impl MariadbServer {
         install.arg("--no-defaults").arg(format!("--datadir={}", data.display()));
         install.args(["--auth-root-authentication-method=normal", "--skip-test-db"]);
         as_user(&mut install);
-        succeed(&mut install);
+        succeed(install.env("TMPDIR", &temporary));
 
         let port = free_port();
         let mut serve: Vec<OsString> =
@@ -64,6 +67,7 @@ impl MariadbServer {
         }
         for setting in [
             format!("--datadir={}", data.display()),
+            format!("--tmpdir={}", temporary.display()),
             format!("--socket={}", folder.join("socket").display()),
             format!("--pid-file={}", folder.join("pid").display()),
             "--bind-address=127.0.0.1".to_owned(),

@@ -91,6 +91,10 @@ impl Catalogue {
                 catalogue.accounts.insert(account.clone(), state);
                 Holder::Account(account)
             };
+            // All bits at once are those of an account that began with the server: everything that there is.
+            if access != u64::MAX && access >> PRIVILEGES.len() != 0 {
+                return Err(unknown(client, &format!("{access:#x}")));
+            }
             for (bit, privilege) in PRIVILEGES.into_iter().enumerate() {
                 if access >> bit & 1 == 1 {
                     catalogue.add(
@@ -206,7 +210,7 @@ impl Catalogue {
         let mut effective = direct || *wanted == Held::Role(PUBLIC.to_owned());
         while let Some(holder) = roles.pop() {
             for (held, _) in self.direct(&holder) {
-                effective |= held == wanted;
+                effective |= held.carries(wanted);
                 if let Held::Role(name) = held {
                     let role = Holder::Role(name.clone());
                     if seen.insert(role.clone()) {

@@ -15,6 +15,7 @@ mod client;
 mod enumerate;
 mod execute;
 mod name;
+mod pattern;
 mod read_back;
 mod settings;
 mod sql;

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use leasehold_model::id::{AccountKey, EntitlementName};
 
+use crate::mariadb::pattern;
+
 /// An account: a user as seen from some hosts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct AccountName {
@@ -94,6 +96,26 @@ pub(super) enum Object {
     Routine { sort: &'static str, database: String, routine: String },
 }
 
+impl Object {
+    /// Whether a privilege on this one is one on the other, too.
+    fn holds(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Server, _) => true,
+            (Self::Database(pattern), Self::Database(other)) => {
+                pattern == other || pattern::fits(pattern, &other.replace('\\', ""))
+            }
+            (
+                Self::Database(pattern),
+                Self::Table { database, .. } | Self::Column { database, .. } | Self::Routine { database, .. },
+            ) => pattern::fits(pattern, database),
+            (Self::Table { database, table }, Self::Column { database: other, table: of, .. }) => {
+                database == other && table == of
+            }
+            (one, other) => one == other,
+        }
+    }
+}
+
 /// Something that can be held.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Held {
@@ -106,6 +128,17 @@ pub(super) enum Held {
 }
 
 impl Held {
+    /// Whether who holds this holds the other with it: the same, or the same privilege on something wider.
+    pub fn carries(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::Privilege { privilege, object },
+                Self::Privilege { privilege: other, object: narrower },
+            ) => privilege == other && object.holds(narrower),
+            (one, other) => one == other,
+        }
+    }
+
     /// The privilege of this name, in any case, as the language writes it.
     pub fn privilege(name: &str) -> Option<&'static str> {
         // The tables of grants have words of their own for a few.

@@ -8,7 +8,7 @@ use crate::error::ConnectError;
 use crate::mariadb::catalogue::{Catalogue, Holder};
 use crate::mariadb::client::{Client, Session};
 use crate::mariadb::name::{AccountName, Held, Object};
-use crate::mariadb::sql;
+use crate::mariadb::{pattern, sql};
 
 /// Reaches the server and reports what is missing.
 pub(super) async fn test(client: &Client) -> Result<TestReport, ConnectError> {
@@ -40,15 +40,19 @@ pub(super) async fn test(client: &Client) -> Result<TestReport, ConnectError> {
 /// Reads one object.
 pub(super) async fn read_back(client: &Client, target: &ReadTarget) -> Result<ReadBack, ConnectError> {
     let account = &target.account().key;
+    // A server that cannot be reached says nothing about anybody, and be the key one that no account has.
+    let mut session = client.session().await?;
     let name = match AccountName::parse(account) {
         Ok(name) => name,
-        // No account can have such a key.
-        Err(_) if matches!(target, ReadTarget::Account { .. }) => {
-            return Ok(ReadBack::Account { exists: false, enabled: false });
+        Err(why) => {
+            client.keep(session).await;
+            return Ok(match target {
+                ReadTarget::Account { .. } => ReadBack::Account { exists: false, enabled: false },
+                ReadTarget::Grant { .. } => ReadBack::Grant { direct: false, effective: Some(false) },
+                _ => ReadBack::Unsupported { why },
+            });
         }
-        Err(why) => return Ok(ReadBack::Unsupported { why }),
     };
-    let mut session = client.session().await?;
     let read = match target {
         ReadTarget::Grant { entitlement, .. } => match Held::parse(&entitlement.name) {
             Err(why) => ReadBack::Unsupported { why },
@@ -92,7 +96,15 @@ pub(super) async fn sessions(
     session: &mut Session,
     account: &AccountName,
 ) -> Result<Vec<LiveSession>, ConnectError> {
-    let catalogue = Catalogue::read(client, session).await?;
+    let catalogue = still(client, session).await?;
+    let sees_all = Held::Privilege { privilege: "PROCESS", object: Object::Server };
+    if !catalogue.holds(&session.ourselves, &sees_all).1 {
+        let message = format!(
+            "{} lacks PROCESS on *.*, without which the server hides the sessions of others",
+            session.ourselves.key()
+        );
+        return Err(client.wrong("listing sessions", message));
+    }
     let mut hosts: Vec<&str> = catalogue
         .held
         .keys()
@@ -139,27 +151,7 @@ fn fits(pattern: &str, host: &str) -> bool {
             _ => false,
         };
     }
-    let (pattern, host): (Vec<char>, Vec<char>) =
-        (pattern.to_lowercase().chars().collect(), host.to_lowercase().chars().collect());
-    // Whether the first letters of the pattern fit the first letters of the host.
-    let mut fits = vec![false; host.len() + 1];
-    fits[0] = true;
-    for letter in pattern {
-        let mut next = vec![false; host.len() + 1];
-        if letter == '%' {
-            let mut any = false;
-            for at in 0..=host.len() {
-                any |= fits[at];
-                next[at] = any;
-            }
-        } else {
-            for at in 0..host.len() {
-                next[at + 1] = fits[at] && (letter == '_' || letter == host[at]);
-            }
-        }
-        fits = next;
-    }
-    fits[host.len()]
+    pattern::fits(&pattern.to_lowercase(), &host.to_lowercase())
 }
 
 /// How narrowly a host pattern is meant: the server tries the narrowest first.

@@ -19,7 +19,7 @@ pub(super) const GRANTEES: &str = "select User, Host, \
      cast(json_value(Priv, '$.password_last_changed') as signed), \
      coalesce(json_value(Priv, '$.plugin'), ''), \
      coalesce(json_value(Priv, '$.authentication_string'), '') = '', \
-     coalesce(cast(json_value(Priv, '$.access') as unsigned), 0), \
+     cast(coalesce(json_value(Priv, '$.access'), '0') as unsigned), \
      coalesce(json_value(Priv, '$.default_role'), ''), \
      coalesce(json_value(Priv, '$.password_lifetime'), '') \
      from mysql.global_priv";

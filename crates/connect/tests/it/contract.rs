@@ -28,6 +28,7 @@ const FIXTURES: &[Line] = &[
     ("mariadb", || Box::pin(crate::mariadb::contract::fixtures())),
     ("postgres", || Box::pin(crate::postgres::contract::fixtures())),
     ("simulated", || Box::pin(simulated_fixtures())),
+    ("ssh", || Box::pin(crate::ssh::contract::fixtures())),
 ];
 
 #[test]

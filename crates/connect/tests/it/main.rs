@@ -7,4 +7,5 @@ mod ldap;
 mod mariadb;
 mod postgres;
 mod simulated;
+mod ssh;
 mod support;

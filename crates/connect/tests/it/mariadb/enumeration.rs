@@ -88,6 +88,14 @@ async fn what_is_carried_is_effective_and_not_direct() {
         ("alice@127.0.0.1", "privilege/SELECT on app.orders", false, true),
         ("alice@10.%", "role/team", false, false),
         ("alice@10.%", "privilege/SELECT on app.*", false, true),
+        // What is held on something wider.
+        ("nopw@%", "privilege/SELECT on app.orders", false, true),
+        ("alice@127.0.0.1", "privilege/DELETE on app.orders", false, true),
+        ("alice@127.0.0.1", "privilege/INSERT (note) on app.orders", false, true),
+        ("alice@127.0.0.1", "privilege/DELETE on `od``d.b`.`t (x)`", false, false),
+        ("carol@%", "privilege/SELECT on app_x.t", false, true),
+        ("carol@%", "privilege/SELECT on appyx.t", false, false),
+        ("carol@%", "privilege/INSERT on `od``d.b`.`t (x)`", false, false),
         ("nobody@%", "role/team", false, false),
         ("carol@%", "role/nothing", false, false),
     ] {

@@ -1,0 +1,198 @@
+//! Telling everything that a host says about who can log in and what they hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use leasehold_model::account::{Account, PostureFinding};
+use leasehold_model::credential::{Credential, CredentialKind};
+use leasehold_model::entitlement::{Containment, DirectGrant, Entitlement};
+use leasehold_model::fact::{Completeness, Fact, Problem};
+use leasehold_model::id::{CredentialKey, EntitlementName};
+
+use crate::connector::{Batch, Sink};
+use crate::error::ConnectError;
+use crate::ssh::client::Client;
+use crate::ssh::host::{Host, User};
+use crate::ssh::keys::Key;
+use crate::ssh::sudoers::{Rule, Subject};
+
+/// Groups whose members are as good as root, or read what only root should.
+const PRIVILEGED_GROUPS: [&str; 12] = [
+    "root",
+    "sudo",
+    "wheel",
+    "admin",
+    "adm",
+    "shadow",
+    "disk",
+    "docker",
+    "lxd",
+    "libvirt",
+    "kmem",
+    "systemd-journal",
+];
+
+/// The key of a credential: the same key lets in to several accounts.
+pub(super) fn credential_key(account: &str, fingerprint: &str) -> CredentialKey {
+    CredentialKey(format!("{account} {fingerprint}"))
+}
+
+/// Streams every fact.
+pub(super) async fn enumerate(client: &Client, sink: &mut dyn Sink) -> Result<Completeness, ConnectError> {
+    let session = client.session().await?;
+    let mut host = Host::read(client, &session).await?;
+    session.close().await;
+    let now = Timestamp::now();
+    let mut batch = Batch::new(sink);
+    for (name, group) in &host.groups {
+        let mut entitlement = Entitlement::new("group", name);
+        entitlement.privileged = group.gid == 0 || PRIVILEGED_GROUPS.contains(&name.as_str());
+        batch.push(Fact::Entitlement(entitlement)).await?;
+    }
+    let current: Vec<&Rule> = host.rules.iter().filter(|rule| !rule.is_past(now)).collect();
+    let names: BTreeSet<&str> = current.iter().map(|rule| rule.name.as_str()).collect();
+    for name in names {
+        let mut entitlement = Entitlement::new("sudo", name);
+        entitlement.privileged = true;
+        entitlement.irrevocable = Some(RULES_ARE_EDITED.to_owned());
+        batch.push(Fact::Entitlement(entitlement)).await?;
+    }
+    let mut carried = BTreeSet::new();
+    for rule in &current {
+        for (name, group) in &host.groups {
+            let is_of = match &rule.subject {
+                Subject::Group(wanted) => wanted == name,
+                Subject::Gid(gid) => *gid == u64::from(group.gid),
+                _ => false,
+            };
+            if is_of && carried.insert((name.as_str(), rule.name.as_str())) {
+                let parent = EntitlementName::new("group", name);
+                let child = EntitlementName::new("sudo", &rule.name);
+                batch.push(Fact::Containment(Containment { parent, child })).await?;
+            }
+        }
+    }
+    let (mut grants, mut credentials) = (0, 0);
+    let mut problems = Vec::new();
+    for (name, user) in &host.users {
+        batch.push(Fact::Account(account(name, user, now))).await?;
+        for grant in held(&host, name, &current) {
+            grants += 1;
+            batch.push(Fact::Grant(grant)).await?;
+        }
+        let mut keys: BTreeMap<CredentialKey, Credential> = BTreeMap::new();
+        for (place, key) in host.keys_of(name) {
+            match key {
+                Ok(key) => {
+                    let told = credential(name, &key, now);
+                    // The same key in two lines lets in where one of them does.
+                    let known = keys.entry(told.key.clone()).or_insert_with(|| told.clone());
+                    if told.active && !known.active {
+                        *known = told;
+                    }
+                }
+                Err(why) => problems.push(Problem::new(place, format!("{why}; sshd leaves such a line out"))),
+            }
+        }
+        credentials += keys.len();
+        for credential in keys.into_values() {
+            batch.push(Fact::Credential(credential)).await?;
+        }
+    }
+    problems.append(&mut host.problems);
+    problems.into_iter().for_each(|problem| batch.problem(problem));
+    batch.flush().await?;
+    batch.progress(host.users.len() as u64, Some(host.users.len() as u64));
+    if !host.is_still() {
+        host.missing.push("accounts changed while they were read".to_owned());
+    }
+    Ok(if host.missing.is_empty() {
+        Completeness::Complete {
+            evidence: format!(
+                "{} accounts, {} groups, {grants} direct grants, {credentials} keys, {} sudo rules; the account files have the sum {} before and after",
+                host.users.len(),
+                host.groups.len(),
+                host.rules.len(),
+                host.sums[0].split_whitespace().next().unwrap_or_default()
+            ),
+        }
+    } else {
+        host.missing.dedup();
+        Completeness::Partial { why: host.missing.join("; ") }
+    })
+}
+
+/// How a sudo rule is taken away.
+pub(super) const RULES_ARE_EDITED: &str = "sudo rules are edited in their file, by visudo";
+
+fn account(name: &str, user: &User, now: Timestamp) -> Account {
+    let mut account = Account::new(name, name);
+    account.enabled = user.is_enabled(now);
+    account.expires_at = user.expires_at;
+    account.credential_changed_at = user.password_changed;
+    if user.uid == 0 {
+        account.posture.push(PostureFinding::Superuser);
+    }
+    if user.password_empty {
+        account.posture.push(PostureFinding::PasswordNotRequired);
+    }
+    for (key, value) in [
+        ("uid", user.uid.to_string()),
+        ("shell", user.shell.clone()),
+        ("full_name", user.full_name.clone()),
+        ("password_locked", user.password_locked.to_string()),
+    ] {
+        if !value.is_empty() {
+            account.attributes.insert(key.to_owned(), value);
+        }
+    }
+    account
+}
+
+/// What an account holds directly.
+fn held(host: &Host, account: &str, rules: &[&Rule]) -> Vec<DirectGrant> {
+    let grant = |entitlement: EntitlementName| DirectGrant {
+        account: account.into(),
+        entitlement,
+        valid_from: None,
+        valid_until: None,
+        options: None,
+    };
+    let mut all: Vec<DirectGrant> = host
+        .groups_of(account)
+        .map(|(name, is_primary)| {
+            let options = is_primary.then(|| "primary group".to_owned());
+            DirectGrant { options, ..grant(EntitlementName::new("group", name)) }
+        })
+        .collect();
+    let mut by_rule: BTreeMap<&str, DirectGrant> = BTreeMap::new();
+    for rule in rules {
+        let is_own = !matches!(rule.subject, Subject::Group(_) | Subject::Gid(_));
+        if is_own && rule.is_for(host, account) {
+            let options = rule.without_password.then(|| "without password".to_owned());
+            let told = DirectGrant {
+                valid_from: rule.valid_from,
+                valid_until: rule.valid_until,
+                options,
+                ..grant(EntitlementName::new("sudo", &rule.name))
+            };
+            // Of several rules the one that grants longest counts.
+            let known = by_rule.entry(&rule.name).or_insert_with(|| told.clone());
+            if known.valid_until.is_some_and(|until| told.valid_until.is_none_or(|later| later > until)) {
+                *known = told;
+            }
+        }
+    }
+    all.extend(by_rule.into_values());
+    all
+}
+
+fn credential(account: &str, key: &Key, now: Timestamp) -> Credential {
+    let label = if key.comment.is_empty() { key.fingerprint.clone() } else { key.comment.clone() };
+    let mut credential =
+        Credential::new(credential_key(account, &key.fingerprint), account, CredentialKind::SshKey, label);
+    credential.active = key.enabled && key.expires_at.is_none_or(|at| at > now);
+    credential.expires_at = key.expires_at;
+    credential.scope.clone_from(&key.options);
+    credential
+}

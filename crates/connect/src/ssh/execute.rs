@@ -1,0 +1,233 @@
+//! Making one change at a time, and saying what the host made of it.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use leasehold_model::plan::Verb;
+use leasehold_model::request::{ActionRequest, Outcome};
+
+use crate::connector::not_offered;
+use crate::error::ConnectError;
+use crate::ssh::client::{Answer, Client, Session};
+use crate::ssh::enumerate::RULES_ARE_EDITED;
+use crate::ssh::host::Host;
+use crate::ssh::keys::{self, Change};
+use crate::ssh::read_back::{checked, sessions};
+use crate::ssh::scripts::{self, Script};
+
+/// Between two looks at whether processes have ended.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// `userdel` says so of an account that has processes.
+const STILL_LOGGED_IN: u32 = 8;
+
+/// Makes one change.
+pub(super) async fn execute(client: &Client, request: &ActionRequest) -> Result<Outcome, ConnectError> {
+    let name = match checked(request.account.key.as_str()) {
+        Ok(name) => name,
+        Err(why) => return Ok(refused(why)),
+    };
+    if request.verb.takes_away() && name == client.settings.user {
+        return Ok(refused(format!("`{name}` is the account that the connector itself uses")));
+    }
+    let session = match client.session().await {
+        // Nothing was sent yet.
+        Err(ConnectError::Unreachable { address, message, .. }) => {
+            return Ok(Outcome::Retry { after_ms: None, why: format!("cannot reach {address}: {message}") });
+        }
+        connected => connected?,
+    };
+    let outcome = execute_now(client, &session, request, name).await;
+    session.close().await;
+    outcome
+}
+
+async fn execute_now(
+    client: &Client,
+    session: &Session<'_>,
+    request: &ActionRequest,
+    name: &str,
+) -> Result<Outcome, ConnectError> {
+    let verb = request.verb;
+    if verb == Verb::EndSessions {
+        return end_sessions(client, session, name).await;
+    }
+    let host = Host::read_of(client, session, name).await?;
+    let Some(user) = host.users.get(name) else {
+        return Ok(match verb {
+            // Who does not exist holds nothing.
+            Verb::Revoke
+            | Verb::DisableAccount
+            | Verb::DeleteAccount
+            | Verb::DisableCredential
+            | Verb::RevokeCredential => Outcome::AlreadySo,
+            Verb::Grant | Verb::EnableAccount | Verb::EnableCredential => {
+                refused(format!("there is no account `{name}`"))
+            }
+            verb => not_offered(verb),
+        });
+    };
+    if user.uid == 0 && verb.takes_away() {
+        return Ok(refused(format!("`{name}` is root, and the host cannot do without")));
+    }
+    let line = format!("{name}\n");
+    match verb {
+        Verb::DisableAccount if !user.is_enabled(Timestamp::now()) => Ok(Outcome::AlreadySo),
+        Verb::DisableAccount => run(session, &scripts::DISABLE, &line, "expired").await,
+        Verb::EnableAccount if user.is_enabled(Timestamp::now()) => Ok(Outcome::AlreadySo),
+        Verb::EnableAccount if !user.has_shell() => Ok(refused(format!(
+            "its shell is {}, which lets nobody in; set one by usermod --shell",
+            user.shell
+        ))),
+        Verb::EnableAccount => run(session, &scripts::ENABLE, &line, "expires no more").await,
+        Verb::DeleteAccount => run(session, &scripts::DELETE, &line, "deleted; its home folder stays").await,
+        Verb::Grant | Verb::Revoke => membership(session, &host, request, name).await,
+        Verb::EnableCredential => change_key(session, &host, request, name, Change::Enable).await,
+        Verb::DisableCredential => change_key(session, &host, request, name, Change::Disable).await,
+        Verb::RevokeCredential => change_key(session, &host, request, name, Change::Remove).await,
+        verb => Ok(not_offered(verb)),
+    }
+}
+
+fn refused(why: impl Into<String>) -> Outcome {
+    Outcome::Refused { why: why.into() }
+}
+
+/// Puts an account into a group or takes it out.
+async fn membership(
+    session: &Session<'_>,
+    host: &Host,
+    request: &ActionRequest,
+    name: &str,
+) -> Result<Outcome, ConnectError> {
+    let give = request.verb == Verb::Grant;
+    let Some(entitlement) = &request.entitlement else {
+        return Ok(refused(format!("{} needs an entitlement", request.verb)));
+    };
+    let group = entitlement.name.name.as_str();
+    match entitlement.name.kind.as_str() {
+        "group" => {}
+        "sudo" => return Ok(refused(RULES_ARE_EDITED)),
+        other => {
+            return Ok(refused(format!(
+                "`{other}` is not a kind of entitlement here; known are group, sudo"
+            )));
+        }
+    }
+    let group = match checked(group) {
+        Ok(group) => group,
+        Err(why) => return Ok(refused(why)),
+    };
+    if give && !host.groups.contains_key(group) {
+        return Ok(refused(format!("there is no group `{group}` on this host")));
+    }
+    match host.groups_of(name).find(|(held, _)| *held == group) {
+        Some(_) if give => return Ok(Outcome::AlreadySo),
+        None if !give => return Ok(Outcome::AlreadySo),
+        Some((_, true)) => {
+            let why = format!("`{group}` is the primary group of `{name}`; give it another by usermod --gid");
+            return Ok(refused(why));
+        }
+        _ => {}
+    }
+    let (script, detail) = match give {
+        true => (&scripts::JOIN, "granted; a live session gets the group when it begins anew"),
+        false => (&scripts::LEAVE, "revoked; a live session keeps the group until it is ended"),
+    };
+    run(session, script, &format!("{name}\n{group}\n"), detail).await
+}
+
+/// Changes the lines of a key in every file that has it.
+async fn change_key(
+    session: &Session<'_>,
+    host: &Host,
+    request: &ActionRequest,
+    name: &str,
+    change: Change,
+) -> Result<Outcome, ConnectError> {
+    let Some(credential) = &request.credential else {
+        return Ok(refused(format!("{} needs a credential", request.verb)));
+    };
+    let Some(fingerprint) = credential.key.as_str().strip_prefix(&format!("{name} ")) else {
+        return Ok(refused(format!("`{}` is not a key of `{name}`", credential.key)));
+    };
+    let is_there = host.keys_of(name).any(|(_, key)| key.is_ok_and(|key| key.fingerprint == fingerprint));
+    if !is_there && change == Change::Enable {
+        return Ok(refused("that key is in no file any more"));
+    }
+    let detail = match change {
+        Change::Enable => "the key is back in its file",
+        Change::Disable => "the key is behind a marker in its file",
+        Change::Remove => "the key is out of its file",
+    };
+    let mut outcome = Outcome::AlreadySo;
+    for file in &host.key_files {
+        let Some(content) = keys::change(&file.content, fingerprint, change) else { continue };
+        if file.path.chars().any(char::is_control) {
+            return Ok(refused("the home folder's name holds a control character"));
+        }
+        let input = format!("{name}\n{}\n{}\n{content}", file.path, file.sum);
+        outcome = run(session, &scripts::WRITE, &input, detail).await?;
+        if !matches!(outcome, Outcome::Acknowledged { .. }) {
+            return Ok(outcome);
+        }
+    }
+    Ok(outcome)
+}
+
+/// Runs a command, and says what the host made of it.
+async fn run(
+    session: &Session<'_>,
+    script: &Script,
+    input: &str,
+    detail: &str,
+) -> Result<Outcome, ConnectError> {
+    let Answer { status, message, .. } = session.run("changing the host", script, input.as_bytes()).await?;
+    Ok(match status {
+        0 => Outcome::Acknowledged { detail: detail.to_owned() },
+        scripts::CHANGED => {
+            Outcome::Retry { after_ms: None, why: "the file was changed meanwhile".to_owned() }
+        }
+        STILL_LOGGED_IN => {
+            Outcome::Retry { after_ms: None, why: format!("{message}; end its sessions first") }
+        }
+        scripts::NO_ACCOUNT => {
+            Outcome::Retry { after_ms: None, why: "the account went away meanwhile".to_owned() }
+        }
+        scripts::NO_GROUP => {
+            Outcome::Retry { after_ms: None, why: "the group went away meanwhile".to_owned() }
+        }
+        status => refused(format!("the host's command ended with {status}: {message}")),
+    })
+}
+
+/// Ends every process and waits until the host no longer lists any.
+async fn end_sessions(client: &Client, session: &Session<'_>, name: &str) -> Result<Outcome, ConnectError> {
+    let Some(before) = sessions(client, session, name).await? else {
+        return Ok(refused("what root runs is the host itself"));
+    };
+    if before.is_empty() {
+        return Ok(Outcome::AlreadySo);
+    }
+    let until = Instant::now() + client.settings.timeout;
+    loop {
+        let answer = session.run("ending processes", &scripts::END, format!("{name}\n").as_bytes()).await?;
+        if !matches!(answer.status, 0 | scripts::NO_ACCOUNT) {
+            return Ok(refused(format!(
+                "the host's command ended with {}: {}",
+                answer.status, answer.message
+            )));
+        }
+        let left = sessions(client, session, name).await?.unwrap_or_default();
+        if left.is_empty() {
+            return Ok(Outcome::Acknowledged { detail: format!("{} processes ended", before.len()) });
+        }
+        if Instant::now() >= until {
+            let pids: Vec<&str> = left.iter().map(|live| live.id.as_str()).collect();
+            return Ok(Outcome::Retry {
+                after_ms: None,
+                why: format!("still there: process {}", pids.join(", ")),
+            });
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}

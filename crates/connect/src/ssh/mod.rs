@@ -1,0 +1,128 @@
+//! SSH: the local accounts of one Linux host; groups and sudo rules as entitlements, authorized keys as credentials.
+//!
+//! * One system is one host: an account's key means something on its host only, and a host that cannot be reached must not
+//!   make what another one told partial.
+//! * An account's key is its name: that is what sshd, groups and sudoers go by; several names may share one number.
+//! * An account is disabled by expiring it, which refuses log-ins by key too. A locked password alone does not.
+//! * `group/NAME`; `sudo/(root) /usr/bin/id` with its `NOTAFTER`, and a rule that is past grants nothing any more.
+//! * A credential's key is the account and the fingerprint, `alice SHA256:…`. A disabled one stays in its file behind a marker.
+//! * Every command that runs on the host is a constant (`scripts.rs`). What varies travels on its standard input.
+
+mod client;
+mod enumerate;
+mod execute;
+mod host;
+mod keys;
+mod read_back;
+mod scripts;
+mod settings;
+mod sudoers;
+
+use async_trait::async_trait;
+use leasehold_model::capability::{Capabilities, Capability};
+use leasehold_model::fact::Completeness;
+use leasehold_model::request::{ActionRequest, Outcome, ReadBack, ReadTarget};
+use leasehold_model::setting::{SettingField, SettingKind};
+
+use crate::connector::{Connector, ConnectorKind, Sink, TestReport};
+use crate::error::ConnectError;
+use crate::settings::Settings;
+use crate::ssh::client::Client;
+
+/// The registry's entry.
+pub struct SshKind;
+
+/// One host.
+struct Ssh {
+    client: Client,
+}
+
+const CAPABILITIES: Capabilities = Capabilities {
+    enumerate: Capability::YES,
+    prove_completeness: Capability::with(
+        "equal checksums of the account files before and after; partial where accounts or keys come from elsewhere",
+    ),
+    read_back: Capability::YES,
+    grant: Capability::with("groups; sudo rules are edited in their files"),
+    revoke: Capability::with("supplementary groups; a live session keeps its groups until it is ended"),
+    disable_account: Capability::with(
+        "expires the account, which refuses keys too; live sessions stay until they are ended",
+    ),
+    enable_account: Capability::with("takes the expiry away, also one that was there before"),
+    delete_account: Capability::with("userdel; the home folder stays; processes must be ended first"),
+    list_credentials: Capability::with("authorized keys; no certificates"),
+    disable_credential: Capability::with("the line stays behind a marker, so that it can come back"),
+    revoke_credential: Capability::YES,
+    list_sessions: Capability::with("every process of the account, what it left in the background included"),
+    end_sessions: Capability::with(
+        "SIGKILL to every process of the account; waits until they are gone; not for root",
+    ),
+    last_use: Capability::without("log-ins without a terminal leave no trace in lastlog"),
+    native_expiry: Capability::without("of accounts, keys and sudo rules it is read"),
+    ..Capabilities::NONE
+};
+
+/// What a form asks for.
+const FIELDS: &[SettingField] = &[
+    SettingField::required("host", "Host", SettingKind::Text, "Name or address.", "server.example.com"),
+    SettingField::required("user", "User", SettingKind::Text, "Leasehold's own account there.", "leasehold"),
+    SettingField::required(
+        "private_key",
+        "Private key",
+        SettingKind::Secret,
+        "Of that account, as ssh-keygen writes it, without a passphrase; Ed25519 or ECDSA.",
+        "file:leasehold_ed25519",
+    ),
+    SettingField::required(
+        "host_key",
+        "Host key",
+        SettingKind::Text,
+        "The host's public key, read on the host itself: Ed25519 or ECDSA.",
+        "ssh-ed25519 AAAA…",
+    ),
+];
+
+impl ConnectorKind for SshKind {
+    fn name(&self) -> &'static str {
+        "ssh"
+    }
+
+    fn summary(&self) -> &'static str {
+        "a Linux host over SSH: local accounts, groups, sudo rules, authorized keys, live sessions"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        CAPABILITIES
+    }
+
+    fn fields(&self) -> &'static [SettingField] {
+        FIELDS
+    }
+
+    fn build(&self, settings: &mut Settings) -> Result<Box<dyn Connector>, ConnectError> {
+        Ok(Box::new(Ssh { client: Client::new(settings::read(settings)?) }))
+    }
+}
+
+#[async_trait]
+impl Connector for Ssh {
+    fn capabilities(&self) -> Capabilities {
+        CAPABILITIES
+    }
+
+    async fn test(&self) -> Result<TestReport, ConnectError> {
+        read_back::test(&self.client).await
+    }
+
+    async fn enumerate(&self, sink: &mut dyn Sink) -> Result<Completeness, ConnectError> {
+        enumerate::enumerate(&self.client, sink).await
+    }
+
+    async fn read_back(&self, target: &ReadTarget) -> Result<ReadBack, ConnectError> {
+        read_back::read_back(&self.client, target).await
+    }
+
+    async fn execute(&self, request: &ActionRequest) -> Result<Outcome, ConnectError> {
+        execute::execute(&self.client, request).await
+    }
+}

@@ -1,0 +1,57 @@
+//! A Linux host as a target of the contract suite.
+
+use async_trait::async_trait;
+use leasehold_connect::connector::Connector;
+use leasehold_connect::contract::{ContractFixture, Subject};
+use leasehold_model::request::{AccountTarget, CredentialTarget};
+use leasehold_testing::SshServer;
+
+use super::{company, connector, key_of, settings};
+use crate::harness::{build, entitlement};
+
+struct Fixture {
+    server: SshServer,
+    connector: Box<dyn Connector>,
+    alice: AccountTarget,
+    team: String,
+}
+
+#[async_trait]
+impl ContractFixture for Fixture {
+    fn connector(&self) -> &dyn Connector {
+        self.connector.as_ref()
+    }
+
+    fn subject(&self) -> Option<Subject> {
+        let entitlement = entitlement(&format!("group/{}", self.team));
+        Some(Subject { account: self.alice.clone(), entitlement })
+    }
+
+    fn credential(&self) -> Option<(AccountTarget, CredentialTarget)> {
+        Some((self.alice.clone(), key_of(&self.server, "alice")))
+    }
+
+    fn unreachable(&self) -> Option<Box<dyn Connector>> {
+        let port = leasehold_testing::process::free_port();
+        let here = format!("port = {}", self.server.port());
+        Some(build("ssh", &settings(&self.server).replace(&here, &format!("port = {port}"))))
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        let key = std::fs::read_to_string(self.server.private_key("leasehold")).expect("read the key");
+        key.lines().filter(|line| !line.starts_with('-')).map(str::to_owned).collect()
+    }
+
+    async fn truly_holds(&self) -> Option<bool> {
+        let groups = self.server.administer("id", &["-Gn", &self.server.name("alice")]);
+        Some(groups.split_whitespace().any(|group| group == self.team))
+    }
+}
+
+/// A membership, and a key.
+pub async fn fixtures() -> Vec<Box<dyn ContractFixture>> {
+    let server = SshServer::start();
+    let (alice, _, team) = company(&server);
+    let connector = connector(&server);
+    vec![Box::new(Fixture { server, connector, alice, team })]
+}

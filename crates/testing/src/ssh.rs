@@ -1,0 +1,251 @@
+//! A real sshd of Debian's package on a free port of 127.0.0.1, with accounts of this machine that go with it.
+//!
+//! Accounts belong to the whole machine: they bear an unmistakable prefix with the number of the process that made them, one
+//! server at a time has some, and those of a process that died are removed by the next one.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use crate::process::{ServerProcess, free_port, listens, new_folder};
+use crate::programs::{is_root, require, succeed};
+
+const PREFIX: &str = "lhtest";
+const LOCK: &str = "/run/lock/leasehold-testing-accounts.lock";
+const HOMES: &str = "/home";
+const RULES: &str = "/etc/sudoers.d/leasehold-testing";
+
+/// A running server with its accounts. Dropping it stops the server and removes the accounts.
+#[derive(Debug)]
+pub struct SshServer {
+    process: ServerProcess,
+    port: u16,
+    /// Held as long as there are accounts.
+    _lock: File,
+}
+
+impl SshServer {
+    /// Starts a server; it has one account, `leasehold`, which may do everything by `sudo`.
+    ///
+    /// # Panics
+    /// Where sshd, sudo or ssh is not installed, or where this process is not root: only root makes accounts.
+    pub fn start() -> Self {
+        assert!(is_root(), "accounts of this machine are made by root only; run this test as root");
+        let sshd = require("sshd", "openssh-server");
+        require("cvtsudoers", "sudo");
+        std::fs::create_dir_all("/run/lock").expect("make the lock's folder");
+        std::fs::create_dir_all("/run/sshd").expect("make sshd's folder");
+        let lock = File::create(LOCK).expect("create the lock");
+        lock.lock().expect("wait for the lock");
+        remove_accounts();
+
+        let folder = new_folder("ssh");
+        let host_key = folder.join("host");
+        make_key(&host_key, "host");
+        let port = free_port();
+        let config = format!(
+            "ListenAddress 127.0.0.1\nPort {port}\nHostKey {}\nPidFile none\nUsePAM yes\nPasswordAuthentication no\n",
+            host_key.display()
+        );
+        std::fs::write(folder.join("sshd_config"), config).expect("write sshd's configuration");
+        let command =
+            [sshd.into_os_string(), "-D".into(), "-e".into(), "-f".into(), folder.join("sshd_config").into()];
+        let process = ServerProcess::start(&folder, &command.map(OsString::from));
+        process.wait_until_ready(Duration::from_secs(20), || listens([127, 0, 0, 1].into(), port));
+        let server = Self { process, port, _lock: lock };
+        let name = server.add_account("leasehold");
+        server.write_rules(&format!("{name} ALL=(ALL) NOPASSWD: ALL"));
+        server
+    }
+
+    /// The port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// A folder that goes with the server, for files of the test.
+    pub fn folder(&self) -> &Path {
+        self.process.folder()
+    }
+
+    /// The server's public key, as it stands in its file.
+    pub fn host_key(&self) -> String {
+        let line = std::fs::read_to_string(self.folder().join("host.pub")).expect("read the host key");
+        line.trim().to_owned()
+    }
+
+    /// The whole name of an account or group of this server.
+    pub fn name(&self, short: &str) -> String {
+        format!("{PREFIX}{}-{short}", std::process::id())
+    }
+
+    /// The private key of an account.
+    pub fn private_key(&self, short: &str) -> PathBuf {
+        self.folder().join(short)
+    }
+
+    /// The fingerprint of an account's key, as `ssh-keygen` tells it.
+    ///
+    /// # Panics
+    /// Where there is no such key.
+    pub fn fingerprint(&self, short: &str) -> String {
+        let mut command = Command::new(require("ssh-keygen", "openssh-client"));
+        let said = succeed(command.arg("-lf").arg(self.private_key(short).with_extension("pub")));
+        said.split_whitespace().nth(1).expect("a fingerprint").to_owned()
+    }
+
+    /// The file of an account's authorized keys.
+    pub fn authorized_keys(&self, short: &str) -> PathBuf {
+        Path::new(HOMES).join(self.name(short)).join(".ssh/authorized_keys")
+    }
+
+    /// Makes an account that is let in by a key of its own. Gives its whole name.
+    ///
+    /// # Panics
+    /// Where it cannot be made.
+    pub fn add_account(&self, short: &str) -> String {
+        let name = self.name(short);
+        succeed(Command::new(require("useradd", "passwd")).args([
+            "--create-home",
+            "--base-dir",
+            HOMES,
+            "--shell",
+            "/bin/sh",
+            &name,
+        ]));
+        make_key(&self.private_key(short), &format!("key of {short}"));
+        let public =
+            std::fs::read_to_string(self.private_key(short).with_extension("pub")).expect("read the key");
+        let file = self.authorized_keys(short);
+        let folder = file.parent().expect("a folder");
+        std::fs::create_dir(folder).expect("make .ssh");
+        std::fs::write(&file, public).expect("write the authorized keys");
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).expect("restrict the file");
+        std::fs::set_permissions(folder, PermissionsExt::from_mode(0o700)).expect("restrict the folder");
+        succeed(Command::new("chown").arg("-R").arg(format!("{name}:")).arg(folder));
+        name
+    }
+
+    /// Makes a group. Gives its whole name.
+    ///
+    /// # Panics
+    /// Where it cannot be made.
+    pub fn add_group(&self, short: &str) -> String {
+        let name = self.name(short);
+        succeed(Command::new(require("groupadd", "passwd")).arg(&name));
+        name
+    }
+
+    /// Runs a program of the administrator, which must succeed, and gives its output.
+    ///
+    /// # Panics
+    /// Where it fails.
+    pub fn administer(&self, program: &str, arguments: &[&str]) -> String {
+        succeed(Command::new(require(program, program)).args(arguments)).trim().to_owned()
+    }
+
+    /// Adds rules of sudo.
+    ///
+    /// # Panics
+    /// Where sudo does not take them.
+    pub fn write_rules(&self, rules: &str) {
+        let before = std::fs::read_to_string(RULES).unwrap_or_default();
+        // Whole at once: sudo must never see half a file.
+        let new = self.folder().join("rules");
+        std::fs::write(&new, format!("{before}{rules}\n")).expect("write the rules");
+        std::fs::set_permissions(&new, PermissionsExt::from_mode(0o440)).expect("restrict the rules");
+        succeed(Command::new(require("visudo", "sudo")).arg("-cqf").arg(&new));
+        succeed(Command::new("install").args(["-m", "440"]).arg(&new).arg(RULES));
+    }
+
+    fn ssh(&self, short: &str, command: &str) -> Command {
+        let known = self.folder().join("known_hosts");
+        std::fs::write(&known, format!("[127.0.0.1]:{} {}\n", self.port, self.host_key())).expect("write");
+        let mut ssh = Command::new(require("ssh", "openssh-client"));
+        ssh.args([
+            "-F",
+            "/dev/null",
+            "-o",
+            "BatchMode=yes",
+            "-o",
+            "IdentitiesOnly=yes",
+            "-o",
+            "ConnectTimeout=10",
+        ])
+        .arg("-o")
+        .arg(format!("UserKnownHostsFile={}", known.display()))
+        .arg("-i")
+        .arg(self.private_key(short))
+        .args(["-p", &self.port.to_string()])
+        .arg(format!("{}@127.0.0.1", self.name(short)))
+        .arg(command);
+        ssh
+    }
+
+    /// Runs a command as an account, by its key, with the real client.
+    ///
+    /// # Panics
+    /// Where the client cannot be started.
+    pub fn run_as(&self, short: &str, command: &str) -> Output {
+        self.ssh(short, command).stdin(Stdio::null()).output().expect("run ssh")
+    }
+
+    /// Opens a session that stays until it is ended, and waits until its processes run.
+    ///
+    /// # Panics
+    /// Where it cannot log in.
+    pub fn live_session(&self, short: &str) -> Child {
+        let mut child = self
+            .ssh(short, "exec cat")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("start ssh");
+        let name = self.name(short);
+        self.process.wait_until_ready(Duration::from_secs(20), || {
+            assert!(child.try_wait().expect("look at ssh").is_none(), "ssh ended:\n{}", self.process.log());
+            let listed = Command::new("ps").args(["-o", "comm=", "-U", &name]).output().expect("run ps");
+            String::from_utf8_lossy(&listed.stdout).lines().any(|line| line.trim() == "cat")
+        });
+        child
+    }
+}
+
+impl Drop for SshServer {
+    fn drop(&mut self) {
+        remove_accounts();
+    }
+}
+
+fn make_key(path: &Path, comment: &str) {
+    let mut command = Command::new(require("ssh-keygen", "openssh-client"));
+    succeed(command.args(["-q", "-t", "ed25519", "-N", "", "-C", comment, "-f"]).arg(path));
+}
+
+/// Removes every account, group and rule with the prefix. Only who holds the lock may.
+fn remove_accounts() {
+    let _ = std::fs::remove_file(RULES);
+    for (file, program) in [("/etc/passwd", "userdel"), ("/etc/group", "groupdel")] {
+        let listed = std::fs::read_to_string(file).unwrap_or_default();
+        let names = listed.lines().filter_map(|line| line.split(':').next());
+        for name in names.filter(|name| name.starts_with(PREFIX)) {
+            let mut command = Command::new(require(program, "passwd"));
+            if program == "userdel" {
+                // The processes first, by the account's own name.
+                let _ = Command::new("pkill").args(["-KILL", "-U", name]).status();
+                command.args(["--force", "--remove"]);
+            }
+            let _ = command.arg(name).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        }
+    }
+    // An account that a test removed leaves its home.
+    for home in std::fs::read_dir(HOMES).into_iter().flatten().flatten() {
+        if home.file_name().to_string_lossy().starts_with(PREFIX) {
+            let _ = std::fs::remove_dir_all(home.path());
+        }
+    }
+}
