@@ -6,8 +6,14 @@ use crate::plain::Plain;
 use crate::settings::{Settings, did_you_mean};
 
 /// The kinds that this binary carries.
-pub const KINDS: &[&dyn ConnectorKind] =
-    &[&crate::csv::Csv, &crate::ldap::LdapKind, &crate::postgres::PostgresKind, &crate::simulated::Simulated];
+pub const KINDS: &[&dyn ConnectorKind] = &[
+    &crate::aws_iam::AwsIamKind,
+    &crate::csv::Csv,
+    &crate::ldap::LdapKind,
+    &crate::openbao::OpenBaoKind,
+    &crate::postgres::PostgresKind,
+    &crate::simulated::Simulated,
+];
 
 /// The kind of this name.
 pub fn find(name: &str) -> Option<&'static dyn ConnectorKind> {
