@@ -1,11 +1,14 @@
 //! Target systems behind one contract: [`connector::Connector`] says what a connector is, [`registry`] which there are.
 
+mod aws_iam;
 pub mod connector;
 pub mod contract;
 pub mod csv;
 pub mod error;
+mod http_client;
 mod ldap;
 mod mariadb;
+mod openbao;
 mod plain;
 mod postgres;
 pub mod registry;

@@ -7,9 +7,11 @@ use crate::settings::{Settings, did_you_mean};
 
 /// The kinds that this binary carries.
 pub const KINDS: &[&dyn ConnectorKind] = &[
+    &crate::aws_iam::AwsIamKind,
     &crate::csv::Csv,
     &crate::ldap::LdapKind,
     &crate::mariadb::MariadbKind,
+    &crate::openbao::OpenBaoKind,
     &crate::postgres::PostgresKind,
     &crate::simulated::Simulated,
     &crate::ssh::SshKind,

@@ -1,14 +1,72 @@
 //! Which certificates are accepted, and what a refused one means, for every connector that speaks TLS.
 
 use std::error::Error;
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+
+use crate::error::ConnectError;
+use crate::settings::Settings;
+
+/// Trusts the named authority alone, or else whom this machine trusts.
+///
+/// # Errors
+/// Where the file cannot be read or holds no certificate, or TLS cannot be used.
+pub(crate) fn client_config(
+    settings: &Settings,
+    authority: Option<&Path>,
+) -> Result<ClientConfig, ConnectError> {
+    let mut roots = RootCertStore::empty();
+    let mut configured = Vec::new();
+    match authority {
+        Some(path) => {
+            let wrong = |problem: String| {
+                settings.error("ca_certificate", format!("cannot read {}: {problem}", path.display()))
+            };
+            for certificate in
+                CertificateDer::pem_file_iter(path).map_err(|error| wrong(error.to_string()))?
+            {
+                let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
+                configured.push(certificate.clone());
+                roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
+            }
+            if roots.is_empty() {
+                return Err(wrong("it holds no certificate".to_owned()));
+            }
+        }
+        None => {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
+    }
+    // Named here, because a program with two providers would panic when asked for the default one.
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let unusable = |error: &dyn std::fmt::Display| {
+        settings.error("ca_certificate", format!("TLS cannot be used: {error}"))
+    };
+    let builder = ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| unusable(&error))?;
+    let config = if configured.is_empty() {
+        builder.with_root_certificates(roots).with_no_client_auth()
+    } else {
+        let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+            .build()
+            .map_err(|error| unusable(&error))?;
+        // What it accepts beside the usual is a certificate that the settings name, byte for byte.
+        builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(ConfiguredVerifier { authorities, configured }))
+            .with_no_client_auth()
+    };
+    Ok(config)
+}
 
 /// Accepts whom the configured authorities signed; and a configured certificate itself where the server shows exactly
 /// that one, although it is marked as an authority's: that is what `openssl req -x509` makes. Its dates and its names are
@@ -126,11 +184,8 @@ fn instant(time: UnixTime) -> String {
 
 #[cfg(test)]
 mod tests {
-    use leasehold_testing::certificates::Certificate;
-    use rustls::RootCertStore;
-    use rustls::pki_types::pem::PemObject;
-
     use super::*;
+    use leasehold_testing::certificates::Certificate;
 
     #[test]
     fn a_refused_certificate_says_what_to_do() {

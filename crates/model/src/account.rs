@@ -34,6 +34,8 @@ pub enum PostureFinding {
     NoPreAuthentication,
     /// The account may do anything in its system and bypass every check.
     Superuser,
+    /// The account signs in by password with no second factor.
+    NoSecondFactor,
 }
 
 impl PostureFinding {
@@ -45,6 +47,7 @@ impl PostureFinding {
             Self::ReversibleEncryption => "reversible_encryption",
             Self::NoPreAuthentication => "no_pre_authentication",
             Self::Superuser => "superuser",
+            Self::NoSecondFactor => "no_second_factor",
         }
     }
 }

@@ -5,10 +5,12 @@
 //! Values are read and changed with the target's own clients (`psql`, `ldapsearch`, …), so that a test never checks
 //! Leasehold's code with itself. Everything here panics on failure: it is test support.
 
+pub mod aws;
 pub mod browser;
 pub mod certificates;
 pub mod mariadb;
 pub mod oidc;
+pub mod openbao;
 pub mod openldap;
 pub mod postgres;
 pub mod process;
@@ -18,9 +20,11 @@ pub mod ssh;
 pub mod tools;
 pub mod webhook;
 
+pub use aws::{AwsKey, AwsServer};
 pub use certificates::{Certificate, CertificateAuthority};
 pub use mariadb::MariadbServer;
 pub use oidc::OpenIdProvider;
+pub use openbao::OpenBaoServer;
 pub use openldap::OpenLdapServer;
 pub use postgres::PostgresServer;
 pub use samba::SambaServer;

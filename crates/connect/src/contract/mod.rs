@@ -135,11 +135,11 @@ pub async fn run(fixture: &dyn ContractFixture) -> Vec<CheckResult> {
     note("what does not exist is never read as held", run.absent_is_absent(&first).await);
     note("sessions are listed where that is claimed", run.sessions(&first).await);
     note("what is not claimed is refused", run.unclaimed_is_refused(&first).await);
+    note("reading credentials back agrees with the enumeration", run.credentials(&first).await);
     note("a revoked grant is read as gone and stays gone", run.revoke().await);
     note("a granted entitlement is read as held", run.grant().await);
     note("nothing else has changed", run.nothing_else_changed(&first).await);
     note("ending sessions leaves none", run.end_sessions().await);
-    note("reading credentials back agrees with the enumeration", run.credentials(&first).await);
     note("a stopped credential comes back, and a revoked one does not", run.credential_ends().await);
     note("an account is made and deleted", run.account_comes_and_goes().await);
     note("a disabled account is read as disabled", run.disable().await);

@@ -1,21 +1,17 @@
 //! The settings of an `ldap` system, checked before anything is reached.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::client::WebPkiServerVerifier;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::error::ConnectError;
 use crate::ldap::dialect::Dialect;
 use crate::ldap::dn::NormalDn;
 use crate::settings::Settings;
-use crate::tls::ConfiguredVerifier;
+use crate::tls;
 
 /// What is known of the directory before it is reached.
 pub(super) struct LdapSettings {
@@ -117,7 +113,7 @@ pub(super) fn read(settings: &mut Settings) -> Result<LdapSettings, ConnectError
     }
     let authority = settings.optional_path("ca_certificate")?;
     let tls = match encrypted {
-        true => Some(client_config(settings, authority.as_deref())?),
+        true => Some(Arc::new(tls::client_config(settings, authority.as_deref())?)),
         false => None,
     };
 
@@ -194,50 +190,4 @@ fn read_feed(settings: &mut Settings) -> Result<Option<Feed>, ConnectError> {
         return Err(settings.error("key", message));
     }
     Ok(authoritative.then_some(Feed { key, columns }))
-}
-
-/// Trusts the named authority alone, or else whom this machine trusts.
-fn client_config(settings: &Settings, authority: Option<&Path>) -> Result<Arc<ClientConfig>, ConnectError> {
-    let mut roots = RootCertStore::empty();
-    let mut configured = Vec::new();
-    match authority {
-        Some(path) => {
-            let wrong = |problem: String| {
-                settings.error("ca_certificate", format!("cannot read {}: {problem}", path.display()))
-            };
-            for certificate in
-                CertificateDer::pem_file_iter(path).map_err(|error| wrong(error.to_string()))?
-            {
-                let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
-                configured.push(certificate.clone());
-                roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
-            }
-            if roots.is_empty() {
-                return Err(wrong("it holds no certificate".to_owned()));
-            }
-        }
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
-    }
-    // Named here, because a program with two providers would panic when asked for the default one.
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let unusable =
-        |error: &dyn std::fmt::Display| settings.error("url", format!("TLS cannot be used: {error}"));
-    let builder = ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| unusable(&error))?;
-    let config = if configured.is_empty() {
-        builder.with_root_certificates(roots).with_no_client_auth()
-    } else {
-        let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
-            .build()
-            .map_err(|error| unusable(&error))?;
-        // What it accepts beside the usual is a certificate that the settings name, byte for byte.
-        builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(ConfiguredVerifier { authorities, configured }))
-            .with_no_client_auth()
-    };
-    Ok(Arc::new(config))
 }

@@ -23,9 +23,11 @@ type Line = (&'static str, fn() -> Fixtures);
 /// One line for each kind of connector: what prepares targets of that kind. A connector whose target is a server
 /// starts it here, or panics; it is never skipped.
 const FIXTURES: &[Line] = &[
+    ("aws_iam", || Box::pin(crate::aws_iam::contract::fixtures())),
     ("csv", || Box::pin(csv_fixtures())),
     ("ldap", || Box::pin(crate::ldap::contract::fixtures())),
     ("mariadb", || Box::pin(crate::mariadb::contract::fixtures())),
+    ("openbao", || Box::pin(crate::openbao::contract::fixtures())),
     ("postgres", || Box::pin(crate::postgres::contract::fixtures())),
     ("simulated", || Box::pin(simulated_fixtures())),
     ("ssh", || Box::pin(crate::ssh::contract::fixtures())),

@@ -1,10 +1,12 @@
 //! The connectors from outside: the contract suite, and real systems on loopback checked with their own clients.
 
+mod aws_iam;
 mod contract;
 mod csv;
 mod harness;
 mod ldap;
 mod mariadb;
+mod openbao;
 mod postgres;
 mod simulated;
 mod ssh;

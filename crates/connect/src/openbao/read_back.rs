@@ -1,0 +1,186 @@
+//! Asking the server, now, about one grant, account, credential or session list; and what the token may do at all.
+
+use leasehold_model::account::Session;
+use leasehold_model::credential::CredentialKind;
+use leasehold_model::id::EntitlementName;
+use leasehold_model::request::{AccountTarget, CredentialTarget, ReadBack, ReadTarget};
+use serde::Deserialize;
+
+use crate::connector::TestReport;
+use crate::error::ConnectError;
+use crate::openbao::client::Client;
+use crate::openbao::object::{Entity, Group, LogIn, LogInKind, NO_ENTITY, log_ins_of, token, tokens_of};
+
+#[derive(Deserialize)]
+struct SealStatus {
+    version: String,
+}
+
+/// An account as it is now.
+pub(super) enum Found {
+    Entity(Entity),
+    /// A log-in that no entity stands behind yet.
+    LogIn(LogIn),
+    /// The tokens of no entity.
+    NoEntity,
+}
+
+/// What an entitlement's name says.
+pub(super) enum Held<'name> {
+    Group(&'name str),
+    Policy(&'name str),
+}
+
+impl<'name> Held<'name> {
+    /// Reads a name, or says why it means nothing here.
+    pub fn parse(name: &'name EntitlementName) -> Result<Self, String> {
+        match name.kind.as_str() {
+            "group" => Ok(Self::Group(&name.name)),
+            "policy" => Ok(Self::Policy(&name.name)),
+            kind => Err(format!("`{kind}` is not a kind of entitlement here; known are group, policy")),
+        }
+    }
+}
+
+/// Reaches the server and reports what is missing.
+pub(super) async fn test(client: &Client) -> Result<TestReport, ConnectError> {
+    let own = client.own_token().await?;
+    let mut missing_rights = Vec::new();
+    for path in [
+        ["identity", "entity", "id"].as_slice(),
+        &["identity", "group", "id"],
+        &["sys", "policies", "acl"],
+        &["auth", "token", "accessors"],
+    ] {
+        if let Err(error) = client.list(path).await {
+            missing_rights.push(format!("list on {} ({error})", path.join("/")));
+        }
+    }
+    let SealStatus { version } = client.read(&["sys", "seal-status"]).await?;
+    Ok(TestReport {
+        target: format!("OpenBao {version}"),
+        acting_as: Some(format!("{} (accessor {})", own.display_name, own.accessor)),
+        missing_rights,
+    })
+}
+
+/// Reads one object.
+pub(super) async fn read_back(client: &Client, target: &ReadTarget) -> Result<ReadBack, ConnectError> {
+    match target {
+        ReadTarget::Grant { account, entitlement } => {
+            let held = match Held::parse(&entitlement.name) {
+                Ok(held) => held,
+                Err(why) => return Ok(ReadBack::Unsupported { why }),
+            };
+            let (direct, effective) = match find(client, account).await? {
+                Some(found) => holds(client, &found, &held).await?,
+                None => (false, false),
+            };
+            Ok(ReadBack::Grant { direct, effective: Some(effective) })
+        }
+        ReadTarget::Account { account } => Ok(match find(client, account).await? {
+            Some(Found::Entity(entity)) => ReadBack::Account { exists: true, enabled: !entity.disabled },
+            Some(Found::LogIn(_) | Found::NoEntity) => ReadBack::Account { exists: true, enabled: true },
+            None => ReadBack::Account { exists: false, enabled: false },
+        }),
+        ReadTarget::Credential { account, credential } => {
+            let exists = has_credential(client, account.key.as_str(), credential).await?;
+            Ok(ReadBack::Credential { exists, active: exists })
+        }
+        ReadTarget::Sessions { account } => {
+            let tokens = tokens_of(client, account.key.as_str()).await?;
+            let live = tokens.into_iter().map(|token| Session {
+                id: token.accessor,
+                started_at: token.issue_time,
+                detail: format!("token of {}", token.path),
+            });
+            Ok(ReadBack::Sessions { live: live.collect() })
+        }
+    }
+}
+
+/// Finds an account by its key; one that has none yet by its name.
+pub(super) async fn find(client: &Client, target: &AccountTarget) -> Result<Option<Found>, ConnectError> {
+    let key = target.key.as_str();
+    if key == NO_ENTITY {
+        return Ok(Some(Found::NoEntity));
+    }
+    if let Some(log_in) = LogIn::parse(key) {
+        return Ok(log_in.policies(client).await?.map(|_| Found::LogIn(log_in)));
+    }
+    let path = match key {
+        "" => ["identity", "entity", "name", target.login.as_str()],
+        id => ["identity", "entity", "id", id],
+    };
+    Ok(client.find(&path).await?.map(Found::Entity))
+}
+
+/// Whether an account holds something directly, and on any path.
+pub(super) async fn holds(
+    client: &Client,
+    found: &Found,
+    held: &Held<'_>,
+) -> Result<(bool, bool), ConnectError> {
+    let entity = match (found, held) {
+        (Found::Entity(entity), _) => entity,
+        (Found::LogIn(log_in), Held::Policy(name)) => {
+            let policies = log_in.policies(client).await?.unwrap_or_default();
+            let direct = policies.iter().any(|policy| policy == name);
+            return Ok((direct, direct));
+        }
+        (Found::LogIn(_) | Found::NoEntity, _) => return Ok((false, false)),
+    };
+    match held {
+        Held::Group(name) => {
+            let found: Option<Group> = client.find(&["identity", "group", "name", name]).await?;
+            let Some(group) = found else { return Ok((false, false)) };
+            Ok((entity.direct_group_ids.contains(&group.id), entity.group_ids.contains(&group.id)))
+        }
+        Held::Policy(name) => {
+            let has = |policies: &[String]| policies.iter().any(|policy| policy == name);
+            let mut direct = has(&entity.policies);
+            for log_in in log_ins_of(client, entity).await? {
+                direct = direct || has(&log_in.policies(client).await?.unwrap_or_default());
+            }
+            let mut effective = direct;
+            for id in &entity.group_ids {
+                let group: Option<Group> = client.find(&["identity", "group", "id", id]).await?;
+                effective = effective || group.is_some_and(|group| has(&group.policies));
+            }
+            Ok((direct, effective))
+        }
+    }
+}
+
+/// Whether a credential of an account exists.
+pub(super) async fn has_credential(
+    client: &Client,
+    account: &str,
+    target: &CredentialTarget,
+) -> Result<bool, ConnectError> {
+    let key = target.key.as_str();
+    match target.kind {
+        CredentialKind::Token => {
+            let found = token(client, key).await?;
+            Ok(found.is_some_and(|token| token.account().as_str() == account))
+        }
+        CredentialKind::Password => match LogIn::parse(key) {
+            Some(log_in) if log_in.kind == LogInKind::UserPass => {
+                Ok(log_in.policies(client).await?.is_some())
+            }
+            _ => Ok(false),
+        },
+        CredentialKind::ApiKey => match secret_id(key) {
+            Some((log_in, accessor)) => log_in.has_secret_id(client, accessor).await,
+            None => Ok(false),
+        },
+        _ => Ok(false),
+    }
+}
+
+/// The role and the accessor in the key of a secret-id.
+pub(super) fn secret_id(key: &str) -> Option<(LogIn, &str)> {
+    let (log_in, accessor) = key.rsplit_once("/secret-id/")?;
+    let log_in = LogIn::parse(log_in).filter(|log_in| log_in.kind == LogInKind::AppRole)?;
+    (!accessor.is_empty()).then_some((log_in, accessor))
+}
