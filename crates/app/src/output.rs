@@ -266,6 +266,12 @@ pub fn screenful<T>(rows: &[T], all: bool) -> (&[T], usize) {
     (&rows[..shown], rows.len() - shown)
 }
 
+/// What something is about, in a table: an entitlement, a credential, or the account itself.
+pub fn about(entitlement: Option<&EntitlementName>, credential: Option<&CredentialName>) -> String {
+    let credential = credential.map(ToString::to_string);
+    entitlement.map(ToString::to_string).or(credential).unwrap_or_else(|| "-".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -343,10 +349,4 @@ mod tests {
         assert!(without_style.lines().all(|line| line.chars().count() <= 80), "{without_style}");
         assert!(without_style.contains("contradicted"), "{without_style}");
     }
-}
-
-/// What something is about, in a table: an entitlement, a credential, or the account itself.
-pub fn about(entitlement: Option<&EntitlementName>, credential: Option<&CredentialName>) -> String {
-    let credential = credential.map(ToString::to_string);
-    entitlement.map(ToString::to_string).or(credential).unwrap_or_else(|| "-".to_owned())
 }

@@ -25,8 +25,8 @@ fn company() -> (Installation, String) {
     let holder = company
         .state
         .systems
-        .iter()
-        .flat_map(|(_, state)| state.credentials.values().filter_map(|key| state.accounts.get(&key.account)))
+        .values()
+        .flat_map(|state| state.credentials.values().filter_map(|key| state.accounts.get(&key.account)))
         .filter(|account| account.login.contains('@'))
         .find_map(|account| {
             let identity = company.state.people.get(&account.login.as_str().into())?;
