@@ -106,13 +106,15 @@ impl<'a> Feed<'a> {
     }
 }
 
-/// When an identity left: by its last day, or by the reading that first said so where that came later. Of whom a feed's first
-/// reading says it nobody knows more than the last day.
+/// When an identity left: by its last day, or by the reading that first said so where that came later. Who had left when the feed
+/// was read for the first time is history, and no event.
 fn left_at(evaluation: &Evaluation<'_>, position: usize, identity: &Identity) -> Option<Timestamp> {
     let snapshot = evaluation.inputs.snapshot;
     let (system, _) = snapshot.identities.get(position)?;
-    let told = snapshot.identity_since.get(position).copied();
-    let is_first = told == snapshot.systems[*system as usize].first;
-    let told = told.filter(|_| !is_first).and_then(|epoch| snapshot.ended_at(epoch));
+    let epoch = snapshot.identity_since.get(position).copied()?;
+    let told = snapshot.ended_at(epoch);
+    if snapshot.systems[*system as usize].first == Some(epoch) {
+        return identity.end.filter(|end| told.is_some_and(|told| *end > told));
+    }
     identity.end.max(told)
 }
