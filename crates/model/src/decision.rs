@@ -129,6 +129,11 @@ pub enum Because {
         /// The candidates.
         candidates: Vec<IdentityKey>,
     },
+    /// The time for which the account of somebody who has left is kept has passed.
+    RetentionPassed {
+        /// Since when.
+        since: Timestamp,
+    },
     /// A fact that the decision rests on, in words.
     Fact {
         /// The words.
@@ -155,6 +160,7 @@ impl fmt::Display for Because {
                 let names: Vec<_> = candidates.iter().map(IdentityKey::as_str).collect();
                 write!(formatter, "several identities match this account: {}", names.join(", "))
             }
+            Self::RetentionPassed { since } => write!(formatter, "kept until {since}, which has passed: it is deleted"),
             Self::Fact { text } => formatter.write_str(text),
         }
     }

@@ -33,6 +33,14 @@ event_kinds! {
     DepartureRecorded = "departure.recorded",
     /// That was taken back.
     DepartureRescinded = "departure.rescinded",
+    /// A person said who answers for a non-human.
+    OwnershipRecorded = "ownership.recorded",
+    /// A person stopped a non-human, which ends when it was watched for a time.
+    RetirementBegun = "retirement.begun",
+    /// That was taken back.
+    RetirementRescinded = "retirement.rescinded",
+    /// A person said that a stopped non-human ends for good.
+    RetirementFinished = "retirement.finished",
     /// A plan was made.
     PlanCreated = "plan.created",
     /// Somebody overrode a guard by name.

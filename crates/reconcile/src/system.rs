@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use leasehold_connect::connector::Connector;
-use leasehold_decide::correlate::CorrelationRule;
+use leasehold_decide::correlate::{CorrelationRule, LoginRule};
 use leasehold_decide::evaluate::{Abilities, SystemSettings};
 use leasehold_model::capability::Capabilities;
 use leasehold_model::decision::DriftKind;
@@ -79,6 +79,8 @@ pub struct System {
     pub connector: Arc<dyn Connector>,
     /// Whose an account is, in order.
     pub correlate: Vec<CorrelationRule>,
+    /// What the login of a new account is made from; where nothing is said, none is made.
+    pub new_account_login: Option<LoginRule>,
     /// Its identities are the ones that access is for.
     pub authoritative: bool,
     /// What may be done about its drift.
@@ -94,6 +96,7 @@ impl System {
     pub fn settings(&self) -> SystemSettings {
         SystemSettings {
             correlate: self.correlate.clone(),
+            new_account_login: self.new_account_login.clone(),
             authoritative: self.authoritative,
             connector_login: self.connector_login.clone(),
             can: abilities(&self.connector.capabilities()),
@@ -107,7 +110,10 @@ pub fn abilities(capabilities: &Capabilities) -> Abilities {
     Abilities {
         grant: capabilities.grant.supported,
         revoke: capabilities.revoke.supported,
+        create_account: capabilities.create_account.supported,
+        enable_account: capabilities.enable_account.supported,
         disable_account: capabilities.disable_account.supported,
+        delete_account: capabilities.delete_account.supported,
         end_sessions: capabilities.end_sessions.supported,
         disable_credential: capabilities.disable_credential.supported,
         revoke_credential: capabilities.revoke_credential.supported,

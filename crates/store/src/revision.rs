@@ -15,6 +15,8 @@ pub struct Revision {
     pub baseline: i64,
     /// Departures that were decided on or taken back, so far.
     pub departures: i64,
+    /// What people said about non-humans, or took back, so far.
+    pub stewardship: i64,
 }
 
 impl Store {
@@ -24,13 +26,15 @@ impl Store {
     /// [`crate::StoreError::Database`].
     pub async fn revision(&self) -> Result<Revision> {
         let mut tx = self.db.read().await?;
-        let (epoch, policy, baseline, departures) = fetch_one!(
+        let (epoch, policy, baseline, departures, stewardship) = fetch_one!(
             &mut tx,
-            (i64, i64, i64, i64),
+            (i64, i64, i64, i64, i64),
             "SELECT epoch, (SELECT COALESCE(MAX(id), 0) FROM policy_revision),
                  (SELECT COALESCE(MAX(id), 0) FROM baseline),
-                 (SELECT COUNT(*) + COUNT(rescinded_at) FROM departure) FROM head"
+                 (SELECT COUNT(*) + COUNT(rescinded_at) FROM departure),
+                 (SELECT COUNT(*) FROM ownership)
+                 + (SELECT COUNT(*) + COUNT(finished_at) + COUNT(rescinded_at) FROM retirement) FROM head"
         )?;
-        Ok(Revision { epoch, policy, baseline, departures })
+        Ok(Revision { epoch, policy, baseline, departures, stewardship })
     }
 }

@@ -38,6 +38,7 @@ const TABLES: &[&[Route]] = &[
     api::plans::ROUTES,
     api::policy::ROUTES,
     api::sessions::ROUTES,
+    api::stewards::ROUTES,
     api::systems::ROUTES,
     api::tasks::ROUTES,
     api::tokens::ROUTES,

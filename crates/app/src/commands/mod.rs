@@ -15,7 +15,9 @@ mod man;
 mod offboard;
 mod plan;
 mod policy;
+mod retire;
 mod serve;
+mod successor;
 mod sync;
 mod token;
 mod user;
@@ -88,6 +90,10 @@ enum Command {
     Baseline(baseline::BaselineCommand),
     /// End everything that somebody holds, read it back, and write the receipt
     Offboard(offboard::Offboard),
+    /// Say who answers for a service account, workload or agent from now on
+    Successor(successor::Successor),
+    /// Stop a service account, workload or agent, watch it for use, bring it back, or end it
+    Retire(retire::Retire),
     /// List actions, such as those that are stuck
     Action(action::ActionCommand),
     /// List connectors, test systems, show capabilities
@@ -169,6 +175,8 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Policy(command) => command.run(&common).await,
         Command::Baseline(command) => command.run(&common).await,
         Command::Offboard(command) => command.run(&common).await,
+        Command::Successor(command) => command.run(&common).await,
+        Command::Retire(command) => command.run(&common).await,
         Command::Action(command) => command.run(&common).await,
         Command::Connector(command) => command.run(&common).await,
         Command::Ledger(command) => command.run(&common).await,

@@ -337,6 +337,7 @@ fn system(
         connector_kind: "simulated".to_owned(),
         connector: Arc::new(connector),
         correlate: rules.map(|rule| CorrelationRule::parse(rule).expect("a rule")).collect(),
+        new_account_login: None,
         authoritative: feed,
         enforce: Enforce::Enforce.into(),
         interval_ms: INTERVAL_MS_DEFAULT,

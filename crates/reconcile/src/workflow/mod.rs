@@ -1,3 +1,4 @@
 //! What a person asks for by name and that takes several steps: one file a verb.
 
 pub mod offboard;
+pub mod steward;

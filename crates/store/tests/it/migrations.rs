@@ -27,6 +27,7 @@ const RELEASES: &[(i64, &str)] = &[
     (11, include_str!("../fixtures/0011.sql")),
     (12, include_str!("../fixtures/0012.sql")),
     (13, include_str!("../fixtures/0013.sql")),
+    (15, include_str!("../fixtures/0015.sql")),
 ];
 
 /// Runs SQL beside the store.
@@ -150,6 +151,10 @@ async fn every_release_is_brought_up_to_this_one() {
                 if *migration == 8 { (2, 1) } else { (0, 0) },
                 "{migration}"
             );
+            let stewardship = store.stewardship(None).await.expect("reads");
+            let owners: Vec<&str> = stewardship.ownerships.iter().map(|claim| claim.owner.as_str()).collect();
+            let known = if *migration >= 15 { (vec!["lee@example.com"], 1) } else { (vec![], 0) };
+            assert_eq!((owners, stewardship.retirements.len()), known, "{migration}");
             let webhooks = store.webhooks().await.expect("reads");
             let secrets: Vec<_> = webhooks
                 .iter()

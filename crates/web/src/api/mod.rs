@@ -28,6 +28,7 @@ pub(crate) mod passkeys;
 pub(crate) mod plans;
 pub(crate) mod policy;
 pub(crate) mod sessions;
+pub(crate) mod stewards;
 pub(crate) mod systems;
 pub(crate) mod tasks;
 pub(crate) mod tokens;

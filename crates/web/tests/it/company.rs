@@ -108,6 +108,7 @@ fn system(world: &Arc<World>, name: &str, rules: &[&str]) -> (SystemName, System
         connector_kind: "simulated".to_owned(),
         connector: Arc::new(world.connector(name).expect("a connector")),
         correlate: rules.iter().map(|rule| CorrelationRule::parse(rule).expect("a rule")).collect(),
+        new_account_login: None,
         authoritative: rules.is_empty(),
         enforce: Enforce::Propose.into(),
         interval_ms: INTERVAL_MS_DEFAULT,

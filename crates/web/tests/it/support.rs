@@ -62,6 +62,7 @@ pub fn connected(folder: &Path, name: &str, connector: &str, authoritative: bool
         connector_kind: connector.to_owned(),
         connector: Arc::from(registry::build(connector, settings).expect("a connector")),
         correlate: vec![rule("login = email")],
+        new_account_login: None,
         authoritative,
         enforce: Enforcing::default(),
         interval_ms: INTERVAL_MS_DEFAULT,

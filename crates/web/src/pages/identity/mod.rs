@@ -5,6 +5,7 @@ mod accounts;
 mod credentials;
 mod owns;
 pub(crate) mod propose;
+pub(crate) mod steward;
 mod timeline;
 
 use std::sync::Arc;
@@ -40,6 +41,7 @@ use crate::route::{Access, Route};
 use crate::sight::Sight;
 use crate::state::App;
 
+use steward::StewardNote;
 use timeline::Timeline;
 
 pub(crate) use access::{Reach, reach};
@@ -57,6 +59,9 @@ pub(crate) const ROUTES: &[Route] = &[
     }),
     Route::page(Method::POST, "/identities/{key}/offboard", Access::Needs(Action::ProposePlan), || {
         post(propose::offboard)
+    }),
+    Route::page(Method::POST, "/identities/{key}/steward", Access::Needs(Action::ApprovePlan), || {
+        post(steward::said)
     }),
 ];
 
@@ -85,7 +90,10 @@ struct IdentityPage {
     drift_more: Option<Link>,
     may_propose: bool,
     may_offboard: bool,
+    /// There is something for a successor to take over.
+    answers_for_non_humans: bool,
     departure: Option<DepartureNote>,
+    steward: Option<StewardNote>,
     reach: Reach,
     accounts: Vec<AccountRow>,
     credentials: Vec<CredentialLine>,
@@ -176,7 +184,9 @@ async fn show(
         drift_more: (count > DRIFT_ROWS_MAX && !is_past).then(|| Link::to(all, words)),
         may_propose: may_propose && count > 0,
         departure: departure(&app, &person, &view, &key, is_past, now),
+        steward: steward::note(&app, &person, &view, &sight, index, is_past, now),
         may_offboard: may_propose && offboard::is_decided_by_the_plan(view.loaded(), &key),
+        answers_for_non_humans: view.evaluation().non_humans_of(&key).next().is_some(),
         reach: reached,
         accounts: accounts::of(&view, &sight, index, now),
         credentials: credentials::of(&view, &sight, index, now),
