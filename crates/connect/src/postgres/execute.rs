@@ -10,7 +10,7 @@ use crate::error::ConnectError;
 use crate::postgres::client::{Client, Session, code, describe, error_code, is_transient};
 use crate::postgres::name::Held;
 use crate::postgres::read_back::{
-    grant, keep, of_dropped_roles, role, session_for, sessions, sessions_of_dropped, shown,
+    grant, keep, keyed, of_dropped_roles, role, session_for, sessions, sessions_of_dropped, shown,
 };
 use crate::postgres::sql;
 
@@ -40,7 +40,7 @@ async fn execute_now(client: &Client, request: &ActionRequest) -> Result<Outcome
         Some((_, held)) => session_for(client, held).await?,
         None => client.session().await?,
     };
-    let account = &request.account;
+    let account = &keyed(&request.account);
     let found = role(client, &mut session, account).await?;
     let Some(found) = found else {
         let ownerless = sessions_of_dropped(client, &mut session).await?;

@@ -55,9 +55,15 @@ pub(super) async fn test(client: &Client) -> Result<TestReport, ConnectError> {
     Ok(TestReport { target: format!("PostgreSQL {version}"), acting_as: Some(acting_as), missing_rights })
 }
 
+/// The account with its key, which is the role's name and so its login.
+pub(super) fn keyed(account: &AccountTarget) -> AccountTarget {
+    if account.is_by_login() { account.with_key(account.login.as_str()) } else { account.clone() }
+}
+
 /// Reads one object.
 pub(super) async fn read_back(client: &Client, target: &ReadTarget) -> Result<ReadBack, ConnectError> {
-    match target {
+    let target = target.clone().with_account(keyed(target.account()));
+    match &target {
         ReadTarget::Grant { account, entitlement } => {
             let held = match Held::parse(&entitlement.name) {
                 Ok(held) => held,
