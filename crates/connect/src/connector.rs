@@ -1,5 +1,7 @@
 //! The contract of a connector. `contract` holds the suite that every connector passes.
 
+use std::fmt::Display;
+
 use async_trait::async_trait;
 use leasehold_model::capability::Capabilities;
 use leasehold_model::fact::{Completeness, Fact, FeedEnd, Problem};
@@ -101,6 +103,24 @@ pub trait ConnectorKind: Send + Sync {
 /// The answer to a verb that a connector does not claim.
 pub(crate) fn not_offered(verb: Verb) -> Outcome {
     Outcome::Refused { why: format!("this connector does not offer {verb}; it is done in the system itself") }
+}
+
+/// The one that a login means, of those that have it; `None` where none has.
+///
+/// # Errors
+/// Names them where several have it: whose access it is that changes must not be a guess.
+pub(crate) fn only_one<T: Display + Ord>(login: &str, mut found: Vec<T>) -> Result<Option<T>, String> {
+    found.sort();
+    found.dedup();
+    if found.len() > 1 {
+        let keys: Vec<String> = found.iter().map(T::to_string).collect();
+        return Err(format!(
+            "{} accounts have the login `{login}`: {}; sync and plan anew, so that the key says which is meant",
+            keys.len(),
+            keys.join(", ")
+        ));
+    }
+    Ok(found.pop())
 }
 
 /// The answer where credentials are asked about and a connector knows none.

@@ -11,13 +11,32 @@ use crate::plan::Verb;
 
 /// The account that a request is about.
 ///
-/// Of an account that is to be made the key is empty: the system gives it one. Then it is found by its login.
+/// Of an account that is to be made the key is empty: the system gives it one. Then it is found by its login, which only
+/// one account may have: where several have it, nothing is changed or told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountTarget {
     /// Its stable native key.
     pub key: AccountKey,
     /// Its login.
     pub login: String,
+}
+
+impl AccountTarget {
+    /// An account that is known by its login alone.
+    pub fn by_login(login: impl Into<String>) -> Self {
+        Self { key: AccountKey(String::new()), login: login.into() }
+    }
+
+    /// Whether it is to be found by its login.
+    pub fn is_by_login(&self) -> bool {
+        self.key.as_str().is_empty()
+    }
+
+    /// The same account, with the key that was found for it.
+    #[must_use]
+    pub fn with_key(&self, key: impl Into<AccountKey>) -> Self {
+        Self { key: key.into(), login: self.login.clone() }
+    }
 }
 
 /// The entitlement that a request is about.
@@ -121,6 +140,18 @@ impl ReadTarget {
             | Self::Credential { account, .. }
             | Self::Sessions { account } => account,
         }
+    }
+
+    /// The same question about this account.
+    #[must_use]
+    pub fn with_account(mut self, of: AccountTarget) -> Self {
+        match &mut self {
+            Self::Grant { account, .. }
+            | Self::Account { account }
+            | Self::Credential { account, .. }
+            | Self::Sessions { account } => *account = of,
+        }
+        self
     }
 }
 

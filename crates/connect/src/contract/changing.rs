@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use leasehold_model::id::ActionId;
+use leasehold_model::id::{ActionId, EntitlementName};
 use leasehold_model::plan::Verb;
 use leasehold_model::request::{
     AccountTarget, ActionRequest, EntitlementTarget, Outcome, ReadBack, ReadTarget,
 };
 
+use super::reading::cannot_tell;
 use super::{Check, Miss, Run, Subject, Told, failed};
 
 const POLL_MS: u64 = 20;
@@ -97,10 +98,7 @@ impl Run<'_> {
         for _ in 0..READS_AFTER {
             self.settles_as(&subject, true).await?;
         }
-        let name = leasehold_model::id::EntitlementName::new(
-            subject.entitlement.name.kind.clone(),
-            "leasehold-contract-nothing",
-        );
+        let name = EntitlementName::new(subject.entitlement.name.kind.clone(), "leasehold-contract-nothing");
         let nothing = EntitlementTarget { name, native: None };
         match self.execute(Verb::Grant, &subject.account, Some(&nothing)).await? {
             Outcome::Refused { .. } => Ok(()),
@@ -224,10 +222,14 @@ impl Run<'_> {
         let Some((login, attributes)) = self.fixture.new_account() else {
             return failed("it claims to make and delete accounts, and its fixture names none");
         };
-        let by_login = AccountTarget { key: String::new().into(), login: login.clone() };
+        let by_login = AccountTarget::by_login(&login);
         let target = ReadTarget::Account { account: by_login.clone() };
         let exists = |wanted: bool| move |read: &ReadBack| matches!(read, ReadBack::Account { exists, .. } if *exists == wanted);
-        self.settles(&target, exists(false)).await?;
+        match self.read(&target).await {
+            Ok(ReadBack::Account { exists: false, enabled: false }) => {}
+            Err(message) if cannot_tell(&message) => {}
+            other => return failed(format!("before it was made, it was read as {other:?}")),
+        }
         for _ in 0..2 {
             let request = ActionRequest {
                 id: ActionId(format!("contract-create-{login}")),
@@ -243,21 +245,58 @@ impl Run<'_> {
             }
             self.settles(&target, exists(true)).await?;
         }
+        let granted = self.grants_by_login(&by_login).await?;
         let told = self.enumerate().await;
         let made: Vec<AccountTarget> = told
             .accounts()
             .into_values()
             .filter(|account| account.login == login)
-            .map(|account| AccountTarget { key: account.key.clone(), login: login.clone() })
+            .map(|account| by_login.with_key(account.key.clone()))
             .collect();
         let [made] = made.as_slice() else {
             return failed(format!("after it was made, {} accounts have its login", made.len()));
         };
+        if made.is_by_login() {
+            return failed("the account that was made is told without a key");
+        }
+        if let Some(name) = granted
+            && !told.grants().contains(&(&made.key, &name))
+        {
+            return failed(format!("what was granted by its login is not told: {name} to {}", made.key));
+        }
         let target = ReadTarget::Account { account: made.clone() };
         for _ in 0..2 {
             self.change(Verb::DeleteAccount, made, None).await?;
             self.settles(&target, exists(false)).await?;
         }
         Ok(())
+    }
+
+    /// What the rest of a plan does with an account that the plan itself made: nobody knows its key yet.
+    async fn grants_by_login(&self, by_login: &AccountTarget) -> Result<Option<EntitlementName>, Miss> {
+        let capabilities = self.fixture.connector().capabilities();
+        let account = by_login.clone();
+        if capabilities.list_sessions.supported {
+            match self.read(&ReadTarget::Sessions { account: account.clone() }).await? {
+                ReadBack::Sessions { live } if live.is_empty() => {}
+                other => return Err(Miss::Failed(format!("its sessions were read as {other:?}"))),
+            }
+        }
+        if !capabilities.grant.supported || !capabilities.read_back.supported {
+            return Ok(None);
+        }
+        let entitlement = self.subject()?.entitlement;
+        let target = ReadTarget::Grant { account: account.clone(), entitlement: entitlement.clone() };
+        let held = |wanted: bool| move |read: &ReadBack| matches!(read, ReadBack::Grant { direct, .. } if *direct == wanted);
+        for (verb, wanted) in [(Verb::Grant, true), (Verb::Revoke, false), (Verb::Grant, true)] {
+            if verb == Verb::Revoke && !capabilities.revoke.supported {
+                continue;
+            }
+            for _ in 0..2 {
+                self.change(verb, &account, Some(&entitlement)).await?;
+                self.settles(&target, held(wanted)).await?;
+            }
+        }
+        Ok(Some(entitlement.name))
     }
 }

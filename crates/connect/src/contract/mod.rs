@@ -133,6 +133,7 @@ pub async fn run(fixture: &dyn ContractFixture) -> Vec<CheckResult> {
     note("progress goes forward and not beyond its total", run.progress(&first));
     note("reading back agrees with the enumeration", run.reading_agrees(&first).await);
     note("what does not exist is never read as held", run.absent_is_absent(&first).await);
+    note("an account is found by its login", run.found_by_login(&first).await);
     note("sessions are listed where that is claimed", run.sessions(&first).await);
     note("what is not claimed is refused", run.unclaimed_is_refused(&first).await);
     note("reading credentials back agrees with the enumeration", run.credentials(&first).await);

@@ -92,7 +92,7 @@ impl Dialect {
     /// The filter that finds an entry by its key; `None` where the key is not one.
     pub fn key_filter(self, key: &str) -> Option<String> {
         match self {
-            Self::OpenLdap => Some(format!("(entryUUID={})", ldap3::ldap_escape(key))),
+            Self::OpenLdap => (!key.is_empty()).then(|| format!("(entryUUID={})", ldap3::ldap_escape(key))),
             Self::ActiveDirectory => {
                 let bytes = guid_bytes(key)?;
                 let escaped: String = bytes.iter().map(|byte| format!("\\{byte:02x}")).collect();

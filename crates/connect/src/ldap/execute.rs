@@ -9,7 +9,9 @@ use crate::error::ConnectError;
 use crate::ldap::client::{Client, Session, code, describe, one};
 use crate::ldap::dialect::{Dialect, LOCKED_FOR_GOOD, uac};
 use crate::ldap::entry::Entry;
-use crate::ldap::find::{Found, find_account, find_group, membership, not_seen, ourselves};
+use crate::ldap::find::{
+    Found, account_not_seen, find_account, find_group, keyed, membership, not_seen, ourselves,
+};
 use crate::ldap::normalise::{primary_attribute, state};
 use crate::ldap::policy::Policies;
 
@@ -30,18 +32,32 @@ fn refused(why: impl Into<String>) -> Outcome {
 
 async fn execute_now(client: &Client, request: &ActionRequest) -> Result<Outcome, ConnectError> {
     let mut session = client.session().await?;
-    let outcome = match find_account(client, &mut session, &request.account).await? {
+    let outcome = match keyed(client, &mut session, &request.account).await? {
+        Ok(account) => {
+            let request = ActionRequest { account, ..request.clone() };
+            execute_on(client, &mut session, &request).await?
+        }
+        Err(why) => refused(why),
+    };
+    client.keep(session).await;
+    Ok(outcome)
+}
+
+async fn execute_on(
+    client: &Client,
+    session: &mut Session,
+    request: &ActionRequest,
+) -> Result<Outcome, ConnectError> {
+    Ok(match find_account(client, session, &request.account).await? {
         None if request.verb == Verb::Grant => {
             refused(format!("there is no account `{}`", request.account.login))
         }
         // Connections may outlive an entry, and nobody can end those.
         None if request.verb == Verb::EndSessions => end_sessions(),
         // Who does not exist holds nothing; but who cannot be seen may.
-        None => refused(not_seen("account with the key", &request.account.key, &client.settings.base_dn)),
-        Some(account) => change(client, &mut session, request, &account).await?,
-    };
-    client.keep(session).await;
-    Ok(outcome)
+        None => refused(account_not_seen(&request.account, &client.settings.base_dn)),
+        Some(account) => change(client, session, request, &account).await?,
+    })
 }
 
 async fn change(

@@ -10,7 +10,7 @@ use crate::error::ConnectError;
 use crate::mariadb::catalogue::{Catalogue, PUBLIC};
 use crate::mariadb::client::{Client, Session, code, describe, error_number};
 use crate::mariadb::name::{AccountName, Held, Object};
-use crate::mariadb::read_back::{sessions, still};
+use crate::mariadb::read_back::{keyed, sessions, still};
 use crate::mariadb::sql;
 
 /// Between two looks at whether sessions have ended.
@@ -18,10 +18,6 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Makes one change.
 pub(super) async fn execute(client: &Client, request: &ActionRequest) -> Result<Outcome, ConnectError> {
-    let account = match AccountName::parse(&request.account.key) {
-        Ok(account) => account,
-        Err(why) => return Ok(refused(why)),
-    };
     let held = match &request.entitlement {
         Some(entitlement) => match Held::parse(&entitlement.name) {
             Ok(held) => Some(held),
@@ -30,33 +26,58 @@ pub(super) async fn execute(client: &Client, request: &ActionRequest) -> Result<
         None => None,
     };
     let mut session = client.session().await?;
-    let outcome = if session.ourselves == account && request.verb.takes_away() {
-        refused(format!("`{}` is the account that the connector itself uses", account.key()))
-    } else {
-        execute_now(client, &mut session, request.verb, &account, held.as_ref()).await?
+    let outcome = match keyed(client, &mut session, &request.account).await? {
+        Ok(account) if account.is_by_login() => nobody(request),
+        Ok(account) => match AccountName::parse(&account.key) {
+            Ok(account) => execute_on(client, &mut session, request, &account, held.as_ref()).await?,
+            Err(why) => refused(why),
+        },
+        Err(why) => refused(why),
     };
     client.keep(session).await;
     Ok(outcome)
 }
 
-async fn execute_now(
+/// What is done to an account that is not there.
+fn nobody(request: &ActionRequest) -> Outcome {
+    match request.verb {
+        // Who does not exist holds nothing.
+        Verb::Revoke | Verb::DisableAccount | Verb::DeleteAccount | Verb::EndSessions => Outcome::AlreadySo,
+        Verb::Grant | Verb::EnableAccount => {
+            refused(format!("there is no account `{}`", request.account.login))
+        }
+        verb => not_offered(verb),
+    }
+}
+
+async fn execute_on(
     client: &Client,
     session: &mut Session,
-    verb: Verb,
+    request: &ActionRequest,
     account: &AccountName,
     held: Option<&Held>,
 ) -> Result<Outcome, ConnectError> {
+    if session.ourselves == *account && request.verb.takes_away() {
+        let why = format!("`{}` is the account that the connector itself uses", account.key());
+        return Ok(refused(why));
+    }
+    execute_now(client, session, request, account, held).await
+}
+
+async fn execute_now(
+    client: &Client,
+    session: &mut Session,
+    request: &ActionRequest,
+    account: &AccountName,
+    held: Option<&Held>,
+) -> Result<Outcome, ConnectError> {
+    let verb = request.verb;
     if verb == Verb::EndSessions {
         return end_sessions(client, session, account).await;
     }
     let catalogue = still(client, session).await?;
     let Some(state) = catalogue.accounts.get(account) else {
-        return Ok(match verb {
-            // Who does not exist holds nothing.
-            Verb::Revoke | Verb::DisableAccount | Verb::DeleteAccount => Outcome::AlreadySo,
-            Verb::Grant | Verb::EnableAccount => refused(format!("there is no account `{}`", account.key())),
-            verb => not_offered(verb),
-        });
+        return Ok(nobody(request));
     };
     match (verb, held) {
         (Verb::Grant | Verb::Revoke, None) => Ok(refused(format!("{verb} needs an entitlement"))),

@@ -16,6 +16,7 @@
 #[macro_use]
 mod sql_parts;
 
+mod account;
 mod client;
 mod enumerate;
 mod execute;
@@ -24,6 +25,7 @@ mod objects;
 mod read_back;
 mod settings;
 mod sql;
+mod sql_accounts;
 
 use async_trait::async_trait;
 use leasehold_model::capability::{Capabilities, Capability};
@@ -52,9 +54,18 @@ const CAPABILITIES: Capabilities = Capabilities {
     revoke: Capability::with(
         "of every grantor; who holds the same through this grant keeps it in another way; ownership must be reassigned",
     ),
+    create_account: Capability::with(
+        "CREATE ROLE … LOGIN; without a password, so that no password lets it in",
+    ),
     disable_account: Capability::with(
         "NOLOGIN; live sessions stay until they are ended; VALID UNTIL is set where it was not, so that the role \
          stays recognisable as an account",
+    ),
+    enable_account: Capability::with(
+        "LOGIN; a VALID UNTIL that is past stays, unless disabling set it, and no password works then",
+    ),
+    delete_account: Capability::with(
+        "DROP ROLE; the server refuses while the role owns or holds anything in any database; live sessions go on",
     ),
     list_sessions: Capability::YES,
     end_sessions: Capability::with("waits until the sessions are gone"),

@@ -12,7 +12,7 @@ use crate::ssh::client::{Answer, Client, Session};
 use crate::ssh::enumerate::RULES_ARE_EDITED;
 use crate::ssh::host::Host;
 use crate::ssh::keys::{self, Change};
-use crate::ssh::read_back::{checked, sessions};
+use crate::ssh::read_back::{checked, name_of, sessions};
 use crate::ssh::scripts::{self, Script};
 
 /// Between two looks at whether processes have ended.
@@ -22,7 +22,7 @@ const STILL_LOGGED_IN: u32 = 8;
 
 /// Makes one change.
 pub(super) async fn execute(client: &Client, request: &ActionRequest) -> Result<Outcome, ConnectError> {
-    let name = match checked(request.account.key.as_str()) {
+    let name = match name_of(&request.account) {
         Ok(name) => name,
         Err(why) => return Ok(refused(why)),
     };

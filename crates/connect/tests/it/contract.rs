@@ -1,5 +1,6 @@
 //! The contract suite over every connector of the registry, and over a target with each kind of fault.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -163,6 +164,11 @@ impl ContractFixture for SimulatedFixture {
         let credential = state.credentials.values().find(|credential| credential.active)?;
         let target = CredentialTarget { key: credential.key.clone(), kind: credential.kind };
         Some((account(credential.account.as_str()), target))
+    }
+
+    fn new_account(&self) -> Option<(String, BTreeMap<String, String>)> {
+        let attributes = [("email".to_owned(), "new.person@example.com".to_owned())];
+        Some(("new.person".to_owned(), BTreeMap::from(attributes)))
     }
 
     fn unreachable(&self) -> Option<Box<dyn Connector>> {

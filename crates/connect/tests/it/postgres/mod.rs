@@ -1,5 +1,6 @@
 //! The `postgres` connector against a real server, checked with `psql`.
 
+mod accounts;
 mod changes;
 pub mod contract;
 mod enumeration;
