@@ -3,6 +3,7 @@
 mod authority;
 mod enforcing;
 mod oidc;
+mod precedence;
 mod server;
 mod traces;
 
@@ -17,6 +18,7 @@ use leasehold_connect::registry;
 use leasehold_connect::settings::{Settings, did_you_mean};
 use leasehold_decide::correlate::{CorrelationRule, LoginRule};
 use leasehold_decide::evaluate::SystemSettings;
+use leasehold_decide::merge::Precedence;
 use leasehold_decide::policy::diagnostic::Severity;
 use leasehold_model::id::{IdentityKey, SystemName};
 use leasehold_model::secret::SecretReference;
@@ -35,6 +37,7 @@ struct CommonSettings {
     kind: String,
     correlate: Vec<CorrelationRule>,
     new_account_login: Option<LoginRule>,
+    precedence: Precedence,
     enforce: Enforcing,
     interval_ms: u64,
     /// Who decides about its access.
@@ -266,6 +269,7 @@ impl Config {
             let of_system = SystemSettings {
                 correlate: common.correlate,
                 new_account_login: common.new_account_login,
+                precedence: common.precedence,
                 authoritative: table.get("authoritative").and_then(toml::Value::as_bool).unwrap_or(false),
                 connector_login: connector_login(table),
                 can,
@@ -287,18 +291,29 @@ impl Config {
         let kind = kind.as_str().unwrap_or_default().to_owned();
         let correlate = self.correlate(name, table.remove("correlate"))?;
         let new_account_login = self.new_account_login(name, table.remove("new_account_login"))?;
+        let precedence =
+            self.precedence(name, table.remove("precedence"), table.remove("precedence_of"))?;
         let enforce = self.enforcing(name, table.remove("enforce"))?;
         let interval_ms = match table.remove("interval") {
             None => self.server.interval_ms,
             Some(value) => self.interval_ms(&["system", name, "interval"], &value)?,
         };
         let owners = self.owners_of(name, table.remove("owner"))?;
-        Ok(CommonSettings { kind, correlate, new_account_login, enforce, interval_ms, owners, rest: table })
+        Ok(CommonSettings {
+            kind,
+            correlate,
+            new_account_login,
+            precedence,
+            enforce,
+            interval_ms,
+            owners,
+            rest: table,
+        })
     }
 
     fn system(&self, name: &str, table: &toml::Table) -> anyhow::Result<System> {
         let system = SystemName::new(name)?;
-        let CommonSettings { kind, correlate, new_account_login, enforce, interval_ms, rest, .. } =
+        let CommonSettings { kind, correlate, new_account_login, precedence, enforce, interval_ms, rest, .. } =
             self.common(name, table)?;
         let authoritative = rest.get("authoritative").and_then(toml::Value::as_bool).unwrap_or(false);
         let connector_login = connector_login(&rest);
@@ -310,6 +325,7 @@ impl Config {
             connector: Arc::from(connector),
             correlate,
             new_account_login,
+            precedence,
             authoritative,
             enforce,
             interval_ms,

@@ -97,6 +97,9 @@ pub struct PlanItem {
     pub entitlement: Option<EntitlementName>,
     /// The system's own key of the entitlement.
     pub entitlement_native: Option<String>,
+    /// The entitlement is an elevated one: what is elevated ends first.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub privileged: bool,
     /// With which credential; only for verbs on one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<CredentialName>,

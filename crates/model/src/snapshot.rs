@@ -111,6 +111,28 @@ pub struct FormerIdentity {
     pub until: Timestamp,
 }
 
+/// What one source says.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Claimed {
+    /// Which source.
+    pub system: SystemName,
+    /// What it says.
+    pub value: String,
+}
+
+/// That sources disagree about an identity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdentityConflict {
+    /// Position in [`Snapshot::identities`].
+    pub identity: u32,
+    /// About what.
+    pub attribute: String,
+    /// What is believed.
+    pub used: Claimed,
+    /// What others say instead.
+    pub instead: Vec<Claimed>,
+}
+
 /// A direct grant that was there and ended without an action of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VanishedGrant {
@@ -132,6 +154,8 @@ pub struct Snapshot {
     pub identities: Vec<(u32, Identity)>,
     /// By the positions of [`Snapshot::identities`]: the epoch that first told what the source says of each now.
     pub identity_since: Vec<EpochId>,
+    /// Where sources disagree about an identity that several list.
+    pub identity_conflicts: Vec<IdentityConflict>,
     /// What was said of identities that are still listed, as far as it changed within [`FORMER_DAYS`].
     pub former_identities: Vec<FormerIdentity>,
     /// Accounts of every system.
@@ -183,6 +207,13 @@ impl Snapshot {
         let from = self.credentials.partition_point(|credential| credential.account < account);
         let until = self.credentials.partition_point(|credential| credential.account <= account);
         &self.credentials[from..until]
+    }
+
+    /// Where sources disagree about an identity, by its position.
+    pub fn conflicts_of(&self, identity: u32) -> &[IdentityConflict] {
+        let from = self.identity_conflicts.partition_point(|conflict| conflict.identity < identity);
+        let until = self.identity_conflicts.partition_point(|conflict| conflict.identity <= identity);
+        &self.identity_conflicts[from..until]
     }
 
     /// When an epoch ended, where it has.

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use leasehold_connect::connector::Connector;
 use leasehold_decide::correlate::{CorrelationRule, LoginRule};
 use leasehold_decide::evaluate::{Abilities, SystemSettings};
+use leasehold_decide::merge::Precedence;
 use leasehold_model::capability::Capabilities;
 use leasehold_model::decision::DriftKind;
 use leasehold_model::id::SystemName;
@@ -83,6 +84,8 @@ pub struct System {
     pub new_account_login: Option<LoginRule>,
     /// Its identities are the ones that access is for.
     pub authoritative: bool,
+    /// How early it is believed where several sources list an identity.
+    pub precedence: Precedence,
     /// What may be done about its drift.
     pub enforce: Enforcing,
     /// How often it is read, in milliseconds.
@@ -98,6 +101,7 @@ impl System {
             correlate: self.correlate.clone(),
             new_account_login: self.new_account_login.clone(),
             authoritative: self.authoritative,
+            precedence: self.precedence.clone(),
             connector_login: self.connector_login.clone(),
             can: abilities(&self.connector.capabilities()),
             report_only: self.enforce.kinds(Enforce::Report).collect(),

@@ -24,6 +24,7 @@ use crate::engine::justification::{Justification, JustificationBuilder};
 use crate::engine::{
     AccountIndex, EngineError, EntitlementIndex, IdentityIndex, NEVER, RoleIndex, Seconds, SystemIndex,
 };
+use crate::merge::Precedence;
 use crate::path::Carriers;
 use crate::policy::predicate::Attributes;
 use crate::policy::{AccountAddress, Policy};
@@ -58,6 +59,8 @@ pub struct SystemSettings {
     pub correlate: Vec<CorrelationRule>,
     /// Its identities are the ones that access is for.
     pub authoritative: bool,
+    /// How early it is believed where several sources list an identity.
+    pub precedence: Precedence,
     /// What the login of a new account is made from; where nothing is said, none is made.
     pub new_account_login: Option<LoginRule>,
     /// The login that our own connector uses; never touched.

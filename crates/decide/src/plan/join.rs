@@ -157,6 +157,7 @@ impl Planner<'_, '_> {
                 identity: Some(who.key.clone()),
                 entitlement: None,
                 entitlement_native: None,
+                privileged: false,
                 credential: None,
                 attributes: ATTRIBUTES.iter().filter_map(known).collect(),
                 because: made.because.clone(),
@@ -170,6 +171,7 @@ impl Planner<'_, '_> {
                     verb: Verb::Grant,
                     entitlement: Some(evaluation.entitlement_name(*entitlement).clone()),
                     entitlement_native: observed.and_then(|observed| observed.native.clone()),
+                    privileged: observed.is_some_and(|observed| observed.privileged),
                     attributes: BTreeMap::new(),
                     because: because.clone(),
                     ..create.clone()

@@ -248,6 +248,9 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
             entitlement_native: entitlement
                 .and_then(|index| self.evaluation.observed_entitlement(index))
                 .and_then(|observed| observed.native.clone()),
+            privileged: entitlement
+                .and_then(|index| self.evaluation.observed_entitlement(index))
+                .is_some_and(|observed| observed.privileged),
             credential: None,
             attributes: BTreeMap::new(),
             because: because.to_vec(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use leasehold_decide::evaluate::{Evaluation, Inputs, SystemSettings};
+use leasehold_decide::merge;
 use leasehold_decide::policy::{self, Policy, diagnostic::Diagnostic};
 use leasehold_model::id::SystemName;
 use leasehold_model::identity::LifecycleState;
@@ -62,6 +63,7 @@ impl Loaded {
         at: Option<Timestamp>,
     ) -> Result<Self, ReconcileError> {
         let mut snapshot = store.snapshot(at).await?;
+        merge::merge(&mut snapshot, &settings);
         let revision = match at {
             None => store.live_policy().await?,
             Some(at) => store

@@ -139,7 +139,9 @@ impl AccountRun {
             };
             rows_of.entry(round).or_default().push(row);
         }
-        let round = |rows: Vec<ActionRow>| {
+        let round = |mut rows: Vec<ActionRow>| {
+            // What is elevated ends before the rest.
+            rows.sort_by_key(|row| !row.item.privileged);
             rows.into_iter().map(|row| Running::new(row, now).without(&held)).collect()
         };
         Self { rounds: rows_of.into_values().map(round).collect(), states, done: Done::default() }

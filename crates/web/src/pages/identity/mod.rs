@@ -21,6 +21,7 @@ use leasehold_decide::engine::IdentityIndex;
 use leasehold_decide::policy::read::parse_when;
 use leasehold_model::id::IdentityKey;
 use leasehold_model::identity::{Identity, LifecycleState};
+use leasehold_model::snapshot::IdentityConflict;
 use leasehold_model::text::safe;
 use leasehold_reconcile::stages::decide::Loaded;
 use leasehold_reconcile::view::View;
@@ -112,6 +113,15 @@ struct Head {
     has_left: bool,
     source: Option<Link>,
     attributes: Vec<(String, String)>,
+    conflicts: Vec<Conflict>,
+}
+
+/// That sources disagree about it.
+struct Conflict {
+    attribute: String,
+    value: String,
+    system: Link,
+    instead: Vec<(String, Link)>,
 }
 
 /// That a person decided that somebody leaves, before the source says so.
@@ -263,6 +273,17 @@ fn head(view: &View, sight: &Sight<'_>, index: IdentityIndex, now: Timestamp) ->
         state: state_mark(state),
         source,
         attributes: attributes.map(|(name, value)| (safe(name.replace('_', " ")), safe(value))).collect(),
+        conflicts: snapshot.conflicts_of(index.0).iter().map(|conflict| disagreement(sight, conflict)).collect(),
+    }
+}
+
+fn disagreement(sight: &Sight<'_>, conflict: &IdentityConflict) -> Conflict {
+    let instead = conflict.instead.iter();
+    Conflict {
+        attribute: safe(conflict.attribute.replace('_', " ")),
+        value: safe(&conflict.used.value),
+        system: sight.link_system(&conflict.used.system),
+        instead: instead.map(|other| (safe(&other.value), sight.link_system(&other.system))).collect(),
     }
 }
 
