@@ -10,6 +10,7 @@ use leasehold_decide::correlate::LoginRule;
 use leasehold_decide::explain::explain;
 use leasehold_decide::plan::Scope;
 use leasehold_model::account::{Account, LastUse};
+use leasehold_model::clock::Clock as _;
 use leasehold_model::credential::{Credential, CredentialKind};
 use leasehold_model::decision::DriftKind;
 use leasehold_model::id::{CredentialKey, IdentityKey, SystemName};
