@@ -291,8 +291,7 @@ impl Config {
         let kind = kind.as_str().unwrap_or_default().to_owned();
         let correlate = self.correlate(name, table.remove("correlate"))?;
         let new_account_login = self.new_account_login(name, table.remove("new_account_login"))?;
-        let precedence =
-            self.precedence(name, table.remove("precedence"), table.remove("precedence_of"))?;
+        let precedence = self.precedence(name, table.remove("precedence"), table.remove("precedence_of"))?;
         let enforce = self.enforcing(name, table.remove("enforce"))?;
         let interval_ms = match table.remove("interval") {
             None => self.server.interval_ms,
@@ -313,8 +312,9 @@ impl Config {
 
     fn system(&self, name: &str, table: &toml::Table) -> anyhow::Result<System> {
         let system = SystemName::new(name)?;
-        let CommonSettings { kind, correlate, new_account_login, precedence, enforce, interval_ms, rest, .. } =
-            self.common(name, table)?;
+        let CommonSettings {
+            kind, correlate, new_account_login, precedence, enforce, interval_ms, rest, ..
+        } = self.common(name, table)?;
         let authoritative = rest.get("authoritative").and_then(toml::Value::as_bool).unwrap_or(false);
         let connector_login = connector_login(&rest);
         let settings = Settings::new(system.clone(), self.folder.clone(), rest);

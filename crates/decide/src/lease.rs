@@ -93,13 +93,11 @@ fn class_of(evaluation: &Evaluation<'_>, because: &Because) -> LeaseClass {
     match because {
         Because::Role { end, .. } if instant(*end).is_none() => LeaseClass::Role,
         Because::Role { .. } => LeaseClass::Assignment,
-        Because::Explicit { source, .. } => {
-            match evaluation.inputs.policy.explicit.get(*source as usize) {
-                Some(explicit) if explicit.exception => LeaseClass::Exception,
-                Some(_) => LeaseClass::Assignment,
-                None => LeaseClass::HandOver,
-            }
-        }
+        Because::Explicit { source, .. } => match evaluation.inputs.policy.explicit.get(*source as usize) {
+            Some(explicit) if explicit.exception => LeaseClass::Exception,
+            Some(_) => LeaseClass::Assignment,
+            None => LeaseClass::HandOver,
+        },
         Because::Baseline { .. } => LeaseClass::Baseline,
     }
 }

@@ -52,9 +52,8 @@ pub fn merge(snapshot: &mut Snapshot, settings: &BTreeMap<SystemName, SystemSett
         return;
     }
     let unsaid = Precedence::default();
-    let precedence = |system: u32| {
-        settings.get(snapshot.system(system)).map_or(&unsaid, |settings| &settings.precedence)
-    };
+    let precedence =
+        |system: u32| settings.get(snapshot.system(system)).map_or(&unsaid, |settings| &settings.precedence);
     let mut dropped = vec![false; snapshot.identities.len()];
     let mut merged: BTreeMap<usize, (u32, Identity, Vec<(String, Claimed, Vec<Claimed>)>)> = BTreeMap::new();
     for (first, positions) in &told {
@@ -119,10 +118,8 @@ fn one_of(voices: &[Voice<'_>]) -> (u32, Identity, Vec<(String, Claimed, Vec<Cla
             .collect();
         saying.sort();
         let (_, system, position, used) = saying.first()?;
-        let claimed = |system: &SystemName, value: &str| Claimed {
-            system: system.clone(),
-            value: value.to_owned(),
-        };
+        let claimed =
+            |system: &SystemName, value: &str| Claimed { system: system.clone(), value: value.to_owned() };
         let others = saying.iter().filter(|(_, _, _, value)| value.to_lowercase() != used.to_lowercase());
         let instead: Vec<Claimed> = others.map(|(_, system, _, value)| claimed(system, value)).collect();
         if !instead.is_empty() {
@@ -149,11 +146,7 @@ fn one_of(voices: &[Voice<'_>]) -> (u32, Identity, Vec<(String, Claimed, Vec<Cla
         attributes.extend(value.map(|value| (name.clone(), value.clone())));
     }
     let key = voices[leading].identity.key.clone();
-    (
-        voices[leading].system,
-        Identity { key, kind, state, start, end, manager, owner, attributes },
-        conflicts,
-    )
+    (voices[leading].system, Identity { key, kind, state, start, end, manager, owner, attributes }, conflicts)
 }
 
 #[cfg(test)]
@@ -191,9 +184,23 @@ mod tests {
     fn each_attribute_comes_from_who_is_believed_first_about_it() {
         let mut snapshot = Snapshot { systems: vec![feed("directory"), feed("hr")], ..Snapshot::default() };
         let rows = [
-            (0, listed("Kim@Example.com", LifecycleState::Active, &[("email", "k@x"), ("phone", "1"), ("title", "A")])),
+            (
+                0,
+                listed(
+                    "Kim@Example.com",
+                    LifecycleState::Active,
+                    &[("email", "k@x"), ("phone", "1"), ("title", "A")],
+                ),
+            ),
             (1, listed("only@hr", LifecycleState::Active, &[])),
-            (1, listed("kim@example.com", LifecycleState::Left, &[("email", "kim@example.com"), ("title", "a")])),
+            (
+                1,
+                listed(
+                    "kim@example.com",
+                    LifecycleState::Left,
+                    &[("email", "kim@example.com"), ("title", "a")],
+                ),
+            ),
         ];
         for row in rows {
             snapshot.identities.push(row);
@@ -221,7 +228,9 @@ mod tests {
         let conflicts: Vec<String> = snapshot
             .identity_conflicts
             .iter()
-            .map(|conflict| format!("{} {}={}", conflict.attribute, conflict.used.system, conflict.used.value))
+            .map(|conflict| {
+                format!("{} {}={}", conflict.attribute, conflict.used.system, conflict.used.value)
+            })
             .collect();
         assert_eq!(conflicts, ["status hr=left", "email directory=k@x"]);
     }

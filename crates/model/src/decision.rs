@@ -160,7 +160,9 @@ impl fmt::Display for Because {
                 let names: Vec<_> = candidates.iter().map(IdentityKey::as_str).collect();
                 write!(formatter, "several identities match this account: {}", names.join(", "))
             }
-            Self::RetentionPassed { since } => write!(formatter, "kept until {since}, which has passed: it is deleted"),
+            Self::RetentionPassed { since } => {
+                write!(formatter, "kept until {since}, which has passed: it is deleted")
+            }
             Self::Fact { text } => formatter.write_str(text),
         }
     }

@@ -48,14 +48,18 @@ impl Retire {
         }
         let key = output::safe(document["identity"].as_str().unwrap_or_default()).to_string();
         output::line(match word {
-            Word::BringBack => format!("{key} is needed after all: what was stopped is missing now, and a plan brings it back"),
+            Word::BringBack => format!(
+                "{key} is needed after all: what was stopped is missing now, and a plan brings it back"
+            ),
             Word::End => format!("{key} ends for good: what it holds is drift now, and a plan takes it away"),
             _ => format!(
                 "{key} is stopped: its log-ins and keys are drift now, and a plan stops them; `leasehold retire {key} --back` brings \
                  it back, `--end` ends it for good"
             ),
         })?;
-        output::line("`leasehold plan` shows what follows; a running server closes it where the policy allows")?;
+        output::line(
+            "`leasehold plan` shows what follows; a running server closes it where the policy allows",
+        )?;
         Ok(Outcome::Clean)
     }
 }

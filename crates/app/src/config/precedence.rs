@@ -31,7 +31,8 @@ impl Config {
                 let one = |(name, value): (&String, &toml::Value)| {
                     Ok((name.clone(), number(value, &["system", system, "precedence_of", name])?))
                 };
-                precedence.of_attribute = table.iter().map(one).collect::<anyhow::Result<BTreeMap<_, _>>>()?;
+                precedence.of_attribute =
+                    table.iter().map(one).collect::<anyhow::Result<BTreeMap<_, _>>>()?;
             }
             Some(_) => {
                 let help = "write `precedence_of = { email = 1 }`: attributes, and how early this feed is believed about each";

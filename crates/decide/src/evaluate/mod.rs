@@ -240,8 +240,7 @@ impl<'inputs> Evaluation<'inputs> {
             }
         }
         let is_ended = |role: &str| evaluation.ended_roles.contains_key(role);
-        evaluation.hand_overs =
-            lifecycle::hand_overs(policy, snapshot, &evaluation.identities, is_ended);
+        evaluation.hand_overs = lifecycle::hand_overs(policy, snapshot, &evaluation.identities, is_ended);
         evaluation.justification = evaluation.justify(now)?;
         Ok(evaluation)
     }

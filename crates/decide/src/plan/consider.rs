@@ -220,7 +220,8 @@ impl Planner<'_, '_> {
         let evaluation = self.evaluation;
         let Some(account) = account else { return self.consider_new_account(item) };
         if !evaluation.account(account).account.enabled && !self.is_closed_by_us(account) {
-            return self.leave(item, "the identity's account in this system is disabled, and not by Leasehold");
+            return self
+                .leave(item, "the identity's account in this system is disabled, and not by Leasehold");
         }
         if !self.abilities(&item.system).grant {
             return self.leave(item, "the connector of this system cannot grant; a person must do it there");

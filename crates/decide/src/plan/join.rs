@@ -134,7 +134,9 @@ impl Planner<'_, '_> {
         if !self.abilities(&item.system).disable_credential {
             return self.leave(
                 item,
-                format!("the connector of this system cannot bring {credential} back; a person must do it there"),
+                format!(
+                    "the connector of this system cannot bring {credential} back; a person must do it there"
+                ),
             );
         }
         let because = words(&item.because);

@@ -301,7 +301,12 @@ impl Reader {
         }
     }
 
-    pub(super) fn first_of_its_name(&mut self, place: &Place<'_>, kind: &str, name: &Spanned<String>) -> bool {
+    pub(super) fn first_of_its_name(
+        &mut self,
+        place: &Place<'_>,
+        kind: &str,
+        name: &Spanned<String>,
+    ) -> bool {
         match self.seen.insert(format!("{kind}.{}", name.get_ref()), place.file.to_string()) {
             None => true,
             Some(first) => {

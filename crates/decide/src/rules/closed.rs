@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use leasehold_model::decision::{Because, DriftItem, DriftKind};
+use leasehold_model::identity::IdentityKind;
 
 use super::{Context, about_account, about_credential};
 use crate::engine::drift::DriftKind as Row;
@@ -20,11 +21,14 @@ pub(super) fn find(context: &Context<'_, '_>, items: &mut Vec<DriftItem>) {
         .filter(|row| row.kind == Row::Missing)
         .map(|row| (row.identity.0, evaluation.graph.system_of_entitlement(row.entitlement)))
         .collect();
-    // Who came back gets in where they have a reason to be: what has none stays closed.
+    // A person who came back gets in where they have a reason to be: what has none stays closed. A service, workload or
+    // agent that was stopped and is wanted again has all of it again, because nothing of it was ended.
     let has_reason = |account: AccountIndex| {
         let Some(identity) = evaluation.graph.identity_of(account) else { return false };
-        evaluation.identities[identity.index()].may_hold_access(evaluation.inputs.now)
-            && (evaluation.graph.grants_of(account).next().is_some()
+        let who = &evaluation.identities[identity.index()];
+        who.may_hold_access(evaluation.inputs.now)
+            && (who.kind != IdentityKind::Person
+                || evaluation.graph.grants_of(account).next().is_some()
                 || missing.contains(&(identity.0, evaluation.graph.system_of_account(account))))
     };
     for (position, at) in &snapshot.closed {

@@ -37,6 +37,8 @@ pub fn plan(
     systems: Vec<SystemName>,
     successor: Option<&IdentityKey>,
 ) -> Result<Plan, Refusal> {
+    // What the plan itself says is no state that it comes from.
+    let state = loaded.fingerprint();
     let is_decided = is_decided_by_the_plan(&loaded, key);
     if is_decided {
         let mut snapshot = (*loaded.snapshot).clone();
@@ -60,13 +62,11 @@ pub fn plan(
     drop(evaluation);
     let scope = Scope { systems, identities, ..Scope::default() };
     let mut made = plan::compute(&loaded, &scope)?;
-    if !waiting.is_empty() {
-        made.left_alone.extend(waiting.into_iter().filter(|left| {
-            scope.systems.is_empty() || scope.systems.contains(&left.system)
-        }));
-        made.left_alone.sort();
-        made = Plan::seal(made.state, made.items, made.left_alone, made.guards);
-    }
+    made.left_alone.extend(
+        waiting.into_iter().filter(|left| scope.systems.is_empty() || scope.systems.contains(&left.system)),
+    );
+    made.left_alone.sort();
+    made = Plan::seal(state, made.items, made.left_alone, made.guards);
     if !successors.is_empty() {
         made = made.taken_over(successors);
     }
@@ -82,9 +82,9 @@ fn successors(
 ) -> Result<BTreeMap<IdentityKey, IdentityKey>, Refusal> {
     let named = named.map(|named| steward::person(evaluation, named, loaded.now)).transpose()?;
     let owned = evaluation.non_humans_of(key).map(|index| (index, named.clone()));
-    let succeeded = evaluation.succeeded_from(key).map(|index| {
-        (index, named.clone().or_else(|| evaluation.identities[index.index()].owner.clone()))
-    });
+    let succeeded = evaluation
+        .succeeded_from(key)
+        .map(|index| (index, named.clone().or_else(|| evaluation.identities[index.index()].owner.clone())));
     let mut successors = BTreeMap::new();
     for (index, successor) in owned.chain(succeeded) {
         let identity = &evaluation.identities[index.index()];

@@ -118,7 +118,7 @@ fn systems(company: &Company, world: &Arc<World>) -> Systems {
                 .map(|rule| CorrelationRule::parse(rule.as_str().expect("text")).expect("a rule"))
                 .collect(),
             new_account_login: None,
-        precedence: Precedence::default(),
+            precedence: Precedence::default(),
             authoritative: table.get("authoritative").is_some(),
             enforce: Enforce::Propose.into(),
             interval_ms: INTERVAL_MS_DEFAULT,

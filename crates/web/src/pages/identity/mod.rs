@@ -273,7 +273,11 @@ fn head(view: &View, sight: &Sight<'_>, index: IdentityIndex, now: Timestamp) ->
         state: state_mark(state),
         source,
         attributes: attributes.map(|(name, value)| (safe(name.replace('_', " ")), safe(value))).collect(),
-        conflicts: snapshot.conflicts_of(index.0).iter().map(|conflict| disagreement(sight, conflict)).collect(),
+        conflicts: snapshot
+            .conflicts_of(index.0)
+            .iter()
+            .map(|conflict| disagreement(sight, conflict))
+            .collect(),
     }
 }
 

@@ -108,11 +108,15 @@ pub(super) async fn said(
             let done = format!("{} answers for it from now on", safe(&owner));
             (Word::TakeOver(owner), done)
         }
-        "stop" => (Word::Stop, "It is stopped: what lets it in is drift now, and a plan closes it".to_owned()),
+        "stop" => {
+            (Word::Stop, "It is stopped: what lets it in is drift now, and a plan closes it".to_owned())
+        }
         "bring_back" => {
             (Word::BringBack, "It is needed after all: a plan brings back what was stopped".to_owned())
         }
-        "end" => (Word::End, "It ends for good: what it holds is drift now, and a plan takes it away".to_owned()),
+        "end" => {
+            (Word::End, "It ends for good: what it holds is drift now, and a plan takes it away".to_owned())
+        }
         _ => return Err(WebError::Malformed("this is nothing that can be said here".to_owned())),
     };
     let path = identity_path(&key);
