@@ -167,6 +167,11 @@ impl ReadBackEpoch<'_> {
     /// Applies one effect; gives whether it changed a fact.
     async fn apply(&self, tx: &mut Tx, effect: &ObservedEffect) -> Result<bool> {
         let (_, account_key, about, _) = effect.parts();
+        if account_key.0.is_empty() {
+            // An account that was made and that no reading has told yet: its facts come with the reading, and what was
+            // planned before it was made is old from now on.
+            return Ok(true);
+        }
         if let About::Credential(key) = about {
             return self.apply_to_credential(tx, key, effect).await;
         }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use leasehold_connect::simulated::state::SystemTraits;
-use leasehold_connect::simulated::{FaultKind, Faults};
+use leasehold_connect::simulated::{FaultKind, Faults, Operation};
 use leasehold_decide::correlate::LoginRule;
 use leasehold_decide::explain::explain;
 use leasehold_decide::plan::Scope;
@@ -153,6 +153,28 @@ fn a_joiner_gets_what_the_roles_say_on_the_first_day_and_nothing_before() {
             !drift.iter().any(|item| item.identity.as_ref().is_some_and(|key| key.0 == KIM)),
             "{drift:#?}"
         );
+    });
+}
+
+/// Something deletes an account as soon as it is made: the next plan is a new one, and makes it again.
+#[test]
+fn an_account_that_vanishes_is_made_again() {
+    tell("an_account_that_vanishes_is_made_again", 10, |seed| async move {
+        let mut story = company(seed, "", "").await;
+        story.world.join(person(KIM, "Ops", LifecycleState::Active)).expect("joins");
+        story.observe_all().await;
+        let scope = Scope { identities: vec![KIM.into()], ..Scope::default() };
+        let first = plan::make(&story.store, &story.load().await, &scope).await.expect("a plan");
+        let undone = FaultKind::Resurrected { after_steps: 3 };
+        let faults = Faults::none().next(Operation::Execute, undone).next(Operation::Execute, undone);
+        story.world.set_faults(faults);
+        story.apply(&first, &[]).await;
+        story.calm();
+        story.observe_all().await;
+        assert!(is_open(&story, "kim").len() < 2, "an account vanished");
+        let again = close(&mut story, seed, &[KIM]).await;
+        assert!(count(&again, Verb::CreateAccount) > 0 && again.hash != first.hash);
+        assert_eq!((is_open(&story, "kim"), held(&story, "kim")), (vec![true, true], of_role("role/e0")));
     });
 }
 
