@@ -9,7 +9,7 @@ use leasehold_model::request::{
     AccountTarget, ActionRequest, EntitlementTarget, Outcome, ReadBack, ReadTarget,
 };
 
-use super::{Check, Miss, Run, Subject, Told, failed};
+use super::{Check, Miss, NOTHING_NAMED, Run, Subject, Told, failed};
 
 const POLL_MS: u64 = 20;
 /// How often a change that was read once is read again: something may undo it.
@@ -17,7 +17,7 @@ const READS_AFTER: usize = 5;
 
 impl Run<'_> {
     fn subject(&self) -> Result<Subject, Miss> {
-        self.fixture.subject().ok_or(Miss::DoesNotApply("the fixture lets nothing be changed"))
+        self.fixture.subject().ok_or(NOTHING_NAMED)
     }
 
     /// Makes a change that the connector claims to be able to make.
@@ -172,7 +172,7 @@ impl Run<'_> {
             return Err(Miss::DoesNotApply("it does not claim to stop or revoke credentials"));
         }
         let Some((account, credential)) = self.fixture.credential() else {
-            return failed("it claims to change credentials, and its fixture has none");
+            return self.nothing_named("it claims to change credentials, and its fixture has none");
         };
         let target = ReadTarget::Credential { account: account.clone(), credential: credential.clone() };
         let is = |wanted: bool| {
@@ -222,7 +222,7 @@ impl Run<'_> {
             return Err(Miss::DoesNotApply("it does not claim to make and delete accounts"));
         }
         let Some((login, attributes)) = self.fixture.new_account() else {
-            return failed("it claims to make and delete accounts, and its fixture names none");
+            return self.nothing_named("it claims to make and delete accounts, and its fixture names none");
         };
         let by_login = AccountTarget { key: String::new().into(), login: login.clone() };
         let target = ReadTarget::Account { account: by_login.clone() };
