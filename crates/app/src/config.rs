@@ -227,6 +227,11 @@ impl Config {
         }
     }
 
+    /// A configured system's table as it stands in the file.
+    pub fn table(&self, system: &str) -> Option<&toml::Table> {
+        self.tables.get(system)
+    }
+
     /// The names of the configured systems.
     pub fn system_names(&self) -> Vec<SystemName> {
         self.tables.keys().filter_map(|name| SystemName::new(name.as_str()).ok()).collect()
@@ -456,11 +461,11 @@ fn absolute_sqlite(url: &str, folder: &Path) -> String {
     }
 }
 
-/// Whom a connector logs in as, read from its settings: a bind DN, or the user of a URL.
+/// Whom a connector logs in as, read from its settings: what they say outright, a bind DN, or the user of a URL.
 fn connector_login(table: &toml::Table) -> Option<String> {
     let text = |key: &str| table.get(key).and_then(toml::Value::as_str);
-    if let Some(dn) = text("bind_dn") {
-        return Some(dn.to_owned());
+    if let Some(login) = text("acting_as").or_else(|| text("bind_dn")) {
+        return Some(login.to_owned());
     }
     let user = url::Url::parse(text("url")?).ok()?.username().to_owned();
     (!user.is_empty()).then_some(user)

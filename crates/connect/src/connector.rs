@@ -1,6 +1,10 @@
 //! The contract of a connector. `contract` holds the suite that every connector passes.
 
+<<<<<<< HEAD
 use std::fmt::Display;
+=======
+use std::sync::Arc;
+>>>>>>> b90fc401a9343ac2f49584bb91096ff168a341a7
 
 use async_trait::async_trait;
 use leasehold_model::capability::Capabilities;
@@ -77,6 +81,30 @@ pub trait Connector: Send + Sync {
     /// # Errors
     /// [`ConnectError`] where it is not known whether the target made the change.
     async fn execute(&self, request: &ActionRequest) -> Result<Outcome, ConnectError>;
+}
+
+/// A connector that several hold.
+#[async_trait]
+impl Connector for Arc<dyn Connector> {
+    fn capabilities(&self) -> Capabilities {
+        self.as_ref().capabilities()
+    }
+
+    async fn test(&self) -> Result<TestReport, ConnectError> {
+        self.as_ref().test().await
+    }
+
+    async fn enumerate(&self, sink: &mut dyn Sink) -> Result<Completeness, ConnectError> {
+        self.as_ref().enumerate(sink).await
+    }
+
+    async fn read_back(&self, target: &ReadTarget) -> Result<ReadBack, ConnectError> {
+        self.as_ref().read_back(target).await
+    }
+
+    async fn execute(&self, request: &ActionRequest) -> Result<Outcome, ConnectError> {
+        self.as_ref().execute(request).await
+    }
 }
 
 /// A kind of connector: what the registry lists.

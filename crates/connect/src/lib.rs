@@ -5,6 +5,7 @@ pub mod connector;
 pub mod contract;
 pub mod csv;
 pub mod error;
+mod external;
 mod http_client;
 mod ldap;
 mod mariadb;

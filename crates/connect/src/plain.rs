@@ -11,7 +11,7 @@ use crate::error::ConnectError;
 
 /// Escapes what a terminal could obey: control characters, line separators, and marks that turn the writing direction
 /// and so show a text as another.
-fn plain(text: String) -> String {
+pub(crate) fn plain(text: String) -> String {
     let obeyed = |c: char| {
         c.is_control()
             || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

@@ -9,6 +9,7 @@ use crate::settings::{Settings, did_you_mean};
 pub const KINDS: &[&dyn ConnectorKind] = &[
     &crate::aws_iam::AwsIamKind,
     &crate::csv::Csv,
+    &crate::external::ExternalKind,
     &crate::ldap::LdapKind,
     &crate::mariadb::MariadbKind,
     &crate::openbao::OpenBaoKind,

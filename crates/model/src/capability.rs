@@ -42,6 +42,14 @@ macro_rules! capabilities {
             pub fn rows(&self) -> Vec<(&'static str, Capability)> {
                 vec![$((stringify!($name), self.$name),)+]
             }
+
+            /// The capability of this name.
+            pub fn of_mut(&mut self, name: &str) -> Option<&mut Capability> {
+                match name {
+                    $(stringify!($name) => Some(&mut self.$name),)+
+                    _ => None,
+                }
+            }
         }
     };
 }

@@ -4,6 +4,7 @@ mod answers;
 mod bad_input;
 mod browser;
 mod demo;
+mod external;
 mod installation;
 mod killed;
 mod ledger;

@@ -9,8 +9,12 @@ use leasehold_model::request::{
     AccountTarget, ActionRequest, EntitlementTarget, Outcome, ReadBack, ReadTarget,
 };
 
+<<<<<<< HEAD
 use super::reading::cannot_tell;
 use super::{Check, Miss, Run, Subject, Told, failed};
+=======
+use super::{Check, Miss, NOTHING_NAMED, Run, Subject, Told, failed};
+>>>>>>> b90fc401a9343ac2f49584bb91096ff168a341a7
 
 const POLL_MS: u64 = 20;
 /// How often a change that was read once is read again: something may undo it.
@@ -18,7 +22,7 @@ const READS_AFTER: usize = 5;
 
 impl Run<'_> {
     fn subject(&self) -> Result<Subject, Miss> {
-        self.fixture.subject().ok_or(Miss::DoesNotApply("the fixture lets nothing be changed"))
+        self.fixture.subject().ok_or(NOTHING_NAMED)
     }
 
     /// Makes a change that the connector claims to be able to make.
@@ -170,7 +174,7 @@ impl Run<'_> {
             return Err(Miss::DoesNotApply("it does not claim to stop or revoke credentials"));
         }
         let Some((account, credential)) = self.fixture.credential() else {
-            return failed("it claims to change credentials, and its fixture has none");
+            return self.nothing_named("it claims to change credentials, and its fixture has none");
         };
         let target = ReadTarget::Credential { account: account.clone(), credential: credential.clone() };
         let is = |wanted: bool| {
@@ -220,7 +224,7 @@ impl Run<'_> {
             return Err(Miss::DoesNotApply("it does not claim to make and delete accounts"));
         }
         let Some((login, attributes)) = self.fixture.new_account() else {
-            return failed("it claims to make and delete accounts, and its fixture names none");
+            return self.nothing_named("it claims to make and delete accounts, and its fixture names none");
         };
         let by_login = AccountTarget::by_login(&login);
         let target = ReadTarget::Account { account: by_login.clone() };

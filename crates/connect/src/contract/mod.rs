@@ -59,6 +59,12 @@ pub trait ContractFixture: Send + Sync {
         Vec::new()
     }
 
+    /// Whether a change for which nothing is named may be left out. A connector's own tests leave nothing out that it claims;
+    /// whoever tries a system of theirs names what may be changed there.
+    fn may_leave_out(&self) -> bool {
+        false
+    }
+
     /// How long the target may take to show a change.
     fn settle_ms_max(&self) -> u64 {
         2000
@@ -103,6 +109,8 @@ impl From<String> for Miss {
 }
 
 type Check = Result<(), Miss>;
+
+const NOTHING_NAMED: Miss = Miss::DoesNotApply("nothing was named that may be changed");
 
 fn failed(message: impl Into<String>) -> Check {
     Err(Miss::Failed(message.into()))
@@ -231,6 +239,11 @@ impl Run<'_> {
             self.hear(&message);
             message
         })
+    }
+
+    /// The end of a check that wants something which the fixture does not have.
+    fn nothing_named(&self, message: &str) -> Check {
+        if self.fixture.may_leave_out() { Err(NOTHING_NAMED) } else { failed(message) }
     }
 
     async fn enumerate(&self) -> Told {

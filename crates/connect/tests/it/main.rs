@@ -3,6 +3,7 @@
 mod aws_iam;
 mod contract;
 mod csv;
+mod external;
 mod harness;
 mod ldap;
 mod mariadb;
