@@ -136,6 +136,8 @@ enum Job {
     },
     /// The server: every list page of a large company, effective-access checks over HTTP, start-up and memory.
     Serve(jobs::serve::Load),
+    /// Many targets at once, one of them dead: until everything else is read back as gone.
+    FanOut(jobs::fan_out::Load),
     /// Serves as the raw responder of `serve`.
     #[command(hide = true)]
     RawResponder {
@@ -169,6 +171,7 @@ fn run(job: Job) -> anyhow::Result<Report> {
             jobs::files::run(&out, accounts, entitlements, grants_each)
         }
         Job::Serve(load) => jobs::serve::run(&load),
+        Job::FanOut(load) => jobs::fan_out::run(&load),
         Job::RawResponder { bytes } => jobs::serve::serve_raw(bytes).map(|()| Report::default()),
         Job::Ledger { records, batches, rounds } => jobs::ledger::run(records, &batches, rounds),
     }

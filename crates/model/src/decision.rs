@@ -134,6 +134,11 @@ pub enum Because {
         /// Since when.
         since: Timestamp,
     },
+    /// Another credential has taken its place, and the time for which both stay has passed.
+    Replaced {
+        /// When that ended.
+        until: Timestamp,
+    },
     /// A fact that the decision rests on, in words.
     Fact {
         /// The words.
@@ -162,6 +167,9 @@ impl fmt::Display for Because {
             }
             Self::RetentionPassed { since } => {
                 write!(formatter, "kept until {since}, which has passed: it is deleted")
+            }
+            Self::Replaced { until } => {
+                write!(formatter, "another one took its place, and both stayed until {until}: it is revoked")
             }
             Self::Fact { text } => formatter.write_str(text),
         }

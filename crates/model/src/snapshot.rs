@@ -180,6 +180,8 @@ pub struct Snapshot {
     pub closed: BTreeMap<u32, Timestamp>,
     /// Credentials (by position) that an action of ours stopped and none has brought back since, with when.
     pub stopped: BTreeMap<u32, Timestamp>,
+    /// Credentials (by position) that have a successor, with when each must be gone.
+    pub replaced: BTreeMap<u32, Timestamp>,
     /// Direct grants that ended without us and are not held now.
     pub vanished: Vec<VanishedGrant>,
     /// Containments that ended without us and are not there now.

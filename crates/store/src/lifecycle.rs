@@ -1,4 +1,5 @@
-//! What a snapshot knows of before: what our actions closed and nobody has opened since, and what was said of identities.
+//! What a snapshot knows of before: what our actions closed and nobody has opened since, which credentials were replaced,
+//! and what was said of identities.
 
 use std::collections::HashMap;
 
@@ -7,7 +8,7 @@ use leasehold_model::id::EpochId;
 use leasehold_model::identity::Identity;
 use leasehold_model::snapshot::{FormerIdentity, Snapshot};
 
-use crate::db::{Tx, for_each_row, from_json};
+use crate::db::{Tx, fetch_all, for_each_row, from_json, instant, micros};
 use crate::error::{Result, StoreError};
 use crate::snapshot::{Place, Places};
 use crate::store::Store;
@@ -49,20 +50,58 @@ pub(crate) async fn read_closed(
     if credentials.is_empty() {
         return Ok(());
     }
-    let positions: HashMap<(u32, &str), u32> = (0u32..)
+    let positions = credential_positions(snapshot);
+    let mut stopped = Vec::new();
+    for (key, system, epoch) in &credentials {
+        if let Some(position) = positions.get(&(*system, key.as_str())) {
+            stopped.push((*position, snapshot.ended_at(*epoch).unwrap_or(Timestamp::UNIX_EPOCH)));
+        }
+    }
+    snapshot.stopped = stopped.into_iter().collect();
+    Ok(())
+}
+
+/// Credentials that have a successor, as it was known at an instant.
+pub(crate) async fn read_replaced(
+    tx: &mut Tx,
+    at: Option<Timestamp>,
+    snapshot: &mut Snapshot,
+) -> Result<()> {
+    let rows = fetch_all!(
+        tx,
+        (String, String, i64),
+        "SELECT system, credential, revoke_at FROM replaced_credential WHERE replaced_at <= $1",
+        micros(at.unwrap_or(Timestamp::MAX))
+    )?;
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let systems: HashMap<&str, u32> =
+        (0u32..).zip(&snapshot.systems).map(|(position, state)| (state.name.as_str(), position)).collect();
+    let positions = credential_positions(snapshot);
+    let mut replaced = Vec::new();
+    for (system, credential, revoke_at) in &rows {
+        let system = systems.get(system.as_str());
+        let found = system.and_then(|system| positions.get(&(*system, credential.as_str())));
+        if let Some(position) = found {
+            replaced.push((*position, instant(*revoke_at)?));
+        }
+    }
+    drop(positions);
+    drop(systems);
+    snapshot.replaced = replaced.into_iter().collect();
+    Ok(())
+}
+
+/// By the position of the system, and the key.
+fn credential_positions(snapshot: &Snapshot) -> HashMap<(u32, &str), u32> {
+    (0u32..)
         .zip(&snapshot.credentials)
         .map(|(position, credential)| {
             let system = snapshot.accounts[credential.account as usize].system;
             ((system, credential.credential.key.as_str()), position)
         })
-        .collect();
-    for (key, system, epoch) in &credentials {
-        if let Some(position) = positions.get(&(*system, key.as_str())) {
-            let at = snapshot.ended_at(*epoch).unwrap_or(Timestamp::UNIX_EPOCH);
-            snapshot.stopped.insert(*position, at);
-        }
-    }
-    Ok(())
+        .collect()
 }
 
 impl Store {

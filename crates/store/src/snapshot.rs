@@ -110,6 +110,7 @@ impl Store {
                 micros(at)
             )?,
         };
+        let asked = at;
         let at = at.map(|_| epoch);
         let mut snapshot = Snapshot::default();
         let mut places = read_systems(tx, epoch, &mut snapshot).await?;
@@ -121,6 +122,7 @@ impl Store {
         read_containments(tx, at, &mut snapshot, &places).await?;
         read_vanished(tx, epoch, &mut snapshot, &places).await?;
         lifecycle::read_closed(tx, epoch, &mut snapshot, &places).await?;
+        lifecycle::read_replaced(tx, asked, &mut snapshot).await?;
         Ok(snapshot)
     }
 }

@@ -51,6 +51,7 @@ pub use error::{FieldError, WebError};
 pub use owners::{OwnersBySystem, SystemOwners};
 pub use route::{Access, Face, Route};
 pub use routes::routes;
+pub use pages::credential_link::make_credential_link;
 pub use seal::SealKey;
 pub use server::{Server, ServerError, Settings, router, serve};
 pub use sign_in::link::{setup_link, user_link};

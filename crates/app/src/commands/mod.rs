@@ -5,6 +5,7 @@ mod apply;
 mod baseline;
 mod completions;
 mod connector;
+mod credential;
 mod demo;
 mod drift;
 mod explain;
@@ -96,6 +97,8 @@ enum Command {
     Retire(retire::Retire),
     /// List actions, such as those that are stuck
     Action(action::ActionCommand),
+    /// Make links by which people get new credentials, and replace credentials
+    Credential(credential::CredentialCommand),
     /// List connectors, test systems, show capabilities
     Connector(connector::ConnectorCommand),
     /// Verify the log, and prove entries to somebody who does not trust us
@@ -178,6 +181,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Successor(command) => command.run(&common).await,
         Command::Retire(command) => command.run(&common).await,
         Command::Action(command) => command.run(&common).await,
+        Command::Credential(command) => command.run(&common).await,
         Command::Connector(command) => command.run(&common).await,
         Command::Ledger(command) => command.run(&common).await,
         Command::Login(command) => command.run(&common).await,

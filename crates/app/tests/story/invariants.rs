@@ -79,6 +79,9 @@ pub fn plan_explains_drift(story: &Story, drift: &[DriftItem], plan: &Plan) {
                     DriftKind::Leaver | DriftKind::Unjustified if item.entitlement.is_none() => {
                         action.verb == Verb::DisableAccount
                     }
+                    DriftKind::Expired if item.credential.is_some() => {
+                        action.verb == Verb::RevokeCredential && action.credential == item.credential
+                    }
                     DriftKind::Unjustified | DriftKind::Expired | DriftKind::Leaver => {
                         action.verb == Verb::Revoke && action.entitlement == item.entitlement
                     }

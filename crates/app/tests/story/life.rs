@@ -15,7 +15,7 @@ use leasehold_model::clock::{Clock, ManualClock};
 use leasehold_model::fact::Completeness;
 use leasehold_model::id::{AccountKey, ActionId, CredentialKey, EntitlementName, SystemName};
 use leasehold_model::plan::{PlanItem, Verb};
-use leasehold_model::request::{AccountTarget, ActionRequest, Outcome, ReadBack, ReadTarget};
+use leasehold_model::request::{AccountTarget, ActionRequest, IssueRequest, Issued, Outcome, ReadBack, ReadTarget};
 use leasehold_reconcile::pace::Pace;
 use leasehold_reconcile::stages::enforce::Effect;
 use tokio::sync::Notify;
@@ -242,6 +242,10 @@ impl Connector for MortalConnector {
         }
         self.life.async_point().await;
         answer
+    }
+
+    async fn issue_credential(&self, request: &IssueRequest) -> Result<Issued, ConnectError> {
+        self.inner.issue_credential(request).await
     }
 
     async fn execute(&self, request: &ActionRequest) -> Result<Outcome, ConnectError> {

@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod drift;
+pub mod fan_out;
 pub mod files;
 pub mod incremental;
 pub mod ingest;

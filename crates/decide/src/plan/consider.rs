@@ -30,6 +30,9 @@ impl Planner<'_, '_> {
             (DriftKind::Leaver | DriftKind::Unjustified, Some(account), Some(credential)) => {
                 return self.consider_credential(item, account, credential);
             }
+            (DriftKind::Expired, Some(account), Some(credential)) => {
+                return self.consider_replaced(item, account, credential);
+            }
             (DriftKind::Missing, Some(account), Some(credential)) => {
                 return self.consider_bringing_back(item, account, credential);
             }
@@ -175,6 +178,21 @@ impl Planner<'_, '_> {
             }
         };
         self.credentials.insert((account, credential.clone()), (verb, words(&item.because)));
+    }
+
+    /// A credential that another one has replaced.
+    fn consider_replaced(&mut self, item: &DriftItem, account: AccountIndex, credential: &CredentialName) {
+        if let Some(why) = self.unproved.get(&item.system).cloned() {
+            return self.leave(item, why);
+        }
+        if !self.abilities(&item.system).revoke_credential {
+            return self.leave(
+                item,
+                format!("the connector of this system cannot end {credential}; a person must do it there"),
+            );
+        }
+        let because = words(&item.because);
+        self.credentials.insert((account, credential.clone()), (Verb::RevokeCredential, because));
     }
 
     fn consider_disable(&mut self, item: &DriftItem, account: AccountIndex) {

@@ -8,6 +8,7 @@ mod missing;
 mod orphan;
 mod ownerless;
 mod posture;
+mod replaced;
 mod stale_credential;
 mod toxic;
 
@@ -47,6 +48,7 @@ pub const RULES: &[Rule] = &[
     Rule { kinds: &[DriftKind::Missing], find: closed::find },
     Rule { kinds: &[DriftKind::Dormant], find: dormant::find },
     Rule { kinds: &[DriftKind::StaleCredential], find: stale_credential::find },
+    Rule { kinds: &[DriftKind::Expired], find: replaced::find },
     Rule { kinds: &[DriftKind::Posture], find: posture::find },
 ];
 

@@ -27,7 +27,7 @@ const RELEASES: &[(i64, &str)] = &[
     (11, include_str!("../fixtures/0011.sql")),
     (12, include_str!("../fixtures/0012.sql")),
     (13, include_str!("../fixtures/0013.sql")),
-    (15, include_str!("../fixtures/0015.sql")),
+    (14, include_str!("../fixtures/0014.sql")),
 ];
 
 /// Runs SQL beside the store.

@@ -10,6 +10,7 @@ pub(crate) mod capabilities;
 pub(crate) mod checks;
 pub(crate) mod conditional;
 pub(crate) mod connectors;
+pub(crate) mod credential_links;
 pub(crate) mod credentials;
 pub(crate) mod deliveries;
 pub(crate) mod device;

@@ -2,6 +2,7 @@
 
 mod access;
 mod accounts;
+mod credential_link;
 mod credentials;
 mod owns;
 pub(crate) mod propose;
@@ -42,6 +43,7 @@ use crate::route::{Access, Route};
 use crate::sight::Sight;
 use crate::state::App;
 
+use credential_link::AccountChoice;
 use steward::StewardNote;
 use timeline::Timeline;
 
@@ -61,6 +63,12 @@ pub(crate) const ROUTES: &[Route] = &[
     Route::page(Method::POST, "/identities/{key}/offboard", Access::Needs(Action::ProposePlan), || {
         post(propose::offboard)
     }),
+    Route::page(
+        Method::POST,
+        "/identities/{key}/credential-link",
+        Access::Needs(Action::IssueCredential),
+        || post(credential_link::create),
+    ),
     Route::page(Method::POST, "/identities/{key}/steward", Access::Needs(Action::ApprovePlan), || {
         post(steward::said)
     }),
@@ -97,6 +105,8 @@ struct IdentityPage {
     steward: Option<StewardNote>,
     reach: Reach,
     accounts: Vec<AccountRow>,
+    /// Accounts for which a one-time link can be made.
+    link_choices: Vec<AccountChoice>,
     credentials: Vec<CredentialLine>,
     owns: Owns,
     timeline: Timeline,
@@ -195,6 +205,10 @@ async fn show(
         may_propose: may_propose && count > 0,
         departure: departure(&app, &person, &view, &key, is_past, now),
         steward: steward::note(&app, &person, &view, &sight, index, is_past, now),
+        link_choices: match is_past {
+            true => Vec::new(),
+            false => credential_link::choices(&app, &person, &view, index, &key),
+        },
         may_offboard: may_propose && offboard::is_decided_by_the_plan(view.loaded(), &key),
         answers_for_non_humans: view.evaluation().non_humans_of(&key).next().is_some(),
         reach: reached,
