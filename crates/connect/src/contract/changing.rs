@@ -263,10 +263,15 @@ impl Run<'_> {
         if made.is_by_login() {
             return failed("the account that was made is told without a key");
         }
-        if let Some(name) = granted
-            && !told.grants().contains(&(&made.key, &name))
-        {
-            return failed(format!("what was granted by its login is not told: {name} to {}", made.key));
+        if let Some(entitlement) = granted {
+            let name = &entitlement.name;
+            if !told.grants().contains(&(&made.key, name)) {
+                return failed(format!("what was granted by its login is not told: {name} to {}", made.key));
+            }
+            // Some targets delete nobody who holds something.
+            if self.fixture.connector().capabilities().revoke.supported {
+                self.change(Verb::Revoke, made, Some(&entitlement)).await?;
+            }
         }
         let target = ReadTarget::Account { account: made.clone() };
         for _ in 0..2 {
@@ -277,7 +282,7 @@ impl Run<'_> {
     }
 
     /// What the rest of a plan does with an account that the plan itself made: nobody knows its key yet.
-    async fn grants_by_login(&self, by_login: &AccountTarget) -> Result<Option<EntitlementName>, Miss> {
+    async fn grants_by_login(&self, by_login: &AccountTarget) -> Result<Option<EntitlementTarget>, Miss> {
         let capabilities = self.fixture.connector().capabilities();
         let account = by_login.clone();
         if capabilities.list_sessions.supported {
@@ -301,6 +306,6 @@ impl Run<'_> {
                 self.settles(&target, held(wanted)).await?;
             }
         }
-        Ok(Some(entitlement.name))
+        Ok(Some(entitlement))
     }
 }

@@ -6,6 +6,7 @@ use leasehold_model::request::{AccountTarget, EntitlementTarget, ReadBack, ReadT
 
 use crate::connector::no_credentials;
 use crate::error::ConnectError;
+use crate::ldap::account::is_proved_gone;
 use crate::ldap::client::{Client, Search, Session};
 use crate::ldap::dialect::{Dialect, generalized_time};
 use crate::ldap::dn::NormalDn;
@@ -81,10 +82,12 @@ async fn seen_account(
     session: &mut Session,
     account: &AccountTarget,
 ) -> Result<Entry, ConnectError> {
-    find_account(client, session, account).await?.ok_or_else(|| {
-        let what = format!("the account {}", account.login);
-        client.unseen(&what, account_not_seen(account, &client.settings.base_dn))
-    })
+    find_account(client, session, account).await?.ok_or_else(|| unseen_account(client, account))
+}
+
+fn unseen_account(client: &Client, account: &AccountTarget) -> ConnectError {
+    let what = format!("the account {}", account.login);
+    client.unseen(&what, account_not_seen(account, &client.settings.base_dn))
 }
 
 async fn read_account(
@@ -92,7 +95,12 @@ async fn read_account(
     session: &mut Session,
     account: &AccountTarget,
 ) -> Result<ReadBack, ConnectError> {
-    let entry = seen_account(client, session, account).await?;
+    let Some(entry) = find_account(client, session, account).await? else {
+        if is_proved_gone(client, session, account).await? {
+            return Ok(ReadBack::Account { exists: false, enabled: false });
+        }
+        return Err(unseen_account(client, account));
+    };
     let policies = Policies::read(client, session).await?;
     let enabled = state(session.dialect, &policies, &entry).lets_in(jiff::Timestamp::now());
     if !enabled && let Some(why) = policies.unseen(client, session, &entry).await? {

@@ -7,12 +7,14 @@ use leasehold_model::request::{ActionRequest, Outcome};
 
 use crate::connector::not_offered;
 use crate::error::ConnectError;
-use crate::mariadb::catalogue::{Catalogue, PUBLIC};
+use crate::mariadb::catalogue::{Catalogue, Holder, PUBLIC};
 use crate::mariadb::client::{Client, Session, code, describe, error_number};
 use crate::mariadb::name::{AccountName, Held, Object};
 use crate::mariadb::read_back::{keyed, sessions, still};
 use crate::mariadb::sql;
 
+/// Of a user's name.
+const USER_CHARACTERS_MAX: usize = 128;
 /// Between two looks at whether sessions have ended.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -27,7 +29,10 @@ pub(super) async fn execute(client: &Client, request: &ActionRequest) -> Result<
     };
     let mut session = client.session().await?;
     let outcome = match keyed(client, &mut session, &request.account).await? {
-        Ok(account) if account.is_by_login() => nobody(request),
+        Ok(account) if account.is_by_login() => match request.verb {
+            Verb::CreateAccount => create(client, &mut session, &account.login).await?,
+            _ => nobody(request),
+        },
         Ok(account) => match AccountName::parse(&account.key) {
             Ok(account) => execute_on(client, &mut session, request, &account, held.as_ref()).await?,
             Err(why) => refused(why),
@@ -36,6 +41,28 @@ pub(super) async fn execute(client: &Client, request: &ActionRequest) -> Result<
     };
     client.keep(session).await;
     Ok(outcome)
+}
+
+/// Makes an account that holds nothing and that nobody can log in as.
+async fn create(client: &Client, session: &mut Session, login: &str) -> Result<Outcome, ConnectError> {
+    if login.is_empty() || login.chars().count() > USER_CHARACTERS_MAX {
+        return Ok(refused(format!(
+            "`{login}` cannot be the name of a user, which has 1 to {USER_CHARACTERS_MAX} characters"
+        )));
+    }
+    let account = AccountName { user: login.to_owned(), host: client.settings.new_account_host.clone() };
+    // The tables may hold grants to an account that is not there, and it would get them with its first breath.
+    let catalogue = still(client, session).await?;
+    let waiting = catalogue.held.get(&Holder::Account(account.clone())).and_then(|held| held.keys().next());
+    if let Some(held) = waiting {
+        return Ok(refused(format!(
+            "grants to `{}` are left from an account that is gone, {} among them, and the new one would hold them: \
+             delete those rows first",
+            account.key(),
+            held.name()
+        )));
+    }
+    run(client, session, sql::CREATE, &Names::of(&account), "created; no password lets it in yet").await
 }
 
 /// What is done to an account that is not there.
@@ -84,6 +111,7 @@ async fn execute_now(
         (Verb::Grant | Verb::Revoke, Some(held)) => {
             change(client, session, &catalogue, account, held, verb == Verb::Grant).await
         }
+        (Verb::CreateAccount, _) => Ok(Outcome::AlreadySo),
         (Verb::DisableAccount, _) if state.locked => Ok(Outcome::AlreadySo),
         (Verb::EnableAccount, _) if !state.locked => Ok(Outcome::AlreadySo),
         (Verb::DisableAccount, _) => run(client, session, sql::LOCK, &Names::of(account), "locked").await,

@@ -49,6 +49,10 @@ const CAPABILITIES: Capabilities = Capabilities {
     revoke: Capability::with(
         "a live session keeps a revoked role until it is ended; its privileges go at once",
     ),
+    create_account: Capability::with(
+        "CREATE USER, seen from `new_account_host`, with a password that no text has: nobody logs in until a credential is \
+         issued",
+    ),
     disable_account: Capability::with("ACCOUNT LOCK; live sessions stay until they are ended"),
     enable_account: Capability::YES,
     delete_account: Capability::with("DROP USER; live sessions stay until they are ended"),
@@ -80,6 +84,12 @@ const FIELDS: &[SettingField] = &[
         "Certificate authority",
         SettingKind::File,
         "A PEM file beside leasehold.toml.",
+    ),
+    SettingField::optional(
+        "new_account_host",
+        "New accounts from",
+        SettingKind::Text,
+        "The host part of accounts that are made; any host where it is empty.",
     ),
 ];
 

@@ -19,7 +19,7 @@ pub(super) async fn test(client: &Client) -> Result<TestReport, ConnectError> {
         |privilege| catalogue.holds(ourselves, &Held::Privilege { privilege, object: Object::Server }).1;
     let mut missing_rights = Vec::new();
     for (privilege, what_for) in [
-        ("CREATE USER", "to lock, unlock and remove accounts"),
+        ("CREATE USER", "to make, lock, unlock and remove accounts"),
         ("GRANT OPTION", "to grant and revoke what it holds itself"),
         ("PROCESS", "to see the sessions of others"),
         ("CONNECTION ADMIN", "to end the sessions of others"),

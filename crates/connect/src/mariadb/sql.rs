@@ -115,6 +115,12 @@ pub(super) const REVOKE_COLUMN: &str = immediately!(
     ", ' from ', ",
     account!()
 );
+/// A password of which no text is the hash: nobody logs in until one is set. The server knows the word.
+pub(super) const CREATE: &str = immediately!(
+    "'create user ', ",
+    account!(),
+    ", ' identified via mysql_native_password using ''invalid'''"
+);
 pub(super) const LOCK: &str = immediately!("'alter user ', ", account!(), ", ' account lock'");
 pub(super) const UNLOCK: &str = immediately!("'alter user ', ", account!(), ", ' account unlock'");
 pub(super) const DROP: &str = immediately!("'drop user ', ", account!());

@@ -1,5 +1,6 @@
 //! The `ldap` connector against real directories, checked with the directories' own clients.
 
+mod accounts;
 mod active_directory;
 mod changes;
 pub mod contract;

@@ -1,5 +1,7 @@
 //! MariaDB as a target of the contract suite.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use leasehold_connect::connector::Connector;
 use leasehold_connect::contract::{ContractFixture, Subject};
@@ -25,6 +27,10 @@ impl ContractFixture for Fixture {
 
     fn subject(&self) -> Option<Subject> {
         Some(self.subject.clone())
+    }
+
+    fn new_account(&self) -> Option<(String, BTreeMap<String, String>)> {
+        Some(("new'per@son\\\"".to_owned(), BTreeMap::new()))
     }
 
     fn unreachable(&self) -> Option<Box<dyn Connector>> {
