@@ -1,10 +1,7 @@
 //! The contract of a connector. `contract` holds the suite that every connector passes.
 
-<<<<<<< HEAD
 use std::fmt::Display;
-=======
 use std::sync::Arc;
->>>>>>> b90fc401a9343ac2f49584bb91096ff168a341a7
 
 use async_trait::async_trait;
 use leasehold_model::capability::Capabilities;

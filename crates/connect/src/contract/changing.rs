@@ -9,12 +9,8 @@ use leasehold_model::request::{
     AccountTarget, ActionRequest, EntitlementTarget, Outcome, ReadBack, ReadTarget,
 };
 
-<<<<<<< HEAD
 use super::reading::cannot_tell;
-use super::{Check, Miss, Run, Subject, Told, failed};
-=======
 use super::{Check, Miss, NOTHING_NAMED, Run, Subject, Told, failed};
->>>>>>> b90fc401a9343ac2f49584bb91096ff168a341a7
 
 const POLL_MS: u64 = 20;
 /// How often a change that was read once is read again: something may undo it.
