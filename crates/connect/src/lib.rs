@@ -6,6 +6,7 @@ pub mod contract;
 pub mod csv;
 pub mod error;
 mod http_client;
+mod issue;
 mod ldap;
 mod mariadb;
 mod openbao;
