@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use leasehold_model::capability::Capabilities;
 use leasehold_model::fact::{Completeness, Fact, FeedEnd, Problem};
 use leasehold_model::plan::Verb;
-use leasehold_model::request::{ActionRequest, Outcome, ReadBack, ReadTarget};
+use leasehold_model::request::{ActionRequest, IssueRequest, Issued, Outcome, ReadBack, ReadTarget};
 use leasehold_model::setting::SettingField;
 
 use crate::error::ConnectError;
@@ -78,6 +78,16 @@ pub trait Connector: Send + Sync {
     /// # Errors
     /// [`ConnectError`] where it is not known whether the target made the change.
     async fn execute(&self, request: &ActionRequest) -> Result<Outcome, ConnectError>;
+
+    /// Makes a credential by which an account logs in. Not idempotent: each time it is another one, which stands beside those
+    /// that are there or takes their place, as the kind of credential has it.
+    ///
+    /// # Errors
+    /// [`ConnectError::NotOffered`] where the connector does not claim it; [`ConnectError::Refused`] with a way on, for an
+    /// account that is disabled too. After any other it is not known whether one was made.
+    async fn issue_credential(&self, request: &IssueRequest) -> Result<Issued, ConnectError> {
+        Err(not_issued(request))
+    }
 }
 
 /// A connector that several hold.
@@ -128,6 +138,11 @@ pub trait ConnectorKind: Send + Sync {
 /// The answer to a verb that a connector does not claim.
 pub(crate) fn not_offered(verb: Verb) -> Outcome {
     Outcome::Refused { why: format!("this connector does not offer {verb}; it is done in the system itself") }
+}
+
+/// The answer to [`Connector::issue_credential`] that a connector does not claim.
+pub(crate) fn not_issued(request: &IssueRequest) -> ConnectError {
+    ConnectError::NotOffered { operation: format!("issuing a credential for {}", request.account.login) }
 }
 
 /// The one that a login means, of those that have it; `None` where none has.

@@ -68,6 +68,16 @@ impl HttpClient {
         Ok(Self { client, system: settings.system().to_string(), address, timeout })
     }
 
+    /// The system's name, for messages.
+    pub fn system(&self) -> &str {
+        &self.system
+    }
+
+    /// Host and port, for people.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
     /// A request to begin with.
     pub fn request(&self, method: reqwest::Method, url: Url) -> RequestBuilder {
         self.client.request(method, url)

@@ -7,6 +7,7 @@ pub mod csv;
 pub mod error;
 mod external;
 mod http_client;
+mod issue;
 mod ldap;
 mod mariadb;
 mod openbao;

@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use leasehold_model::capability::Capabilities;
 use leasehold_model::fact::{Completeness, Fact, FeedEnd, Problem};
-use leasehold_model::request::{ActionRequest, Outcome, ReadBack, ReadTarget};
+use leasehold_model::request::{ActionRequest, IssueRequest, Issued, Outcome, ReadBack, ReadTarget};
 
 use crate::connector::{Connector, Sink, TestReport};
 use crate::error::ConnectError;
@@ -53,6 +53,10 @@ fn plain_error(error: ConnectError) -> ConnectError {
         ConnectError::Timeout { system, operation, timeout_ms } => {
             ConnectError::Timeout { system, operation: plain(operation), timeout_ms }
         }
+        ConnectError::Refused { system, operation, message } => {
+            ConnectError::Refused { system, operation: plain(operation), message: plain(message) }
+        }
+        ConnectError::NotOffered { operation } => ConnectError::NotOffered { operation: plain(operation) },
         ConnectError::Sink(message) => ConnectError::Sink(plain(message)),
     }
 }
@@ -125,6 +129,11 @@ impl Connector for Plain {
             Outcome::Retry { after_ms, why } => Outcome::Retry { after_ms, why: plain(why) },
             Outcome::Refused { why } => Outcome::Refused { why: plain(why) },
         })
+    }
+
+    async fn issue_credential(&self, request: &IssueRequest) -> Result<Issued, ConnectError> {
+        let issued = self.0.issue_credential(request).await.map_err(plain_error)?;
+        Ok(Issued { instructions: plain(issued.instructions), ..issued })
     }
 }
 

@@ -75,6 +75,8 @@ capabilities! {
     delete_account,
     /// List what authenticates an account.
     list_credentials,
+    /// Make a credential for an account.
+    issue_credential,
     /// Stop one credential, and bring it back.
     disable_credential,
     /// End one credential.

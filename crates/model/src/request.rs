@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use crate::account::Session;
@@ -74,6 +75,28 @@ pub struct ActionRequest {
     /// Of an account that is to be made: `email`, `given_name`, `family_name`, `display_name`, `employee_number`, ….
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,
+}
+
+/// A credential to make for an account. Making it twice makes two, or the second in place of the first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssueRequest {
+    /// Names the request in logs and to people.
+    pub id: ActionId,
+    /// Whose it is to be.
+    pub account: AccountTarget,
+}
+
+/// A credential that was made. Its secret is here and nowhere else: no connector keeps or tells it again.
+#[derive(Debug, Clone)]
+pub struct Issued {
+    /// Which one it is, where the connector lists credentials.
+    pub credential: Option<CredentialTarget>,
+    /// What sort it is.
+    pub kind: CredentialKind,
+    /// What its holder logs in with.
+    pub secret: SecretString,
+    /// What its holder does with it, for people; the secret is not in it.
+    pub instructions: String,
 }
 
 /// What a connector says of a change that it was asked to make. None of these means "done": only a read-back does.
@@ -191,4 +214,21 @@ pub enum ReadBack {
         /// Why.
         why: String,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_issued_secret_is_not_shown() {
+        let issued = Issued {
+            credential: None,
+            kind: CredentialKind::Password,
+            secret: SecretString::from("correct-horse"),
+            instructions: String::new(),
+        };
+        let shown = format!("{issued:?} {issued:#?}");
+        assert!(shown.contains("Password") && !shown.contains("horse"), "{shown}");
+    }
 }

@@ -3,6 +3,7 @@
 //! A connector's tests implement [`ContractFixture`], call [`run`] and fail on any [`CheckResult`] that did not hold.
 
 mod changing;
+mod issuing;
 mod reading;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,8 +17,9 @@ use leasehold_model::fact::{Completeness, Fact, FeedEnd, Problem};
 use leasehold_model::id::{AccountKey, ActionId, CredentialKey, EntitlementName};
 use leasehold_model::plan::Verb;
 use leasehold_model::request::{
-    AccountTarget, ActionRequest, CredentialTarget, EntitlementTarget, Outcome, ReadBack, ReadTarget,
+    AccountTarget, ActionRequest, CredentialTarget, EntitlementTarget, Issued, Outcome, ReadBack, ReadTarget,
 };
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::connector::{Connector, Sink};
 use crate::error::ConnectError;
@@ -48,6 +50,17 @@ pub trait ContractFixture: Send + Sync {
     /// An account that the suite may make and delete again, by its login and attributes; `None` where the connector claims
     /// not both.
     fn new_account(&self) -> Option<(String, BTreeMap<String, String>)> {
+        None
+    }
+
+    /// The login of an account that the suite may issue two credentials for; `None` where the connector does not claim it.
+    fn issue_to(&self) -> Option<String> {
+        None
+    }
+
+    /// Whether somebody can log in with a credential that was issued, by the target's own client; `None` where there is
+    /// nothing to log in to.
+    async fn truly_lets_in(&self, _login: &str, _issued: &Issued) -> Option<bool> {
         None
     }
 
@@ -119,7 +132,7 @@ fn failed(message: impl Into<String>) -> Check {
 /// Runs every check, those that only read first. Afterwards the subject's account is disabled where it cannot be enabled
 /// again, and the fixture's credential is revoked, where that is possible.
 pub async fn run(fixture: &dyn ContractFixture) -> Vec<CheckResult> {
-    let run = Run { fixture, said: Mutex::new(String::new()) };
+    let run = Run { fixture, said: Mutex::new(String::new()), issued: Mutex::new(Vec::new()) };
     let mut results = Vec::new();
     let mut note = |name, check: Check| {
         let outcome = match check {
@@ -151,6 +164,7 @@ pub async fn run(fixture: &dyn ContractFixture) -> Vec<CheckResult> {
     note("ending sessions leaves none", run.end_sessions().await);
     note("a stopped credential comes back, and a revoked one does not", run.credential_ends().await);
     note("an account is made and deleted", run.account_comes_and_goes().await);
+    note("an issued credential is another one each time and lets in", run.issue().await);
     note("a disabled account is read as disabled", run.disable().await);
     note("an enabled account is read as enabled", run.enable().await);
     note("an unreachable target is an error and never an absence", run.unreachable().await);
@@ -223,6 +237,8 @@ struct Run<'a> {
     fixture: &'a dyn ContractFixture,
     /// Everything that the connector ever said, to look for secrets in.
     said: Mutex<String>,
+    /// The secrets that were issued, which it may say in one place only.
+    issued: Mutex<Vec<SecretString>>,
 }
 
 impl Run<'_> {
@@ -282,7 +298,9 @@ impl Run<'_> {
 
     fn no_secret(&self) -> Check {
         let all = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        let secrets = self.fixture.secrets();
+        let mut secrets = self.fixture.secrets();
+        let issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
+        secrets.extend(issued.iter().map(|secret| secret.expose_secret().to_owned()));
         let shown = secrets.iter().position(|secret| all.contains(secret.as_str()));
         // The message must not repeat the secret either.
         shown.map_or(Ok(()), |index| failed(format!("secret number {} of the fixture was told", index + 1)))

@@ -9,7 +9,7 @@ use leasehold_model::request::{AccountTarget, ActionRequest, Outcome};
 use crate::connector::not_offered;
 use crate::error::ConnectError;
 use crate::ldap::client::{Client, Search, Session, code, describe, one};
-use crate::ldap::dialect::{Dialect, uac};
+use crate::ldap::dialect::{Dialect, NO_CREDENTIAL_YET, uac};
 use crate::ldap::dn::NormalDn;
 use crate::ldap::entry::Entry;
 use crate::ldap::execute::{judge, refused};
@@ -115,6 +115,7 @@ fn new_entry(
                 push("userPrincipalName", &format!("{login}@{domain}"));
             }
             push("userAccountControl", &(uac::NORMAL_ACCOUNT | uac::DISABLED).to_string());
+            push("accountExpires", NO_CREDENTIAL_YET);
         }
     }
     for (ours, theirs) in PERSONAL.iter().filter(|_| is_person) {
@@ -234,6 +235,7 @@ mod tests {
         assert_eq!(
             active,
             [
+                "accountExpires: 1",
                 "mail: a@example.com",
                 "objectClass: user",
                 "sAMAccountName: ann",

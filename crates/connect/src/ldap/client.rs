@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use futures::FutureExt;
 use ldap3::controls::{Control, ControlType, PagedResults, RawControl};
-use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapError, LdapResult, Mod, Scope, SearchEntry};
+use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapError, LdapResult, Scope, SearchEntry};
 use leasehold_model::id::AccountKey;
 use secrecy::ExposeSecret;
 use tokio::sync::Mutex;
@@ -46,7 +46,7 @@ pub(super) mod code {
 
 /// A bound connection, with what was learnt of the directory.
 pub(super) struct Session {
-    ldap: Ldap,
+    pub(super) ldap: Ldap,
     pub dialect: Dialect,
     /// Product and version, as far as it says.
     pub product: String,
@@ -346,40 +346,6 @@ impl Client {
         }
     }
 
-    /// Changes one entry. The directory's own answer is the caller's to judge.
-    pub async fn modify(
-        &self,
-        session: &mut Session,
-        dn: &str,
-        changes: Vec<Mod<String>>,
-    ) -> Result<LdapResult, ConnectError> {
-        const OPERATION: &str = "changing the entry";
-        session.ldap.with_timeout(self.settings.timeout);
-        let modifying = session.ldap.modify(dn, changes);
-        self.guarded(OPERATION, modifying).await?.map_err(|error| self.lost(OPERATION, error))
-    }
-
-    /// Adds one entry. The directory's own answer is the caller's to judge.
-    pub async fn add(
-        &self,
-        session: &mut Session,
-        dn: &str,
-        entry: Vec<(String, HashSet<String>)>,
-    ) -> Result<LdapResult, ConnectError> {
-        const OPERATION: &str = "adding the entry";
-        session.ldap.with_timeout(self.settings.timeout);
-        let adding = session.ldap.add(dn, entry);
-        self.guarded(OPERATION, adding).await?.map_err(|error| self.lost(OPERATION, error))
-    }
-
-    /// Deletes one entry. The directory's own answer is the caller's to judge.
-    pub async fn delete(&self, session: &mut Session, dn: &str) -> Result<LdapResult, ConnectError> {
-        const OPERATION: &str = "deleting the entry";
-        session.ldap.with_timeout(self.settings.timeout);
-        let deleting = session.ldap.delete(dn);
-        self.guarded(OPERATION, deleting).await?.map_err(|error| self.lost(OPERATION, error))
-    }
-
     /// Everything that a search finds among what Active Directory has deleted.
     pub async fn search_deleted(
         &self,
@@ -394,7 +360,7 @@ impl Client {
 
     /// Waits within the time limit. The library panics on answers that are not LDAP; such an answer is an error of
     /// the target, and must not take this program with it.
-    async fn guarded<T>(
+    pub(super) async fn guarded<T>(
         &self,
         operation: &str,
         answer: impl Future<Output = Result<T, LdapError>>,
@@ -410,7 +376,7 @@ impl Client {
     }
 
     /// An error that came in place of an answer.
-    fn lost(&self, operation: &str, error: LdapError) -> ConnectError {
+    pub(super) fn lost(&self, operation: &str, error: LdapError) -> ConnectError {
         match error {
             LdapError::Timeout { .. } => self.timed_out(operation),
             LdapError::LdapResult { result } => self.refused(operation, &result),

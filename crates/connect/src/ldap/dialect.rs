@@ -25,6 +25,10 @@ pub(super) const LOCKED_FOR_GOOD: &str = "000001010000Z";
 
 /// The end that disabling writes where a lock is not heeded: long past, and an instant that nobody else writes.
 pub(super) const ENDED_BY_US: &str = "19700102000000Z";
+/// Active Directory's `accountExpires` of an account that was made and has no credential yet: long past, so that it stays
+/// out even if somebody enables it, and an instant that nobody else writes. The first credential takes it away; without it a
+/// disabled account is one that somebody closed.
+pub(super) const NO_CREDENTIAL_YET: &str = "1";
 /// Active Directory: show what was deleted, too (MS-ADTS, 3.1.1.3.4.1.14).
 pub(super) const SHOW_DELETED: &str = "1.2.840.113556.1.4.417";
 

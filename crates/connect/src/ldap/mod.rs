@@ -20,6 +20,7 @@ mod enumerate;
 mod execute;
 mod feed;
 mod find;
+mod issue;
 mod normalise;
 mod policy;
 mod read_back;
@@ -28,11 +29,12 @@ mod settings;
 mod switch;
 mod unseen;
 mod witness;
+mod write;
 
 use async_trait::async_trait;
 use leasehold_model::capability::{Capabilities, Capability};
 use leasehold_model::fact::Completeness;
-use leasehold_model::request::{ActionRequest, Outcome, ReadBack, ReadTarget};
+use leasehold_model::request::{ActionRequest, IssueRequest, Issued, Outcome, ReadBack, ReadTarget};
 use leasehold_model::setting::{SettingField, SettingKind};
 
 use crate::connector::{Connector, ConnectorKind, Sink, TestReport};
@@ -70,11 +72,15 @@ const CAPABILITIES: Capabilities = Capabilities {
     ),
     create_account: Capability::with(
         "where `new_account_base` says where; without a password, so that nobody can bind; in Active Directory disabled, \
-         until a credential is issued",
+         and ended in 1601, until a credential is issued",
     ),
     delete_account: Capability::with(
         "the entry itself, never a subtree; that it is gone is proved by Active Directory's deleted objects, and in \
          OpenLDAP for as long as this process remembers the entry's name",
+    ),
+    issue_credential: Capability::with(
+        "a password in place of the one that is there; in Active Directory, over TLS, one that has to be changed at the \
+         next log-in, and the first of an account that was made here enables it",
     ),
     list_sessions: Capability::with("OpenLDAP with a readable cn=Monitor; not Active Directory"),
     end_sessions: Capability::without(
@@ -183,5 +189,9 @@ impl Connector for Ldap {
 
     async fn execute(&self, request: &ActionRequest) -> Result<Outcome, ConnectError> {
         execute::execute(&self.client, request).await
+    }
+
+    async fn issue_credential(&self, request: &IssueRequest) -> Result<Issued, ConnectError> {
+        issue::issue(&self.client, request).await
     }
 }

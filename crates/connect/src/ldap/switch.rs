@@ -6,7 +6,7 @@ use leasehold_model::request::Outcome;
 
 use crate::error::ConnectError;
 use crate::ldap::client::{Client, Session, code, describe, one};
-use crate::ldap::dialect::{Dialect, ENDED_BY_US, LOCKED_FOR_GOOD, generalized_time, uac};
+use crate::ldap::dialect::{Dialect, ENDED_BY_US, LOCKED_FOR_GOOD, NO_CREDENTIAL_YET, generalized_time, uac};
 use crate::ldap::entry::Entry;
 use crate::ldap::execute::{judge, refused};
 use crate::ldap::normalise::state;
@@ -72,6 +72,10 @@ pub(super) async fn enable(
     let before = state(session.dialect, &policies, account);
     if before.lets_in(now) {
         return Ok(Outcome::AlreadySo);
+    }
+    let end = account.text("accountExpires");
+    if session.dialect == Dialect::ActiveDirectory && end.as_deref() == Some(NO_CREDENTIAL_YET) {
+        return Ok(refused("the account has no credential yet: issue one, which lets it in"));
     }
     let (changes, written, detail) = match session.dialect {
         Dialect::ActiveDirectory if before.enabled => (Vec::new(), "", ""),
@@ -148,8 +152,7 @@ async fn send(
         )),
         // Active Directory lets nobody in whose password its policy would not take, and one without any least of all.
         code::UNWILLING_TO_PERFORM if session.dialect == Dialect::ActiveDirectory => refused(format!(
-            "{}; an account without a password that the domain's policy takes cannot be enabled: issue a credential, \
-             which enables it",
+            "{}; an account without a password that the domain's policy takes cannot be enabled: set one there first",
             describe(&result)
         )),
         _ => judge(&result, detail.to_owned()),

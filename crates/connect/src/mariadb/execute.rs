@@ -127,12 +127,12 @@ fn refused(why: impl Into<String>) -> Outcome {
 
 /// What a statement is put together from.
 #[derive(Default)]
-struct Names<'a> {
-    words: String,
-    account: Option<&'a AccountName>,
-    first: &'a str,
-    second: &'a str,
-    third: &'a str,
+pub(super) struct Names<'a> {
+    pub words: String,
+    pub account: Option<&'a AccountName>,
+    pub first: &'a str,
+    pub second: &'a str,
+    pub third: &'a str,
 }
 
 impl<'a> Names<'a> {
@@ -206,7 +206,7 @@ async fn change(
 }
 
 /// Runs a statement with these names, and says what the server made of it.
-async fn run(
+pub(super) async fn run(
     client: &Client,
     session: &mut Session,
     statement: &'static str,

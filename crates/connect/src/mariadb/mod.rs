@@ -14,6 +14,7 @@ mod catalogue;
 mod client;
 mod enumerate;
 mod execute;
+mod issue;
 mod name;
 mod pattern;
 mod read_back;
@@ -23,7 +24,7 @@ mod sql;
 use async_trait::async_trait;
 use leasehold_model::capability::{Capabilities, Capability};
 use leasehold_model::fact::Completeness;
-use leasehold_model::request::{ActionRequest, Outcome, ReadBack, ReadTarget};
+use leasehold_model::request::{ActionRequest, IssueRequest, Issued, Outcome, ReadBack, ReadTarget};
 use leasehold_model::setting::{SettingField, SettingKind};
 
 use crate::connector::{Connector, ConnectorKind, Sink, TestReport};
@@ -56,6 +57,9 @@ const CAPABILITIES: Capabilities = Capabilities {
     disable_account: Capability::with("ACCOUNT LOCK; live sessions stay until they are ended"),
     enable_account: Capability::YES,
     delete_account: Capability::with("DROP USER; live sessions stay until they are ended"),
+    issue_credential: Capability::with(
+        "a password in place of the one that is there; the server is told its hash only; not where another plugin lets in",
+    ),
     list_sessions: Capability::with("of several accounts of one user, by the host that fits most narrowly"),
     end_sessions: Capability::with("KILL CONNECTION; waits until the sessions are gone"),
     last_use: Capability::without("the server keeps none without an audit plugin"),
@@ -135,5 +139,9 @@ impl Connector for Mariadb {
 
     async fn execute(&self, request: &ActionRequest) -> Result<Outcome, ConnectError> {
         execute::execute(&self.client, request).await
+    }
+
+    async fn issue_credential(&self, request: &IssueRequest) -> Result<Issued, ConnectError> {
+        issue::issue(&self.client, request).await
     }
 }

@@ -20,6 +20,7 @@ mod account;
 mod client;
 mod enumerate;
 mod execute;
+mod issue;
 mod name;
 mod objects;
 mod read_back;
@@ -30,7 +31,7 @@ mod sql_accounts;
 use async_trait::async_trait;
 use leasehold_model::capability::{Capabilities, Capability};
 use leasehold_model::fact::Completeness;
-use leasehold_model::request::{ActionRequest, Outcome, ReadBack, ReadTarget};
+use leasehold_model::request::{ActionRequest, IssueRequest, Issued, Outcome, ReadBack, ReadTarget};
 use leasehold_model::setting::{SettingField, SettingKind};
 
 use crate::connector::{Connector, ConnectorKind, Sink, TestReport};
@@ -66,6 +67,9 @@ const CAPABILITIES: Capabilities = Capabilities {
     ),
     delete_account: Capability::with(
         "DROP ROLE; the server refuses while the role owns or holds anything in any database; live sessions go on",
+    ),
+    issue_credential: Capability::with(
+        "a password in place of the one that is there; the server is told its SCRAM-SHA-256 verifier only",
     ),
     list_sessions: Capability::YES,
     end_sessions: Capability::with("waits until the sessions are gone"),
@@ -154,5 +158,9 @@ impl Connector for Postgres {
 
     async fn execute(&self, request: &ActionRequest) -> Result<Outcome, ConnectError> {
         execute::execute(&self.client, request).await
+    }
+
+    async fn issue_credential(&self, request: &IssueRequest) -> Result<Issued, ConnectError> {
+        issue::issue(&self.client, request).await
     }
 }

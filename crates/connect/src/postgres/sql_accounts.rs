@@ -22,6 +22,11 @@ pub(super) const ENABLE: &str = "do $do$ declare member text := current_setting(
   end if;
 end $do$";
 
+/// Sets a password by its verifier, which is no password: the word.
+pub(super) const SET_PASSWORD: &str = "do $do$ begin
+  execute format('ALTER ROLE %I PASSWORD %L', current_setting('leasehold.member'), current_setting('leasehold.word'));
+end $do$";
+
 /// Removes a role. The server refuses where it owns or holds anything, in any database.
 pub(super) const DROP: &str = "do $do$ begin
   execute format('DROP ROLE %I', current_setting('leasehold.member'));

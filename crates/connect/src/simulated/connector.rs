@@ -9,7 +9,7 @@ use leasehold_model::capability::{Capabilities, Capability};
 use leasehold_model::fact::{Completeness, Fact};
 use leasehold_model::id::SystemName;
 use leasehold_model::plan::Verb;
-use leasehold_model::request::{ActionRequest, Outcome, ReadBack, ReadTarget};
+use leasehold_model::request::{ActionRequest, IssueRequest, Issued, Outcome, ReadBack, ReadTarget};
 
 use super::change::{
     change, count_read, duplicate_some, find, fold_some, live_masks, shown_account, shown_credential,
@@ -35,8 +35,8 @@ pub fn is_injected_crash(error: &ConnectError) -> bool {
 /// A connector to one system of a [`World`], or to its people feed.
 #[derive(Debug, Clone)]
 pub struct SimulatedConnector {
-    world: Arc<World>,
-    system: SystemName,
+    pub(super) world: Arc<World>,
+    pub(super) system: SystemName,
     latency: Duration,
 }
 
@@ -57,6 +57,7 @@ pub(super) fn capabilities_of(traits: SystemTraits) -> Capabilities {
         end_sessions: when(traits.sessions),
         last_use: when(traits.last_use),
         list_credentials: when(traits.credentials),
+        issue_credential: when(traits.credentials),
         disable_credential: when(traits.credentials),
         revoke_credential: when(traits.credentials),
         ..Capabilities::NONE
@@ -82,20 +83,20 @@ impl SimulatedConnector {
         }
     }
 
-    fn is_feed(&self) -> bool {
+    pub(super) fn is_feed(&self) -> bool {
         self.system.as_str() == FEED
     }
 
-    fn traits(&self) -> SystemTraits {
+    pub(super) fn traits(&self) -> SystemTraits {
         self.world.lock().state.systems.get(&self.system).map(|system| system.traits).unwrap_or_default()
     }
 
-    fn failed(&self, operation: &str, message: impl Into<String>) -> ConnectError {
+    pub(super) fn failed(&self, operation: &str, message: impl Into<String>) -> ConnectError {
         let system = self.system.to_string();
         ConnectError::Target { system, operation: operation.to_owned(), message: message.into() }
     }
 
-    fn gone(&self) -> ConnectError {
+    pub(super) fn gone(&self) -> ConnectError {
         self.failed("reading the simulated state", "the state holds no such system; generate it again")
     }
 
@@ -107,7 +108,12 @@ impl SimulatedConnector {
     }
 
     /// The error by which a call fails as a whole, for the faults that every kind of call shares.
-    fn failure(&self, kind: FaultKind, operation: &str, hook: Option<CrashHook>) -> Option<ConnectError> {
+    pub(super) fn failure(
+        &self,
+        kind: FaultKind,
+        operation: &str,
+        hook: Option<CrashHook>,
+    ) -> Option<ConnectError> {
         Some(match kind {
             FaultKind::TimeoutBefore | FaultKind::TimeoutAfter => ConnectError::Timeout {
                 system: self.system.to_string(),
@@ -242,6 +248,13 @@ impl Connector for SimulatedConnector {
     async fn execute(&self, request: &ActionRequest) -> Result<Outcome, ConnectError> {
         self.travel().await;
         let answer = self.carry_out(request);
+        self.travel().await;
+        answer
+    }
+
+    async fn issue_credential(&self, request: &IssueRequest) -> Result<Issued, ConnectError> {
+        self.travel().await;
+        let answer = self.issue(request);
         self.travel().await;
         answer
     }

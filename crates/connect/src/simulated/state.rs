@@ -6,7 +6,7 @@ use std::path::Path;
 
 use leasehold_model::Timestamp;
 use leasehold_model::account::{Account, Session};
-use leasehold_model::credential::Credential;
+use leasehold_model::credential::{Credential, CredentialKind};
 use leasehold_model::entitlement::{Containment, DirectGrant, Entitlement};
 use leasehold_model::fact::{Fact, Owned, OwnerFact};
 use leasehold_model::id::{AccountKey, CredentialKey, EntitlementName, IdentityKey, SystemName};
@@ -56,6 +56,9 @@ pub struct SystemState {
     /// How many accounts were made on request, so that no key is ever given twice.
     #[serde(default)]
     pub accounts_made: u64,
+    /// How many credentials were issued on request, for the same reason.
+    #[serde(default)]
+    pub credentials_issued: u64,
 }
 
 /// An account with what hangs on it, as it was when it was taken out.
@@ -90,6 +93,17 @@ impl SystemState {
             account.attributes.insert(name.to_owned(), value.clone());
         }
         self.add_account(account);
+        key
+    }
+
+    /// Adds a credential to an account, under a key that no other ever had.
+    pub fn issue_credential(&mut self, account: &AccountKey, now: Timestamp) -> CredentialKey {
+        self.credentials_issued += 1;
+        let key = CredentialKey(format!("issued-{}", self.credentials_issued));
+        let mut credential =
+            Credential::new(key.clone(), account.clone(), CredentialKind::ApiKey, key.as_str());
+        credential.created_at = Some(now);
+        self.credentials.insert(key.clone(), credential);
         key
     }
 
@@ -247,7 +261,6 @@ impl WorldState {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use leasehold_model::credential::CredentialKind;
 
     #[test]
     fn effective_access_follows_every_path_and_survives_a_cycle() {

@@ -8,8 +8,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use leasehold_connect::connector::Connector;
 use leasehold_connect::contract::{self, CheckOutcome, ContractFixture, Subject};
+use leasehold_connect::error::ConnectError;
+use leasehold_connect::model::id::ActionId;
 use leasehold_connect::model::plan::Verb;
-use leasehold_connect::model::request::{AccountTarget, CredentialTarget, EntitlementTarget, Outcome};
+use leasehold_connect::model::request::{
+    AccountTarget, CredentialTarget, EntitlementTarget, IssueRequest, Outcome,
+};
 use leasehold_connect::registry;
 use leasehold_connect::simulated::{
     Company, FaultKind, Faults, Operation, SimulatedConnector, World, is_injected_crash,
@@ -172,6 +176,11 @@ impl ContractFixture for SimulatedFixture {
         Some(("new.person".to_owned(), BTreeMap::from(attributes)))
     }
 
+    fn issue_to(&self) -> Option<String> {
+        let (key, _) = self.grant.as_ref()?;
+        self.world.account(self.system, key).map(|account| account.login)
+    }
+
     fn unreachable(&self) -> Option<Box<dyn Connector>> {
         None
     }
@@ -280,6 +289,41 @@ async fn each_fault_of_a_change_says_what_it_must_and_leaves_what_it_must() {
         let again = fixture.connector.execute(&request(Verb::Revoke, &key, Some(&name))).await.unwrap();
         assert!(matches!(again, Outcome::Acknowledged { .. } | Outcome::AlreadySo), "{kind:?}");
         assert!(!fixture.world.holds("ledger-db", &key, &name).0, "{kind:?}");
+    }
+}
+
+/// The same of a credential that is issued: what was made in the dark is listed, so that a person can end it.
+#[tokio::test]
+async fn each_fault_of_an_issue_says_what_it_must_and_leaves_what_it_must() {
+    for kind in FaultKind::ALL.into_iter().filter(|kind| kind.fits(Operation::Execute)) {
+        let fixture = SimulatedFixture::new("cloud", 9);
+        let (key, _) = fixture.grant.clone().unwrap();
+        let listed = || {
+            let snapshot = fixture.world.snapshot();
+            let state = &snapshot.systems[&"cloud".to_owned().try_into().unwrap()];
+            state.credentials.values().filter(|found| found.account.as_str() == key).count()
+        };
+        let before = listed();
+        let request = IssueRequest { id: ActionId::from("action-1"), account: account(&key) };
+        fixture.world.set_faults(Faults::none().next(Operation::Execute, kind));
+        let said = fixture.connector.issue_credential(&request).await;
+        let (said_well, made) = match kind {
+            FaultKind::LyingSuccess => (said.is_ok(), 0),
+            FaultKind::Refused => (matches!(said, Err(ConnectError::Refused { .. })), 0),
+            FaultKind::RateLimited { .. } => (matches!(said, Err(ConnectError::Target { .. })), 0),
+            FaultKind::TimeoutBefore | FaultKind::Unreachable | FaultKind::CrashBeforeSend => {
+                (said.is_err(), 0)
+            }
+            FaultKind::TimeoutAfter | FaultKind::CrashAfterSend => (said.is_err(), 1),
+            _ => (said.is_ok(), 1),
+        };
+        assert!(said_well, "{kind:?}: said {said:?}");
+        assert_eq!(listed() - before, made, "{kind:?}");
+        // The next attempt meets no fault; it makes another one, which is the one that it tells of.
+        let issued = fixture.connector.issue_credential(&request).await.unwrap();
+        let told = issued.credential.unwrap().key;
+        assert_eq!(listed() - before, made + 1, "{kind:?}");
+        assert_eq!(fixture.world.credential("cloud", &told).unwrap().account.as_str(), key);
     }
 }
 

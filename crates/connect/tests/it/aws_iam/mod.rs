@@ -6,6 +6,7 @@ mod changes;
 pub mod contract;
 mod enumeration;
 mod failures;
+mod issuing;
 
 use leasehold_connect::connector::Connector;
 use leasehold_model::request::AccountTarget;
@@ -24,7 +25,7 @@ pub const RIGHTS: &str = r#"{
       "iam:AddUserToGroup", "iam:RemoveUserFromGroup", "iam:AttachUserPolicy", "iam:DetachUserPolicy",
       "iam:PutUserPolicy", "iam:DeleteUserPolicy",
       "iam:CreateUser", "iam:TagUser", "iam:DeleteUser", "iam:DeleteLoginProfile",
-      "iam:UpdateAccessKey", "iam:DeleteAccessKey",
+      "iam:CreateAccessKey", "iam:UpdateAccessKey", "iam:DeleteAccessKey",
       "iam:UpdateSigningCertificate", "iam:DeleteSigningCertificate",
       "iam:UpdateSSHPublicKey", "iam:DeleteSSHPublicKey",
       "iam:UpdateServiceSpecificCredential", "iam:DeleteServiceSpecificCredential",

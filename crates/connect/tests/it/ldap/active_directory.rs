@@ -8,7 +8,8 @@ use leasehold_testing::{SambaServer, samba};
 
 use super::{group, target};
 use crate::harness::{
-    acknowledged, build, entitlement, enumerate, enumerate_all, execute, read_account, read_grant, refused,
+    acknowledged, build, entitlement, enumerate, enumerate_all, execute, issue, issue_refused, read_account,
+    read_grant, refused,
 };
 
 const BASE: &str = samba::BASE;
@@ -172,6 +173,7 @@ async fn accounts_come_and_go(server: &SambaServer) {
     let value = |name: &str| server.values(BASE, "(sAMAccountName=new.person)", name).concat();
     for (name, expected) in [
         ("userAccountControl", "514"),
+        ("accountExpires", "1"),
         ("userPrincipalName", "new.person@ad.example.com"),
         ("mail", "new@example.com"),
         ("sn", "Person"),
@@ -183,6 +185,36 @@ async fn accounts_come_and_go(server: &SambaServer) {
     acknowledged(&*connector, Verb::Grant, &new, Some(&inner)).await;
     assert_eq!(read_grant(&*connector, &new, &inner).await, (true, true));
     assert!(!server.can_bind("new.person@ad.example.com", ""));
+    let why = refused(&*connector, Verb::EnableAccount, &new, None).await;
+    assert!(why.contains("no credential yet"), "{why}");
+
+    // The first password opens the account, and has to be changed before it lets in.
+    let (_, first) = issue(&*connector, "new.person").await;
+    let switches = || ["userAccountControl", "accountExpires", "pwdLastSet"].map(value);
+    assert_eq!(switches(), ["512", "0", "0"]);
+    assert_eq!(read_account(&*connector, &new).await, (true, true));
+    let was_changed = || {
+        let dn = value("distinguishedName");
+        server.modify(&format!("dn: {dn}\nchangetype: modify\nreplace: pwdLastSet\npwdLastSet: -1\n\n"));
+    };
+    let enters = |password: &str| server.can_bind("new.person@ad.example.com", password);
+    assert!(!enters(&first));
+    was_changed();
+    assert!(enters(&first));
+    let (_, second) = issue(&*connector, "new.person").await;
+    was_changed();
+    // A domain lets the password before in for up to an hour more.
+    assert!(enters(&second) && second != first);
+    // Who was closed stays out, whether they ever logged in or not.
+    issue(&*connector, "new.person").await;
+    acknowledged(&*connector, Verb::DisableAccount, &new, None).await;
+    let why = issue_refused(&*connector, &new).await;
+    assert!(why.contains("disabled"), "{why}");
+    assert_eq!(switches(), ["514", "0", "0"]);
+    for (login, expected) in [("ended", "end is past"), ("Administrator", "the connector itself uses")] {
+        let why = issue_refused(&*connector, &AccountTarget::by_login(login)).await;
+        assert!(why.contains(expected), "{login}: {why}");
+    }
 
     let facts = enumerate_all(&*connector).await;
     assert!(facts.held_by("new.person").contains(&"group/inner".to_owned()));

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use leasehold_connect::connector::Connector;
 use leasehold_connect::contract::{ContractFixture, Subject};
+use leasehold_model::request::Issued;
 use leasehold_testing::{OpenLdapServer, openldap};
+use secrecy::ExposeSecret;
 
 use super::{connector_with, dn, group, group_dn, group_of, person, target};
 use crate::harness::{build, enumerate_all};
@@ -29,6 +31,14 @@ impl ContractFixture for Fixture {
     fn new_account(&self) -> Option<(String, BTreeMap<String, String>)> {
         let attributes = [("email".to_owned(), "new.person@example.com".to_owned())];
         Some((" new+person, \"x\"=<y>;\\ü ".to_owned(), BTreeMap::from(attributes)))
+    }
+
+    fn issue_to(&self) -> Option<String> {
+        Some("bob".to_owned())
+    }
+
+    async fn truly_lets_in(&self, login: &str, issued: &Issued) -> Option<bool> {
+        Some(self.server.can_bind(&dn(login), issued.secret.expose_secret()))
     }
 
     fn unreachable(&self) -> Option<Box<dyn Connector>> {

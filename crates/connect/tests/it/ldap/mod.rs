@@ -6,6 +6,7 @@ mod changes;
 pub mod contract;
 mod enumeration;
 mod failures;
+mod issuing;
 mod rights;
 mod visibility;
 

@@ -6,6 +6,7 @@ pub mod contract;
 mod enumeration;
 mod failures;
 mod grant_options;
+mod issuing;
 mod public;
 
 use leasehold_connect::connector::Connector;
