@@ -62,11 +62,7 @@ pub(crate) async fn read_closed(
 }
 
 /// Credentials that have a successor, as it was known at an instant.
-pub(crate) async fn read_replaced(
-    tx: &mut Tx,
-    at: Option<Timestamp>,
-    snapshot: &mut Snapshot,
-) -> Result<()> {
+pub(crate) async fn read_replaced(tx: &mut Tx, at: Option<Timestamp>, snapshot: &mut Snapshot) -> Result<()> {
     let rows = fetch_all!(
         tx,
         (String, String, i64),

@@ -141,8 +141,7 @@ pub(crate) async fn make(tx: &mut Tx, transition: &Transition) -> Result<Transit
         plan.as_str(),
         action.as_str()
     )?;
-    let (state, sent_at, item) =
-        row.ok_or_else(|| StoreError::UnknownAction { action: action.clone() })?;
+    let (state, sent_at, item) = row.ok_or_else(|| StoreError::UnknownAction { action: action.clone() })?;
     let actual = parse_state(action, &state)?;
     if actual != *from {
         return Ok(TransitionOutcome::Moved { actual });

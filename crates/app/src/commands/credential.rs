@@ -149,7 +149,10 @@ impl CredentialCommand {
         match self.what {
             What::Link { system, account, lasts, replaces, overlap } => {
                 let whole = |duration: SignedDuration| duration.as_secs() % 3_600 == 0;
-                ensure!(whole(lasts) && whole(overlap), "a server counts in whole hours: write for example 12h or 3d");
+                ensure!(
+                    whole(lasts) && whole(overlap),
+                    "a server counts in whole hours: write for example 12h or 3d"
+                );
                 let mut new = json!({ "system": system, "account": account, "hours": lasts.as_hours() });
                 if let Some(replaces) = replaces {
                     new["replaces"] = json!(replaces);
@@ -163,7 +166,8 @@ impl CredentialCommand {
                 show_list(json, &items)?;
             }
             What::Withdraw { id } => {
-                let Nothing {} = remote.delete(&["credential-links", &id]).await.with_context(|| no_link(&id))?;
+                let Nothing {} =
+                    remote.delete(&["credential-links", &id]).await.with_context(|| no_link(&id))?;
                 show_withdrawn(json, &id)?;
             }
         }
@@ -186,7 +190,8 @@ fn show_link(json: bool, link: &Row, url: &str) -> anyhow::Result<()> {
         link.expires_at,
         output::safe(&link.identity)
     ));
-    output::line(url)
+    output::line(url)?;
+    Ok(())
 }
 
 fn show_list(json: bool, links: &[Row]) -> anyhow::Result<()> {
@@ -194,7 +199,8 @@ fn show_list(json: bool, links: &[Row]) -> anyhow::Result<()> {
         return output::json(&json!({"items": links, "summary": {"total": links.len()}}));
     }
     if links.is_empty() {
-        return output::line("no link was made yet");
+        output::line("no link was made yet")?;
+        return Ok(());
     }
     let mut table = output::table(&["id", "system", "account", "for", "state", "until", "remark"]);
     for link in links {
@@ -211,12 +217,14 @@ fn show_list(json: bool, links: &[Row]) -> anyhow::Result<()> {
         ];
         table.add_row(row);
     }
-    output::line(table)
+    output::line(table)?;
+    Ok(())
 }
 
 fn show_withdrawn(json: bool, id: &str) -> anyhow::Result<()> {
     if json {
         return output::json(&json!({"id": id, "state": "withdrawn"}));
     }
-    output::line("the link no longer works")
+    output::line("the link no longer works")?;
+    Ok(())
 }

@@ -5,9 +5,9 @@ use jiff::SignedDuration;
 use leasehold_connect::simulated::{FaultKind, Faults};
 use leasehold_model::account::Account;
 use leasehold_model::action::ActionState;
+use leasehold_model::clock::Clock as _;
 use leasehold_model::credential::{Credential, CredentialKind};
 use leasehold_model::decision::DriftKind;
-use leasehold_model::clock::Clock as _;
 use leasehold_model::id::{CredentialKey, SystemName};
 use leasehold_model::identity::LifecycleState;
 use leasehold_model::plan::{Plan, Verb};
@@ -184,8 +184,10 @@ fn a_replaced_key_ends_when_its_overlap_is_over() {
         let (drift, late) = story.plan().await;
         invariants::plan_explains_drift(&story, &drift, &late);
         assert_eq!(of_keys(&late), [(Verb::RevokeCredential, CredentialKey::from("works"))]);
-        let faults: Vec<FaultKind> =
-            FaultKind::ALL.into_iter().filter(|kind| !matches!(kind, FaultKind::Resurrected { .. })).collect();
+        let faults: Vec<FaultKind> = FaultKind::ALL
+            .into_iter()
+            .filter(|kind| !matches!(kind, FaultKind::Resurrected { .. }))
+            .collect();
         story.world.set_faults(Faults::seeded(seed, 250, 400).only(&faults));
         let mut plan = late;
         for _ in 0..4 {

@@ -15,7 +15,9 @@ use leasehold_model::clock::{Clock, ManualClock};
 use leasehold_model::fact::Completeness;
 use leasehold_model::id::{AccountKey, ActionId, CredentialKey, EntitlementName, SystemName};
 use leasehold_model::plan::{PlanItem, Verb};
-use leasehold_model::request::{AccountTarget, ActionRequest, IssueRequest, Issued, Outcome, ReadBack, ReadTarget};
+use leasehold_model::request::{
+    AccountTarget, ActionRequest, IssueRequest, Issued, Outcome, ReadBack, ReadTarget,
+};
 use leasehold_reconcile::pace::Pace;
 use leasehold_reconcile::stages::enforce::Effect;
 use tokio::sync::Notify;

@@ -105,12 +105,13 @@ async fn revoke_all(load: &Load, systems_at_once: usize) -> anyhow::Result<f64> 
     let folder = tempfile::tempdir()?;
     let url = format!("sqlite:{}", folder.path().join("leasehold.db").display());
     let store = Store::open(&url, StoreOptions::default()).await?;
+    let clock = SystemClock::default();
     let mut worlds = Vec::new();
     let systems = targets(load, &mut worlds)?;
     for system in systems.values() {
-        observe(&store, system, &SystemClock, Observe::default(), &mut |_, _, _| {}).await?;
+        observe(&store, system, &clock, Observe::default(), &mut |_, _, _| {}).await?;
     }
-    let loaded = Loaded::load(&store, &systems, SystemClock.now(), None).await?;
+    let loaded = Loaded::load(&store, &systems, clock.now(), None).await?;
     let plan = plan::compute(&loaded, &Scope::default())?;
     let wanted = (load.targets * load.grants) as usize;
     anyhow::ensure!(
@@ -146,7 +147,7 @@ async fn apply(
     let runner = Runner {
         store: store.clone(),
         systems,
-        pace: Arc::new(SystemClock),
+        pace: Arc::new(SystemClock::default()),
         patience: Patience { systems_at_once, sends_max: 2, ..Patience::default() },
         watch: Arc::new(move |_, state| {
             if state == ActionState::Verified
@@ -163,7 +164,7 @@ async fn apply(
 
 /// The feed, and the targets with a world each, so that one can be dead; the dead one is the last.
 fn targets(load: &Load, worlds: &mut Vec<Arc<World>>) -> anyhow::Result<Systems> {
-    let as_of = SystemClock.now();
+    let as_of = SystemClock::default().now();
     let empty = || WorldState { as_of, people: BTreeMap::new(), systems: BTreeMap::new() };
     let latency = Duration::from_millis(load.latency_ms);
     let mut feed = empty();

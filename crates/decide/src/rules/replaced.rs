@@ -12,8 +12,7 @@ pub(super) fn find(context: &Context<'_, '_>, items: &mut Vec<DriftItem>) {
         let identity = evaluation.graph.identity_of(evaluation.index_of(credential.account));
         let who = identity.map(|identity| &evaluation.identities[identity.index()]);
         // A leaver's are drift of another kind already.
-        if *until <= evaluation.inputs.now
-            && who.is_none_or(|who| who.may_hold_access(evaluation.inputs.now))
+        if *until <= evaluation.inputs.now && who.is_none_or(|who| who.may_hold_access(evaluation.inputs.now))
         {
             let because = vec![Because::Replaced { until: *until }];
             items.push(about_credential(evaluation, DriftKind::Expired, credential, because));

@@ -13,9 +13,7 @@ use leasehold_decide::evaluate::Evaluation;
 use leasehold_model::capability::Capabilities;
 use leasehold_model::credential::CredentialKind;
 use leasehold_model::id::{ActionId, CredentialKey, IdentityKey, SystemName};
-use leasehold_model::request::{
-    AccountTarget, CredentialTarget, IssueRequest, Issued, ReadBack, ReadTarget,
-};
+use leasehold_model::request::{AccountTarget, CredentialTarget, IssueRequest, Issued, ReadBack, ReadTarget};
 use leasehold_store::{CredentialLink, LinkEnd, NewCredentialLink, Store, StoreError};
 
 use crate::error::ReconcileError;
@@ -54,7 +52,9 @@ pub enum Refusal {
     #[error("there is no system `{0}` in leasehold.toml")]
     UnknownSystem(SystemName),
     /// No account is meant, or several are.
-    #[error("{system} has no account `{account}` that is known; `leasehold sync {system}` reads which there are")]
+    #[error(
+        "{system} has no account `{account}` that is known; `leasehold sync {system}` reads which there are"
+    )]
     UnknownAccount {
         /// Where.
         system: SystemName,
@@ -134,10 +134,8 @@ pub fn check(
         return Err(Refusal::CannotIssue(system.clone()));
     }
     let evaluation = loaded.evaluate()?;
-    let index = find(&evaluation, system, asked).ok_or_else(|| Refusal::UnknownAccount {
-        system: system.clone(),
-        account: asked.clone(),
-    })?;
+    let index = find(&evaluation, system, asked)
+        .ok_or_else(|| Refusal::UnknownAccount { system: system.clone(), account: asked.clone() })?;
     let observed = &evaluation.account(index).account;
     let name = format!("{system}:{}", observed.login);
     let identity = evaluation.graph.identity_of(index).ok_or_else(|| Refusal::Orphan(name.clone()))?;
@@ -148,15 +146,16 @@ pub fn check(
     if !observed.enabled {
         return Err(Refusal::Disabled(name));
     }
-    let replaces = match replaces {
-        None => None,
-        Some(_) if !capabilities.revoke_credential.supported => {
-            return Err(Refusal::CannotReplace(system.clone()));
-        }
-        Some(credential) => Some(find_credential(&evaluation, index, credential).ok_or_else(|| {
-            Refusal::UnknownCredential { account: name, credential: credential.clone() }
-        })?),
-    };
+    let replaces =
+        match replaces {
+            None => None,
+            Some(_) if !capabilities.revoke_credential.supported => {
+                return Err(Refusal::CannotReplace(system.clone()));
+            }
+            Some(credential) => Some(find_credential(&evaluation, index, credential).ok_or_else(|| {
+                Refusal::UnknownCredential { account: name, credential: credential.clone() }
+            })?),
+        };
     Ok(NewCredentialLink {
         system: system.clone(),
         account: AccountTarget { key: observed.key.clone(), login: observed.login.clone() },
@@ -181,11 +180,7 @@ fn find(evaluation: &Evaluation<'_>, system: &SystemName, asked: &str) -> Option
     found.map(|(position, _)| evaluation.index_of(position))
 }
 
-fn find_credential(
-    evaluation: &Evaluation<'_>,
-    account: AccountIndex,
-    asked: &str,
-) -> Option<CredentialKey> {
+fn find_credential(evaluation: &Evaluation<'_>, account: AccountIndex, asked: &str) -> Option<CredentialKey> {
     let snapshot = evaluation.inputs.snapshot;
     let of_account = snapshot.credentials_of(evaluation.position_of(account));
     let found = of_account.iter().find(|credential| credential.credential.key.as_str() == asked);
@@ -265,8 +260,7 @@ async fn read_back(
     let Some(credential) = credential else {
         return format!("{kind}: made; the system does not list it, so it was not read back");
     };
-    let target =
-        ReadTarget::Credential { account: link.of.account.clone(), credential: credential.clone() };
+    let target = ReadTarget::Credential { account: link.of.account.clone(), credential: credential.clone() };
     let read = tokio::time::timeout(ANSWERS_WITHIN, system.connector.read_back(&target)).await;
     match read {
         Ok(Ok(ReadBack::Credential { exists: true, active: true })) => format!("{kind}: made and read back"),

@@ -121,7 +121,8 @@ async fn open(
         Err(Refusal::Target(why)) => {
             // What a target says of itself is for whoever made the link: it stands in the list of links.
             tracing::warn!(link = %link.id, %why, "a credential link gave no credential");
-            let complaint = "The system made no credential. The link is used up: ask whoever sent it for another one.";
+            let complaint =
+                "The system made no credential. The link is used up: ask whoever sent it for another one.";
             frame::show_with(
                 StatusCode::BAD_GATEWAY,
                 &page(&app, frame, String::new(), &link, complaint.to_owned()),

@@ -7,6 +7,7 @@ use leasehold_model::identity::{Identity, IdentityKind, LifecycleState};
 use serde_json::json;
 
 use crate::practice::{Practice, send, words};
+use crate::support::system;
 
 const SYSTEM: &str = "crm";
 const KIM: &str = "kim@example.com";
@@ -49,7 +50,10 @@ async fn a_link_gives_a_credential_once_and_keeps_its_secret_nowhere() {
         .await;
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
     let made = made.json();
-    assert_eq!((made["link"]["state"].as_str(), made["link"]["identity"].as_str()), (Some("waiting"), Some(KIM)));
+    assert_eq!(
+        (made["link"]["state"].as_str(), made["link"]["identity"].as_str()),
+        (Some("waiting"), Some(KIM))
+    );
     let path = path_of(made["url"].as_str().expect("an address"));
     let token = path.split_once("token=").expect("a token").1;
 
@@ -61,14 +65,14 @@ async fn a_link_gives_a_credential_once_and_keeps_its_secret_nowhere() {
         assert!(words(&shown).contains("uid-kim"), "{}", words(&shown));
         assert_eq!(shown.header("cache-control"), "no-store");
     }
-    let before = practice.world.snapshot().systems[&SYSTEM.parse().expect("a name")].credentials.len();
+    let before = practice.world.snapshot().systems[&system(SYSTEM)].credentials.len();
     let opened = somebody.post("/credential-link", &[("token", token)]).await;
     assert_eq!(opened.status, StatusCode::OK, "{}", opened.text);
     assert_eq!(opened.header("cache-control"), "no-store");
     let secret = opened.text.split_once("id=\"secret\"").and_then(|(_, after)| after.split_once('>'));
     let secret = secret.and_then(|(_, after)| after.split_once('<')).expect("a secret").0.to_owned();
     assert!(secret.len() >= 24, "{secret}");
-    let after = practice.world.snapshot().systems[&SYSTEM.parse().expect("a name")].credentials.len();
+    let after = practice.world.snapshot().systems[&system(SYSTEM)].credentials.len();
     assert_eq!(after, before + 1, "it was made in the system");
 
     let again = somebody.post("/credential-link", &[("token", token)]).await;
