@@ -35,7 +35,7 @@ impl Run<'_> {
     }
 
     /// Reads until the answer is as wanted or the target has had its time.
-    async fn settles(&self, target: &ReadTarget, wanted: impl Fn(&ReadBack) -> bool) -> Check {
+    pub(super) async fn settles(&self, target: &ReadTarget, wanted: impl Fn(&ReadBack) -> bool) -> Check {
         let begun = Instant::now();
         loop {
             let read = self.read(target).await?;
@@ -140,13 +140,7 @@ impl Run<'_> {
         if !capabilities.disable_account.supported || !capabilities.read_back.supported {
             return Err(Miss::DoesNotApply("it does not claim to disable accounts and read back"));
         }
-        let subject = self.subject()?;
-        self.change(Verb::DisableAccount, &subject.account, None).await?;
-        let target = ReadTarget::Account { account: subject.account.clone() };
-        let disabled = |read: &ReadBack| matches!(read, ReadBack::Account { exists: true, enabled: false });
-        self.settles(&target, disabled).await?;
-        self.change(Verb::DisableAccount, &subject.account, None).await?;
-        self.settles(&target, disabled).await
+        self.switch(Verb::DisableAccount, &self.subject()?.account, false).await
     }
 
     pub(super) async fn enable(&self) -> Check {
@@ -154,13 +148,18 @@ impl Run<'_> {
         if !capabilities.enable_account.supported || !capabilities.disable_account.supported {
             return Err(Miss::DoesNotApply("it does not claim to disable and enable accounts"));
         }
-        let subject = self.subject()?;
-        let target = ReadTarget::Account { account: subject.account.clone() };
-        self.change(Verb::EnableAccount, &subject.account, None).await?;
-        let enabled = |read: &ReadBack| matches!(read, ReadBack::Account { exists: true, enabled: true });
-        self.settles(&target, enabled).await?;
-        self.change(Verb::EnableAccount, &subject.account, None).await?;
-        self.settles(&target, enabled).await
+        self.switch(Verb::EnableAccount, &self.subject()?.account, true).await
+    }
+
+    /// Asks twice for an account to be disabled or enabled.
+    async fn switch(&self, verb: Verb, account: &AccountTarget, enabled: bool) -> Check {
+        let target = ReadTarget::Account { account: account.clone() };
+        let is_so = |read: &ReadBack| *read == ReadBack::Account { exists: true, enabled };
+        for _ in 0..2 {
+            self.change(verb, account, None).await?;
+            self.settles(&target, is_so).await?;
+        }
+        Ok(())
     }
 
     pub(super) async fn credential_ends(&self) -> Check {
@@ -245,6 +244,7 @@ impl Run<'_> {
             }
             self.settles(&target, exists(true)).await?;
         }
+        self.switches_by_login(&by_login).await?;
         let granted = self.grants_by_login(&by_login).await?;
         let told = self.enumerate().await;
         let made: Vec<AccountTarget> = told
@@ -273,6 +273,19 @@ impl Run<'_> {
         for _ in 0..2 {
             self.change(Verb::DeleteAccount, made, None).await?;
             self.settles(&target, exists(false)).await?;
+        }
+        Ok(())
+    }
+
+    /// Of an account that a plan made nobody knows the key, and who made it may have to close it at once.
+    async fn switches_by_login(&self, by_login: &AccountTarget) -> Check {
+        let capabilities = self.fixture.connector().capabilities();
+        if capabilities.end_sessions.supported {
+            self.change(Verb::EndSessions, by_login, None).await?;
+        }
+        if capabilities.disable_account.supported && capabilities.enable_account.supported {
+            self.switch(Verb::DisableAccount, by_login, false).await?;
+            self.switch(Verb::EnableAccount, by_login, true).await?;
         }
         Ok(())
     }

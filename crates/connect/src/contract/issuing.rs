@@ -1,9 +1,13 @@
 //! The check that issues credentials, and looks whether they are what they are said to be.
 
+use std::collections::BTreeMap;
 use std::sync::PoisonError;
 
 use leasehold_model::id::ActionId;
-use leasehold_model::request::{AccountTarget, IssueRequest, Issued, ReadBack, ReadTarget};
+use leasehold_model::plan::Verb;
+use leasehold_model::request::{
+    AccountTarget, ActionRequest, IssueRequest, Issued, Outcome, ReadBack, ReadTarget,
+};
 use secrecy::ExposeSecret;
 
 use super::{Check, Miss, Run, failed};
@@ -38,6 +42,7 @@ impl Run<'_> {
             return failed("a credential that was issued lets nobody in");
         }
         self.shows(&login, &[&first, &second]).await?;
+        self.earlier_ends(&login, &first, &second).await?;
         let nobody = AccountTarget::by_login("leasehold-contract-nobody");
         let request = IssueRequest { id: ActionId::from("contract-issue-nobody"), account: nobody };
         match self.heard(connector.issue_credential(&request).await) {
@@ -61,6 +66,37 @@ impl Run<'_> {
             return Err(Miss::Failed("nobody is told what to do with it".to_owned()));
         }
         Ok(issued)
+    }
+
+    /// Two that stand beside each other end one by one: whoever changes over revokes the earlier and keeps the later.
+    async fn earlier_ends(&self, login: &str, first: &Issued, second: &Issued) -> Check {
+        let (Some(earlier), Some(later)) = (&first.credential, &second.credential) else { return Ok(()) };
+        if earlier == later || !self.fixture.connector().capabilities().revoke_credential.supported {
+            return Ok(());
+        }
+        let account = AccountTarget::by_login(login);
+        let request = ActionRequest {
+            id: ActionId(format!("contract-revoke-{}", earlier.key)),
+            verb: Verb::RevokeCredential,
+            account: account.clone(),
+            entitlement: None,
+            credential: Some(earlier.clone()),
+            attributes: BTreeMap::new(),
+        };
+        match self.request(request).await? {
+            Outcome::Acknowledged { .. } => {}
+            other => return failed(format!("the earlier of two credentials was revoked: {other:?}")),
+        }
+        for (credential, active) in [(earlier, false), (later, true)] {
+            let target = ReadTarget::Credential { account: account.clone(), credential: credential.clone() };
+            self.settles(&target, |read| *read == ReadBack::Credential { exists: active, active }).await?;
+        }
+        let first_lets_in = self.fixture.truly_lets_in(login, first).await;
+        let second_lets_in = self.fixture.truly_lets_in(login, second).await;
+        if first_lets_in == Some(true) || second_lets_in == Some(false) {
+            return failed("the wrong one of two credentials still lets in");
+        }
+        Ok(())
     }
 
     /// Where credentials are listed, each is among them and of this account; the same one where it was replaced.

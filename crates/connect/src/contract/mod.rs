@@ -58,7 +58,7 @@ pub trait ContractFixture: Send + Sync {
         None
     }
 
-    /// Whether somebody can log in with a credential that was issued, by the target's own client; `None` where there is
+    /// Whether somebody can log in with a credential that was issued, by the target's own client; `None` only where there is
     /// nothing to log in to.
     async fn truly_lets_in(&self, _login: &str, _issued: &Issued) -> Option<bool> {
         None

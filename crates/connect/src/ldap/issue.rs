@@ -45,6 +45,10 @@ pub(super) async fn issue(client: &Client, request: &IssueRequest) -> Result<Iss
     if !before.lets_in(Timestamp::now()) && !has_none_yet {
         return Err(refused("the account's end is past; change that in the directory first".to_owned()));
     }
+    if session.dialect == Dialect::ActiveDirectory && client.settings.tls.is_none() {
+        let why = "a domain takes passwords over TLS only; use `ldaps://` or `start_tls = true`";
+        return Err(refused(why.to_owned()));
+    }
     let password = new_password(&client.settings.system)?;
     let instructions = match session.dialect {
         Dialect::OpenLdap => open_ldap(client, &mut session, request, &account, &password).await?,

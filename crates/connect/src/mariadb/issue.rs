@@ -44,6 +44,15 @@ pub(super) async fn issue(client: &Client, request: &IssueRequest) -> Result<Iss
             if state.lets_in_otherwise { " or another plugin" } else { "" }
         )));
     }
+    let checking = sqlx::query(sql::CHECKS_PASSWORDS).fetch_one(&mut session.connection);
+    let checks: i64 = client.get(&client.wait("reading settings", checking).await?, 0)?;
+    if checks != 0 {
+        return Err(refused(
+            "the server takes no hash, because a plugin looks at every password (strict_password_validation): set one \
+             there by SET PASSWORD, or turn that off"
+                .to_owned(),
+        ));
+    }
     let password = new_password(system)?;
     let names = Names { words: hash(password.expose_secret()), account: Some(&account), ..Names::default() };
     let outcome = run(client, &mut session, sql::SET_PASSWORD, &names, "password set").await?;

@@ -58,7 +58,8 @@ const CAPABILITIES: Capabilities = Capabilities {
     enable_account: Capability::YES,
     delete_account: Capability::with("DROP USER; live sessions stay until they are ended"),
     issue_credential: Capability::with(
-        "a password in place of the one that is there; the server is told its hash only; not where another plugin lets in",
+        "a password in place of the one that is there; the server is told its hash only; not where another plugin lets in, \
+         and not where strict_password_validation refuses hashes",
     ),
     list_sessions: Capability::with("of several accounts of one user, by the host that fits most narrowly"),
     end_sessions: Capability::with("KILL CONNECTION; waits until the sessions are gone"),

@@ -122,6 +122,10 @@ pub(super) const CREATE: &str = immediately!(
     account!(),
     ", ' identified via mysql_native_password using ''invalid'''"
 );
+/// Whether a plugin looks at every password that is set, and what cannot be looked at is refused. The server's own word for
+/// that refusal is "ALTER USER failed".
+pub(super) const CHECKS_PASSWORDS: &str = "select @@strict_password_validation and exists (select 1 from information_schema.PLUGINS \
+     where PLUGIN_TYPE = 'PASSWORD VALIDATION' and PLUGIN_STATUS = 'ACTIVE')";
 /// Sets a password by its hash: the words.
 pub(super) const SET_PASSWORD: &str =
     immediately!("'alter user ', ", account!(), ", ' identified by password ', quote(@leasehold_words)");

@@ -258,6 +258,16 @@ async fn the_suite_notices_every_fault() {
     }
 }
 
+#[tokio::test]
+async fn the_suite_notices_a_credential_that_was_never_made() {
+    let fixture = SimulatedFixture::new("vpn", 4);
+    fixture.world.set_faults(Faults::seeded(1, 1000, u64::MAX).only(&[FaultKind::LyingSuccess]));
+    let results = contract::run(&fixture).await;
+    let issued = results.iter().find(|result| result.name.starts_with("an issued credential")).unwrap();
+    let noticed = matches!(&issued.outcome, CheckOutcome::Failed(why) if why.contains("is not told"));
+    assert!(noticed, "{issued:?}");
+}
+
 /// What one call with one fault says, and what is then true: the connector's half of surviving it.
 #[tokio::test]
 async fn each_fault_of_a_change_says_what_it_must_and_leaves_what_it_must() {

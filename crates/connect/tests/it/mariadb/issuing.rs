@@ -5,7 +5,7 @@ use leasehold_model::request::AccountTarget;
 use leasehold_testing::MariadbServer;
 
 use super::{COMPANY, account, connector, connector_as};
-use crate::harness::{acknowledged, issue, issue_refused};
+use crate::harness::{acknowledged, issue, issue_refused, refused};
 
 #[tokio::test]
 async fn an_issued_password_lets_in_and_the_server_learns_its_hash_only() {
@@ -56,5 +56,14 @@ async fn who_is_kept_out_or_let_in_otherwise_gets_no_password() {
     let why = issue_refused(&*denied, &AccountTarget::by_login("carol")).await;
     assert!(why.contains("lacks the right"), "{why}");
     server.sql("drop user reader@'%'");
+
+    // A server that looks at every password itself takes no hash.
+    server.sql("install soname 'simple_password_check'");
+    let why = issue_refused(&*connector, &AccountTarget::by_login("carol")).await;
+    assert!(why.contains("strict_password_validation") && why.contains("SET PASSWORD"), "{why}");
+    let why = refused(&*connector, Verb::CreateAccount, &AccountTarget::by_login("new"), None).await;
+    assert!(why.contains("strict-password-validation"), "{why}");
     assert_eq!(kept(), before);
+    server.sql("set global strict_password_validation = off");
+    issue(&*connector, "carol").await;
 }
