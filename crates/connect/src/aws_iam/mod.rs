@@ -69,6 +69,9 @@ const CAPABILITIES: Capabilities = Capabilities {
     issue_credential: Capability::with("an access key beside those that are there; IAM lets a user have two"),
     disable_credential: Capability::with("not passwords and second factors, which can only be deleted"),
     revoke_credential: Capability::YES,
+    rotate_credential: Capability::with(
+        "access keys: another one is issued, and the old one is revoked after the overlap",
+    ),
     list_sessions: Capability::without("AWS lists no sessions"),
     end_sessions: Capability::with(
         "by the inline policy LeaseholdSessionsEnded, which denies everything to sessions that began before; not sessions \

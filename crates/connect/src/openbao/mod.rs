@@ -64,6 +64,9 @@ const CAPABILITIES: Capabilities = Capabilities {
     revoke_credential: Capability::with(
         "a token with what was made with it; never a root token or the connector's own",
     ),
+    rotate_credential: Capability::with(
+        "secret-ids: another one is issued, and the old one is revoked after the overlap",
+    ),
     list_sessions: Capability::with("the tokens of an entity"),
     end_sessions: Capability::with("by revoking every token of the entity, and with them their leases"),
     native_expiry: Capability::without("the expiry of tokens and secret-ids is read"),

@@ -58,6 +58,7 @@ pub(super) fn capabilities_of(traits: SystemTraits) -> Capabilities {
         last_use: when(traits.last_use),
         list_credentials: when(traits.credentials),
         issue_credential: when(traits.credentials),
+        rotate_credential: when(traits.credentials),
         disable_credential: when(traits.credentials),
         revoke_credential: when(traits.credentials),
         ..Capabilities::NONE
