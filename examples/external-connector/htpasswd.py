@@ -230,7 +230,7 @@ class Wiki:
         if lines and not lines[-1].endswith(b"\n"):
             lines[-1] += b"\n"
         # No password fits this; the user gets one by `htpasswd`.
-        self.users.replace(lines + [f"{name}:!\n".encode()], mark)
+        self.users.replace(lines + [f"{name}:*\n".encode()], mark)
         return True
 
     def rewrite_hash(self, name, rewrite):

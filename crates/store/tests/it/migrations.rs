@@ -28,6 +28,7 @@ const RELEASES: &[(i64, &str)] = &[
     (12, include_str!("../fixtures/0012.sql")),
     (13, include_str!("../fixtures/0013.sql")),
     (14, include_str!("../fixtures/0014.sql")),
+    (15, include_str!("../fixtures/0015.sql")),
 ];
 
 /// Runs SQL beside the store.
@@ -153,8 +154,10 @@ async fn every_release_is_brought_up_to_this_one() {
             );
             let stewardship = store.stewardship(None).await.expect("reads");
             let owners: Vec<&str> = stewardship.ownerships.iter().map(|claim| claim.owner.as_str()).collect();
-            let known = if *migration >= 15 { (vec!["lee@example.com"], 1) } else { (vec![], 0) };
+            let known = if *migration >= 14 { (vec!["lee@example.com"], 1) } else { (vec![], 0) };
             assert_eq!((owners, stewardship.retirements.len()), known, "{migration}");
+            let links = store.credential_links(10).await.expect("reads");
+            assert_eq!((links.len(), snapshot.replaced.len()), if *migration >= 15 { (1, 1) } else { (0, 0) });
             let webhooks = store.webhooks().await.expect("reads");
             let secrets: Vec<_> = webhooks
                 .iter()

@@ -1,6 +1,7 @@
 //! One-time links for new credentials: made by whoever may, opened by whoever has them, and nothing of the secret stays.
 
 use axum::http::StatusCode;
+use leasehold_connect::simulated::state::SystemTraits;
 use leasehold_model::account::Account;
 use leasehold_model::clock::Clock as _;
 use leasehold_model::identity::{Identity, IdentityKind, LifecycleState};
@@ -12,7 +13,7 @@ use crate::support::system;
 const SYSTEM: &str = "crm";
 const KIM: &str = "kim@example.com";
 
-/// A company with somebody new who has an account in the CRM, and another in which she is disabled.
+/// A company with somebody new who has an account in the CRM, and one in the directory that is disabled.
 async fn with_kim() -> Practice {
     let practice = Practice::new().await;
     let kim = Identity {
@@ -26,11 +27,15 @@ async fn with_kim() -> Practice {
         attributes: [("email".to_owned(), KIM.to_owned())].into(),
     };
     practice.world.join(kim).expect("joins");
-    for (key, enabled) in [("uid-kim", true), ("uid-kim-old", false)] {
-        let mut account = Account::new(key, key);
+    let traits = SystemTraits { read_back: true, sessions: true, last_use: true, credentials: true };
+    for system in [SYSTEM, "directory"] {
+        practice.world.set_traits(system, traits).expect("traits");
+    }
+    for (system, login, enabled) in [(SYSTEM, KIM, true), ("directory", "kim-old", false)] {
+        let mut account = Account::new("uid-kim", login);
         account.enabled = enabled;
         account.attributes.insert("mail".to_owned(), KIM.to_owned());
-        practice.world.create_account(SYSTEM, account).expect("an account");
+        practice.world.create_account(system, account).expect("an account");
     }
     practice.read_all().await;
     practice.refresh().await;
@@ -62,7 +67,7 @@ async fn a_link_gives_a_credential_once_and_keeps_its_secret_nowhere() {
     for _ in 0..2 {
         let shown = somebody.get(&path).await;
         assert_eq!(shown.status, StatusCode::OK, "{}", shown.text);
-        assert!(words(&shown).contains("uid-kim"), "{}", words(&shown));
+        assert!(words(&shown).contains(KIM), "{}", words(&shown));
         assert_eq!(shown.header("cache-control"), "no-store");
     }
     let before = practice.world.snapshot().systems[&system(SYSTEM)].credentials.len();
@@ -95,7 +100,7 @@ async fn what_cannot_be_is_named_and_leaves_the_link_in_force() {
     for (body, status, words) in [
         (json!({"system": "crm", "account": "nobody"}), 422, "no account `nobody`"),
         (json!({"system": "none", "account": "uid-kim"}), 422, "no system `none`"),
-        (json!({"system": "crm", "account": "uid-kim-old"}), 403, "is disabled"),
+        (json!({"system": "directory", "account": "kim-old"}), 403, "is disabled"),
         (json!({"system": "crm", "account": "uid-kim", "hours": 400}), 422, "up to 14 days"),
         (json!({"system": "crm", "account": "uid-kim", "replaces": "none"}), 422, "no credential `none`"),
         (json!({"system": "hr", "account": "uid-kim"}), 403, "makes no credentials"),
