@@ -157,7 +157,10 @@ async fn every_release_is_brought_up_to_this_one() {
             let known = if *migration >= 14 { (vec!["lee@example.com"], 1) } else { (vec![], 0) };
             assert_eq!((owners, stewardship.retirements.len()), known, "{migration}");
             let links = store.credential_links(10).await.expect("reads");
-            assert_eq!((links.len(), snapshot.replaced.len()), if *migration >= 15 { (1, 1) } else { (0, 0) });
+            assert_eq!(
+                (links.len(), snapshot.replaced.len()),
+                if *migration >= 15 { (1, 1) } else { (0, 0) }
+            );
             let webhooks = store.webhooks().await.expect("reads");
             let secrets: Vec<_> = webhooks
                 .iter()
