@@ -55,7 +55,7 @@ pub fn merge(snapshot: &mut Snapshot, settings: &BTreeMap<SystemName, SystemSett
     let precedence =
         |system: u32| settings.get(snapshot.system(system)).map_or(&unsaid, |settings| &settings.precedence);
     let mut dropped = vec![false; snapshot.identities.len()];
-    let mut merged: BTreeMap<usize, (u32, Identity, Vec<(String, Claimed, Vec<Claimed>)>)> = BTreeMap::new();
+    let mut merged: BTreeMap<usize, Merged> = BTreeMap::new();
     for (first, positions) in &told {
         let voices: Vec<Voice<'_>> = positions
             .iter()
@@ -80,14 +80,9 @@ pub fn merge(snapshot: &mut Snapshot, settings: &BTreeMap<SystemName, SystemSett
         let index = u32::try_from(kept.len()).unwrap_or(u32::MAX);
         match merged.remove(&position) {
             None => kept.push(listed),
-            Some((system, identity, conflicts)) => {
-                let conflict = |(attribute, used, instead)| IdentityConflict {
-                    identity: index,
-                    attribute,
-                    used,
-                    instead,
-                };
-                snapshot.identity_conflicts.extend(conflicts.into_iter().map(conflict));
+            Some(Merged { system, identity, conflicts }) => {
+                let of_index = |conflict| IdentityConflict { identity: index, ..conflict };
+                snapshot.identity_conflicts.extend(conflicts.into_iter().map(of_index));
                 kept.push((system, identity));
             }
         }
@@ -104,8 +99,17 @@ struct Voice<'snapshot> {
     identity: &'snapshot Identity,
 }
 
+/// One identity made of what several feeds say.
+struct Merged {
+    /// The feed that it is taken for.
+    system: u32,
+    identity: Identity,
+    /// Where others say something else. The position of the identity is not known yet.
+    conflicts: Vec<IdentityConflict>,
+}
+
 /// What is believed of an identity, of which feed it is taken for, and where others say something else.
-fn one_of(voices: &[Voice<'_>]) -> (u32, Identity, Vec<(String, Claimed, Vec<Claimed>)>) {
+fn one_of(voices: &[Voice<'_>]) -> Merged {
     let mut conflicts = Vec::new();
     let mut believed = |attribute: &str, value: &dyn Fn(&Identity) -> Option<String>| -> Option<usize> {
         let mut saying: Vec<(u32, &SystemName, usize, String)> = voices
@@ -123,7 +127,8 @@ fn one_of(voices: &[Voice<'_>]) -> (u32, Identity, Vec<(String, Claimed, Vec<Cla
         let others = saying.iter().filter(|(_, _, _, value)| value.to_lowercase() != used.to_lowercase());
         let instead: Vec<Claimed> = others.map(|(_, system, _, value)| claimed(system, value)).collect();
         if !instead.is_empty() {
-            conflicts.push((attribute.to_owned(), claimed(system, used), instead));
+            let (attribute, used) = (attribute.to_owned(), claimed(system, used));
+            conflicts.push(IdentityConflict { identity: 0, attribute, used, instead });
         }
         Some(*position)
     };
@@ -146,7 +151,8 @@ fn one_of(voices: &[Voice<'_>]) -> (u32, Identity, Vec<(String, Claimed, Vec<Cla
         attributes.extend(value.map(|value| (name.clone(), value.clone())));
     }
     let key = voices[leading].identity.key.clone();
-    (voices[leading].system, Identity { key, kind, state, start, end, manager, owner, attributes }, conflicts)
+    let identity = Identity { key, kind, state, start, end, manager, owner, attributes };
+    Merged { system: voices[leading].system, identity, conflicts }
 }
 
 #[cfg(test)]

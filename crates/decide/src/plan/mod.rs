@@ -110,7 +110,7 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
             let index = evaluation.index_of(position);
             accounts.insert((system.clone(), account.account.key.clone()), index);
             if evaluation.inputs.systems.get(system).is_some_and(|set| set.new_account_login.is_some()) {
-                let logins = logins.entry(system.clone()).or_insert_with(HashMap::new);
+                let logins = logins.entry(system.clone()).or_default();
                 logins.insert(account.account.login.to_lowercase(), index);
             }
         }
