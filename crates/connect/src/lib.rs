@@ -12,6 +12,7 @@ mod openbao;
 mod plain;
 mod postgres;
 pub mod registry;
+mod scim;
 pub mod settings;
 pub mod simulated;
 mod ssh;

@@ -9,6 +9,7 @@ mod ldap;
 mod mariadb;
 mod openbao;
 mod postgres;
+mod scim;
 mod simulated;
 mod ssh;
 mod support;
