@@ -136,6 +136,8 @@ enum Job {
     },
     /// The server: every list page of a large company, effective-access checks over HTTP, start-up and memory.
     Serve(jobs::serve::Load),
+    /// Sync and drift of an application over SCIM, against a target in this process.
+    SyncScim(jobs::sync_scim::Load),
     /// Serves as the raw responder of `serve`.
     #[command(hide = true)]
     RawResponder {
@@ -169,6 +171,7 @@ fn run(job: Job) -> anyhow::Result<Report> {
             jobs::files::run(&out, accounts, entitlements, grants_each)
         }
         Job::Serve(load) => jobs::serve::run(&load),
+        Job::SyncScim(load) => jobs::sync_scim::run(&load),
         Job::RawResponder { bytes } => jobs::serve::serve_raw(bytes).map(|()| Report::default()),
         Job::Ledger { records, batches, rounds } => jobs::ledger::run(records, &batches, rounds),
     }

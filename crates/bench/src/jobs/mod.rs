@@ -9,3 +9,4 @@ pub mod ledger;
 pub mod memory;
 pub mod serve;
 pub mod sod;
+pub mod sync_scim;

@@ -60,7 +60,7 @@ pub(super) enum LogIn {
     /// A token that does not change.
     Token(SecretString),
     /// OAuth 2.0 client credentials (RFC 6749 section 4.4), which give a token for a while.
-    Client(OauthClient),
+    Client(Box<OauthClient>),
 }
 
 /// A client of an authorization server.
@@ -107,7 +107,14 @@ pub(super) fn read(settings: &mut Settings) -> Result<ScimSettings, ConnectError
             let missing = "is missing; write `env:NAME` or `file:PATH`";
             let secret = secret.ok_or_else(|| settings.error("client_secret", missing))?;
             let http = client(settings, &token_url)?;
-            LogIn::Client(OauthClient { http, token_url, id, secret, scope, secret_in_form: client_auth })
+            LogIn::Client(Box::new(OauthClient {
+                http,
+                token_url,
+                id,
+                secret,
+                scope,
+                secret_in_form: client_auth,
+            }))
         }
         (Some(_), Some(_)) => {
             return Err(settings.error("token", "and `token_url` are both set; leave one out"));
