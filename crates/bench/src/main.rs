@@ -138,6 +138,8 @@ enum Job {
     Serve(jobs::serve::Load),
     /// Many targets at once, one of them dead: until everything else is read back as gone.
     FanOut(jobs::fan_out::Load),
+    /// Sync and drift of an application over SCIM, against a target in this process.
+    SyncScim(jobs::sync_scim::Load),
     /// Serves as the raw responder of `serve`.
     #[command(hide = true)]
     RawResponder {
@@ -172,6 +174,7 @@ fn run(job: Job) -> anyhow::Result<Report> {
         }
         Job::Serve(load) => jobs::serve::run(&load),
         Job::FanOut(load) => jobs::fan_out::run(&load),
+        Job::SyncScim(load) => jobs::sync_scim::run(&load),
         Job::RawResponder { bytes } => jobs::serve::serve_raw(bytes).map(|()| Report::default()),
         Job::Ledger { records, batches, rounds } => jobs::ledger::run(records, &batches, rounds),
     }

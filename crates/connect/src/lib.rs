@@ -14,6 +14,7 @@ mod openbao;
 mod plain;
 mod postgres;
 pub mod registry;
+mod scim;
 pub mod settings;
 pub mod simulated;
 mod ssh;

@@ -10,3 +10,4 @@ pub mod ledger;
 pub mod memory;
 pub mod serve;
 pub mod sod;
+pub mod sync_scim;

@@ -1,6 +1,7 @@
 //! The connectors from outside: the contract suite, and real systems on loopback checked with their own clients.
 
 mod aws_iam;
+mod between;
 mod contract;
 mod csv;
 mod external;
@@ -9,6 +10,7 @@ mod ldap;
 mod mariadb;
 mod openbao;
 mod postgres;
+mod scim;
 mod simulated;
 mod ssh;
 mod support;
