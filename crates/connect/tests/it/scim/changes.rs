@@ -217,7 +217,7 @@ fn told_by_users(company: &Arc<Company>, patch: bool) -> Between {
         }
         let given = forward();
         let is_read = ["GET /v2/Users", "GET /v2/Groups"].iter().any(|begin| request.starts_with(begin));
-        if !is_read || !given.get(9..12).is_some_and(|status| status == b"200") {
+        if !is_read || given.get(9..12).is_none_or(|status| status != b"200") {
             return given;
         }
         let end = given.windows(4).position(|window| window == b"\r\n\r\n").expect("a head") + 4;
