@@ -40,8 +40,8 @@ enum What {
         #[arg(long, value_name = "KEY")]
         replaces: Option<String>,
         /// For how long both stay after the link was opened; then the old one is drift, and a plan revokes it
-        #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "0s", requires = "replaces")]
-        overlap: SignedDuration,
+        #[arg(long, value_name = "DURATION", value_parser = duration, requires = "replaces")]
+        overlap: Option<SignedDuration>,
     },
     /// List links, and what came of them
     Links,
@@ -110,6 +110,7 @@ impl CredentialCommand {
                 let connected = context.system(&system)?.connect()?;
                 let loaded = context.load(None).await?;
                 let system = connected.name.clone();
+                let overlap = overlap.unwrap_or(SignedDuration::ZERO);
                 let wanted = Wanted { system, account, replaces, overlap, lasts };
                 let new = credential_link::check(&loaded, &connected.connector.capabilities(), &wanted)
                     .map_err(|refusal| anyhow::anyhow!("{refusal}; nothing was made"))?;
@@ -148,6 +149,7 @@ impl CredentialCommand {
         }
         match self.what {
             What::Link { system, account, lasts, replaces, overlap } => {
+                let overlap = overlap.unwrap_or(SignedDuration::ZERO);
                 let whole = |duration: SignedDuration| duration.as_secs() % 3_600 == 0;
                 ensure!(
                     whole(lasts) && whole(overlap),

@@ -3,6 +3,7 @@
 mod answers;
 mod bad_input;
 mod browser;
+mod credential;
 mod demo;
 mod external;
 mod installation;
@@ -18,6 +19,7 @@ mod processes;
 mod real;
 mod remote;
 mod schemathesis;
+mod steward;
 mod surroundings;
 mod traces;
 mod users;

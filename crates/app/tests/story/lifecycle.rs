@@ -414,6 +414,11 @@ fn a_service_without_an_owner_ends_in_two_phases() {
         word(&story, &Word::Stop).await.expect("stops");
         close(&mut story, seed, &[ROBOT]).await;
         story.clock.advance_ms(15 * 86_400_000);
+        let (_, unseen) = story.plan().await;
+        assert!(
+            !unseen.items.iter().any(|item| item.account == "robot"),
+            "nobody has looked since: {unseen:#?}"
+        );
         story.observe_all().await;
         let ended = close(&mut story, seed, &[ROBOT]).await;
         assert_eq!(count(&ended, Verb::DeleteAccount), 1, "{:#?}", ended.items);

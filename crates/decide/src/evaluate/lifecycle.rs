@@ -124,10 +124,12 @@ pub(super) fn steward(
         }
     }
     for (position, since, by, finished_at) in stopped {
-        let used = use_since(inputs.snapshot, accounts.get(&position).map_or(&[], Vec::as_slice), since);
+        let accounts = accounts.get(&position).map_or(&[][..], Vec::as_slice);
+        let used = use_since(inputs.snapshot, accounts, since);
         let watch = inputs.policy.succession.watch;
         let watched_until = since.checked_add(watch).unwrap_or(Timestamp::MAX);
-        let by_itself = (used == UseSince::No && watched_until <= inputs.now).then_some(watched_until);
+        let is_over = watched_until <= inputs.now && is_seen(inputs.snapshot, accounts, watched_until);
+        let by_itself = (used == UseSince::No && is_over).then_some(watched_until);
         let ended_at = finished_at.filter(|at| *at <= inputs.now).or(by_itself);
         let identity = &mut identities[position as usize];
         match ended_at {
@@ -187,6 +189,15 @@ fn stopped_since(
     let owner = *by_key.get(&identity.owner.as_ref()?.folded())?;
     let since = left_at(inputs.snapshot, owner, &identities[owner as usize], inputs.now)?;
     Some((since, None, None))
+}
+
+/// Whether every system of these accounts was read completely from this instant on: a use that no reading could show is no
+/// proof that there was none (law 3).
+fn is_seen(snapshot: &Snapshot, accounts: &[u32], from: Timestamp) -> bool {
+    accounts.iter().all(|account| {
+        let system = &snapshot.systems[snapshot.accounts[*account as usize].system as usize];
+        system.latest_complete.as_ref().is_some_and(|epoch| epoch.started_at >= from)
+    })
 }
 
 fn use_since(snapshot: &Snapshot, accounts: &[u32], since: Timestamp) -> UseSince {

@@ -1,4 +1,5 @@
-//! What pages and calls ask of the loop. A page records what somebody wants; a task does it.
+//! What pages and calls ask of the loop. A page records what somebody wants; a task does it. Only a credential that a link
+//! gives is passed through, because nothing may keep its secret.
 
 use std::collections::BTreeMap;
 use std::path::Path;
