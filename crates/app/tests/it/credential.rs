@@ -1,6 +1,5 @@
 //! `credential`: links for new credentials as they are made, listed and taken back on the machine of the store.
 
-use crate::installation::Installation;
 use crate::offboard::{company, key_of};
 
 fn id(document: &serde_json::Value) -> &str {
