@@ -2,6 +2,7 @@
 
 mod authority;
 mod enforcing;
+mod notices;
 mod oidc;
 mod precedence;
 mod server;
@@ -165,25 +166,16 @@ impl Config {
             match (name, key.as_str()) {
                 ("store", "url") => {
                     if url::Url::parse(text).is_ok_and(|url| url.password().is_some()) {
-                        let span = self.span(&[name, key]);
                         let help = "take it out, and write `password = \"env:NAME\"` or `password = \"file:PATH\"` below";
-                        let hidden = self.without_secret(&span);
-                        return Err(complaint(
-                            &self.path,
-                            &hidden,
-                            &span,
-                            "the address holds a password in clear text",
-                            help,
-                        ));
+                        let message = "the address holds a password in clear text";
+                        return Err(self.complain_of_secret(&[name, key], message, help));
                     }
                     self.store_url = text.to_owned();
                 }
                 ("store", "password") => {
                     let Some(reference) = SecretReference::parse(text) else {
-                        let span = self.span(&[name, key]);
                         let help = "write `env:NAME` or `file:PATH` and keep the secret there";
-                        let hidden = self.without_secret(&span);
-                        return Err(complaint(&self.path, &hidden, &span, "a secret in clear text", help));
+                        return Err(self.complain_of_secret(&[name, key], "a secret in clear text", help));
                     };
                     self.store_password = Some(reference);
                 }
@@ -303,6 +295,8 @@ impl Config {
             Some(value) => self.interval_ms(&["system", name, "interval"], &value)?,
         };
         let owners = self.owners_of(name, table.remove("owner"))?;
+        // Nothing that a connector reads; only a server takes notices.
+        table.remove("webhook_secret");
         Ok(CommonSettings {
             kind,
             correlate,
@@ -407,9 +401,8 @@ impl Config {
             ConnectError::Setting { system, key, message } => {
                 let mut place = vec!["system", system.as_str()];
                 place.extend(key.split('.'));
-                let span = self.span(&place);
                 let message = format!("`{key}` of system `{system}`: {message}");
-                complaint(&self.path, &self.without_secret(&span), &span, &message, "")
+                self.complain_of_secret(&place, &message, "")
             }
             _ => error.into(),
         }
@@ -427,6 +420,12 @@ impl Config {
         }
         let hidden: String = value.chars().map(|c| if "\"'\n".contains(c) { c } else { '*' }).collect();
         format!("{}{hidden}{}", &self.text[..span.start], &self.text[span.end..])
+    }
+
+    /// A complaint about what may be a secret in clear text.
+    fn complain_of_secret(&self, place: &[&str], message: &str, help: &str) -> anyhow::Error {
+        let span = self.span(place);
+        complaint(&self.path, &self.without_secret(&span), &span, message, help)
     }
 
     fn complain(&self, place: &[&str], message: &str, help: &str) -> anyhow::Error {

@@ -14,7 +14,8 @@ use leasehold_model::id::SystemName;
 use leasehold_model::setting::{SettingField, SettingKind};
 use leasehold_reconcile::driver::DriverHandle;
 use leasehold_web::{
-    ConnectedSystem, Connections, ConnectorForm, FieldError, NewSystem, NotConnected, SystemOwners,
+    ConnectedSystem, Connections, ConnectorForm, FieldError, NewSystem, NotConnected, NoticeSecrets,
+    Settings, SystemOwners,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, watch};
@@ -34,15 +35,22 @@ pub struct LiveConfiguration {
     path: PathBuf,
     driver: DriverHandle,
     owners: SystemOwners,
+    notice_secrets: NoticeSecrets,
     /// The text that is in force; whoever holds it reads or changes the file.
     in_force: Mutex<String>,
 }
 
 impl LiveConfiguration {
     /// Begins with a configuration that is in force.
-    pub fn new(config: &Config, driver: DriverHandle, owners: SystemOwners) -> Arc<Self> {
+    pub fn new(config: &Config, driver: DriverHandle, server: &Settings) -> Arc<Self> {
         let in_force = Mutex::new(config.text().to_owned());
-        Arc::new(Self { path: config.path.clone(), driver, owners, in_force })
+        Arc::new(Self {
+            path: config.path.clone(),
+            driver,
+            owners: server.system_owners.clone(),
+            notice_secrets: server.notice_secrets.clone(),
+            in_force,
+        })
     }
 
     /// Follows the file until told to stop: at SIGHUP, and where it changed. A file that cannot be used changes nothing.
@@ -87,7 +95,9 @@ impl LiveConfiguration {
     /// Goes on with the systems of a configuration.
     async fn take(&self, config: &Config) -> anyhow::Result<()> {
         let (systems, owners) = (config.systems()?, config.owners()?);
+        let notice_secrets = config.notice_secrets()?;
         self.owners.replace(owners);
+        self.notice_secrets.replace(notice_secrets);
         self.driver.reconfigure(systems).await?;
         Ok(())
     }
@@ -255,7 +265,8 @@ impl Draft {
         }
         let rules: Vec<String> =
             new.correlate.lines().map(str::trim).filter(|rule| !rule.is_empty()).map(str::to_owned).collect();
-        if !rules.is_empty() && !table.contains_key("path") && !table.contains_key("authoritative") {
+        let is_people_feed = table.contains_key("path") || new.connector == "rest";
+        if !rules.is_empty() && !is_people_feed && !table.contains_key("authoritative") {
             table.insert("correlate".to_owned(), rules.into());
         }
         match new.further.parse::<toml::Table>() {
@@ -278,7 +289,7 @@ impl Draft {
             Err(error) => complain("further", format!("this is no TOML: {}", error.message())),
         }
         let Some(name) = name.filter(|_| wrong.is_empty()) else { return Err(wrong) };
-        if table.contains_key("path") {
+        if is_people_feed {
             table.insert("authoritative".to_owned(), true.into());
         }
         for (key, _) in &secrets {

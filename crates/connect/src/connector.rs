@@ -112,6 +112,10 @@ impl Connector for Arc<dyn Connector> {
     async fn execute(&self, request: &ActionRequest) -> Result<Outcome, ConnectError> {
         self.as_ref().execute(request).await
     }
+
+    async fn issue_credential(&self, request: &IssueRequest) -> Result<Issued, ConnectError> {
+        self.as_ref().issue_credential(request).await
+    }
 }
 
 /// A kind of connector: what the registry lists.

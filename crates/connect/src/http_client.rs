@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use reqwest::header::{ETAG, HeaderName, RETRY_AFTER};
+use reqwest::header::{ETAG, HeaderMap, HeaderName, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, StatusCode};
 use url::Url;
 
@@ -36,6 +36,8 @@ pub(crate) struct Answer {
     pub retry_after_ms: Option<u64>,
     /// Which version of the object this is, where the target says.
     pub etag: Option<String>,
+    /// Everything that it said beside the body.
+    pub headers: HeaderMap,
     pub body: Vec<u8>,
 }
 
@@ -98,6 +100,7 @@ impl HttpClient {
             .and_then(|value| value.parse::<u64>().ok())
             .map(|seconds| seconds.saturating_mul(1000));
         let etag = header(ETAG).map(str::to_owned);
+        let headers = response.headers().clone();
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.error(operation, error))? {
             if body.len() + chunk.len() > ANSWER_BYTES_MAX {
@@ -106,7 +109,7 @@ impl HttpClient {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { status, retry_after_ms, etag, body })
+        Ok(Answer { status, retry_after_ms, etag, headers, body })
     }
 
     /// The target's own refusal of what we asked.

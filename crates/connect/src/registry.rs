@@ -14,6 +14,7 @@ pub const KINDS: &[&dyn ConnectorKind] = &[
     &crate::mariadb::MariadbKind,
     &crate::openbao::OpenBaoKind,
     &crate::postgres::PostgresKind,
+    &crate::rest::RestKind,
     &crate::scim::ScimKind,
     &crate::simulated::Simulated,
     &crate::ssh::SshKind,

@@ -44,6 +44,11 @@ impl Settings {
         }
     }
 
+    /// Whether a key is there, whatever its value.
+    pub fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
     fn value(&mut self, key: &str) -> Option<Value> {
         self.asked_for.insert(key.to_owned());
         self.table.get(key).cloned()

@@ -1,7 +1,9 @@
-//! A real receiver of webhooks on loopback, which checks every message with PyPI's `standardwebhooks`.
+//! A real receiver of webhooks on loopback, which checks every message with PyPI's `standardwebhooks`, and a sender that signs
+//! with it.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use crate::process::{self, ServerProcess};
@@ -36,4 +38,21 @@ impl WebhookReceiver {
     pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}/{path}", self.port)
     }
+}
+
+/// Sends a message that PyPI's `standardwebhooks` signs with a secret: the status of the answer, and its body.
+///
+/// # Panics
+/// Where nothing answers.
+pub fn send_signed(url: &str, secret: &str, body: &str) -> (u16, String) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("webhook/sender.py");
+    let sender = Command::new(tools::program("python3"))
+        .arg(script)
+        .args([url, body])
+        .env("WEBHOOK_SECRET", secret)
+        .output()
+        .expect("start the sender");
+    let answer = String::from_utf8_lossy(&sender.stdout).into_owned();
+    let (status, body) = answer.trim().split_once(' ').unwrap_or_else(|| panic!("no answer: {sender:?}"));
+    (status.parse().expect("a status"), body.to_owned())
 }

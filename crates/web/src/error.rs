@@ -38,6 +38,11 @@ pub enum WebError {
     /// A token was shown that is not in force.
     #[error("this token is unknown, expired or revoked: make another one in Settings")]
     BadToken,
+    /// A notice that the system did not sign, or not just now.
+    #[error(
+        "the signature does not fit: check `webhook_secret` of this system, its name in the address, and the sender's clock"
+    )]
+    BadSignature,
     /// The person may not.
     #[error("this needs the authority to {}, which you do not have", readable(*.0))]
     Forbidden(Action),
@@ -108,7 +113,7 @@ impl WebError {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
-            Self::SignedOut | Self::BadToken => StatusCode::UNAUTHORIZED,
+            Self::SignedOut | Self::BadToken | Self::BadSignature => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) | Self::Scope(_) | Self::Refused(_) | Self::StepUp | Self::Forged => {
                 StatusCode::FORBIDDEN
             }
@@ -129,6 +134,7 @@ impl WebError {
             Self::NotFound(_) => "not-found",
             Self::SignedOut => "signed-out",
             Self::BadToken => "bad-token",
+            Self::BadSignature => "bad-signature",
             Self::Forbidden(_) => "forbidden",
             Self::Scope(_) => "scope",
             Self::Refused(_) => "refused",
@@ -152,6 +158,7 @@ impl WebError {
             Self::NotFound(_) => "Not found",
             Self::SignedOut => "Signed out",
             Self::BadToken => "Token not accepted",
+            Self::BadSignature => "Notice not accepted",
             Self::Forbidden(_) | Self::Scope(_) | Self::Refused(_) => "Not allowed",
             Self::StepUp => "Confirm that it is you",
             Self::Forged => "Form not accepted",

@@ -35,6 +35,7 @@ const TABLES: &[&[Route]] = &[
     api::ledger::ROUTES,
     api::me::ROUTES,
     api::offboard::ROUTES,
+    api::notices::ROUTES,
     api::passkeys::ROUTES,
     api::plans::ROUTES,
     api::policy::ROUTES,

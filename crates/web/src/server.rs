@@ -46,6 +46,7 @@ use crate::sign_in::session::IDLE;
 use crate::state::App;
 use crate::webhook::WebhookSettings;
 use crate::webhook::deliverer::Deliverer;
+use crate::webhook::notice::NoticeSecrets;
 use crate::{metrics, security, trace, trend};
 
 /// A policy with all its files is the largest thing that anybody sends.
@@ -86,6 +87,8 @@ pub struct Settings {
     pub seal_key: SealKey,
     /// Who owns which system.
     pub system_owners: SystemOwners,
+    /// What systems sign their notices with.
+    pub notice_secrets: NoticeSecrets,
     /// The OpenID provider that people may sign in by.
     pub openid: Option<OpenIdSettings>,
     /// Where webhooks may lead.

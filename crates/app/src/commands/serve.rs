@@ -106,8 +106,7 @@ pub async fn serve(
     let tls = context.config.server_tls()?;
     let driver = driver(&mut context)?;
     let settings = settings(&context.config, url.clone())?;
-    let configuration =
-        LiveConfiguration::new(&context.config, driver.handle(), settings.system_owners.clone());
+    let configuration = LiveConfiguration::new(&context.config, driver.handle(), &settings);
     let authority = context.config.authority()?;
     let (stop, mut stopping) = watch::channel(false);
     tracing::info!(%url, listen = %listener.local_addr()?, process = driver.handle().process(), "serving");
@@ -147,6 +146,7 @@ fn settings(config: &Config, url: Url) -> anyhow::Result<Settings> {
         seal_key: SealKey::at(&seal_key)
             .with_context(|| format!("the key {} cannot be used", seal_key.display()))?,
         system_owners: config.owners()?.into(),
+        notice_secrets: config.notice_secrets()?.into(),
         openid: config.openid()?,
         webhooks: config.server.webhooks.clone(),
     })

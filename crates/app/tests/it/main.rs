@@ -18,6 +18,7 @@ mod passkey;
 mod processes;
 mod real;
 mod remote;
+mod rest;
 mod schemathesis;
 mod steward;
 mod surroundings;

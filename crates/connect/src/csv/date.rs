@@ -4,6 +4,9 @@ use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 
+use crate::error::ConnectError;
+use crate::settings::Settings;
+
 /// Which number of `03/04/2026` is the month.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DateOrder {
@@ -43,6 +46,28 @@ pub struct Dates {
 }
 
 impl Dates {
+    /// Reads `timezone` and `date_order`, each from `otherwise` where it is absent.
+    ///
+    /// # Errors
+    /// Where a value is not one of those that are known.
+    pub fn from_settings(settings: &mut Settings, otherwise: Option<&Self>) -> Result<Self, ConnectError> {
+        let timezone = match settings.optional_string("timezone")? {
+            None => otherwise.map_or(TimeZone::UTC, |dates| dates.timezone.clone()),
+            Some(name) => TimeZone::get(&name).map_err(|_| {
+                settings
+                    .error("timezone", format!("`{name}` is not known; write for example `Europe/Berlin`"))
+            })?,
+        };
+        let order = match settings.optional_string("date_order")? {
+            None => otherwise.and_then(|dates| dates.order),
+            Some(text) => Some(
+                DateOrder::parse(&text)
+                    .ok_or_else(|| settings.error("date_order", "write `dmy` or `mdy`"))?,
+            ),
+        };
+        Ok(Self { timezone, order })
+    }
+
     /// Reads a date or time. `Ok(None)` for an empty text and for the year 9999, by which exports mean "no end"; its last
     /// day would also be beyond the last instant that can be kept.
     ///

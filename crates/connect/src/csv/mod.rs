@@ -144,7 +144,7 @@ impl ConnectorKind for Csv {
                 return Err(settings.error("authoritative", message));
             }
             let key = settings.optional_string("key")?.unwrap_or_else(|| "email".to_owned());
-            let source = FileSource::read(settings, None, people::COLUMNS, true)?;
+            let source = FileSource::read(settings, None, crate::person::COLUMNS, true)?;
             What::People { source, key }
         } else {
             What::System(Box::new(read_files(settings)?))

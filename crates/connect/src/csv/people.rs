@@ -3,33 +3,16 @@
 use std::collections::BTreeMap;
 
 use leasehold_model::fact::{Fact, FeedEnd};
-use leasehold_model::id::IdentityKey;
-use leasehold_model::identity::{Identity, IdentityKind, LifecycleState};
+use leasehold_model::identity::Identity;
 
-use super::date::{Dates, Edge};
+use super::date::Dates;
 use super::intern::Interner;
 use super::output::Output;
 use super::source::FileSource;
 use super::table::{Failure, Table, Tally};
 use super::words::word;
 use crate::error::ConnectError;
-
-/// Our names of the columns that are more than attributes, and of those that people expect.
-pub const COLUMNS: &[&str] = &[
-    "email",
-    "employee_number",
-    "given_name",
-    "family_name",
-    "title",
-    "department",
-    "location",
-    "manager",
-    "owner",
-    "kind",
-    "status",
-    "start_date",
-    "end_date",
-];
+use crate::person::{COLUMNS, PersonRow};
 
 struct Layout {
     key: usize,
@@ -118,8 +101,7 @@ pub fn read(system: &str, source: &FileSource, key: &str, output: &mut Output) -
     Ok(table.tally)
 }
 
-/// An identity, and what of its row could not be read. A row that names somebody proves that somebody is there, so
-/// one bad value must not make a leaver of them: the value is left out and listed.
+/// An identity, and what of its row could not be read.
 fn identity(
     row: &super::rows::Row<'_>,
     layout: &Layout,
@@ -135,43 +117,22 @@ fn identity(
             })
         })
     };
-    let (kind, status) = (optional(layout.kind), optional(layout.status));
-    let (start, end) = (optional(layout.start), optional(layout.end));
-    let (manager, owner) = (optional(layout.manager), optional(layout.owner));
-    let mut attributes = BTreeMap::new();
+    let mut person = PersonRow {
+        key,
+        kind: optional(layout.kind),
+        status: optional(layout.status),
+        start_date: optional(layout.start),
+        end_date: optional(layout.end),
+        manager: optional(layout.manager),
+        owner: optional(layout.owner),
+        attributes: BTreeMap::new(),
+    };
     for (index, name) in &layout.attributes {
         let value = optional(Some(*index));
         if !value.is_empty() {
-            attributes.insert(name.clone(), value.to_owned());
+            person.attributes.insert(name.clone(), value.to_owned());
         }
     }
-    let kind = IdentityKind::parse(kind).unwrap_or_else(|| {
-        mended.push(format!(
-            "kind `{kind}` is not known and taken for a person; known are person, service, workload, agent"
-        ));
-        IdentityKind::Person
-    });
-    let state = LifecycleState::parse(status).unwrap_or_else(|| {
-        mended.push(format!(
-            "status `{status}` is not known and taken as active; known are active, leaving, left, on_leave, suspended, pre_hire, returned"
-        ));
-        LifecycleState::Active
-    });
-    let mut date = |value: &str, edge: Edge| {
-        dates.read(value, edge).unwrap_or_else(|message| {
-            mended.push(message);
-            None
-        })
-    };
-    let identity = Identity {
-        key: IdentityKey::from(key),
-        kind,
-        state,
-        start: date(start, Edge::Start),
-        end: date(end, Edge::End),
-        manager: (!manager.is_empty()).then(|| IdentityKey::from(manager)),
-        owner: (!owner.is_empty()).then(|| IdentityKey::from(owner)),
-        attributes,
-    };
+    let identity = person.identity(dates, &mut mended);
     Ok((identity, mended))
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use encoding_rs::Encoding;
 use toml::Table;
 
-use super::date::{DateOrder, Dates};
+use super::date::Dates;
 use super::filter::Condition;
 use crate::error::ConnectError;
 use crate::settings::{Settings, did_you_mean};
@@ -58,21 +58,8 @@ impl Format {
                 settings.error("encoding", message)
             })?),
         };
-        let timezone = match settings.optional_string("timezone")? {
-            None => otherwise.map_or(jiff::tz::TimeZone::UTC, |format| format.dates.timezone.clone()),
-            Some(name) => jiff::tz::TimeZone::get(&name).map_err(|_| {
-                settings
-                    .error("timezone", format!("`{name}` is not known; write for example `Europe/Berlin`"))
-            })?,
-        };
-        let order = match settings.optional_string("date_order")? {
-            None => otherwise.and_then(|format| format.dates.order),
-            Some(text) => Some(
-                DateOrder::parse(&text)
-                    .ok_or_else(|| settings.error("date_order", "write `dmy` or `mdy`"))?,
-            ),
-        };
-        Ok(Self { delimiter, encoding, dates: Dates { timezone, order } })
+        let dates = Dates::from_settings(settings, otherwise.map(|format| &format.dates))?;
+        Ok(Self { delimiter, encoding, dates })
     }
 }
 

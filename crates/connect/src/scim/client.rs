@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::error::ConnectError;
 use crate::http_client::{Answer, wait_for_next};
-use crate::scim::authorization::{Authorization, login};
+use crate::log_in::{Authorization, login};
 use crate::scim::resource::{attribute, text};
 use crate::scim::service::Service;
 use crate::scim::settings::ScimSettings;
@@ -178,9 +178,10 @@ impl Client {
         let url = self.url(path, query)?;
         let mut is_renewed = false;
         loop {
+            let (name, value) = self.authorization.header(log_in, http).await?;
             let mut request = http
                 .request(method.clone(), url.clone())
-                .header("Authorization", self.authorization.header(log_in, http).await?)
+                .header(name, value)
                 .header("Accept", "application/scim+json, application/json");
             if let Some(version) = version {
                 request = request.header("If-Match", version);

@@ -1,9 +1,7 @@
 //! Everything that a server tells: users, what each holds by itself, groups, and who is in them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::{BuildHasher, RandomState};
 
-use hashbrown::HashSet;
 use leasehold_model::entitlement::{Containment, DirectGrant, Entitlement};
 use leasehold_model::fact::{Completeness, Fact, Problem};
 use leasehold_model::id::EntitlementName;
@@ -16,29 +14,12 @@ use crate::scim::find;
 use crate::scim::paging::{Listing, count};
 use crate::scim::resource::{MemberKind, account, groups_of, login, member, names, text};
 use crate::scim::settings::Membership;
+use crate::seen::Seen;
 
 /// Attributes of a user that give something, with the kind of entitlement that each value is.
 const GIVING: &[(&str, &str)] = &[("roles", "role"), ("entitlements", "entitlement")];
 /// How many reasons for doubt are told.
 const DOUBTS_MAX: usize = 8;
-
-/// The ids that came, a few bytes for each: a million users are nothing to remember. Two ids that share a mark look like one
-/// that came twice; then a reading is partial, and the next one has other marks.
-#[derive(Default)]
-struct Seen {
-    marks: HashSet<u64>,
-    random: RandomState,
-}
-
-impl Seen {
-    fn insert(&mut self, id: &str) -> bool {
-        self.marks.insert(self.random.hash_one(id))
-    }
-
-    fn contains(&self, id: &str) -> bool {
-        self.marks.contains(&self.random.hash_one(id))
-    }
-}
 
 /// One enumeration.
 struct Reading<'run> {
@@ -87,7 +68,7 @@ pub(super) async fn enumerate(client: &Client, sink: &mut dyn Sink) -> Result<Co
         reading
             .doubt("no group shows a member, and users show groups; set `membership = \"user\"`".to_owned());
     }
-    let (user_count, group_count) = (reading.users.marks.len(), reading.groups.len());
+    let (user_count, group_count) = (reading.users.len(), reading.groups.len());
     if user_count == 0 {
         reading.doubt("there is no user at all, not even the connector's own".to_owned());
     }

@@ -8,7 +8,6 @@
 //!   settings name what cannot be found out that way.
 //! * SCIM tells of no credentials and no sessions: ending those is the system's own business when it disables a user.
 
-mod authorization;
 mod change;
 mod client;
 mod create;

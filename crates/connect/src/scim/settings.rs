@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use secrecy::SecretString;
 use serde_json::Value;
-use url::{Host, Url};
+use url::Url;
 
 use crate::error::ConnectError;
 use crate::http_client::HttpClient;
-use crate::settings::{Settings, did_you_mean};
+use crate::log_in::{self, LogIn, address, choice};
+use crate::settings::Settings;
 
 /// What a server that states no limit of its own is asked for at once.
 const PAGE_SIZE: u64 = 200;
@@ -55,76 +55,14 @@ pub(super) struct ScimSettings {
     pub new_account: Value,
 }
 
-/// How the connector shows who it is.
-pub(super) enum LogIn {
-    /// A token that does not change.
-    Token(SecretString),
-    /// OAuth 2.0 client credentials (RFC 6749 section 4.4), which give a token for a while.
-    Client(Box<OauthClient>),
-}
-
-/// A client of an authorization server.
-pub(super) struct OauthClient {
-    pub http: HttpClient,
-    pub token_url: Url,
-    pub id: String,
-    pub secret: SecretString,
-    pub scope: Option<String>,
-    /// The secret is sent in the form and not in the header.
-    pub secret_in_form: bool,
-}
-
 /// Reads them.
 pub(super) fn read(settings: &mut Settings) -> Result<ScimSettings, ConnectError> {
     let text = settings.string("url", "https://app.example.com/scim/v2")?;
     let url = address(settings, "url", &text)?;
     let authority = settings.optional_path("ca_certificate")?;
     let timeout = Duration::from_millis(settings.integer_or("timeout_ms", 30_000, 100, 3_600_000)?);
-    let client =
-        |settings: &Settings, url: &Url| HttpClient::new(settings, url, authority.as_deref(), timeout);
-    let http = client(settings, &url)?;
-    let token = settings.secret("token")?;
-    let token_url = settings.optional_string("token_url")?;
-    let id = settings.optional_string("client_id")?;
-    let secret = settings.secret("client_secret")?;
-    let scope = settings.optional_string("scope")?;
-    let client_auth = choice(settings, "client_auth", &[("basic", false), ("post", true)])?;
-    let log_in = match (token, token_url) {
-        (Some(token), None) => {
-            let said = [
-                ("client_id", id.is_some()),
-                ("client_secret", secret.is_some()),
-                ("scope", scope.is_some()),
-            ];
-            if let Some((key, _)) = said.into_iter().find(|(_, said)| *said) {
-                return Err(settings.error(key, "belongs to `token_url`, and `token` is set; leave one out"));
-            }
-            LogIn::Token(token)
-        }
-        (None, Some(text)) => {
-            let token_url = address(settings, "token_url", &text)?;
-            let id = id.ok_or_else(|| settings.error("client_id", "is missing; `token_url` needs it"))?;
-            let missing = "is missing; write `env:NAME` or `file:PATH`";
-            let secret = secret.ok_or_else(|| settings.error("client_secret", missing))?;
-            let http = client(settings, &token_url)?;
-            LogIn::Client(Box::new(OauthClient {
-                http,
-                token_url,
-                id,
-                secret,
-                scope,
-                secret_in_form: client_auth,
-            }))
-        }
-        (Some(_), Some(_)) => {
-            return Err(settings.error("token", "and `token_url` are both set; leave one out"));
-        }
-        (None, None) => {
-            let message = "is missing; write `env:NAME` or `file:PATH`, or name `token_url`, `client_id` and \
-                           `client_secret`";
-            return Err(settings.error("token", message));
-        }
-    };
+    let http = HttpClient::new(settings, &url, authority.as_deref(), timeout)?;
+    let log_in = log_in::read(settings, authority.as_deref(), timeout)?;
     let memberships = [
         ("group_list", Membership::GroupList),
         ("group", Membership::Group),
@@ -150,41 +88,4 @@ pub(super) fn read(settings: &mut Settings) -> Result<ScimSettings, ConnectError
         sort_by: settings.optional_string("sort_by")?,
         new_account,
     })
-}
-
-/// An address that secrets may be sent to.
-fn address(settings: &Settings, key: &str, text: &str) -> Result<Url, ConnectError> {
-    let url = Url::parse(text)
-        .map_err(|error| settings.error(key, format!("`{text}` is not an address: {error}")))?;
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(settings.error(key, "must hold no user and no password"));
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(settings.error(key, "must end with its path, without `?` and `#`"));
-    }
-    let nearby = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
-    match url.scheme() {
-        "https" => Ok(url),
-        "http" if nearby => Ok(url),
-        "http" => Err(settings.error(key, "would send secrets unencrypted; use `https://`")),
-        other => Err(settings.error(key, format!("`{other}://` is not spoken; use `https://`"))),
-    }
-}
-
-/// One of some words; the first counts where nothing is said.
-fn choice<T: Copy>(settings: &mut Settings, key: &str, words: &[(&str, T)]) -> Result<T, ConnectError> {
-    let word = settings.optional_string(key)?;
-    let word = word.as_deref().unwrap_or(words[0].0);
-    match words.iter().find(|(known, _)| *known == word) {
-        Some((_, value)) => Ok(*value),
-        None => {
-            let known: Vec<&str> = words.iter().map(|(known, _)| *known).collect();
-            Err(settings.error(key, format!("`{word}` is not known here{}", did_you_mean(word, &known))))
-        }
-    }
 }

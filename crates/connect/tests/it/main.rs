@@ -10,6 +10,7 @@ mod ldap;
 mod mariadb;
 mod openbao;
 mod postgres;
+mod rest;
 mod scim;
 mod simulated;
 mod ssh;

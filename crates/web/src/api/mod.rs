@@ -23,6 +23,7 @@ pub(crate) mod idempotency;
 pub(crate) mod identities;
 pub(crate) mod ledger;
 pub(crate) mod me;
+pub(crate) mod notices;
 pub(crate) mod offboard;
 pub(crate) mod paging;
 pub(crate) mod passkeys;

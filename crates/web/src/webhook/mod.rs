@@ -2,10 +2,11 @@
 //!
 //! `event.rs` says what an entry is told as, `secret.rs` signs, `receiver.rs` calls and guards where a call may go, and
 //! `deliverer.rs` brings every message to its end, beside the loop and never in its way. `wanted.rs` is what the API and the page
-//! have in common.
+//! have in common. `notice.rs` is the other direction: what systems that are read tell us.
 
 pub(crate) mod deliverer;
 pub(crate) mod event;
+pub(crate) mod notice;
 pub(crate) mod receiver;
 pub(crate) mod secret;
 pub(crate) mod wanted;

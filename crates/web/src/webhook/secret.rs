@@ -9,7 +9,7 @@ use sha2::Sha256;
 use crate::error::WebError;
 use crate::seal::SealKey;
 
-const PREFIX: &str = "whsec_";
+pub(super) const PREFIX: &str = "whsec_";
 /// The specification wants 24 to 64.
 const SECRET_BYTES: usize = 32;
 

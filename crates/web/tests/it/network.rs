@@ -9,7 +9,8 @@ use leasehold_reconcile::driver::{Driver, DriverSettings};
 use leasehold_reconcile::pace::Patience;
 use leasehold_store::{NewUser, Store, StoreOptions};
 use leasehold_web::{
-    NoConnections, SealKey, Server, Settings, SystemOwners, WebhookSettings, create_token, serve,
+    NoConnections, NoticeSecrets, SealKey, Server, Settings, SystemOwners, WebhookSettings, create_token,
+    serve,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -30,6 +31,7 @@ fn server(store: Store) -> Server {
         trusted_proxies: Vec::new(),
         seal_key: SealKey::generate().expect("a key"),
         system_owners: SystemOwners::default(),
+        notice_secrets: NoticeSecrets::default(),
         openid: None,
         webhooks: WebhookSettings::default(),
     };

@@ -25,8 +25,8 @@ use leasehold_reconcile::publisher::Publisher;
 use leasehold_reconcile::system::{Enforcing, INTERVAL_MS_DEFAULT, System, Systems};
 use leasehold_store::{LinkKind, NewUser, Store, StoreOptions, User};
 use leasehold_web::{
-    NoConnections, OpenIdSettings, SealKey, Server, Settings, SystemOwners, WebhookSettings, create_token,
-    router, setup_link, user_link,
+    NoConnections, NoticeSecrets, OpenIdSettings, SealKey, Server, Settings, SystemOwners, WebhookSettings,
+    create_token, router, setup_link, user_link,
 };
 use tower::ServiceExt as _;
 
@@ -89,6 +89,13 @@ fn company(folder: &Path) -> Systems {
     let hr = connected(folder, "hr", "csv", true, "path = \"people.csv\"");
     let erp = connected(folder, "erp", "csv", false, "grants = \"grants.csv\"");
     [hr, erp].into_iter().map(|system| (system.name.clone(), system)).collect()
+}
+
+/// What the system `erp` signs its notices with, in the tests that send some.
+pub const NOTICE_SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+fn notice_secrets() -> NoticeSecrets {
+    BTreeMap::from([(system("erp"), NOTICE_SECRET.parse().expect("a secret"))]).into()
 }
 
 /// Receivers of webhooks may be on this machine.
@@ -171,6 +178,7 @@ impl Installation {
             trusted_proxies: Vec::new(),
             seal_key: SealKey::generate().expect("a key"),
             system_owners: system_owners.into(),
+            notice_secrets: notice_secrets(),
             openid: None,
             webhooks: webhooks(),
         };
@@ -194,6 +202,7 @@ impl Installation {
             trusted_proxies: Vec::new(),
             seal_key: SealKey::generate().expect("a key"),
             system_owners: SystemOwners::default(),
+            notice_secrets: NoticeSecrets::default(),
             openid: Some(provider),
             webhooks: webhooks(),
         };

@@ -1,10 +1,12 @@
-//! What each request shows to be let in: a token of the settings, or one that an authorization server gives for a while.
+//! What each request shows to be let in: what the settings hold, or a token that an authorization server gives for a while.
 
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
-use reqwest::header::HeaderValue;
+use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tokio::sync::Mutex;
@@ -12,7 +14,7 @@ use url::form_urlencoded;
 
 use crate::error::ConnectError;
 use crate::http_client::{HttpClient, wait_for_next};
-use crate::scim::settings::{LogIn, OauthClient};
+use crate::log_in::{LogIn, OauthClient};
 
 /// How long a token is taken to be good where the server does not say.
 const LIFE_S_UNKNOWN: u64 = 300;
@@ -30,7 +32,7 @@ struct Given {
 
 /// The tokens of one target.
 #[derive(Default)]
-pub(super) struct Authorization {
+pub(crate) struct Authorization {
     given: Mutex<Option<Given>>,
 }
 
@@ -52,20 +54,33 @@ struct TokenError {
 
 impl Authorization {
     /// The header to send, with a token that is good for now.
-    pub async fn header(&self, log_in: &LogIn, http: &HttpClient) -> Result<HeaderValue, ConnectError> {
-        match log_in {
-            LogIn::Token(token) => bearer(token, http),
+    pub async fn header(
+        &self,
+        log_in: &LogIn,
+        http: &HttpClient,
+    ) -> Result<(HeaderName, HeaderValue), ConnectError> {
+        let value = match log_in {
+            LogIn::Token { token, header: Some(name) } => {
+                return Ok((name.clone(), secret_value(token.expose_secret(), http)?));
+            }
+            LogIn::Token { token, header: None } => bearer(token, http),
+            LogIn::Basic { user, password } => {
+                let pair = format!("{user}:{}", password.expose_secret());
+                secret_value(&format!("Basic {}", STANDARD.encode(pair)), http)
+            }
             LogIn::Client(client) => {
                 let mut given = self.given.lock().await;
                 if let Some(given) = given.as_ref().filter(|given| given.until > Instant::now()) {
-                    return bearer(&given.token, http);
+                    bearer(&given.token, http)
+                } else {
+                    let fresh = ask(client).await?;
+                    let header = bearer(&fresh.token, http);
+                    *given = Some(fresh);
+                    header
                 }
-                let fresh = ask(client).await?;
-                let header = bearer(&fresh.token, http);
-                *given = Some(fresh);
-                header
             }
-        }
+        };
+        Ok((AUTHORIZATION, value?))
     }
 
     /// Forgets a token that was refused. `false` where asking anew could give no other.
@@ -76,19 +91,25 @@ impl Authorization {
 }
 
 /// Whom the connector says to be, for messages.
-pub(super) fn login(log_in: &LogIn) -> String {
+pub(crate) fn login(log_in: &LogIn) -> String {
     match log_in {
-        LogIn::Token(_) => "the token of the settings".to_owned(),
+        LogIn::Token { .. } => "the token of the settings".to_owned(),
+        LogIn::Basic { user, .. } => format!("the user {user}"),
         LogIn::Client(client) => format!("the client {}", client.id),
     }
 }
 
 fn bearer(token: &SecretString, http: &HttpClient) -> Result<HeaderValue, ConnectError> {
-    let mut header = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret())).map_err(|_| {
+    secret_value(&format!("Bearer {}", token.expose_secret()), http)
+}
+
+/// A value of a header that is in no log.
+fn secret_value(text: &str, http: &HttpClient) -> Result<HeaderValue, ConnectError> {
+    let mut value = HeaderValue::from_str(text).map_err(|_| {
         http.authentication_error("the token of the settings", "it holds a character that none has")
     })?;
-    header.set_sensitive(true);
-    Ok(header)
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// What an authorization server is asked with.

@@ -1,0 +1,78 @@
+//! A person as a feed writes them down, whatever the feed's form: words in, an identity out.
+
+use std::collections::BTreeMap;
+
+use leasehold_model::id::IdentityKey;
+use leasehold_model::identity::{Identity, IdentityKind, LifecycleState};
+
+use crate::csv::date::{Dates, Edge};
+
+/// Our names of what a feed tells: those that are more than attributes, and those that people expect.
+pub(crate) const COLUMNS: &[&str] = &[
+    "email",
+    "employee_number",
+    "given_name",
+    "family_name",
+    "title",
+    "department",
+    "location",
+    "manager",
+    "owner",
+    "kind",
+    "status",
+    "start_date",
+    "end_date",
+];
+
+/// The words of one row; empty where the feed says nothing.
+#[derive(Default)]
+pub(crate) struct PersonRow<'row> {
+    pub key: &'row str,
+    pub kind: &'row str,
+    pub status: &'row str,
+    pub start_date: &'row str,
+    pub end_date: &'row str,
+    pub manager: &'row str,
+    pub owner: &'row str,
+    /// Everything else that is said, the key's own column too: correlation looks for `email`.
+    pub attributes: BTreeMap<String, String>,
+}
+
+impl PersonRow<'_> {
+    /// The identity. A row that names somebody proves that somebody is there, so one bad value must not make a leaver of
+    /// them: the value is left out, and what is wrong with it is added to `mended`.
+    pub fn identity(self, dates: &Dates, mended: &mut Vec<String>) -> Identity {
+        let kind = IdentityKind::parse(self.kind).unwrap_or_else(|| {
+            mended.push(format!(
+                "kind `{}` is not known and taken for a person; known are person, service, workload, agent",
+                self.kind
+            ));
+            IdentityKind::Person
+        });
+        let state = LifecycleState::parse(self.status).unwrap_or_else(|| {
+            mended.push(format!(
+                "status `{}` is not known and taken as active; known are active, leaving, left, on_leave, suspended, pre_hire, returned",
+                self.status
+            ));
+            LifecycleState::Active
+        });
+        let mut date = |value: &str, edge: Edge| {
+            dates.read(value, edge).unwrap_or_else(|message| {
+                mended.push(message);
+                None
+            })
+        };
+        let (start, end) = (date(self.start_date, Edge::Start), date(self.end_date, Edge::End));
+        let someone = |key: &str| (!key.is_empty()).then(|| IdentityKey::from(key));
+        Identity {
+            key: IdentityKey::from(self.key),
+            kind,
+            state,
+            start,
+            end,
+            manager: someone(self.manager),
+            owner: someone(self.owner),
+            attributes: self.attributes,
+        }
+    }
+}
