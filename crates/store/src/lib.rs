@@ -83,6 +83,7 @@ pub use store::{Store, StoreOptions};
 pub use task::{NewTask, Requested, TaskClaim, TaskFilter, TaskRow, TaskState};
 pub use timeline::{Change, TimelineEntry};
 pub use transition::{Transition, TransitionOutcome, TransitionRow};
+pub use transition_queue::BegunTransition;
 pub use user::{NewUser, User, UserChange, UserState};
 pub use webhook::{NewWebhook, WEBHOOKS_MAX, Webhook, WebhookChange, WebhookState};
 pub use webhook_delivery::{AttemptEnd, Delivery, DeliveryState};

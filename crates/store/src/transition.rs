@@ -16,6 +16,7 @@ use crate::error::{Result, StoreError};
 use crate::ledger::{self, Event};
 use crate::read_back::{self, ObservedEffect};
 use crate::store::Store;
+use crate::transition_queue::BegunTransition;
 
 /// One step of one action.
 #[derive(Debug, Clone)]
@@ -79,7 +80,12 @@ impl Store {
     /// [`StoreError::Transition`] where the states cannot follow each other, [`StoreError::ReadBackTooOld`] for a
     /// verification from before the sending (law 2), [`StoreError::UnknownAction`].
     pub async fn transition(&self, transition: &Transition) -> Result<TransitionOutcome> {
-        self.transitions.make(&self.db, transition).await
+        self.begin_transition(transition).lasting().await
+    }
+
+    /// Begins one step of an action. Steps of one store are made in the order in which they were begun.
+    pub fn begin_transition(&self, transition: &Transition) -> BegunTransition {
+        self.transitions.begin(&self.db, transition)
     }
 
     /// The ledger entries of the steps of an action, in whichever plan it stands, in the order of the log.

@@ -27,22 +27,39 @@ pub(crate) struct TransitionQueue {
 }
 
 impl TransitionQueue {
-    /// Makes a step, together with those that wait meanwhile, and returns when it lasts.
-    pub(crate) async fn make(&self, db: &Db, transition: &Transition) -> Result<TransitionOutcome> {
+    /// Puts a step with those that wait; it is made whether or not somebody waits for it.
+    pub(crate) fn begin(&self, db: &Db, transition: &Transition) -> BegunTransition {
         let queue = self.queue.get_or_init(|| {
             let (queue, waiting) = mpsc::unbounded_channel();
             tokio::spawn(work_on(db.clone(), waiting));
             queue
         });
         let (answer, answered) = oneshot::channel();
-        let waiting = Waiting { transition: transition.clone(), answer };
-        if queue.send(waiting).is_ok()
-            && let Ok(outcome) = answered.await
-        {
-            return outcome;
+        // Where the queue has ended the answer is dropped with it, which is seen when it is waited for.
+        let _ = queue.send(Waiting { transition: transition.clone(), answer });
+        BegunTransition { db: db.clone(), transition: transition.clone(), answered }
+    }
+}
+
+/// A step that was begun. It lasts when [`BegunTransition::lasting`] says so, and not before.
+#[derive(Debug)]
+pub struct BegunTransition {
+    db: Db,
+    transition: Transition,
+    answered: oneshot::Receiver<Result<TransitionOutcome>>,
+}
+
+impl BegunTransition {
+    /// Waits until the step lasts, together with those that were begun meanwhile.
+    ///
+    /// # Errors
+    /// As [`crate::Store::transition`].
+    pub async fn lasting(self) -> Result<TransitionOutcome> {
+        match self.answered.await {
+            Ok(outcome) => outcome,
+            // The runtime on which the queue was begun has ended. A step that it made all the same shows as moved.
+            Err(_) => alone(&self.db, &self.transition).await,
         }
-        // The runtime on which the queue was begun has ended. A step that it made all the same shows as moved.
-        alone(db, transition).await
     }
 }
 

@@ -66,7 +66,7 @@ pub fn run(load: &Load) -> anyhow::Result<Report> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let (mut at_once, mut in_turn) = (Vec::new(), Vec::new());
     for round in 0..=load.rounds.max(1) {
-        let fanned = runtime.block_on(revoke_all(load, usize::MAX))?;
+        let fanned = runtime.block_on(revoke_all(load, load.targets as usize))?;
         let sequential = runtime.block_on(revoke_all(load, 1))?;
         // The first of each is not measured.
         if round > 0 {

@@ -73,7 +73,8 @@ pub async fn run(enforcement: &Enforcement, systems: &Systems, plan: &Plan) -> R
     for row in enforcement.store.actions(&plan.hash).await? {
         by_system.entry(row.item.system.clone()).or_default().push(row);
     }
-    let turns = Arc::new(Semaphore::new(enforcement.patience.systems_at_once.max(1)));
+    let turns =
+        Arc::new(Semaphore::new(enforcement.patience.systems_at_once.clamp(1, Semaphore::MAX_PERMITS)));
     let mut workers: JoinSet<Result<(), ReconcileError>> = JoinSet::new();
     for (name, rows) in by_system {
         let system = systems.get(&name).ok_or_else(|| ReconcileError::UnknownSystem(name.clone()))?.clone();
