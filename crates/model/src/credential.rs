@@ -28,11 +28,14 @@ pub enum CredentialKind {
     Token,
     /// A second factor.
     MfaDevice,
+    /// Work that the system does by itself with the account's rights, as a crontab or an event of a database: it needs no log-in,
+    /// so that it goes on when nobody can log in any more.
+    ScheduledJob,
 }
 
 impl CredentialKind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Password,
         Self::ApiKey,
         Self::AccessKey,
@@ -41,6 +44,7 @@ impl CredentialKind {
         Self::OauthGrant,
         Self::Token,
         Self::MfaDevice,
+        Self::ScheduledJob,
     ];
 
     /// The name used in files, policies and JSON.
@@ -54,10 +58,11 @@ impl CredentialKind {
             Self::OauthGrant => "oauth_grant",
             Self::Token => "token",
             Self::MfaDevice => "mfa_device",
+            Self::ScheduledJob => "scheduled_job",
         }
     }
 
-    /// Whether one can log in with it alone. A second factor lets nobody in by itself.
+    /// Whether something can be done in the account's name with it alone. A second factor lets nobody in by itself.
     pub fn lets_in(self) -> bool {
         self != Self::MfaDevice
     }

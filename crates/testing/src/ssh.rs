@@ -139,6 +139,26 @@ impl SshServer {
         name
     }
 
+    /// Gives an account a crontab. No cron runs it here.
+    ///
+    /// # Panics
+    /// Where cron does not take it.
+    pub fn set_crontab(&self, short: &str, content: &str) {
+        let file = self.folder().join("crontab");
+        std::fs::write(&file, content).expect("write a crontab");
+        succeed(Command::new(require("crontab", "cron")).args(["-u", &self.name(short)]).arg(&file));
+    }
+
+    /// The crontab of an account; empty where it has none.
+    ///
+    /// # Panics
+    /// Where cron's own program cannot be started.
+    pub fn crontab(&self, short: &str) -> String {
+        let mut command = Command::new(require("crontab", "cron"));
+        let listed = command.args(["-u", &self.name(short), "-l"]).output().expect("run crontab");
+        String::from_utf8_lossy(&listed.stdout).into_owned()
+    }
+
     /// Runs a program of the administrator, which must succeed, and gives its output.
     ///
     /// # Panics
@@ -237,6 +257,8 @@ fn remove_accounts() {
             if program == "userdel" {
                 // The processes first, by the account's own name.
                 let _ = Command::new("pkill").args(["-KILL", "-U", name]).status();
+                // Its jobs would be those of the next account of this name.
+                let _ = Command::new("crontab").args(["-u", name, "-r"]).stderr(Stdio::null()).status();
                 command.args(["--force", "--remove"]);
             }
             let _ = command.arg(name).stdout(Stdio::null()).stderr(Stdio::null()).status();

@@ -12,6 +12,7 @@ use leasehold_model::id::{CredentialKey, EntitlementName};
 use crate::connector::{Batch, Sink};
 use crate::error::ConnectError;
 use crate::ssh::client::Client;
+use crate::ssh::crontab::{self, Crontab};
 use crate::ssh::host::{Host, User};
 use crate::ssh::keys::Key;
 use crate::ssh::sudoers::{Rule, Subject};
@@ -94,11 +95,18 @@ pub(super) async fn enumerate(client: &Client, sink: &mut dyn Sink) -> Result<Co
                 Err(why) => problems.push(Problem::new(place, format!("{why}; sshd leaves such a line out"))),
             }
         }
+        let crontabs = host.crontabs.iter().filter(|crontab| crontab.account == *name && crontab.is_there());
+        keys.extend(crontabs.map(jobs).map(|told| (told.key.clone(), told)));
         credentials += keys.len();
         for credential in keys.into_values() {
             batch.push(Fact::Credential(credential)).await?;
         }
     }
+    let strangers = host.crontabs.iter().filter(|crontab| !host.users.contains_key(&crontab.account));
+    problems.extend(strangers.map(|crontab| {
+        let place = format!("crontab of {}", crontab.account);
+        Problem::new(place, "there is no such account; it runs for whoever gets this name, so remove it")
+    }));
     problems.append(&mut host.problems);
     problems.into_iter().for_each(|problem| batch.problem(problem));
     batch.flush().await?;
@@ -109,7 +117,7 @@ pub(super) async fn enumerate(client: &Client, sink: &mut dyn Sink) -> Result<Co
     Ok(if host.missing.is_empty() {
         Completeness::Complete {
             evidence: format!(
-                "{} accounts, {} groups, {grants} direct grants, {credentials} keys, {} sudo rules; the account files have the sum {} before and after",
+                "{} accounts, {} groups, {grants} direct grants, {credentials} keys and crontabs, {} sudo rules; the account files have the sum {} before and after",
                 host.users.len(),
                 host.groups.len(),
                 host.rules.len(),
@@ -194,5 +202,16 @@ fn credential(account: &str, key: &Key, now: Timestamp) -> Credential {
     credential.active = key.enabled && key.expires_at.is_none_or(|at| at > now);
     credential.expires_at = key.expires_at;
     credential.scope.clone_from(&key.options);
+    credential
+}
+
+/// The jobs of an account as one credential. What they run is not told: command lines hold secrets.
+fn jobs(crontab: &Crontab) -> Credential {
+    let (account, (running, stopped)) = (crontab.account.as_str(), crontab.jobs());
+    let jobs = running + stopped;
+    let label = format!("crontab with {jobs} job{}", if jobs == 1 { "" } else { "s" });
+    let key = credential_key(account, crontab::KEY);
+    let mut credential = Credential::new(key, account, CredentialKind::ScheduledJob, label);
+    credential.active = running > 0;
     credential
 }

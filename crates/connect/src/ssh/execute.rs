@@ -9,6 +9,7 @@ use leasehold_model::request::{ActionRequest, Outcome};
 use crate::connector::not_offered;
 use crate::error::ConnectError;
 use crate::ssh::client::{Answer, Client, Session};
+use crate::ssh::crontab;
 use crate::ssh::enumerate::RULES_ARE_EDITED;
 use crate::ssh::host::Host;
 use crate::ssh::keys::{self, Change};
@@ -175,6 +176,9 @@ async fn change_key(
     let Some(credential) = &request.credential else {
         return Ok(refused(format!("{} needs a credential", request.verb)));
     };
+    if credential.key.as_str() == format!("{name} {}", crontab::KEY) {
+        return change_crontab(session, host, name, change).await;
+    }
     let Some(fingerprint) = credential.key.as_str().strip_prefix(&format!("{name} ")) else {
         return Ok(refused(format!("`{}` is not a key of `{name}`", credential.key)));
     };
@@ -200,6 +204,29 @@ async fn change_key(
         }
     }
     Ok(outcome)
+}
+
+/// Changes every job of an account's crontab.
+async fn change_crontab(
+    session: &Session<'_>,
+    host: &Host,
+    name: &str,
+    change: Change,
+) -> Result<Outcome, ConnectError> {
+    let Some(crontab) = host.crontabs.iter().find(|crontab| crontab.account == name) else {
+        return Ok(match change {
+            Change::Enable => refused("it has no crontab any more"),
+            Change::Disable | Change::Remove => Outcome::AlreadySo,
+        });
+    };
+    let Some(content) = crontab.changed(change) else { return Ok(Outcome::AlreadySo) };
+    let detail = match change {
+        Change::Enable => "the jobs are back",
+        Change::Disable => "the jobs are behind a marker; what runs already ends with the account's sessions",
+        Change::Remove => "the jobs are out of the crontab",
+    };
+    let input = format!("{name}\n{}\n{content}", crontab.sum());
+    run(session, &scripts::WRITE_CRONTAB, &input, detail).await
 }
 
 /// Runs a command, and says what the host made of it.

@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::error::ConnectError;
 use crate::ssh::client::{Client, Session};
+use crate::ssh::crontab::Crontab;
 use crate::ssh::keys::{self, Key};
 use crate::ssh::scripts;
 use crate::ssh::sudoers::Rule;
@@ -64,6 +65,7 @@ pub(super) struct Host {
     pub users: BTreeMap<String, User>,
     pub groups: BTreeMap<String, Group>,
     pub key_files: Vec<KeyFile>,
+    pub crontabs: Vec<Crontab>,
     pub rules: Vec<Rule>,
     pub problems: Vec<Problem>,
     /// Why there may be more than this.
@@ -131,8 +133,8 @@ impl Host {
             match (section, line) {
                 (
                     _,
-                    "@sums" | "@passwd" | "@group" | "@shadow" | "@nsswitch" | "@sshd" | "@keys" | "@sudoers"
-                    | "@end",
+                    "@sums" | "@passwd" | "@group" | "@shadow" | "@nsswitch" | "@sshd" | "@keys"
+                    | "@crontabs" | "@sudoers" | "@end",
                 ) => {
                     section = line;
                 }
@@ -143,6 +145,7 @@ impl Host {
                 ("@nsswitch", line) => host.read_sources(line),
                 ("@sshd", line) => host.read_sshd(line),
                 ("@keys", line) => host.read_keys(line)?,
+                ("@crontabs", line) => host.read_crontab(line)?,
                 ("@sudoers", line) => host.read_rules(line),
                 _ => return Err(
                     "the answer is not as the command makes it; does the account's shell print something?"
@@ -268,6 +271,20 @@ impl Host {
         Ok(())
     }
 
+    fn read_crontab(&mut self, line: &str) -> Result<(), String> {
+        let in_pieces = "a crontab came in pieces";
+        if line == "unknown" {
+            self.missing.push("there are crontabs, and no program `crontab` to read them".to_owned());
+            return Ok(());
+        }
+        let (account, content) = line.split_once(':').ok_or(in_pieces)?;
+        match String::from_utf8(STANDARD.decode(content).map_err(|_| in_pieces)?) {
+            Ok(content) => self.crontabs.push(Crontab::new(account, content)),
+            Err(_) => self.problem("crontab", account, "is not UTF-8; mend it by `crontab -e`"),
+        }
+        Ok(())
+    }
+
     fn read_rules(&mut self, line: &str) {
         let read = match line {
             "none" => return,
@@ -313,10 +330,11 @@ mod tests {
 
     #[test]
     fn an_answer_that_was_cut_is_an_error() {
-        let whole = "@sums\nx\n@passwd\na:x:1000:1000:A,,:/home/a:/bin/sh\n@group\na:x:1000:\nb:x:5:a\n@shadow\na:!:100::::::\n@nsswitch\n@sshd\n@keys\n@sudoers\n@sums\nx\n@end\n";
+        let whole = "@sums\nx\n@passwd\na:x:1000:1000:A,,:/home/a:/bin/sh\n@group\na:x:1000:\nb:x:5:a\n@shadow\na:!:100::::::\n@nsswitch\n@sshd\n@keys\n@crontabs\na:NSA0ICogKiAqIHgK\n@sudoers\n@sums\nx\n@end\n";
         let host = Host::parse(whole).unwrap();
         assert!(host.is_still() && host.missing.is_empty());
         assert_eq!(host.groups_of("a").collect::<Vec<_>>(), [("a", true), ("b", false)]);
+        assert_eq!(host.crontabs, [Crontab::new("a", "5 4 * * * x\n".to_owned())]);
         assert!(Host::parse(whole.strip_suffix("@end\n").unwrap()).is_err());
     }
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 /// Stands before a line that is disabled; sshd takes it for a comment.
-const MARKER: &str = "#leasehold-disabled ";
+pub(super) const MARKER: &str = "#leasehold-disabled ";
 
 /// One key of a file.
 #[derive(Debug, PartialEq, Eq)]

@@ -9,6 +9,7 @@
 //! * Every command that runs on the host is a constant (`scripts.rs`). What varies travels on its standard input.
 
 mod client;
+mod crontab;
 mod enumerate;
 mod execute;
 mod host;
@@ -53,9 +54,13 @@ const CAPABILITIES: Capabilities = Capabilities {
         "expires the account, which refuses keys too; live sessions stay until they are ended",
     ),
     enable_account: Capability::with("takes the expiry away, also one that was there before"),
-    delete_account: Capability::with("userdel; the home folder stays; processes must be ended first"),
-    list_credentials: Capability::with("authorized keys; no certificates"),
-    disable_credential: Capability::with("the line stays behind a marker, so that it can come back"),
+    delete_account: Capability::with(
+        "userdel, and its crontab; the home folder stays; processes must be ended first",
+    ),
+    list_credentials: Capability::with("authorized keys and crontabs; no certificates, no jobs of `at`"),
+    disable_credential: Capability::with(
+        "the line stays behind a marker, so that it can come back; jobs of a crontab too",
+    ),
     revoke_credential: Capability::YES,
     list_sessions: Capability::with("every process of the account, what it left in the background included"),
     end_sessions: Capability::with(
@@ -98,7 +103,7 @@ impl ConnectorKind for SshKind {
     }
 
     fn summary(&self) -> &'static str {
-        "a Linux host over SSH: local accounts, groups, sudo rules, authorized keys, live sessions"
+        "a Linux host over SSH: local accounts, groups, sudo rules, authorized keys, crontabs, live sessions"
     }
 
     fn capabilities(&self) -> Capabilities {

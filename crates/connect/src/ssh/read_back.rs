@@ -7,6 +7,7 @@ use leasehold_model::request::{AccountTarget, ReadBack, ReadTarget};
 use crate::connector::TestReport;
 use crate::error::ConnectError;
 use crate::ssh::client::{Client, Session};
+use crate::ssh::crontab;
 use crate::ssh::host::Host;
 use crate::ssh::scripts;
 
@@ -114,6 +115,15 @@ async fn read(
             })
         }
         ReadTarget::Credential { credential, .. } => {
+            if credential.key.as_str() == format!("{name} {}", crontab::KEY) {
+                let host = Host::read_of(client, session, name).await?;
+                if let Some(why) = host.missing.iter().find(|why| why.contains("crontab")) {
+                    return Err(client.wrong("reading a crontab", why.clone()));
+                }
+                let found = host.crontabs.iter().find(|crontab| crontab.account == name);
+                let (running, stopped) = found.map_or((0, 0), |crontab| crontab.jobs());
+                return Ok(ReadBack::Credential { exists: running + stopped > 0, active: running > 0 });
+            }
             let Some(fingerprint) = credential.key.as_str().strip_prefix(&format!("{name} ")) else {
                 let why = format!("`{}` is not a key of `{name}`", credential.key);
                 return Ok(ReadBack::Unsupported { why });

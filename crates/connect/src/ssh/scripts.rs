@@ -56,6 +56,16 @@ getent passwd | while IFS=: read -r name x x x x home x; do
     echo
   done
 done
+echo "@crontabs"
+for folder in /var/spool/cron/crontabs /var/spool/cron; do
+  [ -d "$folder" ] || continue
+  for file in "$folder"/*; do
+    [ -f "$file" ] || continue
+    name=${file##*/}; [ -z "$only" ] || [ "$only" = "$name" ] || continue
+    command -v crontab >/dev/null || { echo unknown; break 2; }
+    printf "%s:" "$name"; jobs=$(crontab -u "$name" -l 2>/dev/null | head -c 1048576 | base64 -w 0); echo "$jobs"
+  done
+done
 echo "@sudoers"
 if [ "$rules" = yes ]; then
   if [ ! -e /etc/sudoers ]; then echo none
@@ -91,11 +101,12 @@ pub(super) const ENABLE: Script = script!(concat!(
 exec usermod --expiredate "" -- "$name""#
 ));
 
-/// Removes an account. On standard input: its name.
+/// Removes an account, and its crontab first: it would run for whoever gets the name next. On standard input: its name.
 pub(super) const DELETE: Script = script!(concat!(
     prelude!(),
     r#"IFS= read -r name; uid=$(id -u -- "$name" 2>/dev/null) || exit 67
 [ "$uid" != 0 ] || exit 77
+if command -v crontab >/dev/null; then crontab -u "$name" -r 2>/dev/null; fi
 exec userdel -- "$name""#
 ));
 
@@ -127,6 +138,17 @@ cat > \"\$new\" && chmod --reference=\"\$file\" -- \"\$new\" && now=\$(sha256sum
 mv -f -- \"\$new\" \"\$file\" || { rm -f -- \"\$new\"; exit 1; }""#
 ));
 
+/// Replaces an account's crontab, or removes it where nothing is left of it. On standard input: the account, the sum of the crontab as
+/// it was read, and its new content.
+pub(super) const WRITE_CRONTAB: Script = script!(concat!(
+    prelude!(),
+    r#"IFS= read -r name; IFS= read -r sum; id -u -- "$name" >/dev/null 2>&1 || exit 67
+now=$(crontab -u "$name" -l 2>/dev/null | sha256sum); [ "${now%% *}" = "$sum" ] || exit 75
+new=$(cat; echo .); new=${new%.}
+if [ -z "$new" ]; then exec crontab -u "$name" -r; fi
+printf "%s" "$new" | crontab -u "$name" -"#
+));
+
 /// Lists the processes of an account. On standard input: its name.
 pub(super) const PROCESSES: Script = script!(concat!(
     prelude!(),
@@ -156,7 +178,20 @@ mod tests {
 
     #[test]
     fn no_script_ends_its_own_quotes() {
-        for script in [READ, CREATE, DISABLE, ENABLE, DELETE, JOIN, LEAVE, WRITE, PROCESSES, OWNERLESS, END] {
+        for script in [
+            READ,
+            CREATE,
+            DISABLE,
+            ENABLE,
+            DELETE,
+            JOIN,
+            LEAVE,
+            WRITE,
+            WRITE_CRONTAB,
+            PROCESSES,
+            OWNERLESS,
+            END,
+        ] {
             assert_eq!(script.as_root.matches('\'').count(), 2, "{}", script.as_root);
             assert_eq!(script.by_sudo.matches('\'').count(), 2, "{}", script.by_sudo);
         }

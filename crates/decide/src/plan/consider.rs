@@ -1,6 +1,6 @@
 //! What is done about one drift item, or why nothing is.
 
-use leasehold_model::credential::CredentialName;
+use leasehold_model::credential::{CredentialKind, CredentialName};
 use leasehold_model::decision::{Because, DriftItem, DriftKind};
 use leasehold_model::identity::LifecycleState;
 use leasehold_model::plan::Verb;
@@ -145,7 +145,7 @@ impl Planner<'_, '_> {
     }
 
     /// A credential of somebody who may hold no access. It ends where its holder has left, and is stopped where they may
-    /// come back.
+    /// come back. Work that runs by itself is stopped in either case: others may wait for what it does, and want it back.
     fn consider_credential(&mut self, item: &DriftItem, account: AccountIndex, credential: &CredentialName) {
         let evaluation = self.evaluation;
         let identity =
@@ -160,9 +160,9 @@ impl Planner<'_, '_> {
             return self.leave(item, why);
         }
         let can = self.abilities(&item.system);
-        let has_left = item.kind == DriftKind::Leaver;
+        let ends = item.kind == DriftKind::Leaver && credential.kind != CredentialKind::ScheduledJob;
         let verb = match (can.revoke_credential, can.disable_credential) {
-            (true, _) if has_left => Verb::RevokeCredential,
+            (true, _) if ends => Verb::RevokeCredential,
             (_, true) => Verb::DisableCredential,
             (true, false) => {
                 let why = format!(

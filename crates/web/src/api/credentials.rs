@@ -29,7 +29,7 @@ pub(crate) const ROUTES: &[Route] =
 pub(crate) struct CredentialRef {
     /// The system's own stable key of it, never the secret.
     key: String,
-    /// `password`, `api_key`, `access_key`, `ssh_key`, `certificate`, `oauth_grant`, `token` or `mfa_device`.
+    /// `password`, `api_key`, `access_key`, `ssh_key`, `certificate`, `oauth_grant`, `token`, `mfa_device` or `scheduled_job`.
     kind: &'static str,
     /// What people call it.
     label: String,
@@ -53,7 +53,7 @@ struct CredentialRow {
     identity: Option<String>,
     /// The system's own stable key of the credential, never the secret.
     key: String,
-    /// `password`, `api_key`, `access_key`, `ssh_key`, `certificate`, `oauth_grant`, `token` or `mfa_device`.
+    /// `password`, `api_key`, `access_key`, `ssh_key`, `certificate`, `oauth_grant`, `token`, `mfa_device` or `scheduled_job`.
     kind: &'static str,
     /// What people call it.
     label: String,

@@ -2,12 +2,15 @@
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
+use leasehold_model::credential::CredentialKind;
 use leasehold_model::plan::Verb;
-use leasehold_model::request::Outcome;
+use leasehold_model::request::{CredentialTarget, Outcome, ReadBack, ReadTarget};
 use leasehold_testing::SshServer;
 
 use super::{change_key, company, connector, key_of};
-use crate::harness::{account, acknowledged, entitlement, execute, read_account, read_sessions, refused};
+use crate::harness::{
+    account, acknowledged, entitlement, enumerate, execute, read_account, read_sessions, refused,
+};
 
 #[tokio::test]
 async fn a_leaver_is_out_and_everybody_else_is_not() {
@@ -81,6 +84,52 @@ async fn a_key_goes_and_comes_back_and_the_file_stays_as_it_was() {
 }
 
 /// Somebody whose folder of keys is a link to another's must not have that one's keys changed for theirs.
+#[tokio::test]
+async fn jobs_of_a_crontab_stop_and_come_back_and_go_with_the_account() {
+    const JOBS: &str =
+        "# nightly\nPATH=/usr/bin:/bin\n5 4 * * * backup --password 'hunter2' $(id)\n@daily report\n";
+    let server = SshServer::start();
+    let (alice, bob, _) = company(&server);
+    let connector = connector(&server);
+    let connector = connector.as_ref();
+    server.set_crontab("alice", JOBS);
+    server.set_crontab("bob", JOBS);
+    let key = format!("{} crontab", alice.login);
+    let (facts, completeness) = enumerate(connector).await;
+    assert!(completeness.is_complete(), "{completeness:?}");
+    let told = &facts.credentials[&key];
+    assert_eq!(
+        (told.kind, told.label.as_str(), told.active),
+        (CredentialKind::ScheduledJob, "crontab with 2 jobs", true)
+    );
+    assert!(!format!("{told:?}").contains("hunter2"));
+
+    let key = CredentialTarget { key: key.as_str().into(), kind: CredentialKind::ScheduledJob };
+    for (verb, crontab) in [
+        (
+            Verb::DisableCredential,
+            JOBS.replace("5 4", "#leasehold-disabled 5 4").replace("@daily", "#leasehold-disabled @daily"),
+        ),
+        (Verb::EnableCredential, JOBS.to_owned()),
+        (Verb::RevokeCredential, "# nightly\nPATH=/usr/bin:/bin\n".to_owned()),
+    ] {
+        let changed = change_key(connector, verb, &alice, &key).await;
+        assert!(matches!(changed, Outcome::Acknowledged { .. }), "{changed:?}");
+        assert_eq!(server.crontab("alice"), crontab, "{verb}");
+        let target = ReadTarget::Credential { account: alice.clone(), credential: key.clone() };
+        let read = connector.read_back(&target).await.expect("reads");
+        let (exists, active) = (verb != Verb::RevokeCredential, verb == Verb::EnableCredential);
+        assert_eq!(read, ReadBack::Credential { exists, active }, "{verb}");
+        let again = change_key(connector, verb, &alice, &key).await;
+        assert_eq!(again, Outcome::AlreadySo, "{verb}");
+    }
+    assert_eq!(server.crontab("bob"), JOBS, "somebody else's jobs were changed");
+    // Whoever gets the name next does not get the jobs.
+    acknowledged(connector, Verb::DeleteAccount, &bob, None).await;
+    let (facts, _) = enumerate(connector).await;
+    assert!(!facts.problems.iter().any(|problem| problem.place.contains(&bob.login)), "{:?}", facts.problems);
+}
+
 #[tokio::test]
 async fn a_link_into_another_home_gives_no_power_over_it() {
     let server = SshServer::start();
