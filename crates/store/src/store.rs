@@ -68,8 +68,9 @@ impl Store {
         Ok(Self { db, stage_bytes_max: options.stage_bytes_max, transitions: TransitionQueue::default() })
     }
 
-    /// Closes every connection.
+    /// Closes every connection, when every step of an action that was begun is made.
     pub async fn close(&self) {
+        self.transitions.drained().await;
         self.db.close().await;
     }
 }

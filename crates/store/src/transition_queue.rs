@@ -20,10 +20,18 @@ struct Waiting {
     answer: oneshot::Sender<Result<TransitionOutcome>>,
 }
 
+/// What the queue is asked for.
+#[derive(Debug)]
+enum Asked {
+    Step(Waiting),
+    /// To say when everything is made that was begun before.
+    Drained(oneshot::Sender<()>),
+}
+
 /// The queue of one store. Its task begins with the first step and ends with the last clone of the store.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct TransitionQueue {
-    queue: Arc<OnceLock<mpsc::UnboundedSender<Waiting>>>,
+    queue: Arc<OnceLock<mpsc::UnboundedSender<Asked>>>,
 }
 
 impl TransitionQueue {
@@ -36,8 +44,18 @@ impl TransitionQueue {
         });
         let (answer, answered) = oneshot::channel();
         // Where the queue has ended the answer is dropped with it, which is seen when it is waited for.
-        let _ = queue.send(Waiting { transition: transition.clone(), answer });
+        let _ = queue.send(Asked::Step(Waiting { transition: transition.clone(), answer }));
         BegunTransition { db: db.clone(), transition: transition.clone(), answered }
+    }
+
+    /// Returns when every step is made that was begun before.
+    pub(crate) async fn drained(&self) {
+        let Some(queue) = self.queue.get() else { return };
+        let (answer, answered) = oneshot::channel();
+        // Where the queue has ended there is nothing to wait for.
+        if queue.send(Asked::Drained(answer)).is_ok() {
+            let _ = answered.await;
+        }
     }
 }
 
@@ -63,9 +81,16 @@ impl BegunTransition {
     }
 }
 
-async fn work_on(db: Db, mut waiting: mpsc::UnboundedReceiver<Waiting>) {
-    let mut batch = Vec::with_capacity(BATCH_MAX);
-    while waiting.recv_many(&mut batch, BATCH_MAX).await > 0 {
+async fn work_on(db: Db, mut asked: mpsc::UnboundedReceiver<Asked>) {
+    let mut all = Vec::with_capacity(BATCH_MAX);
+    while asked.recv_many(&mut all, BATCH_MAX).await > 0 {
+        let (mut batch, mut drained) = (Vec::with_capacity(all.len()), Vec::new());
+        for asked in all.drain(..) {
+            match asked {
+                Asked::Step(waiting) => batch.push(waiting),
+                Asked::Drained(answer) => drained.push(answer),
+            }
+        }
         // Where the shared transaction failed, nothing of it lasts, and each step has a failure of its own or none.
         let mut outcomes = match together(&db, &batch).await {
             Ok(outcomes) => outcomes.into_iter(),
@@ -79,11 +104,17 @@ async fn work_on(db: Db, mut waiting: mpsc::UnboundedReceiver<Waiting>) {
             // Nobody waits any longer where the caller was dropped.
             let _ = answer.send(outcome);
         }
+        for answer in drained {
+            let _ = answer.send(());
+        }
     }
 }
 
 /// Makes all of them in one transaction, or none where the store fails.
 async fn together(db: &Db, batch: &[Waiting]) -> Result<Vec<Result<TransitionOutcome>>> {
+    if batch.is_empty() {
+        return Ok(Vec::new());
+    }
     let mut tx = db.write().await?;
     ledger::lock(&mut tx).await?;
     let mut outcomes = Vec::with_capacity(batch.len());

@@ -35,6 +35,7 @@ const FIXTURES: &[Line] = &[
     ("mariadb", || Box::pin(crate::mariadb::contract::fixtures())),
     ("openbao", || Box::pin(crate::openbao::contract::fixtures())),
     ("postgres", || Box::pin(crate::postgres::contract::fixtures())),
+    ("rest", || Box::pin(crate::rest::contract::fixtures())),
     ("scim", || Box::pin(crate::scim::contract::fixtures())),
     ("simulated", || Box::pin(simulated_fixtures())),
     ("ssh", || Box::pin(crate::ssh::contract::fixtures())),

@@ -256,7 +256,7 @@ impl Worker {
         done
     }
 
-    /// Reads back what is due of a round, and waits until every step of it lasts.
+    /// Reads back what is due of a round. What one showed lasts before the next is looked at.
     async fn read_all(&self, round: &mut [Running]) -> Result<(), ReconcileError> {
         for last in [false, true] {
             // Whether a session can begin is known when everything else was read back.
@@ -274,10 +274,8 @@ impl Worker {
                     }
                     let span = running.span.clone();
                     self.read_back(running).instrument(span).await?;
+                    self.lasting(running).await?;
                 }
-            }
-            for running in round.iter_mut() {
-                self.lasting(running).await?;
             }
         }
         Ok(())

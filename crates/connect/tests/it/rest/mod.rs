@@ -1,5 +1,6 @@
 //! The `rest` connector against a real JSON API, and against answers that prove nothing.
 
+pub mod contract;
 mod failures;
 mod reading;
 
