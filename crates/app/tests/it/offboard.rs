@@ -135,8 +135,11 @@ fn everything_of_somebody_ends_and_the_receipt_proves_it() {
 #[test]
 fn what_a_guard_holds_is_told_and_the_rest_is_done() {
     let (mut installation, whom) = company();
-    let cautious = "[guard.cloud]\nshare_max = 0.0\ncount_min = 1\n";
-    installation.write("policy/cautious.toml", cautious);
+    let guards = installation.read("policy/guards.toml");
+    let usual = "[guard.cloud]\nshare_max      = 0.3\ncount_min      = 20\n";
+    let cautious = guards.replace(usual, "[guard.cloud]\nshare_max = 0.0\ncount_min = 1\n");
+    assert_ne!(guards, cautious);
+    installation.write("policy/guards.toml", &cautious);
     installation.run(&["policy", "apply"]).expect(0);
     let key = installation.run(&["ledger", "key"]).expect(0).stdout.trim().to_owned();
     let offboard = ["offboard", &whom, "--yes", "--json", "--out", "held.json"];
