@@ -1,4 +1,4 @@
-//! A TCP proxy in front of a real server, which makes it refuse, hang, be slow, break off in the middle of an answer, or, where it
+//! A TCP proxy in front of a real server, which makes it refuse, be slow, break off in the middle of an answer, or, where it
 //! speaks HTTP, ask for patience or say that it did what it did not.
 
 use std::io::{Read, Write};
@@ -23,10 +23,6 @@ pub enum Manner {
     Delay(Duration),
     /// Nobody listens: connecting is refused.
     Refuse,
-    /// Connections are taken and broken at once.
-    Drop,
-    /// Connections are taken and nothing is ever said.
-    Hang,
     /// Requests go through; each connection breaks after that many bytes of the answers.
     Half(usize),
     /// Over HTTP: that many requests are told to come again in a second, then everything passes.
@@ -155,11 +151,7 @@ fn serve(shared: &Arc<Shared>, client: TcpStream) {
         Manner::Pass => (Pump::default(), Pump::default()),
         Manner::Delay(delay) => (Pump { delay, ..Pump::default() }, Pump { delay, ..Pump::default() }),
         Manner::Half(bytes) => (Pump::default(), Pump { bytes_max: Some(bytes), ..Pump::default() }),
-        Manner::Refuse | Manner::Drop => return,
-        Manner::Hang => {
-            state.open.push(client);
-            return;
-        }
+        Manner::Refuse => return,
         Manner::Limit(_) | Manner::Lie => {
             let shared = Arc::clone(shared);
             std::thread::spawn(move || answer(&shared, client));

@@ -86,17 +86,22 @@ impl Everywhere {
 
     /// Gives the leaver everything anew, as if nobody had decided that they leave.
     pub fn take_back(&mut self, installation: &mut Installation) {
-        let began = std::time::Instant::now();
         self.each(|target| target.give());
-        println!("given {} ms", began.elapsed().as_millis());
         installation.run(&["offboard", LEAVER_KEY, "--cancel"]).expect(0);
         installation.run(&["sync"]).expect(0);
-        println!("synced {} ms", began.elapsed().as_millis());
     }
 
     /// Offboards the leaver. Something is outstanding always: that of which nobody can look whether it is gone.
     pub fn offboard(installation: &mut Installation, more: &[&str]) -> Outcome {
         Outcome { document: installation.run(&[OFFBOARD, more].concat()).expect(2).json() }
+    }
+
+    /// Demands that nothing is left anywhere but what nobody can end, and that nothing else is outstanding.
+    pub fn check_all_gone(&mut self, outcome: &Outcome) {
+        self.each(|target| {
+            let left = target.left();
+            outcome.check_all_gone(target, &left);
+        });
     }
 
     /// The configuration, with little patience with some of the targets.

@@ -1,5 +1,5 @@
-//! One person offboarded from every real system at once: a directory, a domain, two databases, a cloud, a vault and a host. What
-//! is gone, what is left and what is as before is looked at with each target's own client.
+//! One person offboarded from every real system at once: a directory, a domain, two databases, a cloud, a vault, a host and an
+//! application. What is gone, what is left and what is as before is looked at with each target's own client.
 
 mod aws;
 mod faults;
@@ -111,7 +111,8 @@ fn a_person_is_offboarded_everywhere_at_once() {
     // All of it ended but what no program can end; with whatever it was done, the receipt names it.
     let receipt: Value = serde_json::from_str(&installation.read("receipt.json")).expect("a receipt");
     everywhere.each_numbered(|index, target| {
-        outcome.check_all_gone(target);
+        let left = target.left();
+        outcome.check_all_gone(target, &left);
         for had in &had[index] {
             check_named(&outcome, &receipt, target, had);
         }
