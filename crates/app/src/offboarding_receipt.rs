@@ -1,5 +1,5 @@
-//! The receipt of an offboarding, in one file: what the plan said, what became of each of its actions, what was left alone, and the
-//! proof of all that from the signed log. Whoever has the file and the log's key checks it with nothing else at hand.
+//! The receipt of an offboarding, in one file: what its plans said, what became of each of their actions, what was left alone, and
+//! the proof of all that from the signed log. Whoever has the file and the log's key checks it with nothing else at hand.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use leasehold_ledger::bundle::{Bundle, Report};
 use leasehold_ledger::checkpoint::VerifyingKey;
 use leasehold_model::action::ActionState;
-use leasehold_model::id::{ActionId, IdentityKey};
+use leasehold_model::id::IdentityKey;
 use leasehold_model::plan::Plan;
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +25,9 @@ pub struct OffboardingReceipt {
     pub identity: IdentityKey,
     /// When this was written.
     pub written_at: Timestamp,
+    /// Plans of the same offboarding from before, as of a run that was interrupted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<Plan>,
     /// The plan; its hash covers what it left alone, and why.
     pub plan: Plan,
     /// What became of each action.
@@ -51,12 +54,13 @@ impl OffboardingReceipt {
     pub fn new(
         identity: &IdentityKey,
         at: Timestamp,
+        earlier: Vec<Plan>,
         plan: Plan,
         actions: Vec<Receipt>,
         proof: Bundle,
     ) -> Self {
         let (format, identity) = (FORMAT.to_owned(), identity.clone());
-        Self { format, identity, written_at: at, plan, actions, proof }
+        Self { format, identity, written_at: at, earlier, plan, actions, proof }
     }
 
     /// Reads a receipt; `None` where the text is something else.
@@ -96,24 +100,31 @@ impl OffboardingReceipt {
             .proof
             .verify(key)
             .map_err(|findings| findings.iter().map(ToString::to_string).collect::<Vec<_>>())?;
-        let mut wrong = Vec::new();
-        if self.plan.content_hash() != self.plan.hash {
-            wrong
-                .push(format!("the plan was changed: its content does not give the hash {}", self.plan.hash));
-        }
-        let mut proved: BTreeMap<ActionId, String> = BTreeMap::new();
+        let mut proved: BTreeMap<(&str, &str), &str> = BTreeMap::new();
         for entry in report.entries.iter().filter_map(|entry| entry.entry.as_ref()) {
             let text = |field: &str| entry.body.get(field).and_then(|value| value.as_str());
             if entry.kind == "action.transition"
-                && text("plan") == Some(self.plan.hash.as_str())
-                && let (Some(action), Some(to)) = (text("action"), text("to"))
+                && let (Some(plan), Some(action), Some(to)) = (text("plan"), text("action"), text("to"))
             {
-                proved.insert(ActionId::from(action), to.to_owned());
+                proved.insert((plan, action), to);
             }
         }
-        for item in &self.plan.items {
-            let claimed = self.actions.iter().find(|action| action.id == item.id);
-            let proved = proved.get(&item.id).map_or(ActionState::Planned.as_str(), String::as_str);
+        let wrong: Vec<String> =
+            self.earlier.iter().chain([&self.plan]).flat_map(|plan| self.wrong_with(plan, &proved)).collect();
+        if wrong.is_empty() { Ok(report) } else { Err(wrong) }
+    }
+
+    /// What does not fit between a plan, what is told of its actions, and the last state of each that the log proves.
+    fn wrong_with(&self, plan: &Plan, proved: &BTreeMap<(&str, &str), &str>) -> Vec<String> {
+        let mut wrong = Vec::new();
+        if plan.content_hash() != plan.hash {
+            wrong.push(format!("the plan was changed: its content does not give the hash {}", plan.hash));
+        }
+        for item in &plan.items {
+            let mut of_plan = self.actions.iter().filter(|action| action.is_of(&plan.hash));
+            let claimed = of_plan.find(|action| action.id == item.id);
+            let proved = proved.get(&(plan.hash.as_str(), item.id.as_str()));
+            let proved = proved.copied().unwrap_or(ActionState::Planned.as_str());
             match claimed {
                 None => wrong.push(format!("what became of {} is not told", item.id)),
                 Some(claimed) if claimed.state.as_str() != proved => wrong.push(format!(
@@ -126,6 +137,6 @@ impl OffboardingReceipt {
                 Some(_) => {}
             }
         }
-        if wrong.is_empty() { Ok(report) } else { Err(wrong) }
+        wrong
     }
 }

@@ -69,6 +69,33 @@ struct Operand {
 }
 
 impl Operand {
+    /// The side of an account. Connectors name attributes in families, as `tag.email`: a last part that is no transform belongs to
+    /// the name, and a name in quotes is taken as it stands.
+    fn parse_of_account(text: &str) -> Option<Self> {
+        let (name, pattern) = match text.split_once('~') {
+            None => (text.trim(), String::new()),
+            Some((name, pattern)) => (name.trim(), format!("~{pattern}")),
+        };
+        let (attribute, transform) = match name.strip_prefix('"') {
+            Some(quoted) => quoted.split_once('"')?,
+            None => match name.rsplit_once('.') {
+                Some((_, last)) if Transform::parse(last).is_some() => {
+                    name.split_at(name.len() - last.len() - 1)
+                }
+                // These two are no families, so that is a transform that there is none of.
+                Some(("login" | "key", _)) => return None,
+                _ => (name, ""),
+            },
+        };
+        if attribute.is_empty() || attribute.split('.').any(str::is_empty) {
+            return None;
+        }
+        let plain = Self::parse(&format!("attribute{transform} {pattern}"))?;
+        let is_name = |c: char| c.is_alphanumeric() || "_-.".contains(c);
+        let well_formed = name.starts_with('"') || attribute.chars().all(is_name);
+        well_formed.then(|| Self { attribute: attribute.to_owned(), ..plain })
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let (text, around) = match text.split_once('~') {
             None => (text.trim(), None),
@@ -112,8 +139,8 @@ impl CorrelationRule {
     pub fn parse(text: &str) -> Result<Self, RuleError> {
         let refused = |why| RuleError { text: text.to_owned(), why };
         let (account, identity) = text.rsplit_once('=').ok_or_else(|| refused("it has no `=`"))?;
-        let account =
-            Operand::parse(account).ok_or_else(|| refused("the side of the account is not understood"))?;
+        let account = Operand::parse_of_account(account)
+            .ok_or_else(|| refused("the side of the account is not understood"))?;
         let identity =
             Operand::parse(identity).ok_or_else(|| refused("the side of the identity is not understood"))?;
         Ok(Self { text: text.to_owned(), account, identity })
@@ -306,6 +333,28 @@ mod tests {
     }
 
     #[test]
+    fn attributes_of_a_family_are_named_whole() {
+        let account = |name: &str, value: &str| {
+            let mut account = Account::new("k", "x");
+            account.attributes.insert(name.to_owned(), value.to_owned());
+            account
+        };
+        let cases = [
+            ("tag.email = email", "tag.email", "Dana@example.com", true),
+            ("alias.userpass = email.local", "alias.userpass", "dana", true),
+            ("tag.email.mail = email", "tag.email", "dana+aws@example.com", true),
+            ("tag.mail = email", "tag.mail", "dana@example.com", false),
+            ("\"tag.mail\" = email", "tag.mail", "dana@example.com", true),
+            ("\"tag.mail\".mail = email", "tag.mail", "dana+aws@example.com", true),
+            ("\"tag.Mail of work\" ~ \"smtp:{}\" = email", "tag.Mail of work", "smtp:dana@example.com", true),
+        ];
+        for (rule, name, value, matches) in cases {
+            let found = outcome(&[rule], &account(name, value));
+            assert_eq!(found.starts_with("dana@example.com by"), matches, "{rule}: {found}");
+        }
+    }
+
+    #[test]
     fn a_rule_that_can_match_nothing_says_so() {
         let identities = [person("dana@example.com", "17")];
         let mut account = Account::new("k", "dana");
@@ -325,7 +374,18 @@ mod tests {
 
     #[test]
     fn malformed_rules_say_what_is_wrong() {
-        for text in ["mail", "= email", "mail = ", "mail = email.shout", "login ~ adm = email"] {
+        for text in [
+            "mail",
+            "= email",
+            "mail = ",
+            "mail = email.shout",
+            "login.shout = email",
+            "tag. = email",
+            ".local = email",
+            "\"tag.x = email",
+            "\"tag.x\".shout = email",
+            "login ~ adm = email",
+        ] {
             assert!(CorrelationRule::parse(text).is_err(), "{text}");
         }
     }

@@ -99,6 +99,21 @@ impl Store {
             .collect()
     }
 
+    /// Plans that were begun at this instant or later, in the order in which they were made.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] where one does not read back.
+    pub async fn plans_begun_since(&self, since: Timestamp) -> Result<Vec<Plan>> {
+        let mut tx = self.db.read().await?;
+        let rows = fetch_all!(
+            &mut tx,
+            (String,),
+            "SELECT body FROM plan WHERE hash IN (SELECT plan FROM apply_run WHERE begun_at >= $1) ORDER BY id",
+            micros(since)
+        )?;
+        rows.into_iter().map(|(body,)| from_json("a plan", &body)).collect()
+    }
+
     /// The plan that was saved last.
     ///
     /// # Errors

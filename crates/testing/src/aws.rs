@@ -85,6 +85,16 @@ impl AwsServer {
         service: &str,
         calls: &[(&str, Value)],
     ) -> Vec<Result<Value, String>> {
+        let by_one =
+            calls.iter().map(|(operation, parameters)| (key, service, *operation, parameters.clone()));
+        self.try_calls_as(&by_one.collect::<Vec<_>>())
+    }
+
+    /// The same by several keys: each call is a key, a service, an operation, and what it is given.
+    ///
+    /// # Panics
+    /// Where the client itself fails.
+    pub fn try_calls_as(&self, calls: &[(&AwsKey, &str, &str, Value)]) -> Vec<Result<Value, String>> {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("aws/client.py");
         let mut client = Command::new(tools::program("python3"))
             .arg(script)
@@ -93,14 +103,18 @@ impl AwsServer {
             .stdout(Stdio::piped())
             .spawn()
             .expect("start AWS's client");
-        let asked = json!({
-            "key": key.id, "secret": key.secret, "token": key.token, "service": service, "calls": calls,
+        let asked = calls.iter().map(|(key, service, operation, parameters)| {
+            json!({
+                "key": key.id, "secret": key.secret, "token": key.token, "service": service,
+                "operation": operation, "parameters": parameters,
+            })
         });
+        let asked: Value = asked.collect();
         let mut input = client.stdin.take().expect("the client's input");
         input.write_all(asked.to_string().as_bytes()).expect("ask AWS's client");
         drop(input);
         let output = client.wait_with_output().expect("wait for AWS's client");
-        assert!(output.status.success(), "AWS's client failed: {calls:?}");
+        assert!(output.status.success(), "AWS's client failed: {asked}");
         let answers: Vec<Value> = serde_json::from_slice(&output.stdout).expect("the client's answers");
         let answer = |mut answer: Value| match answer["error"].as_str() {
             Some(code) => Err(code.to_owned()),

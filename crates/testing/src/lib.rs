@@ -6,6 +6,7 @@
 //! Leasehold's code with itself. Everything here panics on failure: it is test support.
 
 pub mod aws;
+pub mod between;
 pub mod browser;
 pub mod certificates;
 pub mod mariadb;
@@ -15,6 +16,7 @@ pub mod openldap;
 pub mod postgres;
 pub mod process;
 pub mod programs;
+pub mod proxy;
 pub mod rest;
 pub mod samba;
 pub mod scim;
@@ -23,12 +25,14 @@ pub mod tools;
 pub mod webhook;
 
 pub use aws::{AwsKey, AwsServer};
+pub use between::Between;
 pub use certificates::{Certificate, CertificateAuthority};
 pub use mariadb::MariadbServer;
 pub use oidc::OpenIdProvider;
 pub use openbao::OpenBaoServer;
 pub use openldap::OpenLdapServer;
 pub use postgres::PostgresServer;
+pub use proxy::{Manner, Proxy};
 pub use rest::RestServer;
 pub use samba::SambaServer;
 pub use scim::ScimServer;

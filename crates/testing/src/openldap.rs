@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::certificates::{Certificate, CertificateAuthority};
@@ -175,6 +175,34 @@ impl OpenLdapServer {
     /// Where `ldapsearch` fails.
     pub fn values(&self, base: &str, filter: &str, attribute: &str) -> Vec<String> {
         search_values(&self.url(), ADMIN, PASSWORD, None, base, filter, attribute)
+    }
+
+    /// Opens a session that stays bound until it is ended, and waits until the server lists it.
+    ///
+    /// # Panics
+    /// Where it cannot log in.
+    pub fn live_session(&self, dn: &str, password: &str) -> Child {
+        let mut command = Command::new(require("ldapsearch", "ldap-utils"));
+        command.args(["-x", "-H", &self.url(), "-D", dn, "-w", password, "-b", BASE]);
+        // It searches for each line of its standard input, and waits for the next one.
+        command.args(["-f", "-", "(cn=%s)", "cn"]);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("start ldapsearch");
+        self.process.wait_until_ready(Duration::from_secs(20), || {
+            assert!(child.try_wait().expect("look at ldapsearch").is_none(), "ldapsearch ended");
+            self.connected().iter().any(|who| who.eq_ignore_ascii_case(dn))
+        });
+        child
+    }
+
+    /// Who is connected now, by the DN that each connection is bound as.
+    pub fn connected(&self) -> Vec<String> {
+        let bound = "(monitorConnectionAuthzDN=*)";
+        self.values("cn=Connections,cn=Monitor", bound, "monitorConnectionAuthzDN")
     }
 
     /// Whether somebody can log in.

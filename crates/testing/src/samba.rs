@@ -109,6 +109,22 @@ impl SambaServer {
         path
     }
 
+    /// Makes a user that logs in with a password; `more` are further lines of its entry.
+    ///
+    /// # Panics
+    /// Where `ldapadd` fails.
+    pub fn add_user(&self, login: &str, password: &str, more: &str) {
+        // The directory wants the password in quotes, as UTF-16.
+        let quoted: Vec<u8> = format!("\"{password}\"").encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let path = self.process.folder().join("password-of-user");
+        std::fs::write(&path, quoted).expect("write the password");
+        self.add(&format!(
+            "dn: CN={login},CN=Users,{BASE}\nobjectClass: user\nsAMAccountName: {login}\nuserAccountControl: 512\n\
+             unicodePwd:< file://{}\n{more}\n",
+            path.display()
+        ));
+    }
+
     /// Adds entries as LDIF with `ldapadd`.
     ///
     /// # Panics

@@ -129,6 +129,27 @@ impl SshServer {
         name
     }
 
+    /// Removes an account with its home, its key and whatever it runs; nothing happens where there is none.
+    pub fn remove_account(&self, short: &str) {
+        remove_account(&self.name(short));
+        let key = self.private_key(short);
+        let _ = (std::fs::remove_file(key.with_extension("pub")), std::fs::remove_file(key));
+        let _ = std::fs::remove_dir_all(Path::new(HOMES).join(self.name(short)));
+    }
+
+    /// The process numbers of what an account runs now. One that has ended and waits for its parent to notice does not run.
+    ///
+    /// # Panics
+    /// Where `ps` cannot be started.
+    pub fn processes(&self, short: &str) -> Vec<String> {
+        let mut ps = Command::new("ps");
+        let listed = ps.args(["-o", "pid=,stat=", "-U", &self.name(short)]).output().expect("run ps");
+        let listed = String::from_utf8_lossy(&listed.stdout);
+        let processes = listed.lines().filter_map(|line| line.trim().split_once(' '));
+        let running = processes.filter(|(_, state)| !state.trim().starts_with('Z'));
+        running.map(|(number, _)| number.to_owned()).collect()
+    }
+
     /// Makes a group. Gives its whole name.
     ///
     /// # Panics
@@ -246,6 +267,18 @@ fn make_key(path: &Path, comment: &str) {
     succeed(command.args(["-q", "-t", "ed25519", "-N", "", "-C", comment, "-f"]).arg(path));
 }
 
+fn remove_account(name: &str) {
+    // The processes first, by the account's own name.
+    quietly(Command::new("pkill").args(["-KILL", "-U", name]));
+    // Its jobs would be those of the next account of this name.
+    quietly(Command::new(require("crontab", "cron")).args(["-u", name, "-r"]));
+    quietly(Command::new(require("userdel", "passwd")).args(["--force", "--remove", name]));
+}
+
+fn quietly(command: &mut Command) {
+    let _ = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+}
+
 /// Removes every account, group and rule with the prefix. Only who holds the lock may.
 fn remove_accounts() {
     let _ = std::fs::remove_file(RULES);
@@ -253,15 +286,11 @@ fn remove_accounts() {
         let listed = std::fs::read_to_string(file).unwrap_or_default();
         let names = listed.lines().filter_map(|line| line.split(':').next());
         for name in names.filter(|name| name.starts_with(PREFIX)) {
-            let mut command = Command::new(require(program, "passwd"));
             if program == "userdel" {
-                // The processes first, by the account's own name.
-                let _ = Command::new("pkill").args(["-KILL", "-U", name]).status();
-                // Its jobs would be those of the next account of this name.
-                let _ = Command::new("crontab").args(["-u", name, "-r"]).stderr(Stdio::null()).status();
-                command.args(["--force", "--remove"]);
+                remove_account(name);
+            } else {
+                quietly(Command::new(require(program, "passwd")).arg(name));
             }
-            let _ = command.arg(name).stdout(Stdio::null()).stderr(Stdio::null()).status();
         }
     }
     // An account that a test removed leaves its home.

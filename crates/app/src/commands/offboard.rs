@@ -1,5 +1,6 @@
 //! `leasehold offboard`: ends everything that somebody holds, reads it back, and writes the receipt.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
@@ -7,9 +8,11 @@ use anyhow::{Context as _, bail, ensure};
 use jiff::Timestamp;
 use leasehold_ledger::bundle::Bundle;
 use leasehold_ledger::checkpoint::VerifyingKey;
+use leasehold_model::action::ActionState;
 use leasehold_model::id::IdentityKey;
 use leasehold_model::plan::Plan;
 use leasehold_reconcile::pace::Patience;
+use leasehold_reconcile::run::Runner;
 use leasehold_reconcile::stages::decide::Loaded;
 use leasehold_reconcile::stages::observe::Observe;
 use leasehold_reconcile::tasks;
@@ -50,6 +53,9 @@ pub struct Offboard {
     /// Override a guard by its name; the override is logged
     #[arg(long = "override", value_name = "GUARD")]
     overrides: Vec<String>,
+    /// How often an action is sent before a person is asked: 5 times, unless this says otherwise
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100), conflicts_with_all = ["at", "cancel"])]
+    tries: Option<u32>,
     /// Where to write the receipt; never over another file [default: offboarding-IDENTITY-TIME.json]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -127,6 +133,7 @@ impl Offboard {
         let loaded = context.load(None).await?;
         drift::require_read(&loaded.snapshot)?;
         let identity = known(&loaded, identity)?;
+        let earlier = earlier_plans(&context, &loaded, &identity).await?;
         let plan = offboard::plan(loaded, &identity, Vec::new(), self.successor().as_ref())?;
         context.store.save_plan(&plan, context.now()).await?;
         if !common.json {
@@ -134,20 +141,54 @@ impl Offboard {
         }
         self.confirm(&identity)?;
         // Each system has a worker of its own, so that a slow one holds up nobody else.
-        let patience = Patience { systems_at_once: systems.len().max(1), ..Patience::default() };
+        let (systems_at_once, usual) = (systems.len().max(1), Patience::default());
+        let patience =
+            Patience { systems_at_once, sends_max: self.tries.unwrap_or(usual.sends_max), ..usual };
         let runner = apply::runner(&context, systems, Progress::new("offboarding"), patience);
-        let applied = runner.apply(&plan, &self.overrides, &by).await;
+        let carried_out = self.carry_out(&context, &runner, &identity, &earlier, plan, &by).await;
         // What was done is published even where the rest failed.
         context.publish().await?;
-        let receipts: Vec<Receipt> = applied?.iter().map(Receipt::from).collect();
-        let receipts: Vec<Receipt> =
-            receipts.into_iter().filter(|receipt| receipt.is_of(&plan.hash)).collect();
-        let actions: Vec<String> = receipts.iter().map(|receipt| receipt.id.to_string()).collect();
-        let proof = match actions.is_empty() {
+        let plan = carried_out?;
+        let earlier: Vec<Plan> = earlier.into_iter().filter(|before| before.hash != plan.hash).collect();
+        let mut receipts: Vec<Receipt> = Vec::new();
+        for plan in earlier.iter().chain([&plan]) {
+            receipts.extend(context.store.actions(&plan.hash).await?.iter().map(Receipt::from));
+        }
+        // What a guard holds is in no entry yet.
+        let begun = receipts.iter().filter(|receipt| receipt.state != ActionState::Planned);
+        let actions: Vec<String> = begun.map(|receipt| receipt.id.to_string()).collect();
+        let proof = match receipts.is_empty() {
             true => None,
             false => Some(ledger::prove(&context, &actions, Vec::new(), false).await?),
         };
-        self.finish(common, &identity, context.now(), plan, receipts, proof)
+        self.finish(common, &identity, context.now(), (earlier, plan), receipts, proof)
+    }
+
+    /// Finishes what an earlier run began and left, then does what is left; gives the plan of that.
+    async fn carry_out(
+        &self,
+        context: &Context,
+        runner: &Runner,
+        identity: &IdentityKey,
+        earlier: &[Plan],
+        plan: Plan,
+        by: &str,
+    ) -> anyhow::Result<Plan> {
+        let unfinished = context.store.unfinished_actions().await?;
+        let interrupted: Vec<&Plan> =
+            earlier.iter().filter(|plan| unfinished.iter().any(|row| row.plan == plan.hash)).collect();
+        for plan in &interrupted {
+            runner.apply(plan, &[], by).await?;
+        }
+        let plan = match interrupted.is_empty() {
+            true => plan,
+            false => {
+                let loaded = context.load(None).await?;
+                offboard::plan(loaded, identity, Vec::new(), self.successor().as_ref())?
+            }
+        };
+        runner.apply(&plan, &self.overrides, by).await?;
+        Ok(plan)
     }
 
     /// By a server.
@@ -169,6 +210,10 @@ impl Offboard {
             self.out.is_none(),
             "the receipt with its proof is written on the machine of the store; `leasehold ledger prove --server` writes the \
              proof of each action; nothing was changed"
+        );
+        ensure!(
+            self.tries.is_none(),
+            "a server decides by itself how often it sends an action; leave --tries out; nothing was changed"
         );
         let document: PlanDocument =
             remote.post(&["identities", &identity.0, "offboard"], &[], self.asked()).await?;
@@ -219,7 +264,7 @@ impl Offboard {
         common: &Common,
         identity: &IdentityKey,
         now: Timestamp,
-        plan: Plan,
+        (earlier, plan): (Vec<Plan>, Plan),
         receipts: Vec<Receipt>,
         proof: Option<(Bundle, VerifyingKey)>,
     ) -> anyhow::Result<Outcome> {
@@ -234,7 +279,7 @@ impl Offboard {
             }
             return Ok(outcome);
         };
-        let receipt = OffboardingReceipt::new(identity, now, plan, receipts, proof);
+        let receipt = OffboardingReceipt::new(identity, now, earlier, plan, receipts, proof);
         if let Err(wrong) = receipt.verify(&key) {
             bail!(
                 "the receipt does not fit the log, so none was written: {}",
@@ -247,7 +292,9 @@ impl Offboard {
             let mut document = apply::document(&receipt.actions);
             document["left_alone"] = json!(receipt.plan.left_alone);
             document["guards"] = json!(receipt.plan.guards);
-            document["successors"] = json!(receipt.plan.successors);
+            let plans = receipt.earlier.iter().chain([&receipt.plan]);
+            let successors: BTreeMap<_, _> = plans.flat_map(|plan| &plan.successors).collect();
+            document["successors"] = json!(successors);
             document["receipt"] = json!(path);
             output::json(&document)?;
             return Ok(outcome);
@@ -276,6 +323,31 @@ pub(super) fn named_actor() -> anyhow::Result<String> {
         "what was decided is recorded with the name of who decided it, and neither LEASEHOLD_ACTOR nor USER is set; set one \
          of them; nothing was changed",
     )
+}
+
+/// Plans of this offboarding that were begun before: since it was decided that the identity leaves, and about nobody else than
+/// it and what it answered for.
+async fn earlier_plans(
+    context: &Context,
+    loaded: &Loaded,
+    identity: &IdentityKey,
+) -> anyhow::Result<Vec<Plan>> {
+    let folded = identity.folded();
+    let departure = loaded.departures.iter().find(|departure| departure.identity.as_str() == folded);
+    let Some(departure) = departure else { return Ok(Vec::new()) };
+    let begun = context.store.plans_begun_since(departure.recorded_at).await?;
+    let is_decided_by = |plan: &&Plan| plan.as_left.iter().any(|left| left.folded() == folded);
+    let named = |plan: &Plan| -> Vec<Option<String>> {
+        plan.items.iter().map(|item| item.identity.as_ref().map(IdentityKey::folded)).collect()
+    };
+    let mut concerned: BTreeSet<Option<String>> =
+        begun.iter().filter(is_decided_by).flat_map(named).collect();
+    concerned.insert(Some(folded.clone()));
+    let is_of_it = |plan: &Plan| {
+        let named = named(plan);
+        !named.is_empty() && named.iter().all(|identity| concerned.contains(identity))
+    };
+    Ok(begun.into_iter().filter(is_of_it).collect())
 }
 
 /// The identity as it is spelled where it is known.

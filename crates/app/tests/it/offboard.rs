@@ -122,11 +122,41 @@ fn everything_of_somebody_ends_and_the_receipt_proves_it() {
         let found = check(&mut installation, "forged.json", 1);
         assert!(found.stderr.contains(words), "{words}: {}", found.stderr);
     }
-    // Again: nothing is left to do, and the first receipt stays.
+    // Again: nothing is left to do, the first receipt stays, and the new one tells what was done then.
     let again = installation.run(&["offboard", &whom, "--yes", "--json", "--out", "receipt.json"]).expect(1);
     assert!(again.stderr.contains("is there already"), "{}", again.stderr);
-    let again = installation.run(&["offboard", &whom, "--yes", "--json"]).expect(0).json();
-    assert_eq!(again["items"], json!([]));
+    let again =
+        installation.run(&["offboard", &whom, "--yes", "--json", "--out", "again.json"]).expect(0).json();
+    assert_eq!(again["items"], done["items"]);
+    let verified = check(&mut installation, "again.json", 0);
+    assert!(verified.stdout.contains(&format!("offboarding of {whom}")), "{}", verified.stdout);
+}
+
+#[test]
+fn what_a_guard_holds_is_told_and_the_rest_is_done() {
+    let (mut installation, whom) = company();
+    let guards = installation.read("policy/guards.toml");
+    let usual = "[guard.cloud]\nshare_max      = 0.3\ncount_min      = 20\n";
+    let cautious = guards.replace(usual, "[guard.cloud]\nshare_max = 0.0\ncount_min = 1\n");
+    assert_ne!(guards, cautious);
+    installation.write("policy/guards.toml", &cautious);
+    installation.run(&["policy", "apply"]).expect(0);
+    let key = installation.run(&["ledger", "key"]).expect(0).stdout.trim().to_owned();
+    let offboard = ["offboard", &whom, "--yes", "--json", "--out", "held.json"];
+    let held = installation.run(&offboard).expect(2).json();
+    assert_eq!(held["guards"][0]["name"], "blast_radius:cloud", "{held:#}");
+    for item in held["items"].as_array().expect("items") {
+        let expected = if item["system"] == "cloud" { "planned" } else { "verified" };
+        assert_eq!(item["state"], expected, "{item:#}");
+    }
+    installation.run(&["ledger", "verify", "--bundle", "held.json", "--key", &key]).expect(0);
+    // By a person's word it goes on, and the receipt tells both.
+    let offboard =
+        ["offboard", &whom, "--yes", "--json", "--out", "all.json", "--override", "blast_radius:cloud"];
+    let done = installation.run(&offboard).expect(0).json();
+    let of_cloud = done["items"].as_array().expect("items").iter().filter(|item| item["system"] == "cloud");
+    assert!(of_cloud.filter(|item| item["state"] == "verified").count() > 1, "{done:#}");
+    installation.run(&["ledger", "verify", "--bundle", "all.json", "--key", &key]).expect(0);
 }
 
 #[test]
@@ -169,9 +199,12 @@ fn killed_at_any_instant_it_ends_in_what_is_verified() {
         child.wait().expect("wait for it");
     }
     installation.write("leasehold.toml", &configuration);
-    // What was begun is finished by whichever command comes next; then nothing of theirs is left.
-    installation.run(&["apply", "--json"]);
-    installation.run(&["offboard", &whom, "--yes", "--json"]);
+    // What was begun is finished first, and the receipt tells of it; then nothing of theirs is left.
+    let done = installation.run(&["offboard", &whom, "--yes", "--json", "--out", "receipt.json"]).expect(0);
+    let verbs = verbs(&done.json());
+    assert!(verbs.contains("disable_account") && verbs.contains("revoke_credential"), "{verbs:?}");
+    let key = installation.run(&["ledger", "key"]).expect(0).stdout.trim().to_owned();
+    installation.run(&["ledger", "verify", "--bundle", "receipt.json", "--key", &key]).expect(0);
     installation.run(&["sync"]).expect(0);
     let plan = installation.run(&["plan", "--identity", &whom, "--json"]).expect(0).json();
     assert_eq!(plan["items"], json!([]), "{plan:#}");

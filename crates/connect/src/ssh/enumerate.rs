@@ -13,7 +13,7 @@ use crate::connector::{Batch, Sink};
 use crate::error::ConnectError;
 use crate::ssh::client::Client;
 use crate::ssh::crontab::{self, Crontab};
-use crate::ssh::host::{Host, User};
+use crate::ssh::host::{Group, Host, User};
 use crate::ssh::keys::Key;
 use crate::ssh::sudoers::{Rule, Subject};
 
@@ -45,12 +45,10 @@ pub(super) async fn enumerate(client: &Client, sink: &mut dyn Sink) -> Result<Co
     session.close().await;
     let now = Timestamp::now();
     let mut batch = Batch::new(sink);
-    for (name, group) in &host.groups {
-        let mut entitlement = Entitlement::new("group", name);
-        entitlement.privileged = group.gid == 0 || PRIVILEGED_GROUPS.contains(&name.as_str());
-        batch.push(Fact::Entitlement(entitlement)).await?;
-    }
     let current: Vec<&Rule> = host.rules.iter().filter(|rule| !rule.is_past(now)).collect();
+    for (name, group) in &host.groups {
+        batch.push(Fact::Entitlement(entitlement(&host, name, group, &current))).await?;
+    }
     let names: BTreeSet<&str> = current.iter().map(|rule| rule.name.as_str()).collect();
     for name in names {
         let mut entitlement = Entitlement::new("sudo", name);
@@ -61,12 +59,7 @@ pub(super) async fn enumerate(client: &Client, sink: &mut dyn Sink) -> Result<Co
     let mut carried = BTreeSet::new();
     for rule in &current {
         for (name, group) in &host.groups {
-            let is_of = match &rule.subject {
-                Subject::Group(wanted) => wanted == name,
-                Subject::Gid(gid) => *gid == u64::from(group.gid),
-                _ => false,
-            };
-            if is_of && carried.insert((name.as_str(), rule.name.as_str())) {
+            if is_of_group(rule, name, group) && carried.insert((name.as_str(), rule.name.as_str())) {
                 let parent = EntitlementName::new("group", name);
                 let child = EntitlementName::new("sudo", &rule.name);
                 batch.push(Fact::Containment(Containment { parent, child })).await?;
@@ -132,6 +125,34 @@ pub(super) async fn enumerate(client: &Client, sink: &mut dyn Sink) -> Result<Co
 
 /// How a sudo rule is taken away.
 pub(super) const RULES_ARE_EDITED: &str = "sudo rules are edited in their file, by visudo";
+
+/// Whether a rule is for the members of a group.
+fn is_of_group(rule: &Rule, name: &str, group: &Group) -> bool {
+    match &rule.subject {
+        Subject::Group(wanted) => wanted == name,
+        Subject::Gid(gid) => *gid == u64::from(group.gid),
+        _ => false,
+    }
+}
+
+/// A group. One that is held only as the primary group of accounts can be taken from nobody, and the one that `useradd` makes for an
+/// account alone gives nothing to anybody else.
+fn entitlement(host: &Host, name: &str, group: &Group, rules: &[&Rule]) -> Entitlement {
+    let mut entitlement = Entitlement::new("group", name);
+    entitlement.privileged = group.gid == 0 || PRIVILEGED_GROUPS.contains(&name);
+    let mut holders =
+        host.users.iter().filter(|(_, user)| user.primary_gid == group.gid).map(|(login, _)| login);
+    if let (Some(holder), true) = (holders.next(), group.members.is_empty()) {
+        let is_own = holder == name && holders.next().is_none();
+        entitlement.inherent =
+            is_own && !entitlement.privileged && !rules.iter().any(|rule| is_of_group(rule, name, group));
+        entitlement.irrevocable = Some(PRIMARY_STAYS.to_owned());
+    }
+    entitlement
+}
+
+/// How an account gets another primary group.
+const PRIMARY_STAYS: &str = "it is a primary group, and `usermod --gid` gives its account another";
 
 fn account(name: &str, user: &User, now: Timestamp) -> Account {
     let mut account = Account::new(name, name);

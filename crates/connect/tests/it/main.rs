@@ -1,7 +1,6 @@
 //! The connectors from outside: the contract suite, and real systems on loopback checked with their own clients.
 
 mod aws_iam;
-mod between;
 mod contract;
 mod csv;
 mod external;

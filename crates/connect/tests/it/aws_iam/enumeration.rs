@@ -5,8 +5,8 @@ use leasehold_model::credential::CredentialKind;
 use serde_json::json;
 
 use super::{Company, allow};
-use crate::between::Between;
 use crate::harness::{enumerate, enumerate_all};
+use leasehold_testing::Between;
 
 #[tokio::test]
 async fn users_groups_policies_and_roles_are_told() {

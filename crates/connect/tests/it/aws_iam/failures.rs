@@ -8,8 +8,8 @@ use leasehold_model::request::Outcome;
 use leasehold_testing::AwsKey;
 
 use super::{Company, connector};
-use crate::between::Between;
 use crate::harness::{entitlement, execute, read_grant, try_build};
+use leasehold_testing::Between;
 
 #[test]
 fn the_documents_name_the_rights_that_are_tried_here() {

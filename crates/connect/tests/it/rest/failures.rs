@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use leasehold_model::fact::Completeness;
 use leasehold_testing::RestServer;
+use leasehold_testing::between::Between;
 use serde_json::{Value, json};
 
 use super::{people, table};
-use crate::between::Between;
 use crate::harness::{Facts, build, enumerate, try_build};
 
 #[test]

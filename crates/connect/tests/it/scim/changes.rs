@@ -10,10 +10,10 @@ use leasehold_testing::ScimServer;
 use serde_json::{Value, json};
 
 use super::{Company, ENTERPRISE, answer};
-use crate::between::Between;
 use crate::harness::{
     acknowledged, entitlement, enumerate, enumerate_all, execute, read_account, read_grant, refused,
 };
+use leasehold_testing::Between;
 
 const ENG: usize = 0;
 const ALL: usize = 1;

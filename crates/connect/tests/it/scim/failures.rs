@@ -10,8 +10,8 @@ use leasehold_testing::scim::TOKEN;
 use serde_json::json;
 
 use super::{Company, answer};
-use crate::between::Between;
 use crate::harness::{build, enumerate_all, execute, read_account, read_grant, try_build};
+use leasehold_testing::Between;
 
 #[test]
 fn settings_are_checked_before_anything_is_reached() {

@@ -9,8 +9,8 @@ use leasehold_testing::ScimServer;
 use serde_json::{Value, json};
 
 use super::{Company, answer};
-use crate::between::Between;
 use crate::harness::enumerate;
+use leasehold_testing::Between;
 
 const PAGED: &str = "page_size = 4";
 

@@ -29,6 +29,12 @@ async fn accounts_groups_rules_and_keys_are_told() {
     let group = |name: &str| format!("group/{name}");
     assert_eq!(held, [group(alice), group(&team), "sudo/(root) /usr/bin/id".to_owned()]);
     assert_eq!(facts.options(alice, &group(alice)), Some("primary group"));
+    // Her own group gives nothing to anybody else, and nobody can take it from her.
+    assert!(facts.entitlements[&group(alice)].inherent);
+    assert!(
+        !facts.entitlements[&group(&team)].inherent
+            && facts.entitlements[&group(&team)].irrevocable.is_none()
+    );
     assert!(facts.held_by(bob).contains(&"sudo/(root) /usr/bin/whoami".to_owned()));
     assert!(facts.contains(&group(&team), "sudo/(root) /usr/bin/uptime"));
     assert!(facts.entitlements["sudo/(root) /usr/bin/id"].privileged);

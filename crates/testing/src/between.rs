@@ -4,12 +4,16 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
 /// It listens until the test's process ends.
+#[derive(Debug)]
 pub struct Between {
     port: u16,
 }
 
 impl Between {
     /// `answer` gets each request and a way to pass it on to the target at `url`, whose path does not count.
+    ///
+    /// # Panics
+    /// Where no port is free.
     pub fn start(url: &str, answer: impl Fn(&str, &dyn Fn() -> Vec<u8>) -> Vec<u8> + Send + 'static) -> Self {
         let target = url.trim_start_matches("http://").split('/').next().expect("a host").to_owned();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
@@ -37,7 +41,7 @@ impl Between {
 }
 
 /// An answer that says that no other comes on its connection, so that nobody asks on one that is about to end.
-fn last_on_its_connection(answer: &[u8]) -> Vec<u8> {
+pub(crate) fn last_on_its_connection(answer: &[u8]) -> Vec<u8> {
     let Some(end) = answer.windows(4).position(|window| window == b"\r\n\r\n") else {
         return answer.to_vec();
     };
@@ -51,7 +55,7 @@ fn last_on_its_connection(answer: &[u8]) -> Vec<u8> {
 }
 
 /// One message of HTTP/1.1 with a stated length.
-fn read_message(stream: &mut TcpStream) -> Vec<u8> {
+pub(crate) fn read_message(stream: &mut TcpStream) -> Vec<u8> {
     let mut message = Vec::new();
     let mut part = [0; 4096];
     loop {

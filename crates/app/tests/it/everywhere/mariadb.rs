@@ -1,0 +1,137 @@
+//! MariaDB: a user, a role that carries another one, a live session of the client.
+
+use std::process::Child;
+
+use leasehold_testing::{MariadbServer, Proxy};
+
+use super::target::{LEAVER, Left, OTHERS, Target, address_of, password};
+
+const OWN: &str = "leasehold";
+
+pub struct Shop {
+    server: MariadbServer,
+    proxy: Proxy,
+    session: Option<Child>,
+    other_session: Child,
+}
+
+fn user(login: &str) -> String {
+    format!(
+        "create user {login}@'127.0.0.1' identified by '{}'; grant orders_rw to {login}@'127.0.0.1';
+         set default role orders_rw for {login}@'127.0.0.1'; grant select on app.notes to {login}@'127.0.0.1';",
+        password(login)
+    )
+}
+
+impl Shop {
+    pub fn start() -> Self {
+        let server = MariadbServer::start();
+        server.sql(&format!(
+            "create database app; create table app.orders (id int); create table app.notes (id int);
+             create role orders_read; create role orders_rw;
+             grant select on app.orders to orders_read; grant insert on app.orders to orders_rw;
+             grant orders_read to orders_rw;
+             create user {OWN}@'127.0.0.1' identified by '{}';
+             grant select on mysql.* to {OWN}@'127.0.0.1';
+             grant process, create user, connection admin on *.* to {OWN}@'127.0.0.1';
+             grant orders_rw to {OWN}@'127.0.0.1' with admin option;
+             grant select on app.* to {OWN}@'127.0.0.1' with grant option;",
+            password(OWN)
+        ));
+        server.sql(&OTHERS.map(user).concat());
+        std::fs::write(server.folder().join("own"), password(OWN)).expect("write the password");
+        let other_session = server.live_session(OTHERS[0], &password(OTHERS[0]));
+        let proxy = Proxy::start(address_of(&format!("mariadb://127.0.0.1:{}", server.port())));
+        Self { server, proxy, session: None, other_session }
+    }
+
+    fn holds(&self, login: &str, role: &str) -> bool {
+        let direct =
+            format!("select count(*) from mysql.roles_mapping where User = '{login}' and Role = '{role}'");
+        self.server.sql(&direct) != "0"
+    }
+
+    fn reads(&self, login: &str, table: &str) -> bool {
+        self.server.sql_as(login, &password(login), &format!("select count(*) from app.{table}")).is_ok()
+    }
+
+    fn may_read_notes(&self, login: &str) -> bool {
+        self.server.sql(&format!("select count(*) from mysql.tables_priv where User = '{login}'")) != "0"
+    }
+
+    fn sessions(&self, login: &str) -> String {
+        self.server
+            .sql(&format!("select count(*) from information_schema.processlist where user = '{login}'"))
+    }
+}
+
+impl Target for Shop {
+    fn name(&self) -> &'static str {
+        "shop"
+    }
+
+    fn settings(&self) -> String {
+        format!(
+            "connector = \"mariadb\"\nurl = \"mariadb://{OWN}@{}\"\npassword = \"file:{}\"\n\
+             correlate = [\"login = email.local\"]\n",
+            self.proxy.address(),
+            self.server.folder().join("own").display()
+        )
+    }
+
+    fn entitlements(&self) -> Vec<String> {
+        vec!["role/orders_rw".to_owned(), "privilege/SELECT on app.notes".to_owned()]
+    }
+
+    fn proxy(&mut self) -> &mut Proxy {
+        &mut self.proxy
+    }
+
+    fn give(&mut self) {
+        super::end(&mut self.session);
+        self.server.sql(&format!(
+            "kill connection user {LEAVER}; drop user if exists {LEAVER}@'127.0.0.1'; {}",
+            user(LEAVER)
+        ));
+        self.session = Some(self.server.live_session(LEAVER, &password(LEAVER)));
+    }
+
+    fn left(&mut self) -> Vec<Left> {
+        let mut left = Vec::new();
+        if self.server.sql_as(LEAVER, &password(LEAVER), "select 1").is_ok() {
+            left.push(Left::LogIn);
+        }
+        if self.holds(LEAVER, "orders_rw") {
+            left.push(Left::Entitlement("role/orders_rw".to_owned()));
+        }
+        if self.holds(LEAVER, "orders_rw") || self.holds(LEAVER, "orders_read") {
+            left.push(Left::Entitlement("role/orders_read".to_owned()));
+        }
+        if self.may_read_notes(LEAVER) {
+            left.push(Left::Entitlement("privilege/SELECT on app.notes".to_owned()));
+        }
+        if self.sessions(LEAVER) != "0" {
+            left.push(Left::Session);
+        }
+        left
+    }
+
+    fn check_others_unchanged(&mut self) {
+        for login in OTHERS {
+            assert!(self.reads(login, "orders") && self.reads(login, "notes"), "{login} logs in and reads");
+            assert!(
+                self.holds(login, "orders_rw") && self.may_read_notes(login),
+                "{login} holds what they held"
+            );
+        }
+        assert_ne!(self.sessions(OTHERS[0]), "0", "{} works on", OTHERS[0]);
+        assert!(self.other_session.try_wait().expect("look at the client").is_none());
+    }
+}
+
+impl Drop for Shop {
+    fn drop(&mut self) {
+        super::end(&mut self.session);
+        let _ = (self.other_session.kill(), self.other_session.wait());
+    }
+}

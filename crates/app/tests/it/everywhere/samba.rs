@@ -1,0 +1,106 @@
+//! Active Directory: a user, a group, and a group that the group is in.
+
+use leasehold_testing::{Proxy, SambaServer, samba};
+
+use super::target::{LEAVER, Left, OTHERS, Target, address_of, mail, password};
+
+pub struct Domain {
+    server: SambaServer,
+    proxy: Proxy,
+}
+
+fn dn(name: &str) -> String {
+    format!("CN={name},CN=Users,{}", samba::BASE)
+}
+
+/// Says which members a group gets.
+fn joins(group: &str, login: &str) -> String {
+    format!("dn: {}\nchangetype: modify\nadd: member\nmember: {}\n\n", dn(group), dn(login))
+}
+
+impl Domain {
+    pub fn start() -> Self {
+        let server = SambaServer::start();
+        for group in ["payments", "engineering"] {
+            server.add(&format!("dn: {}\nobjectClass: group\nsAMAccountName: {group}\n\n", dn(group)));
+        }
+        // Whoever is in payments is in engineering.
+        server.modify(&joins("engineering", "payments"));
+        let proxy = Proxy::start(address_of(&server.tls_url()));
+        let domain = Self { server, proxy };
+        for login in OTHERS {
+            domain.add_user(login);
+        }
+        domain
+    }
+
+    fn add_user(&self, login: &str) {
+        self.server.add_user(login, &password(login), &format!("mail: {}\n", mail(login)));
+        self.server.modify(&joins("payments", login));
+    }
+
+    fn can_bind(&self, login: &str) -> bool {
+        self.server.can_bind(&format!("{login}@ad.example.com"), &password(login))
+    }
+
+    /// Whether somebody is in a group on any path, by the directory's own reckoning.
+    fn is_member(&self, login: &str, group: &str) -> bool {
+        let chain = format!("(&(sAMAccountName={login})(memberOf:1.2.840.113556.1.4.1941:={}))", dn(group));
+        !self.server.values(samba::BASE, &chain, "sAMAccountName").is_empty()
+    }
+}
+
+impl Target for Domain {
+    fn name(&self) -> &'static str {
+        "domain"
+    }
+
+    fn settings(&self) -> String {
+        format!(
+            "connector = \"ldap\"\nurl = \"ldaps://{}\"\nca_certificate = \"{}\"\nbase_dn = \"{}\"\nbind_dn = \"{}\"\n\
+             password = \"file:{}\"\ncorrelate = [\"mail = email\"]\n",
+            self.proxy.address(),
+            self.server.authority().certificate().display(),
+            samba::BASE,
+            samba::ADMIN,
+            self.server.password_file().display()
+        )
+    }
+
+    fn entitlements(&self) -> Vec<String> {
+        vec!["group/payments".to_owned()]
+    }
+
+    fn proxy(&mut self) -> &mut Proxy {
+        &mut self.proxy
+    }
+
+    fn give(&mut self) {
+        if !self.server.values(samba::BASE, &format!("(sAMAccountName={LEAVER})"), "cn").is_empty() {
+            self.server.modify(&format!("dn: {}\nchangetype: delete\n", dn(LEAVER)));
+        }
+        self.add_user(LEAVER);
+    }
+
+    fn left(&mut self) -> Vec<Left> {
+        let mut left = Vec::new();
+        if self.can_bind(LEAVER) {
+            left.push(Left::LogIn);
+        }
+        for group in ["payments", "engineering"] {
+            if self.is_member(LEAVER, group) {
+                left.push(Left::Entitlement(format!("group/{group}")));
+            }
+        }
+        left
+    }
+
+    fn check_others_unchanged(&mut self) {
+        for login in OTHERS {
+            assert!(self.can_bind(login), "{login} logs in");
+            for group in ["payments", "engineering"] {
+                assert!(self.is_member(login, group), "{login} is in {group}");
+            }
+        }
+    }
+}
