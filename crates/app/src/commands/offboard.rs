@@ -177,17 +177,19 @@ impl Offboard {
         let unfinished = context.store.unfinished_actions().await?;
         let interrupted: Vec<&Plan> =
             earlier.iter().filter(|plan| unfinished.iter().any(|row| row.plan == plan.hash)).collect();
-        for plan in &interrupted {
+        if interrupted.is_empty() {
+            runner.apply(&plan, &self.overrides, by).await?;
+            return Ok(plan);
+        }
+        for plan in interrupted {
             runner.apply(plan, &[], by).await?;
         }
-        let plan = match interrupted.is_empty() {
-            true => plan,
-            false => {
-                let loaded = context.load(None).await?;
-                offboard::plan(loaded, identity, Vec::new(), self.successor().as_ref())?
-            }
-        };
-        runner.apply(&plan, &self.overrides, by).await?;
+        let loaded = context.load(None).await?;
+        let plan = offboard::plan(loaded, identity, Vec::new(), self.successor().as_ref())?;
+        // What a guard held may have ended with what was finished, and its override with it.
+        let still_held = |name: &&String| plan.guards.iter().any(|guard| guard.name == **name);
+        let overrides: Vec<String> = self.overrides.iter().filter(still_held).cloned().collect();
+        runner.apply(&plan, &overrides, by).await?;
         Ok(plan)
     }
 
