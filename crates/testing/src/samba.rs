@@ -78,6 +78,8 @@ impl SambaServer {
             "--debug-stdout".into(),
             "-s".into(),
             folder.join("etc/smb.conf").into(),
+            // A second server on this machine would else take this one for itself.
+            option(format!("pid directory={}", folder.display())).into(),
         ];
         let process = ServerProcess::start(&folder, &command);
         process.wait_until_ready(Duration::from_secs(120), || listens(address.into(), 636));
