@@ -136,6 +136,8 @@ enum Job {
     },
     /// The server: every list page of a large company, effective-access checks over HTTP, start-up and memory.
     Serve(jobs::serve::Load),
+    /// The SCIM server beside two others: requests a CPU second.
+    Scim(jobs::scim::Load),
     /// Serves as the raw responder of `serve`.
     #[command(hide = true)]
     RawResponder {
@@ -169,6 +171,7 @@ fn run(job: Job) -> anyhow::Result<Report> {
             jobs::files::run(&out, accounts, entitlements, grants_each)
         }
         Job::Serve(load) => jobs::serve::run(&load),
+        Job::Scim(load) => jobs::scim::run(&load),
         Job::RawResponder { bytes } => jobs::serve::serve_raw(bytes).map(|()| Report::default()),
         Job::Ledger { records, batches, rounds } => jobs::ledger::run(records, &batches, rounds),
     }

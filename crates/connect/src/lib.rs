@@ -12,6 +12,7 @@ mod openbao;
 mod plain;
 mod postgres;
 pub mod registry;
+pub mod scim_push;
 pub mod settings;
 pub mod simulated;
 mod ssh;

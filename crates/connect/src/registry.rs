@@ -13,6 +13,7 @@ pub const KINDS: &[&dyn ConnectorKind] = &[
     &crate::mariadb::MariadbKind,
     &crate::openbao::OpenBaoKind,
     &crate::postgres::PostgresKind,
+    &crate::scim_push::ScimPushKind,
     &crate::simulated::Simulated,
     &crate::ssh::SshKind,
 ];

@@ -155,6 +155,32 @@ macro_rules! fetch_optional {
     };
 }
 
+/// Runs a statement once for a whole list of rows, as `execute_rows`, and reads every row that it gives as a tuple.
+macro_rules! fetch_rows {
+    ($tx:expr, $rows:expr, $row:ty, $before:literal, $after:literal $(,)?) => {{
+        let rows = $crate::db::json_rows($rows)?;
+        match &mut *$tx {
+            $crate::db::Tx::Sqlite(transaction) => {
+                sqlx::query_as::<sqlx::Sqlite, $row>(concat!($before, "json_each($1) AS list", $after))
+                    .bind(rows)
+                    .fetch_all(&mut **transaction)
+                    .await
+            }
+            $crate::db::Tx::Postgres(transaction) => {
+                sqlx::query_as::<sqlx::Postgres, $row>(concat!(
+                    $before,
+                    "json_array_elements(CAST($1 AS json)) AS list(value)",
+                    $after
+                ))
+                .bind(rows)
+                .fetch_all(&mut **transaction)
+                .await
+            }
+        }
+        .map_err($crate::error::StoreError::from)
+    }};
+}
+
 /// Reads the one row that must be there as a tuple.
 macro_rules! fetch_one {
     ($tx:expr, $row:ty, $sql:expr $(, $bind:expr)* $(,)?) => {
@@ -184,7 +210,9 @@ macro_rules! for_each_row {
     }};
 }
 
-pub(crate) use {execute, execute_list, execute_rows, fetch_all, fetch_one, fetch_optional, for_each_row};
+pub(crate) use {
+    execute, execute_list, execute_rows, fetch_all, fetch_one, fetch_optional, fetch_rows, for_each_row,
+};
 
 /// Numbers as a JSON array, the form in which SQLite takes a list.
 pub(crate) fn json_list(numbers: &[i64]) -> String {

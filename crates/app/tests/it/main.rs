@@ -17,6 +17,7 @@ mod processes;
 mod real;
 mod remote;
 mod schemathesis;
+mod scim;
 mod surroundings;
 mod traces;
 mod users;

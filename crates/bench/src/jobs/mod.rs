@@ -7,5 +7,6 @@ pub mod incremental;
 pub mod ingest;
 pub mod ledger;
 pub mod memory;
+pub mod scim;
 pub mod serve;
 pub mod sod;

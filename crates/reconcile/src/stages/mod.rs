@@ -5,5 +5,6 @@ pub mod enforce;
 pub mod observe;
 pub mod plan;
 pub mod prove;
+mod pushed;
 mod turn;
 pub mod verify;
