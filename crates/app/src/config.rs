@@ -3,6 +3,7 @@
 mod authority;
 mod enforcing;
 mod oidc;
+mod precedence;
 mod server;
 mod traces;
 
@@ -15,8 +16,9 @@ use anyhow::Context as _;
 use leasehold_connect::error::ConnectError;
 use leasehold_connect::registry;
 use leasehold_connect::settings::{Settings, did_you_mean};
-use leasehold_decide::correlate::CorrelationRule;
+use leasehold_decide::correlate::{CorrelationRule, LoginRule};
 use leasehold_decide::evaluate::SystemSettings;
+use leasehold_decide::merge::Precedence;
 use leasehold_decide::policy::diagnostic::Severity;
 use leasehold_model::id::{IdentityKey, SystemName};
 use leasehold_model::secret::SecretReference;
@@ -34,6 +36,8 @@ pub const FILE_NAME: &str = "leasehold.toml";
 struct CommonSettings {
     kind: String,
     correlate: Vec<CorrelationRule>,
+    new_account_login: Option<LoginRule>,
+    precedence: Precedence,
     enforce: Enforcing,
     interval_ms: u64,
     /// Who decides about its access.
@@ -223,6 +227,11 @@ impl Config {
         }
     }
 
+    /// A configured system's table as it stands in the file.
+    pub fn table(&self, system: &str) -> Option<&toml::Table> {
+        self.tables.get(system)
+    }
+
     /// The names of the configured systems.
     pub fn system_names(&self) -> Vec<SystemName> {
         self.tables.keys().filter_map(|name| SystemName::new(name.as_str()).ok()).collect()
@@ -264,6 +273,8 @@ impl Config {
                 registry::find(&common.kind).map(|kind| abilities(&kind.capabilities())).unwrap_or_default();
             let of_system = SystemSettings {
                 correlate: common.correlate,
+                new_account_login: common.new_account_login,
+                precedence: common.precedence,
                 authoritative: table.get("authoritative").and_then(toml::Value::as_bool).unwrap_or(false),
                 connector_login: connector_login(table),
                 can,
@@ -284,18 +295,31 @@ impl Config {
         };
         let kind = kind.as_str().unwrap_or_default().to_owned();
         let correlate = self.correlate(name, table.remove("correlate"))?;
+        let new_account_login = self.new_account_login(name, table.remove("new_account_login"))?;
+        let precedence = self.precedence(name, table.remove("precedence"), table.remove("precedence_of"))?;
         let enforce = self.enforcing(name, table.remove("enforce"))?;
         let interval_ms = match table.remove("interval") {
             None => self.server.interval_ms,
             Some(value) => self.interval_ms(&["system", name, "interval"], &value)?,
         };
         let owners = self.owners_of(name, table.remove("owner"))?;
-        Ok(CommonSettings { kind, correlate, enforce, interval_ms, owners, rest: table })
+        Ok(CommonSettings {
+            kind,
+            correlate,
+            new_account_login,
+            precedence,
+            enforce,
+            interval_ms,
+            owners,
+            rest: table,
+        })
     }
 
     fn system(&self, name: &str, table: &toml::Table) -> anyhow::Result<System> {
         let system = SystemName::new(name)?;
-        let CommonSettings { kind, correlate, enforce, interval_ms, rest, .. } = self.common(name, table)?;
+        let CommonSettings {
+            kind, correlate, new_account_login, precedence, enforce, interval_ms, rest, ..
+        } = self.common(name, table)?;
         let authoritative = rest.get("authoritative").and_then(toml::Value::as_bool).unwrap_or(false);
         let connector_login = connector_login(&rest);
         let settings = Settings::new(system.clone(), self.folder.clone(), rest);
@@ -305,6 +329,8 @@ impl Config {
             connector_kind: kind,
             connector: Arc::from(connector),
             correlate,
+            new_account_login,
+            precedence,
             authoritative,
             enforce,
             interval_ms,
@@ -337,6 +363,21 @@ impl Config {
             })
         };
         values.iter().map(owner).collect()
+    }
+
+    fn new_account_login(
+        &self,
+        system: &str,
+        value: Option<toml::Value>,
+    ) -> anyhow::Result<Option<LoginRule>> {
+        let read = |value: toml::Value| {
+            LoginRule::parse(value.as_str().unwrap_or_default()).map_err(|_| {
+                let message = "not an attribute that a login can be made from";
+                let help = "write `new_account_login = \"email.local\"`, or another attribute of identities";
+                self.complain(&["system", system, "new_account_login"], message, help)
+            })
+        };
+        value.map(read).transpose()
     }
 
     fn correlate(&self, system: &str, value: Option<toml::Value>) -> anyhow::Result<Vec<CorrelationRule>> {
@@ -420,11 +461,11 @@ fn absolute_sqlite(url: &str, folder: &Path) -> String {
     }
 }
 
-/// Whom a connector logs in as, read from its settings: a bind DN, or the user of a URL.
+/// Whom a connector logs in as, read from its settings: what they say outright, a bind DN, or the user of a URL.
 fn connector_login(table: &toml::Table) -> Option<String> {
     let text = |key: &str| table.get(key).and_then(toml::Value::as_str);
-    if let Some(dn) = text("bind_dn") {
-        return Some(dn.to_owned());
+    if let Some(login) = text("acting_as").or_else(|| text("bind_dn")) {
+        return Some(login.to_owned());
     }
     let user = url::Url::parse(text("url")?).ok()?.username().to_owned();
     (!user.is_empty()).then_some(user)

@@ -136,6 +136,10 @@ enum Job {
     },
     /// The server: every list page of a large company, effective-access checks over HTTP, start-up and memory.
     Serve(jobs::serve::Load),
+    /// Many targets at once, one of them dead: until everything else is read back as gone.
+    FanOut(jobs::fan_out::Load),
+    /// Sync and drift of an application over SCIM, against a target in this process.
+    SyncScim(jobs::sync_scim::Load),
     /// The SCIM server beside two others: requests a CPU second.
     Scim(jobs::scim::Load),
     /// Serves as the raw responder of `serve`.
@@ -171,6 +175,8 @@ fn run(job: Job) -> anyhow::Result<Report> {
             jobs::files::run(&out, accounts, entitlements, grants_each)
         }
         Job::Serve(load) => jobs::serve::run(&load),
+        Job::FanOut(load) => jobs::fan_out::run(&load),
+        Job::SyncScim(load) => jobs::sync_scim::run(&load),
         Job::Scim(load) => jobs::scim::run(&load),
         Job::RawResponder { bytes } => jobs::serve::serve_raw(bytes).map(|()| Report::default()),
         Job::Ledger { records, batches, rounds } => jobs::ledger::run(records, &batches, rounds),

@@ -1,10 +1,13 @@
 //! The contract of a connector. `contract` holds the suite that every connector passes.
 
+use std::fmt::Display;
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use leasehold_model::capability::Capabilities;
 use leasehold_model::fact::{Completeness, Fact, FeedEnd, Problem};
 use leasehold_model::plan::Verb;
-use leasehold_model::request::{ActionRequest, Outcome, ReadBack, ReadTarget};
+use leasehold_model::request::{ActionRequest, IssueRequest, Issued, Outcome, ReadBack, ReadTarget};
 use leasehold_model::setting::SettingField;
 
 use crate::error::ConnectError;
@@ -81,6 +84,40 @@ pub trait Connector: Send + Sync {
     /// # Errors
     /// [`ConnectError`] where it is not known whether the target made the change.
     async fn execute(&self, request: &ActionRequest) -> Result<Outcome, ConnectError>;
+
+    /// Makes a credential by which an account logs in. Not idempotent: each time it is another one, which stands beside those
+    /// that are there or takes their place, as the kind of credential has it.
+    ///
+    /// # Errors
+    /// [`ConnectError::NotOffered`] where the connector does not claim it; [`ConnectError::Refused`] with a way on, for an
+    /// account that is disabled too. After any other it is not known whether one was made.
+    async fn issue_credential(&self, request: &IssueRequest) -> Result<Issued, ConnectError> {
+        Err(not_issued(request))
+    }
+}
+
+/// A connector that several hold.
+#[async_trait]
+impl Connector for Arc<dyn Connector> {
+    fn capabilities(&self) -> Capabilities {
+        self.as_ref().capabilities()
+    }
+
+    async fn test(&self) -> Result<TestReport, ConnectError> {
+        self.as_ref().test().await
+    }
+
+    async fn enumerate(&self, sink: &mut dyn Sink) -> Result<Completeness, ConnectError> {
+        self.as_ref().enumerate(sink).await
+    }
+
+    async fn read_back(&self, target: &ReadTarget) -> Result<ReadBack, ConnectError> {
+        self.as_ref().read_back(target).await
+    }
+
+    async fn execute(&self, request: &ActionRequest) -> Result<Outcome, ConnectError> {
+        self.as_ref().execute(request).await
+    }
 }
 
 /// A kind of connector: what the registry lists.
@@ -107,6 +144,29 @@ pub trait ConnectorKind: Send + Sync {
 /// The answer to a verb that a connector does not claim.
 pub(crate) fn not_offered(verb: Verb) -> Outcome {
     Outcome::Refused { why: format!("this connector does not offer {verb}; it is done in the system itself") }
+}
+
+/// The answer to [`Connector::issue_credential`] that a connector does not claim.
+pub(crate) fn not_issued(request: &IssueRequest) -> ConnectError {
+    ConnectError::NotOffered { operation: format!("issuing a credential for {}", request.account.login) }
+}
+
+/// The one that a login means, of those that have it; `None` where none has.
+///
+/// # Errors
+/// Names them where several have it: whose access it is that changes must not be a guess.
+pub(crate) fn only_one<T: Display + Ord>(login: &str, mut found: Vec<T>) -> Result<Option<T>, String> {
+    found.sort();
+    found.dedup();
+    if found.len() > 1 {
+        let keys: Vec<String> = found.iter().map(T::to_string).collect();
+        return Err(format!(
+            "{} accounts have the login `{login}`: {}; sync and plan anew, so that the key says which is meant",
+            keys.len(),
+            keys.join(", ")
+        ));
+    }
+    Ok(found.pop())
 }
 
 /// The answer where credentials are asked about and a connector knows none.

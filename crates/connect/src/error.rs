@@ -67,6 +67,22 @@ pub enum ConnectError {
         /// How long we waited.
         timeout_ms: u64,
     },
+    /// The target, or the connector before it, will not do this, however often it is asked.
+    #[error("system `{system}`: {operation} was refused: {message}")]
+    Refused {
+        /// The system.
+        system: String,
+        /// What was to be done.
+        operation: String,
+        /// Why, and what a person can do.
+        message: String,
+    },
+    /// No connector of this kind does this.
+    #[error("this connector does not offer {operation}; it is done in the system itself")]
+    NotOffered {
+        /// What was to be done.
+        operation: String,
+    },
     /// The facts could not be kept.
     #[error("the facts could not be stored: {0}")]
     Sink(String),

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use reqwest::header::RETRY_AFTER;
+use reqwest::header::{ETAG, HeaderName, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, StatusCode};
 use url::Url;
 
@@ -34,6 +34,8 @@ pub(crate) struct Answer {
     pub status: StatusCode,
     /// How long the target wants to be left alone.
     pub retry_after_ms: Option<u64>,
+    /// Which version of the object this is, where the target says.
+    pub etag: Option<String>,
     pub body: Vec<u8>,
 }
 
@@ -68,6 +70,16 @@ impl HttpClient {
         Ok(Self { client, system: settings.system().to_string(), address, timeout })
     }
 
+    /// The system's name, for messages.
+    pub fn system(&self) -> &str {
+        &self.system
+    }
+
+    /// Host and port, for people.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
     /// A request to begin with.
     pub fn request(&self, method: reqwest::Method, url: Url) -> RequestBuilder {
         self.client.request(method, url)
@@ -81,11 +93,11 @@ impl HttpClient {
     pub async fn send(&self, operation: &str, request: RequestBuilder) -> Result<Answer, ConnectError> {
         let mut response = request.send().await.map_err(|error| self.error(operation, error))?;
         let status = response.status();
-        let retry_after_ms = response
-            .headers()
-            .get(RETRY_AFTER)
-            .and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok())
+        let header = |name: HeaderName| response.headers().get(name)?.to_str().ok().map(str::trim);
+        let retry_after_ms = header(RETRY_AFTER)
+            .and_then(|value| value.parse::<u64>().ok())
             .map(|seconds| seconds.saturating_mul(1000));
+        let etag = header(ETAG).map(str::to_owned);
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.error(operation, error))? {
             if body.len() + chunk.len() > ANSWER_BYTES_MAX {
@@ -94,7 +106,7 @@ impl HttpClient {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { status, retry_after_ms, body })
+        Ok(Answer { status, retry_after_ms, etag, body })
     }
 
     /// The target's own refusal of what we asked.

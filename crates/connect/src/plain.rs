@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use leasehold_model::capability::Capabilities;
 use leasehold_model::fact::{Completeness, Fact, FeedEnd, Problem};
-use leasehold_model::request::{ActionRequest, Outcome, ReadBack, ReadTarget};
+use leasehold_model::request::{ActionRequest, IssueRequest, Issued, Outcome, ReadBack, ReadTarget};
 
 use crate::connector::{Connector, Sink, TestReport};
 use crate::error::ConnectError;
@@ -12,7 +12,7 @@ use crate::scim_push::Pushed;
 
 /// Escapes what a terminal could obey: control characters, line separators, and marks that turn the writing direction
 /// and so show a text as another.
-fn plain(text: String) -> String {
+pub(crate) fn plain(text: String) -> String {
     let obeyed = |c: char| {
         c.is_control()
             || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -54,6 +54,10 @@ fn plain_error(error: ConnectError) -> ConnectError {
         ConnectError::Timeout { system, operation, timeout_ms } => {
             ConnectError::Timeout { system, operation: plain(operation), timeout_ms }
         }
+        ConnectError::Refused { system, operation, message } => {
+            ConnectError::Refused { system, operation: plain(operation), message: plain(message) }
+        }
+        ConnectError::NotOffered { operation } => ConnectError::NotOffered { operation: plain(operation) },
         ConnectError::Sink(message) => ConnectError::Sink(plain(message)),
     }
 }
@@ -130,6 +134,11 @@ impl Connector for Plain {
             Outcome::Retry { after_ms, why } => Outcome::Retry { after_ms, why: plain(why) },
             Outcome::Refused { why } => Outcome::Refused { why: plain(why) },
         })
+    }
+
+    async fn issue_credential(&self, request: &IssueRequest) -> Result<Issued, ConnectError> {
+        let issued = self.0.issue_credential(request).await.map_err(plain_error)?;
+        Ok(Issued { instructions: plain(issued.instructions), ..issued })
     }
 }
 

@@ -9,10 +9,12 @@ use crate::settings::{Settings, did_you_mean};
 pub const KINDS: &[&dyn ConnectorKind] = &[
     &crate::aws_iam::AwsIamKind,
     &crate::csv::Csv,
+    &crate::external::ExternalKind,
     &crate::ldap::LdapKind,
     &crate::mariadb::MariadbKind,
     &crate::openbao::OpenBaoKind,
     &crate::postgres::PostgresKind,
+    &crate::scim::ScimKind,
     &crate::scim_push::ScimPushKind,
     &crate::simulated::Simulated,
     &crate::ssh::SshKind,

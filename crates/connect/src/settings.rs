@@ -202,6 +202,26 @@ impl Settings {
         Ok(Some(SecretString::from(secret)))
     }
 
+    /// A table of secrets by reference, read now.
+    ///
+    /// # Errors
+    /// As [`Settings::secret`], for the first that cannot be read.
+    pub fn secret_table(&mut self, key: &str) -> Result<BTreeMap<String, SecretString>, ConnectError> {
+        let mut section = self.section(key)?;
+        let names: Vec<String> = section.table.keys().cloned().collect();
+        let mut secrets = BTreeMap::new();
+        for name in names {
+            let secret = section.secret(&name).map_err(|error| match error {
+                ConnectError::Setting { key: inner, message, .. } => {
+                    self.error(&format!("{key}.{inner}"), message)
+                }
+                other => other,
+            })?;
+            secrets.extend(secret.map(|secret| (name, secret)));
+        }
+        Ok(secrets)
+    }
+
     /// Ends the reading: every key that nobody asked for is an error that names the nearest known one.
     ///
     /// # Errors

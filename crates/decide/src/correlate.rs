@@ -140,6 +140,36 @@ impl CorrelationRule {
     }
 }
 
+/// What the login of a new account is made from: an attribute of its identity, such as `email.local`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoginRule {
+    text: String,
+    identity: Operand,
+}
+
+impl LoginRule {
+    /// Reads a rule.
+    ///
+    /// # Errors
+    /// Where it does not have the form `attribute[.transform]`.
+    pub fn parse(text: &str) -> Result<Self, RuleError> {
+        let why = "it does not name an attribute, as `email.local` does";
+        let identity = Operand::parse(text).filter(|operand| operand.around.is_none());
+        let identity = identity.ok_or_else(|| RuleError { text: text.to_owned(), why })?;
+        Ok(Self { text: text.trim().to_owned(), identity })
+    }
+
+    /// As people wrote it.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The login of this identity; `None` where it lacks what the login is made from.
+    pub fn login_of(&self, identity: &Identity) -> Option<String> {
+        self.identity.value(identity.attribute(&self.identity.attribute))
+    }
+}
+
 /// What rules can look at in an account.
 fn attribute_of<'account>(account: &'account Account, name: &str) -> Option<&'account str> {
     match name {

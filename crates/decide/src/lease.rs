@@ -32,6 +32,8 @@ classes! {
     Assignment = "assignment",
     /// An exception, which ends.
     Exception = "exception",
+    /// What a mover keeps for a while, which ends.
+    HandOver = "hand_over",
     /// It was there, and was given until a date.
     Baseline = "baseline",
     /// Every account of the system holds it.
@@ -91,12 +93,11 @@ fn class_of(evaluation: &Evaluation<'_>, because: &Because) -> LeaseClass {
     match because {
         Because::Role { end, .. } if instant(*end).is_none() => LeaseClass::Role,
         Because::Role { .. } => LeaseClass::Assignment,
-        Because::Explicit { source, .. } => {
-            match evaluation.inputs.policy.explicit[*source as usize].exception {
-                true => LeaseClass::Exception,
-                false => LeaseClass::Assignment,
-            }
-        }
+        Because::Explicit { source, .. } => match evaluation.inputs.policy.explicit.get(*source as usize) {
+            Some(explicit) if explicit.exception => LeaseClass::Exception,
+            Some(_) => LeaseClass::Assignment,
+            None => LeaseClass::HandOver,
+        },
         Because::Baseline { .. } => LeaseClass::Baseline,
     }
 }

@@ -8,6 +8,7 @@ pub mod evaluate;
 pub mod explain;
 pub mod guard;
 pub mod lease;
+pub mod merge;
 pub mod path;
 pub mod plan;
 pub mod policy;

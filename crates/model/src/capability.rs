@@ -42,6 +42,14 @@ macro_rules! capabilities {
             pub fn rows(&self) -> Vec<(&'static str, Capability)> {
                 vec![$((stringify!($name), self.$name),)+]
             }
+
+            /// The capability of this name.
+            pub fn of_mut(&mut self, name: &str) -> Option<&mut Capability> {
+                match name {
+                    $(stringify!($name) => Some(&mut self.$name),)+
+                    _ => None,
+                }
+            }
         }
     };
 }
@@ -67,6 +75,8 @@ capabilities! {
     delete_account,
     /// List what authenticates an account.
     list_credentials,
+    /// Make a credential for an account.
+    issue_credential,
     /// Stop one credential, and bring it back.
     disable_credential,
     /// End one credential.

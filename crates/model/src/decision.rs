@@ -129,6 +129,16 @@ pub enum Because {
         /// The candidates.
         candidates: Vec<IdentityKey>,
     },
+    /// The time for which the account of somebody who has left is kept has passed.
+    RetentionPassed {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// Another credential has taken its place, and the time for which both stay has passed.
+    Replaced {
+        /// When that ended.
+        until: Timestamp,
+    },
     /// A fact that the decision rests on, in words.
     Fact {
         /// The words.
@@ -154,6 +164,12 @@ impl fmt::Display for Because {
             Self::Ambiguous { candidates } => {
                 let names: Vec<_> = candidates.iter().map(IdentityKey::as_str).collect();
                 write!(formatter, "several identities match this account: {}", names.join(", "))
+            }
+            Self::RetentionPassed { since } => {
+                write!(formatter, "kept until {since}, which has passed: it is deleted")
+            }
+            Self::Replaced { until } => {
+                write!(formatter, "another one took its place, and both stayed until {until}: it is revoked")
             }
             Self::Fact { text } => formatter.write_str(text),
         }

@@ -33,6 +33,24 @@ event_kinds! {
     DepartureRecorded = "departure.recorded",
     /// That was taken back.
     DepartureRescinded = "departure.rescinded",
+    /// A person said who answers for a non-human.
+    OwnershipRecorded = "ownership.recorded",
+    /// A person stopped a non-human, which ends when it was watched for a time.
+    RetirementBegun = "retirement.begun",
+    /// That was taken back.
+    RetirementRescinded = "retirement.rescinded",
+    /// A person said that a stopped non-human ends for good.
+    RetirementFinished = "retirement.finished",
+    /// A link was made that gives its holder a new credential of an account.
+    CredentialLinkMade = "credential_link.made",
+    /// A link that nobody had opened was taken back.
+    CredentialLinkWithdrawn = "credential_link.withdrawn",
+    /// Somebody opened such a link.
+    CredentialLinkOpened = "credential_link.opened",
+    /// A credential was made for whoever opened a link.
+    CredentialIssued = "credential.issued",
+    /// The target made none.
+    CredentialNotIssued = "credential.not_issued",
     /// A plan was made.
     PlanCreated = "plan.created",
     /// Somebody overrode a guard by name.

@@ -18,6 +18,7 @@ pub mod request;
 pub mod secret;
 pub mod setting;
 pub mod snapshot;
+pub mod stewardship;
 pub mod text;
 
 pub use jiff::Timestamp;

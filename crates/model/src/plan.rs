@@ -89,7 +89,7 @@ pub struct PlanItem {
     pub system: SystemName,
     /// What people call the account.
     pub account: String,
-    /// The account's native key.
+    /// The account's native key; empty of one that the same plan makes, which is found by its login.
     pub account_key: AccountKey,
     /// Whose account it is, where known.
     pub identity: Option<IdentityKey>,
@@ -97,9 +97,15 @@ pub struct PlanItem {
     pub entitlement: Option<EntitlementName>,
     /// The system's own key of the entitlement.
     pub entitlement_native: Option<String>,
+    /// The entitlement is an elevated one: what is elevated ends first.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub privileged: bool,
     /// With which credential; only for verbs on one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<CredentialName>,
+    /// What a new account is made with: `email`, `given_name`, …; only where one is made.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
     /// Why.
     pub because: Vec<String>,
     /// What else this account loses by it, effectively.
@@ -109,6 +115,13 @@ pub struct PlanItem {
     pub must_end: Vec<EntitlementName>,
     /// Actions that must be verified before this one is sent: what somebody keeps is granted before its old path ends.
     pub after: Vec<ActionId>,
+}
+
+impl PlanItem {
+    /// What tells the account from the system's others: its key, or the login of one that has no key yet.
+    pub fn account_id(&self) -> (&AccountKey, &str) {
+        (&self.account_key, if self.account_key.0.is_empty() { &self.account } else { "" })
+    }
 }
 
 /// Drift that the plan does nothing about.
@@ -197,6 +210,9 @@ pub struct Plan {
     /// Identities that it takes as having left, whatever their source says: who approves it decides that they have.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub as_left: Vec<IdentityKey>,
+    /// Non-humans that somebody takes over, with who: who approves it decides that.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub successors: BTreeMap<IdentityKey, IdentityKey>,
 }
 
 impl Plan {
@@ -207,8 +223,9 @@ impl Plan {
         left_alone: Vec<LeftAlone>,
         guards: Vec<Guard>,
     ) -> Self {
-        let as_left = Vec::new();
-        let mut plan = Self { hash: PlanHash(String::new()), state, items, left_alone, guards, as_left };
+        let (as_left, successors) = (Vec::new(), BTreeMap::new());
+        let hash = PlanHash(String::new());
+        let mut plan = Self { hash, state, items, left_alone, guards, as_left, successors };
         plan.hash = plan.content_hash();
         plan
     }
@@ -221,12 +238,21 @@ impl Plan {
         self
     }
 
+    /// The same plan, sealed anew as one by which these non-humans are taken over.
+    #[must_use]
+    pub fn taken_over(mut self, successors: BTreeMap<IdentityKey, IdentityKey>) -> Self {
+        self.successors = successors;
+        self.hash = self.content_hash();
+        self
+    }
+
     /// The hash of the content; differs from [`Plan::hash`] where somebody edited the plan's file.
     pub fn content_hash(&self) -> PlanHash {
         let content = (&self.state, &self.items, &self.left_alone, &self.guards);
-        let bytes = match self.as_left.is_empty() {
-            true => serde_json::to_vec(&content),
-            false => serde_json::to_vec(&(content, &self.as_left)),
+        let bytes = match (self.as_left.is_empty(), self.successors.is_empty()) {
+            (true, true) => serde_json::to_vec(&content),
+            (false, true) => serde_json::to_vec(&(content, &self.as_left)),
+            (_, false) => serde_json::to_vec(&(content, &self.as_left, &self.successors)),
         };
         PlanHash(hex::encode(Sha256::digest(bytes.unwrap_or_default())))
     }

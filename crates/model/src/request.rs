@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use crate::account::Session;
@@ -11,13 +12,32 @@ use crate::plan::Verb;
 
 /// The account that a request is about.
 ///
-/// Of an account that is to be made the key is empty: the system gives it one. Then it is found by its login.
+/// Of an account that is to be made the key is empty: the system gives it one. Then it is found by its login, which only
+/// one account may have: where several have it, nothing is changed or told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountTarget {
     /// Its stable native key.
     pub key: AccountKey,
     /// Its login.
     pub login: String,
+}
+
+impl AccountTarget {
+    /// An account that is known by its login alone.
+    pub fn by_login(login: impl Into<String>) -> Self {
+        Self { key: AccountKey(String::new()), login: login.into() }
+    }
+
+    /// Whether it is to be found by its login.
+    pub fn is_by_login(&self) -> bool {
+        self.key.as_str().is_empty()
+    }
+
+    /// The same account, with the key that was found for it.
+    #[must_use]
+    pub fn with_key(&self, key: impl Into<AccountKey>) -> Self {
+        Self { key: key.into(), login: self.login.clone() }
+    }
 }
 
 /// The entitlement that a request is about.
@@ -55,6 +75,28 @@ pub struct ActionRequest {
     /// Of an account that is to be made: `email`, `given_name`, `family_name`, `display_name`, `employee_number`, ….
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,
+}
+
+/// A credential to make for an account. Making it twice makes two, or the second in place of the first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssueRequest {
+    /// Names the request in logs and to people.
+    pub id: ActionId,
+    /// Whose it is to be.
+    pub account: AccountTarget,
+}
+
+/// A credential that was made. Its secret is here and nowhere else: no connector keeps or tells it again.
+#[derive(Debug, Clone)]
+pub struct Issued {
+    /// Which one it is, where the connector lists credentials.
+    pub credential: Option<CredentialTarget>,
+    /// What sort it is.
+    pub kind: CredentialKind,
+    /// What its holder logs in with.
+    pub secret: SecretString,
+    /// What its holder does with it, for people; the secret is not in it.
+    pub instructions: String,
 }
 
 /// What a connector says of a change that it was asked to make. None of these means "done": only a read-back does.
@@ -122,6 +164,18 @@ impl ReadTarget {
             | Self::Sessions { account } => account,
         }
     }
+
+    /// The same question about this account.
+    #[must_use]
+    pub fn with_account(mut self, of: AccountTarget) -> Self {
+        match &mut self {
+            Self::Grant { account, .. }
+            | Self::Account { account }
+            | Self::Credential { account, .. }
+            | Self::Sessions { account } => *account = of,
+        }
+        self
+    }
 }
 
 /// What was read.
@@ -160,4 +214,21 @@ pub enum ReadBack {
         /// Why.
         why: String,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_issued_secret_is_not_shown() {
+        let issued = Issued {
+            credential: None,
+            kind: CredentialKind::Password,
+            secret: SecretString::from("correct-horse"),
+            instructions: String::new(),
+        };
+        let shown = format!("{issued:?} {issued:#?}");
+        assert!(shown.contains("Password") && !shown.contains("horse"), "{shown}");
+    }
 }

@@ -14,6 +14,9 @@ use crate::fact::Completeness;
 use crate::id::{EpochId, IdentityKey, SystemName};
 use crate::identity::Identity;
 
+/// How many days back the snapshot knows what was said of identities before.
+pub const FORMER_DAYS: i64 = 90;
+
 /// One ended enumeration, in short.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EpochSummary {
@@ -97,6 +100,39 @@ pub struct Validity {
     pub until: Option<Timestamp>,
 }
 
+/// What a source said of an identity before it said something else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FormerIdentity {
+    /// Position in [`Snapshot::identities`].
+    pub identity: u32,
+    /// What was said.
+    pub was: Identity,
+    /// When that ended: the end of the epoch that first told otherwise.
+    pub until: Timestamp,
+}
+
+/// What one source says.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Claimed {
+    /// Which source.
+    pub system: SystemName,
+    /// What it says.
+    pub value: String,
+}
+
+/// That sources disagree about an identity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdentityConflict {
+    /// Position in [`Snapshot::identities`].
+    pub identity: u32,
+    /// About what.
+    pub attribute: String,
+    /// What is believed.
+    pub used: Claimed,
+    /// What others say instead.
+    pub instead: Vec<Claimed>,
+}
+
 /// A direct grant that was there and ended without an action of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VanishedGrant {
@@ -118,6 +154,10 @@ pub struct Snapshot {
     pub identities: Vec<(u32, Identity)>,
     /// By the positions of [`Snapshot::identities`]: the epoch that first told what the source says of each now.
     pub identity_since: Vec<EpochId>,
+    /// Where sources disagree about an identity that several list.
+    pub identity_conflicts: Vec<IdentityConflict>,
+    /// What was said of identities that are still listed, as far as it changed within [`FORMER_DAYS`].
+    pub former_identities: Vec<FormerIdentity>,
     /// Accounts of every system.
     pub accounts: Vec<SnapshotAccount>,
     /// Credentials of every system, in the order of their accounts.
@@ -136,6 +176,12 @@ pub struct Snapshot {
     pub account_owners: BTreeMap<u32, IdentityKey>,
     /// Owners of entitlements (by position), as the systems say.
     pub entitlement_owners: BTreeMap<u32, IdentityKey>,
+    /// Accounts (by position) that an action of ours closed and none has opened since, with when that was read back.
+    pub closed: BTreeMap<u32, Timestamp>,
+    /// Credentials (by position) that an action of ours stopped and none has brought back since, with when.
+    pub stopped: BTreeMap<u32, Timestamp>,
+    /// Credentials (by position) that have a successor, with when each must be gone.
+    pub replaced: BTreeMap<u32, Timestamp>,
     /// Direct grants that ended without us and are not held now.
     pub vanished: Vec<VanishedGrant>,
     /// Containments that ended without us and are not there now.
@@ -163,6 +209,13 @@ impl Snapshot {
         let from = self.credentials.partition_point(|credential| credential.account < account);
         let until = self.credentials.partition_point(|credential| credential.account <= account);
         &self.credentials[from..until]
+    }
+
+    /// Where sources disagree about an identity, by its position.
+    pub fn conflicts_of(&self, identity: u32) -> &[IdentityConflict] {
+        let from = self.identity_conflicts.partition_point(|conflict| conflict.identity < identity);
+        let until = self.identity_conflicts.partition_point(|conflict| conflict.identity <= identity);
+        &self.identity_conflicts[from..until]
     }
 
     /// When an epoch ended, where it has.

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use leasehold_decide::plan::Scope;
 use leasehold_model::action::ActionState;
-use leasehold_model::id::PlanHash;
+use leasehold_model::id::{PlanHash, SystemName};
 use leasehold_model::plan::{Plan, Verb};
-use leasehold_store::{ActionRow, Store, Transition};
+use leasehold_store::{ActionRow, Store, StoreError, Transition};
 use tracing::Instrument as _;
 
 use crate::error::ReconcileError;
 use crate::pace::{Patience, SharedPace};
 use crate::stages::decide::Loaded;
 use crate::stages::enforce::{self, Effect, Enforcement, Watch};
+use crate::stages::observe::{Observe, observe};
 use crate::stages::plan;
 use crate::system::Systems;
 use crate::trace::SPANS;
@@ -89,7 +90,24 @@ impl Runner {
         }
         let mut rows = self.go_on(plan).await?;
         rows.extend(self.go_on_with(&retried).await?);
+        self.read_new_accounts(&rows).await?;
         Ok(rows)
+    }
+
+    /// Reads the systems in which accounts were made: what the system calls a new account, and what it gave it by
+    /// itself, only a reading tells.
+    async fn read_new_accounts(&self, rows: &[ActionRow]) -> Result<(), ReconcileError> {
+        let made = rows.iter().filter(|row| row.item.verb == Verb::CreateAccount && row.sent_at.is_some());
+        let systems: BTreeSet<&SystemName> = made.map(|row| &row.item.system).collect();
+        for system in systems.into_iter().filter_map(|name| self.systems.get(name)) {
+            let mut unseen = |_, _, _| {};
+            match observe(&self.store, system, self.pace.as_ref(), Observe::default(), &mut unseen).await {
+                // Somebody began to read it later: that reading tells of the account.
+                Ok(_) | Err(ReconcileError::Store(StoreError::Overtaken { .. })) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// Whether the asking is a person's word about a stuck action that is newer than its getting stuck.
@@ -146,6 +164,7 @@ impl Runner {
                 Err(error) => first_error = first_error.or(Some(error)),
             }
         }
+        self.read_new_accounts(&rows).await?;
         first_error.map_or(Ok(rows), Err)
     }
 

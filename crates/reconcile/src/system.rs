@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use leasehold_connect::connector::Connector;
-use leasehold_decide::correlate::CorrelationRule;
+use leasehold_decide::correlate::{CorrelationRule, LoginRule};
 use leasehold_decide::evaluate::{Abilities, SystemSettings};
+use leasehold_decide::merge::Precedence;
 use leasehold_model::capability::Capabilities;
 use leasehold_model::decision::DriftKind;
 use leasehold_model::id::SystemName;
@@ -79,8 +80,12 @@ pub struct System {
     pub connector: Arc<dyn Connector>,
     /// Whose an account is, in order.
     pub correlate: Vec<CorrelationRule>,
+    /// What the login of a new account is made from; where nothing is said, none is made.
+    pub new_account_login: Option<LoginRule>,
     /// Its identities are the ones that access is for.
     pub authoritative: bool,
+    /// How early it is believed where several sources list an identity.
+    pub precedence: Precedence,
     /// What may be done about its drift.
     pub enforce: Enforcing,
     /// How often it is read, in milliseconds.
@@ -94,7 +99,9 @@ impl System {
     pub fn settings(&self) -> SystemSettings {
         SystemSettings {
             correlate: self.correlate.clone(),
+            new_account_login: self.new_account_login.clone(),
             authoritative: self.authoritative,
+            precedence: self.precedence.clone(),
             connector_login: self.connector_login.clone(),
             can: abilities(&self.connector.capabilities()),
             report_only: self.enforce.kinds(Enforce::Report).collect(),
@@ -107,7 +114,10 @@ pub fn abilities(capabilities: &Capabilities) -> Abilities {
     Abilities {
         grant: capabilities.grant.supported,
         revoke: capabilities.revoke.supported,
+        create_account: capabilities.create_account.supported,
+        enable_account: capabilities.enable_account.supported,
         disable_account: capabilities.disable_account.supported,
+        delete_account: capabilities.delete_account.supported,
         end_sessions: capabilities.end_sessions.supported,
         disable_credential: capabilities.disable_credential.supported,
         revoke_credential: capabilities.revoke_credential.supported,

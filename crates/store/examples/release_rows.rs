@@ -97,6 +97,8 @@ async fn fill(store: &Store) -> Result<(), AnyError> {
         entitlement: Some(EntitlementName::new("group", "staff")),
         entitlement_native: None,
         credential: None,
+        privileged: false,
+        attributes: BTreeMap::new(),
         because: vec!["no reason covers it".to_owned()],
         also_loses: Vec::new(),
         must_end: Vec::new(),

@@ -16,7 +16,7 @@ use crate::error::{Result, StoreError};
 use crate::ledger::{self, Event};
 use crate::store::Store;
 use crate::transition::transition_event;
-use crate::{departure, plan, policy};
+use crate::{departure, plan, policy, steward};
 
 /// One action and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,6 +128,7 @@ impl Store {
             )?;
             insert_actions(&mut tx, plan, now).await?;
             departure::record(&mut tx, plan, by, now).await?;
+            steward::record(&mut tx, plan, by, now).await?;
         }
         override_guards(&mut tx, plan, overrides, by, now).await?;
         approve(&mut tx, plan, now).await?;

@@ -167,6 +167,11 @@ impl ReadBackEpoch<'_> {
     /// Applies one effect; gives whether it changed a fact.
     async fn apply(&self, tx: &mut Tx, effect: &ObservedEffect) -> Result<bool> {
         let (_, account_key, about, _) = effect.parts();
+        if account_key.0.is_empty() {
+            // An account that was made and that no reading has told yet: its facts come with the reading, and what was
+            // planned before it was made is old from now on.
+            return Ok(true);
+        }
         if let About::Credential(key) = about {
             return self.apply_to_credential(tx, key, effect).await;
         }
@@ -187,7 +192,10 @@ impl ReadBackEpoch<'_> {
             }
             (_, Some(entitlement)) => self.end_grant(tx, account, entitlement).await,
             (ObservedEffect::AccountEnabled { .. }, None) => self.set_enabled(tx, account, true).await,
-            (ObservedEffect::AccountDisabled { .. }, None) => self.set_enabled(tx, account, false).await,
+            (ObservedEffect::AccountDisabled { .. }, None) => {
+                let changed = self.set_enabled(tx, account, false).await?;
+                self.note_closed(tx, account, changed).await
+            }
             (_, None) => self.end_account(tx, account).await,
         }
     }
@@ -207,7 +215,10 @@ impl ReadBackEpoch<'_> {
             ObservedEffect::CredentialPresent { active, .. } => {
                 let active = *active;
                 let change = |state: &mut Credential| std::mem::replace(&mut state.active, active) != active;
-                self.change_state(tx, credential, "a credential", change, Digest::of_credential).await
+                let changed =
+                    self.change_state(tx, credential, "a credential", change, Digest::of_credential).await?;
+                self.note_closed(tx, credential, changed && !active).await?;
+                Ok(changed)
             }
             _ => {
                 let ended = execute!(
@@ -288,6 +299,21 @@ impl ReadBackEpoch<'_> {
             entitlement
         )?;
         Ok(ended > 0)
+    }
+
+    /// Notes that an action of ours closed the object, where it did: then it may be opened again by us.
+    async fn note_closed(&self, tx: &mut Tx, object: i64, closed: bool) -> Result<bool> {
+        if let Some(action) = self.ended_by.filter(|_| closed) {
+            execute!(
+                tx,
+                "INSERT INTO closed_object (system, object, epoch, action) VALUES ($1, $2, $3, $4)",
+                self.system,
+                object,
+                self.epoch,
+                action.as_str()
+            )?;
+        }
+        Ok(closed)
     }
 
     async fn set_enabled(&self, tx: &mut Tx, account: i64, enabled: bool) -> Result<bool> {

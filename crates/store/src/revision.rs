@@ -15,6 +15,10 @@ pub struct Revision {
     pub baseline: i64,
     /// Departures that were decided on or taken back, so far.
     pub departures: i64,
+    /// What people said about non-humans, or took back, so far.
+    pub stewardship: i64,
+    /// When a credential was last replaced, in microseconds; 0 before the first time.
+    pub replaced_at: i64,
 }
 
 impl Store {
@@ -24,13 +28,16 @@ impl Store {
     /// [`crate::StoreError::Database`].
     pub async fn revision(&self) -> Result<Revision> {
         let mut tx = self.db.read().await?;
-        let (epoch, policy, baseline, departures) = fetch_one!(
+        let (epoch, policy, baseline, departures, stewardship, replaced_at) = fetch_one!(
             &mut tx,
-            (i64, i64, i64, i64),
+            (i64, i64, i64, i64, i64, i64),
             "SELECT epoch, (SELECT COALESCE(MAX(id), 0) FROM policy_revision),
                  (SELECT COALESCE(MAX(id), 0) FROM baseline),
-                 (SELECT COUNT(*) + COUNT(rescinded_at) FROM departure) FROM head"
+                 (SELECT COUNT(*) + COUNT(rescinded_at) FROM departure),
+                 (SELECT COUNT(*) FROM ownership)
+                 + (SELECT COUNT(*) + COUNT(finished_at) + COUNT(rescinded_at) FROM retirement),
+                 (SELECT COALESCE(MAX(replaced_at), 0) FROM replaced_credential) FROM head"
         )?;
-        Ok(Revision { epoch, policy, baseline, departures })
+        Ok(Revision { epoch, policy, baseline, departures, stewardship, replaced_at })
     }
 }

@@ -16,6 +16,7 @@ use crate::dictionary::Class;
 use crate::epoch::Qualifier;
 use crate::error::{Result, StoreError};
 use crate::history::systems_at;
+use crate::lifecycle;
 use crate::store::Store;
 
 /// Runs the closure with each row of the intervals that held: now, by the indexes of what is open, or at an epoch.
@@ -40,28 +41,28 @@ macro_rules! for_each_held {
 
 /// Where an object of the store stands in the snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+pub(crate) enum Place {
     Nowhere,
     Account(u32),
     Entitlement(u32),
 }
 
 /// Positions by the store's numbers: dense within each system.
-struct Places {
+pub(crate) struct Places {
     systems: Vec<Vec<Place>>,
     /// The snapshot's position of each system, by the store's number.
     system_positions: Vec<Option<u32>>,
 }
 
 impl Places {
-    fn system(&self, system: i64) -> Result<u32> {
+    pub(crate) fn system(&self, system: i64) -> Result<u32> {
         usize::try_from(system)
             .ok()
             .and_then(|system| self.system_positions.get(system).copied().flatten())
             .ok_or_else(|| StoreError::corrupt("a fact", format!("its system {system} is not there")))
     }
 
-    fn get(&self, system: i64, object: i64) -> Place {
+    pub(crate) fn get(&self, system: i64, object: i64) -> Place {
         let system = usize::try_from(system).ok().and_then(|system| self.systems.get(system));
         let place = system.zip(usize::try_from(object).ok()).and_then(|(places, object)| places.get(object));
         place.copied().unwrap_or(Place::Nowhere)
@@ -109,6 +110,7 @@ impl Store {
                 micros(at)
             )?,
         };
+        let asked = at;
         let at = at.map(|_| epoch);
         let mut snapshot = Snapshot::default();
         let mut places = read_systems(tx, epoch, &mut snapshot).await?;
@@ -119,6 +121,8 @@ impl Store {
         read_validity(tx, at, &mut snapshot, &places).await?;
         read_containments(tx, at, &mut snapshot, &places).await?;
         read_vanished(tx, epoch, &mut snapshot, &places).await?;
+        lifecycle::read_closed(tx, epoch, &mut snapshot, &places).await?;
+        lifecycle::read_replaced(tx, asked, &mut snapshot).await?;
         Ok(snapshot)
     }
 }

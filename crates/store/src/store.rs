@@ -11,6 +11,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use crate::db::Db;
 use crate::error::{Result, StoreError};
 use crate::migrate;
+use crate::transition_queue::TransitionQueue;
 
 /// How a store is opened.
 #[derive(Debug, Clone)]
@@ -39,6 +40,7 @@ impl Default for StoreOptions {
 pub struct Store {
     pub(crate) db: Db,
     pub(crate) stage_bytes_max: usize,
+    pub(crate) transitions: TransitionQueue,
 }
 
 impl Store {
@@ -63,7 +65,7 @@ impl Store {
             return Err(StoreError::Address);
         };
         migrate::run(&db, migration).await?;
-        Ok(Self { db, stage_bytes_max: options.stage_bytes_max })
+        Ok(Self { db, stage_bytes_max: options.stage_bytes_max, transitions: TransitionQueue::default() })
     }
 
     /// Closes every connection.

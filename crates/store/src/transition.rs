@@ -10,7 +10,7 @@ use leasehold_model::plan::PlanItem;
 use serde_json::{Value, json};
 
 use crate::db::{
-    count, execute, fetch_all, fetch_optional, from_json, instant, micros, stored, to_json, without_nul,
+    Tx, count, execute, fetch_all, fetch_optional, from_json, instant, micros, stored, to_json, without_nul,
 };
 use crate::error::{Result, StoreError};
 use crate::ledger::{self, Event};
@@ -79,79 +79,7 @@ impl Store {
     /// [`StoreError::Transition`] where the states cannot follow each other, [`StoreError::ReadBackTooOld`] for a
     /// verification from before the sending (law 2), [`StoreError::UnknownAction`].
     pub async fn transition(&self, transition: &Transition) -> Result<TransitionOutcome> {
-        let Transition { plan, action, from, to, at, detail, next_attempt_at, observed, .. } = transition;
-        let reason = transition.reason.as_deref().map(without_nul);
-        let reason = reason.as_deref();
-        if !from.may_become(*to) {
-            return Err(StoreError::Transition { action: action.clone(), from: *from, to: *to });
-        }
-        let mut tx = self.db.write().await?;
-        ledger::lock(&mut tx).await?;
-        let row = fetch_optional!(
-            &mut tx,
-            (String, Option<i64>, String),
-            "SELECT state, sent_at, item FROM action WHERE plan = $1 AND id = $2",
-            plan.as_str(),
-            action.as_str()
-        )?;
-        let (state, sent_at, item) =
-            row.ok_or_else(|| StoreError::UnknownAction { action: action.clone() })?;
-        let actual = parse_state(action, &state)?;
-        if actual != *from {
-            return Ok(TransitionOutcome::Moved { actual });
-        }
-        if *to == ActionState::Verified && sent_at.is_none_or(|sent_at| micros(*at) < sent_at) {
-            return Err(StoreError::ReadBackTooOld { action: action.clone() });
-        }
-        let item: PlanItem = from_json("an action", &item)?;
-
-        // Only what we asked for and what takes access away was ended by us; the rest went out of band.
-        let ended_by_us = item.verb.takes_away() && sent_at.is_some();
-        let mut events = read_back::apply(&mut tx, action, ended_by_us, observed, *at).await?;
-        events.push(transition_event(&item, plan, *from, *to, reason));
-        let entries = events.len() as u64;
-        let ledger_index = ledger::append(&mut tx, events, *at).await? + entries - 1;
-
-        let sent = *to == ActionState::Sent;
-        let read_back = matches!(to, ActionState::Verified | ActionState::Contradicted);
-        // A person who takes an action off the stuck list begins anew.
-        let again = *to == ActionState::Approved;
-        execute!(
-            &mut tx,
-            "UPDATE action SET state = $1, reason = $2, next_attempt_at = $3, ledger_index = $4,
-                 sent_at = COALESCE($5, sent_at), read_back_at = COALESCE($6, read_back_at),
-                 attempts = CASE WHEN $7 = 1 THEN 0 ELSE attempts + $8 END, changed_at = $12,
-                 approved_at = CASE WHEN $7 = 1 THEN COALESCE(approved_at, $12) ELSE approved_at END
-             WHERE plan = $9 AND id = $10 AND state = $11",
-            to.as_str(),
-            reason,
-            next_attempt_at.map(micros),
-            stored(ledger_index),
-            sent.then(|| micros(*at)),
-            read_back.then(|| micros(*at)),
-            i64::from(again),
-            i64::from(sent),
-            plan.as_str(),
-            action.as_str(),
-            from.as_str(),
-            micros(*at)
-        )?;
-        execute!(
-            &mut tx,
-            "INSERT INTO action_transition (plan, action, seq, from_state, to_state, at, reason, detail, ledger_index)
-             SELECT $1, $2, COALESCE(MAX(seq) + 1, 0), $3, $4, $5, $6, $7, $8 FROM action_transition
-             WHERE plan = $1 AND action = $2",
-            plan.as_str(),
-            action.as_str(),
-            from.as_str(),
-            to.as_str(),
-            micros(*at),
-            reason,
-            to_json("a step's detail", detail)?,
-            stored(ledger_index)
-        )?;
-        tx.commit().await?;
-        Ok(TransitionOutcome::Done { ledger_index })
+        self.transitions.make(&self.db, transition).await
     }
 
     /// The ledger entries of the steps of an action, in whichever plan it stands, in the order of the log.
@@ -196,6 +124,79 @@ impl Store {
             })
             .collect()
     }
+}
+
+/// Makes one step in a transaction that holds the store's write lock, or nothing at all where it is refused.
+pub(crate) async fn make(tx: &mut Tx, transition: &Transition) -> Result<TransitionOutcome> {
+    let Transition { plan, action, from, to, at, detail, next_attempt_at, observed, .. } = transition;
+    let reason = transition.reason.as_deref().map(without_nul);
+    let reason = reason.as_deref();
+    if !from.may_become(*to) {
+        return Err(StoreError::Transition { action: action.clone(), from: *from, to: *to });
+    }
+    let row = fetch_optional!(
+        tx,
+        (String, Option<i64>, String),
+        "SELECT state, sent_at, item FROM action WHERE plan = $1 AND id = $2",
+        plan.as_str(),
+        action.as_str()
+    )?;
+    let (state, sent_at, item) = row.ok_or_else(|| StoreError::UnknownAction { action: action.clone() })?;
+    let actual = parse_state(action, &state)?;
+    if actual != *from {
+        return Ok(TransitionOutcome::Moved { actual });
+    }
+    if *to == ActionState::Verified && sent_at.is_none_or(|sent_at| micros(*at) < sent_at) {
+        return Err(StoreError::ReadBackTooOld { action: action.clone() });
+    }
+    let item: PlanItem = from_json("an action", &item)?;
+
+    // Only what we asked for and what takes access away was ended by us; the rest went out of band.
+    let ended_by_us = item.verb.takes_away() && sent_at.is_some();
+    let mut events = read_back::apply(tx, action, ended_by_us, observed, *at).await?;
+    events.push(transition_event(&item, plan, *from, *to, reason));
+    let entries = events.len() as u64;
+    let ledger_index = ledger::append(tx, events, *at).await? + entries - 1;
+
+    let sent = *to == ActionState::Sent;
+    let read_back = matches!(to, ActionState::Verified | ActionState::Contradicted);
+    // A person who takes an action off the stuck list begins anew.
+    let again = *to == ActionState::Approved;
+    execute!(
+        tx,
+        "UPDATE action SET state = $1, reason = $2, next_attempt_at = $3, ledger_index = $4,
+             sent_at = COALESCE($5, sent_at), read_back_at = COALESCE($6, read_back_at),
+             attempts = CASE WHEN $7 = 1 THEN 0 ELSE attempts + $8 END, changed_at = $12,
+             approved_at = CASE WHEN $7 = 1 THEN COALESCE(approved_at, $12) ELSE approved_at END
+         WHERE plan = $9 AND id = $10 AND state = $11",
+        to.as_str(),
+        reason,
+        next_attempt_at.map(micros),
+        stored(ledger_index),
+        sent.then(|| micros(*at)),
+        read_back.then(|| micros(*at)),
+        i64::from(again),
+        i64::from(sent),
+        plan.as_str(),
+        action.as_str(),
+        from.as_str(),
+        micros(*at)
+    )?;
+    execute!(
+        tx,
+        "INSERT INTO action_transition (plan, action, seq, from_state, to_state, at, reason, detail, ledger_index)
+         SELECT $1, $2, COALESCE(MAX(seq) + 1, 0), $3, $4, $5, $6, $7, $8 FROM action_transition
+         WHERE plan = $1 AND action = $2",
+        plan.as_str(),
+        action.as_str(),
+        from.as_str(),
+        to.as_str(),
+        micros(*at),
+        reason,
+        to_json("a step's detail", detail)?,
+        stored(ledger_index)
+    )?;
+    Ok(TransitionOutcome::Done { ledger_index })
 }
 
 fn parse_state(action: &ActionId, state: &str) -> Result<ActionState> {

@@ -29,14 +29,27 @@ export async function withBrowser(story, { width = 1280, height = 900, colorSche
   }
 }
 
+/** What axe-core finds. A page that goes elsewhere or brings itself up to date meanwhile is looked at anew. */
+async function violationsOf(page) {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await page.waitForLoadState("load");
+      await page.evaluate(axeSource);
+      const found = await page.evaluate(() =>
+        globalThis.axe.run(document, {
+          runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+        }),
+      );
+      return found.violations;
+    } catch (error) {
+      if (attempt === 5) throw error;
+    }
+  }
+}
+
 /** Throws where axe-core finds a violation of WCAG 2.2 A or AA on the page. */
 export async function accessible(page) {
-  await page.evaluate(axeSource);
-  const { violations } = await page.evaluate(() =>
-    globalThis.axe.run(document, {
-      runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
-    }),
-  );
+  const violations = await violationsOf(page);
   if (violations.length > 0) {
     const words = violations.map((violation) => {
       const places = violation.nodes.map((node) => `    ${node.target.join(" ")}: ${node.failureSummary}`);

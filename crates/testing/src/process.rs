@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Runs the server in the background and waits for the end of its own standard input, which is a pipe that only the
@@ -106,16 +107,26 @@ pub fn new_folder(name: &str) -> PathBuf {
 
 /// A TCP port of 127.0.0.1 that nobody listens on now.
 ///
+/// It is below the ports that the kernel gives outgoing connections: one of those could have it before the server does, and
+/// who connects to such a port may be connected to itself. Tests run as processes of their own, so each begins elsewhere.
+///
 /// # Panics
 /// Where there is none.
 pub fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .and_then(|listener| listener.local_addr())
-        .expect("find a free port")
-        .port()
+    const FIRST: u16 = 10_000;
+    const COUNT: u32 = 22_000;
+    const EACH: u32 = 61;
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    let begin = std::process::id().wrapping_mul(EACH);
+    let next = || begin.wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed)) % COUNT;
+    let port = || u16::try_from(next()).ok()?.checked_add(FIRST);
+    let mut ports = (0..COUNT).filter_map(|_| port());
+    ports.find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok()).expect("find a free port")
 }
 
 /// Whether somebody listens there.
 pub fn listens(address: IpAddr, port: u16) -> bool {
-    std::net::TcpStream::connect_timeout(&(address, port).into(), Duration::from_millis(200)).is_ok()
+    let stream = std::net::TcpStream::connect_timeout(&(address, port).into(), Duration::from_millis(200));
+    // A connection to itself is nobody who listens.
+    stream.is_ok_and(|stream| stream.local_addr().ok() != stream.peer_addr().ok())
 }

@@ -50,6 +50,7 @@ mod webhook;
 pub use connections::{ConnectedSystem, Connections, ConnectorForm, NewSystem, NoConnections, NotConnected};
 pub use error::{FieldError, WebError};
 pub use owners::{OwnersBySystem, SystemOwners};
+pub use pages::credential_link::make_credential_link;
 pub use route::{Access, Face, Route};
 pub use routes::routes;
 pub use seal::SealKey;

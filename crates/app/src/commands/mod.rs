@@ -5,6 +5,7 @@ mod apply;
 mod baseline;
 mod completions;
 mod connector;
+mod credential;
 mod demo;
 mod drift;
 mod explain;
@@ -15,7 +16,9 @@ mod man;
 mod offboard;
 mod plan;
 mod policy;
+mod retire;
 mod serve;
+mod successor;
 mod sync;
 mod token;
 mod user;
@@ -88,8 +91,14 @@ enum Command {
     Baseline(baseline::BaselineCommand),
     /// End everything that somebody holds, read it back, and write the receipt
     Offboard(offboard::Offboard),
+    /// Say who answers for a service account, workload or agent from now on
+    Successor(successor::Successor),
+    /// Stop a service account, workload or agent, watch it for use, bring it back, or end it
+    Retire(retire::Retire),
     /// List actions, such as those that are stuck
     Action(action::ActionCommand),
+    /// Make links by which people get new credentials, and replace credentials
+    Credential(credential::CredentialCommand),
     /// List connectors, test systems, show capabilities
     Connector(connector::ConnectorCommand),
     /// Verify the log, and prove entries to somebody who does not trust us
@@ -169,7 +178,10 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Policy(command) => command.run(&common).await,
         Command::Baseline(command) => command.run(&common).await,
         Command::Offboard(command) => command.run(&common).await,
+        Command::Successor(command) => command.run(&common).await,
+        Command::Retire(command) => command.run(&common).await,
         Command::Action(command) => command.run(&common).await,
+        Command::Credential(command) => command.run(&common).await,
         Command::Connector(command) => command.run(&common).await,
         Command::Ledger(command) => command.run(&common).await,
         Command::Login(command) => command.run(&common).await,

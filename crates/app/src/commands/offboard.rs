@@ -15,7 +15,7 @@ use leasehold_reconcile::stages::observe::Observe;
 use leasehold_reconcile::tasks;
 use leasehold_reconcile::workflow::offboard;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::apply::{self, Receipt};
 use super::plan::PlanDocument;
@@ -44,6 +44,9 @@ pub struct Offboard {
     /// Take back that they leave: what the source says counts again, and nothing is given back by itself
     #[arg(long, conflicts_with_all = ["now", "yes", "overrides", "out"])]
     cancel: bool,
+    /// Who takes over every non-human that they answer for
+    #[arg(long, value_name = "IDENTITY", conflicts_with_all = ["at", "cancel"])]
+    successor: Option<String>,
     /// Override a guard by its name; the override is logged
     #[arg(long = "override", value_name = "GUARD")]
     overrides: Vec<String>,
@@ -124,7 +127,7 @@ impl Offboard {
         let loaded = context.load(None).await?;
         drift::require_read(&loaded.snapshot)?;
         let identity = known(&loaded, identity)?;
-        let plan = offboard::plan(loaded, &identity, Vec::new())?;
+        let plan = offboard::plan(loaded, &identity, Vec::new(), self.successor().as_ref())?;
         context.store.save_plan(&plan, context.now()).await?;
         if !common.json {
             PlanDocument::from(plan.clone()).show(false)?;
@@ -168,7 +171,7 @@ impl Offboard {
              proof of each action; nothing was changed"
         );
         let document: PlanDocument =
-            remote.post(&["identities", &identity.0, "offboard"], &[], json!({})).await?;
+            remote.post(&["identities", &identity.0, "offboard"], &[], self.asked()).await?;
         if !common.json {
             document.show(false)?;
         }
@@ -185,6 +188,15 @@ impl Offboard {
             apply::show(&actions, true)?;
         }
         Ok(if actions.iter().all(Receipt::is_done) { Outcome::Clean } else { Outcome::Outstanding })
+    }
+
+    fn successor(&self) -> Option<IdentityKey> {
+        self.successor.as_deref().map(str::trim).map(IdentityKey::from)
+    }
+
+    /// What a server is asked for.
+    fn asked(&self) -> Value {
+        self.successor().map_or_else(|| json!({}), |successor| json!({ "successor": successor }))
     }
 
     fn confirm(&self, identity: &IdentityKey) -> anyhow::Result<()> {
@@ -235,6 +247,7 @@ impl Offboard {
             let mut document = apply::document(&receipt.actions);
             document["left_alone"] = json!(receipt.plan.left_alone);
             document["guards"] = json!(receipt.plan.guards);
+            document["successors"] = json!(receipt.plan.successors);
             document["receipt"] = json!(path);
             output::json(&document)?;
             return Ok(outcome);
@@ -258,9 +271,9 @@ impl Offboard {
 }
 
 /// A person's decision is recorded with their name.
-fn named_actor() -> anyhow::Result<String> {
+pub(super) fn named_actor() -> anyhow::Result<String> {
     known_actor().context(
-        "that somebody leaves is recorded with the name of who decided it, and neither LEASEHOLD_ACTOR nor USER is set; set one \
+        "what was decided is recorded with the name of who decided it, and neither LEASEHOLD_ACTOR nor USER is set; set one \
          of them; nothing was changed",
     )
 }

@@ -1,5 +1,6 @@
 //! `leasehold plan`: what would be changed, for whom, what is left alone and why, and what holds it back.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
@@ -48,6 +49,9 @@ pub struct PlanDocument {
     items: Vec<Item>,
     left_alone: Vec<LeftAlone>,
     pub guards: Vec<Guard>,
+    /// Non-humans, and who takes each over.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    successors: BTreeMap<IdentityKey, IdentityKey>,
     state: StateFingerprint,
 }
 
@@ -178,6 +182,7 @@ impl From<Plan> for PlanDocument {
             items: plan.items.into_iter().map(item).collect(),
             left_alone: plan.left_alone,
             guards: plan.guards,
+            successors: plan.successors,
             state: plan.state,
         }
     }
@@ -237,6 +242,14 @@ impl PlanDocument {
             if more > 0 {
                 output::line(format!("… and {more} more; `--all` lists them"))?;
             }
+        }
+        if !self.successors.is_empty() {
+            output::line(format!("\n{}", toned("taken over", Tone::Strong)))?;
+            let mut table = output::table(&["what", "by"]);
+            for (identity, owner) in &self.successors {
+                table.add_row([identity.to_string(), owner.to_string()]);
+            }
+            output::line(table)?;
         }
         for guard in &self.guards {
             output::line(format!(

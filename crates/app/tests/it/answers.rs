@@ -91,6 +91,8 @@ fn item(id: &str, account: &str) -> PlanItem {
         entitlement: Some(EntitlementName::new("role", "admin")),
         entitlement_native: None,
         credential: None,
+        privileged: false,
+        attributes: BTreeMap::new(),
         because: vec!["no reason covers it".to_owned()],
         also_loses: Vec::new(),
         must_end: Vec::new(),

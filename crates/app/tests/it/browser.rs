@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use leasehold_testing::{PostgresServer, browser};
 
@@ -46,6 +46,14 @@ impl Served {
     /// The address of the server.
     pub fn url(&self) -> &str {
         self.link.split("/link").next().expect("an address")
+    }
+
+    /// SIGTERM, after which it publishes what is recorded and ends: what comes after may read a whole log.
+    pub fn stop(mut self) {
+        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        assert!(sent.expect("run kill").success());
+        let ended = self.child.wait().expect("the server's end");
+        assert!(ended.success(), "the server ended with {ended}");
     }
 }
 
@@ -133,7 +141,7 @@ fn a_first_administrator_closes_drift_in_a_real_database_and_offboards_somebody(
     for (user, keeps, may_enter) in [("lee", "f", false), ("mia", "f", true), ("dana", "f", false)] {
         assert_eq!((member(user).as_str(), enters(user)), (keeps, may_enter), "{user}");
     }
-    drop(served);
+    served.stop();
     installation.run(&["ledger", "verify"]).expect(0);
     // Commands find the system that was connected in the server.
     let tested = installation.run(&["connector", "test", "database", "--json"]).expect(0).json();

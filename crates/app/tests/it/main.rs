@@ -3,7 +3,9 @@
 mod answers;
 mod bad_input;
 mod browser;
+mod credential;
 mod demo;
+mod external;
 mod installation;
 mod killed;
 mod ledger;
@@ -18,6 +20,7 @@ mod real;
 mod remote;
 mod schemathesis;
 mod scim;
+mod steward;
 mod surroundings;
 mod traces;
 mod users;

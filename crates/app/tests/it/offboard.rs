@@ -13,7 +13,7 @@ use crate::installation::Installation;
 const KILLS: u64 = 12;
 
 /// A practice company, read and with its policy applied, and somebody in it who holds much and whose keys work.
-fn company() -> (Installation, String) {
+pub fn company() -> (Installation, String) {
     let mut installation = Installation::new();
     let company = Company::generate(11, 120);
     installation.write("leasehold.toml", &company.configuration());
@@ -40,6 +40,16 @@ fn company() -> (Installation, String) {
         })
         .expect("somebody with a key in the cloud");
     (installation, holder)
+}
+
+/// The key of a credential that somebody has in the cloud.
+pub fn key_of(installation: &mut Installation, whom: &str) -> String {
+    let state = installation.read("company.json");
+    let state: Value = serde_json::from_str(&state).expect("the simulated company");
+    let cloud = &state["systems"]["cloud"];
+    let mut keys = cloud["credentials"].as_object().expect("credentials").values();
+    let of_whom = |key: &&Value| cloud["accounts"][key["account"].as_str().expect("a key")]["login"] == whom;
+    keys.find(of_whom).expect("a key of theirs")["key"].as_str().expect("a name").to_owned()
 }
 
 /// What everybody else holds: their grants by the API of `explain`.

@@ -33,7 +33,7 @@ fn people_sign_in_by_a_real_provider_with_the_roles_of_their_groups_and_are_sign
     ];
     browser::run(&script("oidc.mjs"), &told);
     assert!(provider.log().contains("logout was heard"), "{}", provider.log());
-    drop(served);
+    served.stop();
     let entries = installation.run(&["--json", "user", "list"]).expect(0).json();
     let mails: Vec<&str> =
         entries["items"].as_array().expect("users").iter().filter_map(|user| user["mail"].as_str()).collect();

@@ -21,6 +21,6 @@ fn a_passkey_is_registered_signs_in_confirms_and_is_removed() {
         ("LEASEHOLD_ELSEWHERE", elsewhere.as_str()),
     ];
     browser::run(&script("passkey.mjs"), &told);
-    drop(served);
+    served.stop();
     installation.run(&["ledger", "verify"]).expect(0);
 }

@@ -285,6 +285,7 @@ fn what_cannot_be_done_at_a_server_is_said_with_the_way_on() {
         (&["demo", "--server", secure], "`leasehold demo` does not work against a server"),
         (&["serve", "--server", secure], "`leasehold serve` does not work against a server"),
         (&["connector", "test", "--server", secure], "on the machine that has the store"),
+        (&["connector", "contract", "erp", "--server", secure], "on the machine that has the store"),
         (&["user", "link", "dana@example.com", "--sign-in", "--server", secure], "run them there"),
         (
             &["token", "create", "--scope", "read", "--user", "a@example.com", "--server", secure],

@@ -1,14 +1,18 @@
 //! Stories of keys: they end with whoever holds them, come back with whoever comes back, and are asked about where they only
 //! got old.
 
+use jiff::SignedDuration;
 use leasehold_connect::simulated::{FaultKind, Faults};
 use leasehold_model::account::Account;
 use leasehold_model::action::ActionState;
+use leasehold_model::clock::Clock as _;
 use leasehold_model::credential::{Credential, CredentialKind};
 use leasehold_model::decision::DriftKind;
-use leasehold_model::id::CredentialKey;
+use leasehold_model::id::{CredentialKey, SystemName};
 use leasehold_model::identity::LifecycleState;
-use leasehold_model::plan::Verb;
+use leasehold_model::plan::{Plan, Verb};
+use leasehold_reconcile::pace::SharedPace;
+use leasehold_reconcile::workflow::credential_link::{self, LASTS_DEFAULT, Refusal, Wanted};
 
 use crate::invariants;
 use crate::scene::{Scene, identity};
@@ -135,5 +139,66 @@ fn a_key_that_a_leaver_made_for_others_is_to_be_replaced() {
         let overrides: Vec<String> = plan.guards.iter().map(|guard| guard.name.clone()).collect();
         story.apply(&plan, &overrides).await;
         assert!(key(&story, "shared").is_some_and(|key| key.active));
+    });
+}
+
+/// A key is replaced: both work while they overlap, and then the old one ends, through faults at every step.
+#[test]
+fn a_replaced_key_ends_when_its_overlap_is_over() {
+    tell("a_replaced_key_ends_when_its_overlap_is_over", 60, |seed| async move {
+        let mut story = with_keys(seed, LifecycleState::Active).await;
+        let loaded = story.load().await;
+        let alpha = &story.systems[&SystemName::new("alpha").expect("a name")];
+        let capabilities = alpha.connector.capabilities();
+        let wanted = Wanted {
+            system: alpha.name.clone(),
+            account: "kim".to_owned(),
+            replaces: Some("works".to_owned()),
+            overlap: SignedDuration::from_hours(24 * 7),
+            lasts: LASTS_DEFAULT,
+        };
+        let unknown = Wanted { replaces: Some("no such key".to_owned()), ..wanted.clone() };
+        let refused = credential_link::check(&loaded, &capabilities, &unknown);
+        assert!(matches!(refused, Err(Refusal::UnknownCredential { .. })), "{refused:?}");
+        let new = credential_link::check(&loaded, &capabilities, &wanted).expect("may be replaced");
+        let now = story.clock.now();
+        story.store.make_credential_link("hash", &new, "story", now).await.expect("a link");
+        let pace: SharedPace = story.clock.clone();
+        let open = async || {
+            let loaded = story.load().await;
+            credential_link::open(&story.store, &story.systems, &pace, &loaded, "hash").await
+        };
+        let opened = open().await.expect("opens");
+        let made = opened.issued.credential.expect("is listed").key;
+        assert!(opened.remark.contains("read back"), "{}", opened.remark);
+        assert!(matches!(open().await, Err(Refusal::NotInForce)));
+        story.observe_all().await;
+        let of_keys = |plan: &Plan| {
+            let keys = plan.items.iter().filter(|item| item.account == "kim" && item.credential.is_some());
+            keys.map(|item| (item.verb, item.credential.clone().expect("a key").key)).collect::<Vec<_>>()
+        };
+        let (_, early) = story.plan().await;
+        assert_eq!(of_keys(&early), [], "both stay");
+        story.clock.advance_ms(8 * 86_400_000);
+        story.observe_all().await;
+        let (drift, late) = story.plan().await;
+        invariants::plan_explains_drift(&story, &drift, &late);
+        assert_eq!(of_keys(&late), [(Verb::RevokeCredential, CredentialKey::from("works"))]);
+        let faults: Vec<FaultKind> = FaultKind::ALL
+            .into_iter()
+            .filter(|kind| !matches!(kind, FaultKind::Resurrected { .. }))
+            .collect();
+        story.world.set_faults(Faults::seeded(seed, 250, 400).only(&faults));
+        let mut plan = late;
+        for _ in 0..4 {
+            let overrides: Vec<String> = plan.guards.iter().map(|guard| guard.name.clone()).collect();
+            let rows = story.apply(&plan, &overrides).await;
+            invariants::actions_are_settled(&story, &plan, &overrides, &rows);
+            story.calm();
+            story.observe_all().await;
+            plan = story.plan().await.1;
+        }
+        assert_eq!(key(&story, "works"), None);
+        assert!(story.world.credential("alpha", &made).is_some_and(|key| key.active), "its successor works");
     });
 }

@@ -16,7 +16,7 @@ use leasehold_reconcile::stages::prove;
 use leasehold_store::{ActionRow, EpochReport};
 use serde_json::Value;
 
-use crate::life::{Facet, Truth};
+use crate::life::{Facet, Truth, found_by};
 use crate::oracle::{Holder, Oracle};
 use crate::world::{Pair, Story};
 
@@ -79,6 +79,9 @@ pub fn plan_explains_drift(story: &Story, drift: &[DriftItem], plan: &Plan) {
                     DriftKind::Leaver | DriftKind::Unjustified if item.entitlement.is_none() => {
                         action.verb == Verb::DisableAccount
                     }
+                    DriftKind::Expired if item.credential.is_some() => {
+                        action.verb == Verb::RevokeCredential && action.credential == item.credential
+                    }
                     DriftKind::Unjustified | DriftKind::Expired | DriftKind::Leaver => {
                         action.verb == Verb::Revoke && action.entitlement == item.entitlement
                     }
@@ -137,7 +140,8 @@ pub fn actions_are_settled(story: &Story, plan: &Plan, overrides: &[String], row
         }
         assert!(row.read_back_at >= row.sent_at && row.sent_at.is_some(), "read back before sent: {row:?}");
         let truth = |facet: Facet| {
-            let looked = (row.item.system.clone(), row.item.account_key.clone(), facet);
+            let account = found_by(&row.item.account_key, &row.item.account);
+            let looked = (row.item.system.clone(), account, facet);
             let then = calls.verdicts.get(&row.id).and_then(|verdict| verdict.get(&looked));
             *then
                 .or_else(|| calls.truths.get(&looked))
@@ -174,7 +178,7 @@ pub fn actions_are_settled(story: &Story, plan: &Plan, overrides: &[String], row
                 assert!(matches!(found, Truth::Grant { effective: true, .. }), "a lie was verified: {row:?}");
             }
             Verb::DisableAccount => {
-                assert_eq!(truth(Facet::Account), Truth::Account { enabled: false }, "{row:?}");
+                assert!(matches!(truth(Facet::Account), Truth::Account { enabled: false, .. }), "{row:?}");
             }
             Verb::RevokeCredential => {
                 assert_eq!(credential(), Truth::Credential { exists: false, active: false }, "{row:?}");
@@ -185,7 +189,22 @@ pub fn actions_are_settled(story: &Story, plan: &Plan, overrides: &[String], row
             Verb::EndSessions => {
                 assert_eq!(truth(Facet::Sessions), Truth::Sessions { live: 0 }, "{row:?}");
             }
-            verb => panic!("no plan of drift asks for {verb}: {row:?}"),
+            Verb::CreateAccount => {
+                assert!(matches!(truth(Facet::Account), Truth::Account { exists: true, .. }), "{row:?}");
+            }
+            Verb::EnableAccount => {
+                assert_eq!(truth(Facet::Account), Truth::Account { exists: true, enabled: true }, "{row:?}");
+            }
+            Verb::DeleteAccount => {
+                assert_eq!(
+                    truth(Facet::Account),
+                    Truth::Account { exists: false, enabled: false },
+                    "{row:?}"
+                );
+            }
+            Verb::EnableCredential => {
+                assert_eq!(credential(), Truth::Credential { exists: true, active: true }, "{row:?}");
+            }
         }
     }
 }

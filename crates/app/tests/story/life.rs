@@ -15,7 +15,9 @@ use leasehold_model::clock::{Clock, ManualClock};
 use leasehold_model::fact::Completeness;
 use leasehold_model::id::{AccountKey, ActionId, CredentialKey, EntitlementName, SystemName};
 use leasehold_model::plan::{PlanItem, Verb};
-use leasehold_model::request::{ActionRequest, Outcome, ReadBack, ReadTarget};
+use leasehold_model::request::{
+    AccountTarget, ActionRequest, IssueRequest, Issued, Outcome, ReadBack, ReadTarget,
+};
 use leasehold_reconcile::pace::Pace;
 use leasehold_reconcile::stages::enforce::Effect;
 use tokio::sync::Notify;
@@ -120,7 +122,7 @@ impl Pace for StoryClock {
 pub enum Truth {
     Credential { exists: bool, active: bool },
     Grant { direct: bool, effective: bool },
-    Account { enabled: bool },
+    Account { exists: bool, enabled: bool },
     Sessions { live: usize },
 }
 
@@ -131,6 +133,11 @@ pub enum Facet {
     Grant(EntitlementName),
     Credential(CredentialKey),
     Sessions,
+}
+
+/// How an account is found: by its key, or by its login while no reading has told the key.
+pub fn found_by(key: &AccountKey, login: &str) -> AccountKey {
+    if key.0.is_empty() { AccountKey::from(login) } else { key.clone() }
 }
 
 /// Object of a read-back.
@@ -157,7 +164,8 @@ impl Calls {
             (None, None) => Facet::Account,
         };
         let paths = item.must_end.iter().cloned().map(Facet::Grant);
-        let looked = |facet| -> Looked { (item.system.clone(), item.account_key.clone(), facet) };
+        let account = found_by(&item.account_key, &item.account);
+        let looked = |facet| -> Looked { (item.system.clone(), account.clone(), facet) };
         let all = std::iter::once(own).chain(paths).map(looked);
         let truths = all.filter_map(|looked| Some((looked.clone(), *self.truths.get(&looked)?))).collect();
         self.verdicts.insert(item.id.clone(), truths);
@@ -176,31 +184,37 @@ pub struct MortalConnector {
 impl MortalConnector {
     fn look(&self, target: &ReadTarget) -> (Looked, Truth) {
         let system = self.system.as_str();
-        let (account, facet, truth) = match target {
-            ReadTarget::Grant { account, entitlement } => {
+        let account = match target {
+            ReadTarget::Grant { account, .. }
+            | ReadTarget::Account { account }
+            | ReadTarget::Credential { account, .. }
+            | ReadTarget::Sessions { account } => found_by(&account.key, &account.login),
+        };
+        let (facet, truth) = match target {
+            ReadTarget::Grant { entitlement, .. } => {
                 let (direct, effective) =
-                    self.world.holds(system, account.key.as_str(), &entitlement.name.to_string());
-                (account, Facet::Grant(entitlement.name.clone()), Truth::Grant { direct, effective })
+                    self.world.holds(system, account.as_str(), &entitlement.name.to_string());
+                (Facet::Grant(entitlement.name.clone()), Truth::Grant { direct, effective })
             }
-            ReadTarget::Account { account } => {
-                let enabled =
-                    self.world.account(system, account.key.as_str()).is_some_and(|found| found.enabled);
-                (account, Facet::Account, Truth::Account { enabled })
+            ReadTarget::Account { .. } => {
+                let found = self.world.account(system, account.as_str());
+                let enabled = found.as_ref().is_some_and(|found| found.enabled);
+                (Facet::Account, Truth::Account { exists: found.is_some(), enabled })
             }
-            ReadTarget::Credential { account, credential } => {
+            ReadTarget::Credential { credential, .. } => {
                 let found = self.world.credential(system, &credential.key);
                 let truth = Truth::Credential {
                     exists: found.is_some(),
                     active: found.is_some_and(|found| found.active),
                 };
-                (account, Facet::Credential(credential.key.clone()), truth)
+                (Facet::Credential(credential.key.clone()), truth)
             }
-            ReadTarget::Sessions { account } => {
-                let live = self.world.sessions(system, account.key.as_str()).len();
-                (account, Facet::Sessions, Truth::Sessions { live })
+            ReadTarget::Sessions { .. } => {
+                let live = self.world.sessions(system, account.as_str()).len();
+                (Facet::Sessions, Truth::Sessions { live })
             }
         };
-        ((self.system.clone(), account.key.clone(), facet), truth)
+        ((self.system.clone(), account, facet), truth)
     }
 }
 
@@ -232,11 +246,17 @@ impl Connector for MortalConnector {
         answer
     }
 
+    async fn issue_credential(&self, request: &IssueRequest) -> Result<Issued, ConnectError> {
+        self.inner.issue_credential(request).await
+    }
+
     async fn execute(&self, request: &ActionRequest) -> Result<Outcome, ConnectError> {
         self.life.async_point().await;
         let entitlement = request.entitlement.as_ref().map(|target| target.name.clone());
         let credential = request.credential.as_ref().map(|target| target.key.clone());
-        let (system, account) = (self.system.clone(), request.account.key.clone());
+        let AccountTarget { key, login } = request.account.clone();
+        let login = if key.0.is_empty() { login } else { String::new() };
+        let (system, account) = (self.system.clone(), (key, login));
         let asked: Effect = (request.verb, system, account, entitlement, credential);
         *self.calls.lock().expect("calls").asked.entry(asked).or_default() += 1;
         let answer = self.inner.execute(request).await;

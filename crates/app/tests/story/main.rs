@@ -9,6 +9,7 @@ mod driver;
 mod faults;
 mod invariants;
 mod life;
+mod lifecycle;
 mod named;
 mod oracle;
 mod reasons;

@@ -397,8 +397,8 @@ fn many_leavers_at_once_wait_for_a_person() {
             assert_eq!(guard.holds.contains(&item.id), is_theirs, "{item:?}");
         }
         let loaded = story.load().await;
-        let one =
-            leasehold_reconcile::workflow::offboard::plan(loaded, &gone[0], Vec::new()).expect("a plan");
+        let one = leasehold_reconcile::workflow::offboard::plan(loaded, &gone[0], Vec::new(), None)
+            .expect("a plan");
         assert!(!one.items.is_empty() && !one.guards.iter().any(is_mass), "{:?}", one.guards);
         // It does not let go by itself, and does when a person says that it is meant.
         story.clock.advance_ms(7_200_000);

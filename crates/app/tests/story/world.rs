@@ -8,6 +8,7 @@ use leasehold_connect::simulated::dice::Dice;
 use leasehold_connect::simulated::state::WorldState;
 use leasehold_connect::simulated::{Faults, World};
 use leasehold_decide::correlate::CorrelationRule;
+use leasehold_decide::merge::Precedence;
 use leasehold_decide::plan::Scope;
 use leasehold_decide::{policy, rules};
 use leasehold_model::action::ActionState;
@@ -337,6 +338,8 @@ fn system(
         connector_kind: "simulated".to_owned(),
         connector: Arc::new(connector),
         correlate: rules.map(|rule| CorrelationRule::parse(rule).expect("a rule")).collect(),
+        new_account_login: None,
+        precedence: Precedence::default(),
         authoritative: feed,
         enforce: Enforce::Enforce.into(),
         interval_ms: INTERVAL_MS_DEFAULT,

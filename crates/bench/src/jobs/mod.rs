@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod drift;
+pub mod fan_out;
 pub mod files;
 pub mod incremental;
 pub mod ingest;
@@ -10,3 +11,4 @@ pub mod memory;
 pub mod scim;
 pub mod serve;
 pub mod sod;
+pub mod sync_scim;

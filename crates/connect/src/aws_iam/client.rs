@@ -37,6 +37,7 @@ pub(super) mod code {
         "RequestExpired",
         "SignatureDoesNotMatch",
     ];
+    pub const LIMIT_EXCEEDED: &str = "LimitExceeded";
     pub const DELETE_CONFLICT: &str = "DeleteConflict";
     pub const ENTITY_ALREADY_EXISTS: &str = "EntityAlreadyExists";
     /// Under this or that name, depending on who refuses.
@@ -217,11 +218,20 @@ impl Client {
         action: &str,
         parameters: &[(&str, &str)],
     ) -> Result<Result<(), Unchanged>, ConnectError> {
+        Ok(self.create(action, parameters).await?.map(|_| ()))
+    }
+
+    /// Asks, once, for a change whose answer says what was made.
+    pub async fn create(
+        &self,
+        action: &str,
+        parameters: &[(&str, &str)],
+    ) -> Result<Result<Node, Unchanged>, ConnectError> {
         let signing = ("iam", iam_region(&self.settings.region));
         let mut all = vec![("Version", IAM_VERSION)];
         all.extend_from_slice(parameters);
         Ok(match self.send(&self.settings.iam_url, signing, action, &all).await? {
-            Reply::Done(_) => Ok(()),
+            Reply::Done(node) => Ok(result_of(node, action)),
             Reply::NotNow { after_ms, why } => Err(Unchanged::Outcome(Outcome::Retry { after_ms, why })),
             // Whether it did something before it broke down is not known.
             Reply::Refused(error) if error.is_failure => return Err(self.target_error(action, &error)),

@@ -10,7 +10,7 @@ use crate::aws_iam::credentials::{self, listing};
 use crate::aws_iam::delete::delete_account;
 use crate::aws_iam::document::Document;
 use crate::aws_iam::name::{DISABLED, Held, SESSIONS_ENDED, is_of_aws, is_possible};
-use crate::aws_iam::read_back::{ROOT, User, holds, is_disabled, user};
+use crate::aws_iam::read_back::{User, holds, is_disabled, is_root, user};
 use crate::error::ConnectError;
 
 /// Attributes of a new account that become tags of the user.
@@ -29,7 +29,7 @@ pub(super) async fn execute(client: &Client, request: &ActionRequest) -> Result<
 
 async fn execute_now(client: &Client, request: &ActionRequest) -> Result<Outcome, ConnectError> {
     let account = &request.account;
-    if account.key.as_str() == ROOT {
+    if is_root(account) {
         return Ok(refused(
             "the root user belongs to whoever owns the account; sign in as root to change it",
         ));

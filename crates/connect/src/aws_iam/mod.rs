@@ -17,6 +17,7 @@ mod delete;
 mod document;
 mod enumerate;
 mod execute;
+mod issue;
 mod name;
 mod paths;
 mod read_back;
@@ -26,7 +27,7 @@ mod xml;
 use async_trait::async_trait;
 use leasehold_model::capability::{Capabilities, Capability};
 use leasehold_model::fact::Completeness;
-use leasehold_model::request::{ActionRequest, Outcome, ReadBack, ReadTarget};
+use leasehold_model::request::{ActionRequest, IssueRequest, Issued, Outcome, ReadBack, ReadTarget};
 use leasehold_model::setting::{SettingField, SettingKind};
 
 use crate::aws_iam::client::Client;
@@ -65,8 +66,12 @@ const CAPABILITIES: Capabilities = Capabilities {
         "password, access keys, second factors, service-specific credentials, signing certificates, SSH public keys; of \
          root only whether it has access keys",
     ),
+    issue_credential: Capability::with("an access key beside those that are there; IAM lets a user have two"),
     disable_credential: Capability::with("not passwords and second factors, which can only be deleted"),
     revoke_credential: Capability::YES,
+    rotate_credential: Capability::with(
+        "access keys: another one is issued, and the old one is revoked after the overlap",
+    ),
     list_sessions: Capability::without("AWS lists no sessions"),
     end_sessions: Capability::with(
         "by the inline policy LeaseholdSessionsEnded, which denies everything to sessions that began before; not sessions \
@@ -160,5 +165,9 @@ impl Connector for AwsIam {
 
     async fn execute(&self, request: &ActionRequest) -> Result<Outcome, ConnectError> {
         execute::execute(&self.client, request).await
+    }
+
+    async fn issue_credential(&self, request: &IssueRequest) -> Result<Issued, ConnectError> {
+        issue::issue(&self.client, request).await
     }
 }

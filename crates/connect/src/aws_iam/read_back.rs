@@ -46,9 +46,14 @@ pub(super) async fn test(client: &Client) -> Result<TestReport, ConnectError> {
     Ok(TestReport { target: format!("AWS IAM, account {account}"), acting_as: Some(arn), missing_rights })
 }
 
+/// Whether the account's root is meant.
+pub(super) fn is_root(account: &AccountTarget) -> bool {
+    account.key.as_str() == ROOT || (account.is_by_login() && account.login == ROOT_LOGIN)
+}
+
 /// Reads one object.
 pub(super) async fn read_back(client: &Client, target: &ReadTarget) -> Result<ReadBack, ConnectError> {
-    if target.account().key.as_str() == ROOT {
+    if is_root(target.account()) {
         return read_root(client, target).await;
     }
     let found = user(client, target.account()).await?;

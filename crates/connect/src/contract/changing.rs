@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use leasehold_model::id::ActionId;
+use leasehold_model::id::{ActionId, EntitlementName};
 use leasehold_model::plan::Verb;
 use leasehold_model::request::{
     AccountTarget, ActionRequest, EntitlementTarget, Outcome, ReadBack, ReadTarget,
 };
 
-use super::{Check, Miss, Run, Subject, Told, failed};
+use super::reading::cannot_tell;
+use super::{Check, Miss, NOTHING_NAMED, Run, Subject, Told, failed};
 
 const POLL_MS: u64 = 20;
 /// How often a change that was read once is read again: something may undo it.
@@ -17,7 +18,7 @@ const READS_AFTER: usize = 5;
 
 impl Run<'_> {
     fn subject(&self) -> Result<Subject, Miss> {
-        self.fixture.subject().ok_or(Miss::DoesNotApply("the fixture lets nothing be changed"))
+        self.fixture.subject().ok_or(NOTHING_NAMED)
     }
 
     /// Makes a change that the connector claims to be able to make.
@@ -34,7 +35,7 @@ impl Run<'_> {
     }
 
     /// Reads until the answer is as wanted or the target has had its time.
-    async fn settles(&self, target: &ReadTarget, wanted: impl Fn(&ReadBack) -> bool) -> Check {
+    pub(super) async fn settles(&self, target: &ReadTarget, wanted: impl Fn(&ReadBack) -> bool) -> Check {
         let begun = Instant::now();
         loop {
             let read = self.read(target).await?;
@@ -97,10 +98,7 @@ impl Run<'_> {
         for _ in 0..READS_AFTER {
             self.settles_as(&subject, true).await?;
         }
-        let name = leasehold_model::id::EntitlementName::new(
-            subject.entitlement.name.kind.clone(),
-            "leasehold-contract-nothing",
-        );
+        let name = EntitlementName::new(subject.entitlement.name.kind.clone(), "leasehold-contract-nothing");
         let nothing = EntitlementTarget { name, native: None };
         match self.execute(Verb::Grant, &subject.account, Some(&nothing)).await? {
             Outcome::Refused { .. } => Ok(()),
@@ -142,13 +140,7 @@ impl Run<'_> {
         if !capabilities.disable_account.supported || !capabilities.read_back.supported {
             return Err(Miss::DoesNotApply("it does not claim to disable accounts and read back"));
         }
-        let subject = self.subject()?;
-        self.change(Verb::DisableAccount, &subject.account, None).await?;
-        let target = ReadTarget::Account { account: subject.account.clone() };
-        let disabled = |read: &ReadBack| matches!(read, ReadBack::Account { exists: true, enabled: false });
-        self.settles(&target, disabled).await?;
-        self.change(Verb::DisableAccount, &subject.account, None).await?;
-        self.settles(&target, disabled).await
+        self.switch(Verb::DisableAccount, &self.subject()?.account, false).await
     }
 
     pub(super) async fn enable(&self) -> Check {
@@ -156,13 +148,18 @@ impl Run<'_> {
         if !capabilities.enable_account.supported || !capabilities.disable_account.supported {
             return Err(Miss::DoesNotApply("it does not claim to disable and enable accounts"));
         }
-        let subject = self.subject()?;
-        let target = ReadTarget::Account { account: subject.account.clone() };
-        self.change(Verb::EnableAccount, &subject.account, None).await?;
-        let enabled = |read: &ReadBack| matches!(read, ReadBack::Account { exists: true, enabled: true });
-        self.settles(&target, enabled).await?;
-        self.change(Verb::EnableAccount, &subject.account, None).await?;
-        self.settles(&target, enabled).await
+        self.switch(Verb::EnableAccount, &self.subject()?.account, true).await
+    }
+
+    /// Asks twice for an account to be disabled or enabled.
+    async fn switch(&self, verb: Verb, account: &AccountTarget, enabled: bool) -> Check {
+        let target = ReadTarget::Account { account: account.clone() };
+        let is_so = |read: &ReadBack| *read == ReadBack::Account { exists: true, enabled };
+        for _ in 0..2 {
+            self.change(verb, account, None).await?;
+            self.settles(&target, is_so).await?;
+        }
+        Ok(())
     }
 
     pub(super) async fn credential_ends(&self) -> Check {
@@ -172,7 +169,7 @@ impl Run<'_> {
             return Err(Miss::DoesNotApply("it does not claim to stop or revoke credentials"));
         }
         let Some((account, credential)) = self.fixture.credential() else {
-            return failed("it claims to change credentials, and its fixture has none");
+            return self.nothing_named("it claims to change credentials, and its fixture has none");
         };
         let target = ReadTarget::Credential { account: account.clone(), credential: credential.clone() };
         let is = |wanted: bool| {
@@ -222,12 +219,16 @@ impl Run<'_> {
             return Err(Miss::DoesNotApply("it does not claim to make and delete accounts"));
         }
         let Some((login, attributes)) = self.fixture.new_account() else {
-            return failed("it claims to make and delete accounts, and its fixture names none");
+            return self.nothing_named("it claims to make and delete accounts, and its fixture names none");
         };
-        let by_login = AccountTarget { key: String::new().into(), login: login.clone() };
+        let by_login = AccountTarget::by_login(&login);
         let target = ReadTarget::Account { account: by_login.clone() };
         let exists = |wanted: bool| move |read: &ReadBack| matches!(read, ReadBack::Account { exists, .. } if *exists == wanted);
-        self.settles(&target, exists(false)).await?;
+        match self.read(&target).await {
+            Ok(ReadBack::Account { exists: false, enabled: false }) => {}
+            Err(message) if cannot_tell(&message) => {}
+            other => return failed(format!("before it was made, it was read as {other:?}")),
+        }
         for _ in 0..2 {
             let request = ActionRequest {
                 id: ActionId(format!("contract-create-{login}")),
@@ -243,21 +244,77 @@ impl Run<'_> {
             }
             self.settles(&target, exists(true)).await?;
         }
+        self.switches_by_login(&by_login).await?;
+        let granted = self.grants_by_login(&by_login).await?;
         let told = self.enumerate().await;
         let made: Vec<AccountTarget> = told
             .accounts()
             .into_values()
             .filter(|account| account.login == login)
-            .map(|account| AccountTarget { key: account.key.clone(), login: login.clone() })
+            .map(|account| by_login.with_key(account.key.clone()))
             .collect();
         let [made] = made.as_slice() else {
             return failed(format!("after it was made, {} accounts have its login", made.len()));
         };
+        if made.is_by_login() {
+            return failed("the account that was made is told without a key");
+        }
+        if let Some(entitlement) = granted {
+            let name = &entitlement.name;
+            if !told.grants().contains(&(&made.key, name)) {
+                return failed(format!("what was granted by its login is not told: {name} to {}", made.key));
+            }
+            // Some targets delete nobody who holds something.
+            if self.fixture.connector().capabilities().revoke.supported {
+                self.change(Verb::Revoke, made, Some(&entitlement)).await?;
+            }
+        }
         let target = ReadTarget::Account { account: made.clone() };
         for _ in 0..2 {
             self.change(Verb::DeleteAccount, made, None).await?;
             self.settles(&target, exists(false)).await?;
         }
         Ok(())
+    }
+
+    /// Of an account that a plan made nobody knows the key, and who made it may have to close it at once.
+    async fn switches_by_login(&self, by_login: &AccountTarget) -> Check {
+        let capabilities = self.fixture.connector().capabilities();
+        if capabilities.end_sessions.supported {
+            self.change(Verb::EndSessions, by_login, None).await?;
+        }
+        if capabilities.disable_account.supported && capabilities.enable_account.supported {
+            self.switch(Verb::DisableAccount, by_login, false).await?;
+            self.switch(Verb::EnableAccount, by_login, true).await?;
+        }
+        Ok(())
+    }
+
+    /// What the rest of a plan does with an account that the plan itself made: nobody knows its key yet.
+    async fn grants_by_login(&self, by_login: &AccountTarget) -> Result<Option<EntitlementTarget>, Miss> {
+        let capabilities = self.fixture.connector().capabilities();
+        let account = by_login.clone();
+        if capabilities.list_sessions.supported {
+            match self.read(&ReadTarget::Sessions { account: account.clone() }).await? {
+                ReadBack::Sessions { live } if live.is_empty() => {}
+                other => return Err(Miss::Failed(format!("its sessions were read as {other:?}"))),
+            }
+        }
+        if !capabilities.grant.supported || !capabilities.read_back.supported {
+            return Ok(None);
+        }
+        let entitlement = self.subject()?.entitlement;
+        let target = ReadTarget::Grant { account: account.clone(), entitlement: entitlement.clone() };
+        let held = |wanted: bool| move |read: &ReadBack| matches!(read, ReadBack::Grant { direct, .. } if *direct == wanted);
+        for (verb, wanted) in [(Verb::Grant, true), (Verb::Revoke, false), (Verb::Grant, true)] {
+            if verb == Verb::Revoke && !capabilities.revoke.supported {
+                continue;
+            }
+            for _ in 0..2 {
+                self.change(verb, &account, Some(&entitlement)).await?;
+                self.settles(&target, held(wanted)).await?;
+            }
+        }
+        Ok(Some(entitlement))
     }
 }

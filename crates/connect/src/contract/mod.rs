@@ -3,6 +3,7 @@
 //! A connector's tests implement [`ContractFixture`], call [`run`] and fail on any [`CheckResult`] that did not hold.
 
 mod changing;
+mod issuing;
 mod reading;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,8 +17,9 @@ use leasehold_model::fact::{Completeness, Fact, FeedEnd, Problem};
 use leasehold_model::id::{AccountKey, ActionId, CredentialKey, EntitlementName};
 use leasehold_model::plan::Verb;
 use leasehold_model::request::{
-    AccountTarget, ActionRequest, CredentialTarget, EntitlementTarget, Outcome, ReadBack, ReadTarget,
+    AccountTarget, ActionRequest, CredentialTarget, EntitlementTarget, Issued, Outcome, ReadBack, ReadTarget,
 };
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::connector::{Connector, Sink};
 use crate::error::ConnectError;
@@ -51,12 +53,29 @@ pub trait ContractFixture: Send + Sync {
         None
     }
 
+    /// The login of an account that the suite may issue two credentials for; `None` where the connector does not claim it.
+    fn issue_to(&self) -> Option<String> {
+        None
+    }
+
+    /// Whether somebody can log in with a credential that was issued, by the target's own client; `None` only where there is
+    /// nothing to log in to.
+    async fn truly_lets_in(&self, _login: &str, _issued: &Issued) -> Option<bool> {
+        None
+    }
+
     /// The same connector over a target that cannot be reached; `None` where there is no such thing.
     fn unreachable(&self) -> Option<Box<dyn Connector>>;
 
     /// Every secret in the settings; none of them may show in anything that the connector says.
     fn secrets(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// Whether a change for which nothing is named may be left out. A connector's own tests leave nothing out that it claims;
+    /// whoever tries a system of theirs names what may be changed there.
+    fn may_leave_out(&self) -> bool {
+        false
     }
 
     /// How long the target may take to show a change.
@@ -104,6 +123,8 @@ impl From<String> for Miss {
 
 type Check = Result<(), Miss>;
 
+const NOTHING_NAMED: Miss = Miss::DoesNotApply("nothing was named that may be changed");
+
 fn failed(message: impl Into<String>) -> Check {
     Err(Miss::Failed(message.into()))
 }
@@ -111,7 +132,7 @@ fn failed(message: impl Into<String>) -> Check {
 /// Runs every check, those that only read first. Afterwards the subject's account is disabled where it cannot be enabled
 /// again, and the fixture's credential is revoked, where that is possible.
 pub async fn run(fixture: &dyn ContractFixture) -> Vec<CheckResult> {
-    let run = Run { fixture, said: Mutex::new(String::new()) };
+    let run = Run { fixture, said: Mutex::new(String::new()), issued: Mutex::new(Vec::new()) };
     let mut results = Vec::new();
     let mut note = |name, check: Check| {
         let outcome = match check {
@@ -133,6 +154,7 @@ pub async fn run(fixture: &dyn ContractFixture) -> Vec<CheckResult> {
     note("progress goes forward and not beyond its total", run.progress(&first));
     note("reading back agrees with the enumeration", run.reading_agrees(&first).await);
     note("what does not exist is never read as held", run.absent_is_absent(&first).await);
+    note("an account is found by its login", run.found_by_login(&first).await);
     note("sessions are listed where that is claimed", run.sessions(&first).await);
     note("what is not claimed is refused", run.unclaimed_is_refused(&first).await);
     note("reading credentials back agrees with the enumeration", run.credentials(&first).await);
@@ -142,6 +164,7 @@ pub async fn run(fixture: &dyn ContractFixture) -> Vec<CheckResult> {
     note("ending sessions leaves none", run.end_sessions().await);
     note("a stopped credential comes back, and a revoked one does not", run.credential_ends().await);
     note("an account is made and deleted", run.account_comes_and_goes().await);
+    note("an issued credential is another one each time and lets in", run.issue().await);
     note("a disabled account is read as disabled", run.disable().await);
     note("an enabled account is read as enabled", run.enable().await);
     note("an unreachable target is an error and never an absence", run.unreachable().await);
@@ -214,6 +237,8 @@ struct Run<'a> {
     fixture: &'a dyn ContractFixture,
     /// Everything that the connector ever said, to look for secrets in.
     said: Mutex<String>,
+    /// The secrets that were issued, which it may say in one place only.
+    issued: Mutex<Vec<SecretString>>,
 }
 
 impl Run<'_> {
@@ -230,6 +255,11 @@ impl Run<'_> {
             self.hear(&message);
             message
         })
+    }
+
+    /// The end of a check that wants something which the fixture does not have.
+    fn nothing_named(&self, message: &str) -> Check {
+        if self.fixture.may_leave_out() { Err(NOTHING_NAMED) } else { failed(message) }
     }
 
     async fn enumerate(&self) -> Told {
@@ -268,7 +298,9 @@ impl Run<'_> {
 
     fn no_secret(&self) -> Check {
         let all = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        let secrets = self.fixture.secrets();
+        let mut secrets = self.fixture.secrets();
+        let issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
+        secrets.extend(issued.iter().map(|secret| secret.expose_secret().to_owned()));
         let shown = secrets.iter().position(|secret| all.contains(secret.as_str()));
         // The message must not repeat the secret either.
         shown.map_or(Ok(()), |index| failed(format!("secret number {} of the fixture was told", index + 1)))

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use leasehold_model::account::Account;
 use leasehold_model::fact::{Completeness, Fact, Owned};
 use leasehold_model::id::{AccountKey, EntitlementName};
 use leasehold_model::plan::Verb;
@@ -13,7 +14,14 @@ use super::{Check, Miss, Run, Told, failed};
 
 /// How many grants are read back one by one.
 const SAMPLE_MAX: usize = 20;
+/// How many logins are looked for.
+const LOGINS_MAX: usize = 3;
 const NOBODY: &str = "leasehold-contract-nobody";
+
+/// A target that cannot tell what is gone from what may not be seen has to say that, and not "absent".
+pub(super) fn cannot_tell(message: &str) -> bool {
+    message.contains("may not be read")
+}
 
 impl Run<'_> {
     pub(super) async fn connection_test(&self) -> Check {
@@ -173,8 +181,6 @@ impl Run<'_> {
         let name = name.unwrap_or_else(|| EntitlementName::new("role", NOBODY));
         let entitlement = EntitlementTarget { name, native: None };
         let grant = ReadTarget::Grant { account: account.clone(), entitlement: entitlement.clone() };
-        // A target that cannot tell what is gone from what may not be seen has to say that, and not "absent".
-        let cannot_tell = |message: &str| message.contains("may not be read");
         match self.read(&grant).await {
             Ok(ReadBack::Unsupported { .. }) if !claims => {}
             Ok(ReadBack::Grant { direct: false, effective: None | Some(false) }) if claims => {}
@@ -197,11 +203,54 @@ impl Run<'_> {
         }
     }
 
+    /// Of an account that was made in the same plan nobody knows the key yet.
+    pub(super) async fn found_by_login(&self, told: &Told) -> Check {
+        if !self.fixture.connector().capabilities().read_back.supported {
+            return Err(Miss::DoesNotApply("it does not claim to read back"));
+        }
+        let mut by_login: BTreeMap<&str, Vec<&Account>> = BTreeMap::new();
+        for account in told.accounts().into_values() {
+            by_login.entry(account.login.as_str()).or_default().push(account);
+        }
+        let (alone, shared): (Vec<_>, Vec<_>) = by_login.into_iter().partition(|(_, all)| all.len() == 1);
+        for (login, accounts) in alone.into_iter().take(LOGINS_MAX) {
+            match self.read(&ReadTarget::Account { account: AccountTarget::by_login(login) }).await? {
+                ReadBack::Account { exists: true, enabled } if enabled == accounts[0].enabled => {}
+                other => return failed(format!("{login} was told, and is read by its login as {other:?}")),
+            }
+        }
+        for (login, _) in shared.into_iter().take(LOGINS_MAX) {
+            let account = AccountTarget::by_login(login);
+            if let Ok(read) = self.read(&ReadTarget::Account { account: account.clone() }).await {
+                return failed(format!(
+                    "several accounts have the login {login}, and one was read: {read:?}"
+                ));
+            }
+            match self.execute(Verb::DisableAccount, &account, None).await? {
+                Outcome::Refused { why } if !why.trim().is_empty() => {}
+                other => return failed(format!("one of several accounts {login} was disabled: {other:?}")),
+            }
+        }
+        let nobody = AccountTarget::by_login(NOBODY);
+        match self.read(&ReadTarget::Account { account: nobody.clone() }).await {
+            Ok(ReadBack::Account { exists: false, enabled: false }) => {}
+            Err(message) if cannot_tell(&message) => {}
+            other => return failed(format!("a login that nobody has was read as {other:?}")),
+        }
+        match self.execute(Verb::DisableAccount, &nobody, None).await? {
+            Outcome::AlreadySo | Outcome::Refused { .. } => Ok(()),
+            other => failed(format!("disabling by a login that nobody has was answered with {other:?}")),
+        }
+    }
+
     pub(super) async fn credentials(&self, told: &Told) -> Check {
         let claims = self.fixture.connector().capabilities().list_credentials.supported;
         let credentials = told.credentials();
         if credentials.is_empty() {
             return match claims {
+                true if self.fixture.may_leave_out() => {
+                    Err(Miss::DoesNotApply("the system has no credentials"))
+                }
                 true => failed("claims to list credentials, and its fixture has none"),
                 false => Err(Miss::DoesNotApply("it does not claim to list credentials")),
             };

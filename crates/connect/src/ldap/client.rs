@@ -1,18 +1,22 @@
 //! Reaching the directory: one kept connection, time limits, pages, and what its errors mean to us.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::sync::PoisonError;
 use std::time::Instant;
 
 use futures::FutureExt;
 use ldap3::controls::{Control, ControlType, PagedResults, RawControl};
-use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapError, LdapResult, Mod, Scope, SearchEntry};
+use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapError, LdapResult, Scope, SearchEntry};
+use leasehold_model::id::AccountKey;
 use secrecy::ExposeSecret;
 use tokio::sync::Mutex;
 
 use crate::error::ConnectError;
-use crate::ldap::dialect::{ACTIVE_DIRECTORY, DOMAIN_SCOPE, Dialect, PAGED_RESULTS, PASSWORD_POLICY};
+use crate::ldap::dialect::{
+    ACTIVE_DIRECTORY, DOMAIN_SCOPE, Dialect, PAGED_RESULTS, PASSWORD_POLICY, SHOW_DELETED,
+};
 use crate::ldap::entry::Entry;
 use crate::ldap::settings::LdapSettings;
 use crate::tls;
@@ -34,19 +38,23 @@ pub(super) mod code {
     pub const INSUFFICIENT_ACCESS: u32 = 50;
     pub const BUSY: u32 = 51;
     pub const UNAVAILABLE: u32 = 52;
+    pub const UNWILLING_TO_PERFORM: u32 = 53;
     pub const OBJECT_CLASS_VIOLATION: u32 = 65;
+    pub const NOT_ALLOWED_ON_NON_LEAF: u32 = 66;
     pub const ENTRY_ALREADY_EXISTS: u32 = 68;
 }
 
 /// A bound connection, with what was learnt of the directory.
 pub(super) struct Session {
-    ldap: Ldap,
+    pub(super) ldap: Ldap,
     pub dialect: Dialect,
     /// Product and version, as far as it says.
     pub product: String,
     pub has_password_policy: bool,
     pages: bool,
     domain_scope: bool,
+    /// Whether searches show what was deleted, too.
+    shows_deleted: bool,
     /// Groups whose members may not be searched, and when that was found out.
     pub blind: Option<(Instant, Vec<String>)>,
 }
@@ -64,7 +72,12 @@ pub(super) enum Compared {
 pub(super) struct Client {
     pub settings: LdapSettings,
     idle: Mutex<Option<Session>>,
+    /// Which entries the directory deleted at our request, by key: their names, to ask about them.
+    deleted: std::sync::Mutex<VecDeque<(AccountKey, String)>>,
 }
+
+/// How many deleted entries are remembered.
+const DELETED_MAX: usize = 1000;
 
 /// One answer to a search: a page of it, or all.
 pub(super) struct Page {
@@ -87,7 +100,20 @@ pub(super) struct Search<'search> {
 
 impl Client {
     pub fn new(settings: LdapSettings) -> Self {
-        Self { settings, idle: Mutex::new(None) }
+        Self { settings, idle: Mutex::new(None), deleted: std::sync::Mutex::default() }
+    }
+
+    /// Remembers the name of an entry that the directory says it has deleted.
+    pub fn remember_deleted(&self, key: AccountKey, dn: String) {
+        let mut deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner);
+        deleted.truncate(DELETED_MAX - 1);
+        deleted.push_front((key, dn));
+    }
+
+    /// The name of an entry that was deleted.
+    pub fn deleted_dn(&self, key: &AccountKey) -> Option<String> {
+        let deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner);
+        deleted.iter().find(|(found, _)| found == key).map(|(_, dn)| dn.clone())
     }
 
     /// A bound connection: the idle one if it still answers, else a new one.
@@ -145,6 +171,7 @@ impl Client {
             has_password_policy: false,
             pages: false,
             domain_scope: false,
+            shows_deleted: false,
             blind: None,
         };
         let attributes = [
@@ -196,6 +223,9 @@ impl Client {
         }
         if session.domain_scope {
             controls.push(RawControl { ctype: DOMAIN_SCOPE.to_owned(), crit: false, val: None });
+        }
+        if session.shows_deleted {
+            controls.push(RawControl { ctype: SHOW_DELETED.to_owned(), crit: true, val: None });
         }
         let asking = async {
             let mut page_entries = Vec::new();
@@ -316,22 +346,21 @@ impl Client {
         }
     }
 
-    /// Changes one entry. The directory's own answer is the caller's to judge.
-    pub async fn modify(
+    /// Everything that a search finds among what Active Directory has deleted.
+    pub async fn search_deleted(
         &self,
         session: &mut Session,
-        dn: &str,
-        changes: Vec<Mod<String>>,
-    ) -> Result<LdapResult, ConnectError> {
-        const OPERATION: &str = "changing the entry";
-        session.ldap.with_timeout(self.settings.timeout);
-        let modifying = session.ldap.modify(dn, changes);
-        self.guarded(OPERATION, modifying).await?.map_err(|error| self.lost(OPERATION, error))
+        search: Search<'_>,
+    ) -> Result<Vec<Entry>, ConnectError> {
+        session.shows_deleted = true;
+        let found = self.search_here(session, search).await;
+        session.shows_deleted = false;
+        found.map(|(entries, _)| entries)
     }
 
     /// Waits within the time limit. The library panics on answers that are not LDAP; such an answer is an error of
     /// the target, and must not take this program with it.
-    async fn guarded<T>(
+    pub(super) async fn guarded<T>(
         &self,
         operation: &str,
         answer: impl Future<Output = Result<T, LdapError>>,
@@ -347,7 +376,7 @@ impl Client {
     }
 
     /// An error that came in place of an answer.
-    fn lost(&self, operation: &str, error: LdapError) -> ConnectError {
+    pub(super) fn lost(&self, operation: &str, error: LdapError) -> ConnectError {
         match error {
             LdapError::Timeout { .. } => self.timed_out(operation),
             LdapError::LdapResult { result } => self.refused(operation, &result),

@@ -23,10 +23,20 @@ pub(super) const IN_CHAIN: &str = "1.2.840.113556.1.4.1941";
 /// OpenLDAP's mark of an administrator's lock, against one that failed log-ins caused (slapo-ppolicy).
 pub(super) const LOCKED_FOR_GOOD: &str = "000001010000Z";
 
+/// The end that disabling writes where a lock is not heeded: long past, and an instant that nobody else writes.
+pub(super) const ENDED_BY_US: &str = "19700102000000Z";
+/// Active Directory's `accountExpires` of an account that was made and has no credential yet: long past, so that it stays
+/// out even if somebody enables it, and an instant that nobody else writes. The first credential takes it away; without it a
+/// disabled account is one that somebody closed.
+pub(super) const NO_CREDENTIAL_YET: &str = "1";
+/// Active Directory: show what was deleted, too (MS-ADTS, 3.1.1.3.4.1.14).
+pub(super) const SHOW_DELETED: &str = "1.2.840.113556.1.4.417";
+
 /// `userAccountControl` bits (MS-ADTS, 2.2.16).
 pub(super) mod uac {
     pub const DISABLED: i64 = 0x2;
     pub const LOCKOUT: i64 = 0x10;
+    pub const NORMAL_ACCOUNT: i64 = 0x200;
     pub const PASSWORD_NOT_REQUIRED: i64 = 0x20;
     pub const REVERSIBLE_ENCRYPTION: i64 = 0x80;
     pub const PASSWORD_NEVER_EXPIRES: i64 = 0x1_0000;
@@ -92,7 +102,7 @@ impl Dialect {
     /// The filter that finds an entry by its key; `None` where the key is not one.
     pub fn key_filter(self, key: &str) -> Option<String> {
         match self {
-            Self::OpenLdap => Some(format!("(entryUUID={})", ldap3::ldap_escape(key))),
+            Self::OpenLdap => (!key.is_empty()).then(|| format!("(entryUUID={})", ldap3::ldap_escape(key))),
             Self::ActiveDirectory => {
                 let bytes = guid_bytes(key)?;
                 let escaped: String = bytes.iter().map(|byte| format!("\\{byte:02x}")).collect();

@@ -23,6 +23,12 @@ impl NormalDn {
         (!normal.is_empty()).then_some(Self(normal))
     }
 
+    /// The values of every part of this type, from the front: `ad`, `example`, `com` of `dc`.
+    pub fn values_of(&self, kind: &str) -> Vec<String> {
+        let pairs = split(&self.0, |c| c == ',').filter_map(|part| part.split_once('='));
+        pairs.filter(|(found, _)| *found == kind).filter_map(|(_, value)| unescape(value)).collect()
+    }
+
     /// Whether this name is `base` or below it.
     pub fn is_within(&self, base: &Self) -> bool {
         self.0 == base.0 || self.0.strip_suffix(&base.0).is_some_and(|front| front.ends_with(','))

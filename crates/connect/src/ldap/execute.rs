@@ -1,4 +1,4 @@
-//! Making one change: members of groups, and the switch that stops log-ins.
+//! Making one change: members of groups here, accounts in `account.rs` and `switch.rs`.
 
 use ldap3::{LdapResult, Mod};
 use leasehold_model::plan::Verb;
@@ -6,12 +6,15 @@ use leasehold_model::request::{ActionRequest, EntitlementTarget, Outcome};
 
 use crate::connector::not_offered;
 use crate::error::ConnectError;
+use crate::ldap::account::{create, delete, is_proved_gone};
 use crate::ldap::client::{Client, Session, code, describe, one};
-use crate::ldap::dialect::{Dialect, LOCKED_FOR_GOOD, uac};
+use crate::ldap::dialect::Dialect;
 use crate::ldap::entry::Entry;
-use crate::ldap::find::{Found, find_account, find_group, membership, not_seen, ourselves};
-use crate::ldap::normalise::{primary_attribute, state};
-use crate::ldap::policy::Policies;
+use crate::ldap::find::{
+    Found, account_not_seen, find_account, find_group, keyed, membership, not_seen, ourselves,
+};
+use crate::ldap::normalise::primary_attribute;
+use crate::ldap::switch::{disable, enable};
 
 /// Makes one change.
 pub(super) async fn execute(client: &Client, request: &ActionRequest) -> Result<Outcome, ConnectError> {
@@ -24,24 +27,44 @@ pub(super) async fn execute(client: &Client, request: &ActionRequest) -> Result<
     }
 }
 
-fn refused(why: impl Into<String>) -> Outcome {
+pub(super) fn refused(why: impl Into<String>) -> Outcome {
     Outcome::Refused { why: why.into() }
 }
 
 async fn execute_now(client: &Client, request: &ActionRequest) -> Result<Outcome, ConnectError> {
     let mut session = client.session().await?;
-    let outcome = match find_account(client, &mut session, &request.account).await? {
-        None if request.verb == Verb::Grant => {
-            refused(format!("there is no account `{}`", request.account.login))
+    let outcome = match keyed(client, &mut session, &request.account).await? {
+        Ok(account) => {
+            let request = ActionRequest { account, ..request.clone() };
+            execute_on(client, &mut session, &request).await?
         }
-        // Connections may outlive an entry, and nobody can end those.
-        None if request.verb == Verb::EndSessions => end_sessions(),
-        // Who does not exist holds nothing; but who cannot be seen may.
-        None => refused(not_seen("account with the key", &request.account.key, &client.settings.base_dn)),
-        Some(account) => change(client, &mut session, request, &account).await?,
+        Err(why) => refused(why),
     };
     client.keep(session).await;
     Ok(outcome)
+}
+
+async fn execute_on(
+    client: &Client,
+    session: &mut Session,
+    request: &ActionRequest,
+) -> Result<Outcome, ConnectError> {
+    Ok(match find_account(client, session, &request.account).await? {
+        None if request.verb == Verb::Grant => {
+            refused(format!("there is no account `{}`", request.account.login))
+        }
+        None if request.verb == Verb::CreateAccount => create(client, session, request).await?,
+        // Connections may outlive an entry, and nobody can end those.
+        None if request.verb == Verb::EndSessions => end_sessions(),
+        None if request.verb == Verb::DeleteAccount
+            && is_proved_gone(client, session, &request.account).await? =>
+        {
+            Outcome::AlreadySo
+        }
+        // Who does not exist holds nothing; but who cannot be seen may.
+        None => refused(account_not_seen(&request.account, &client.settings.base_dn)),
+        Some(account) => change(client, session, request, &account).await?,
+    })
 }
 
 async fn change(
@@ -58,7 +81,10 @@ async fn change(
     }
     match (request.verb, &request.entitlement) {
         (Verb::EndSessions, _) => Ok(end_sessions()),
+        (Verb::CreateAccount, _) if client.settings.new_accounts.is_some() => Ok(Outcome::AlreadySo),
         (Verb::DisableAccount, _) => disable(client, session, account).await,
+        (Verb::EnableAccount, _) => enable(client, session, account).await,
+        (Verb::DeleteAccount, _) => delete(client, session, &request.account, account).await,
         (Verb::Grant | Verb::Revoke, None) => Ok(refused(format!("{} needs an entitlement", request.verb))),
         (Verb::Grant, Some(entitlement)) => match group(client, session, entitlement, true).await? {
             Ok(group) => grant(client, session, account, &group).await,
@@ -184,68 +210,8 @@ async fn revoke(
     }
 }
 
-async fn disable(client: &Client, session: &mut Session, account: &Entry) -> Result<Outcome, ConnectError> {
-    let policies = Policies::read(client, session).await?;
-    if !state(session.dialect, &policies, account).enabled {
-        return Ok(Outcome::AlreadySo);
-    }
-    let (changes, written, detail) = match session.dialect {
-        Dialect::ActiveDirectory => {
-            let Some(flags) = account.number("userAccountControl") else {
-                return Ok(refused(format!("userAccountControl of {} cannot be read", account.dn)));
-            };
-            let (before, after) = (flags.to_string(), (flags | uac::DISABLED).to_string());
-            // Deleting the old value and not replacing it: if somebody changed a flag meanwhile, nothing is lost.
-            let attribute = "userAccountControl".to_owned();
-            let changes =
-                vec![Mod::Delete(attribute.clone(), one(&before)), Mod::Add(attribute, one(&after))];
-            (changes, "userAccountControl", "the account's disabled bit was set")
-        }
-        Dialect::OpenLdap if !session.has_password_policy => {
-            return Ok(refused(
-                "the directory has no password policy overlay (slapo-ppolicy), without which it cannot lock an account",
-            ));
-        }
-        Dialect::OpenLdap => {
-            let heeds = policies.heeds(account);
-            let lock = Mod::Replace("pwdAccountLockedTime".to_owned(), one(LOCKED_FOR_GOOD));
-            if heeds.lock {
-                (vec![lock], "pwdAccountLockedTime", "the account was locked for good")
-            } else if heeds.end {
-                let now = jiff::Timestamp::now().strftime("%Y%m%d%H%M%SZ").to_string();
-                let end = Mod::Replace("pwdEndTime".to_owned(), one(&now));
-                (
-                    vec![lock, end],
-                    "pwdAccountLockedTime and pwdEndTime",
-                    "the account was locked, and ended, since its password policy heeds no lock",
-                )
-            } else {
-                return Ok(refused(format!(
-                    "no password policy that can be read applies to {}, and without one slapd lets a locked account \
-                     in: add a default policy, or name it by `password_policy`",
-                    account.dn
-                )));
-            }
-        }
-    };
-    let result = client.modify(session, &account.dn, changes).await?;
-    Ok(match result.rc {
-        code::NO_SUCH_ATTRIBUTE => {
-            let why = "the account's flags changed meanwhile".to_owned();
-            Outcome::Retry { after_ms: Some(0), why }
-        }
-        code::INSUFFICIENT_ACCESS => refused(format!(
-            "{}; the connector's account must be able to write {written} of {}{}",
-            describe(&result),
-            account.dn,
-            if policies.disagree() { ", or `password_policy` must name the default policy" } else { "" }
-        )),
-        _ => judge(&result, detail.to_owned()),
-    })
-}
-
 /// What the directory's answer to a change means where nothing particular is expected.
-fn judge(result: &LdapResult, detail: String) -> Outcome {
+pub(super) fn judge(result: &LdapResult, detail: String) -> Outcome {
     match result.rc {
         code::SUCCESS => Outcome::Acknowledged { detail },
         code::BUSY | code::UNAVAILABLE => Outcome::Retry { after_ms: None, why: describe(result) },

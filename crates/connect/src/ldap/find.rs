@@ -3,6 +3,7 @@
 use ldap3::{Scope, ldap_escape};
 use leasehold_model::request::{AccountTarget, EntitlementTarget};
 
+use crate::connector::only_one;
 use crate::error::ConnectError;
 use crate::ldap::client::{Client, Search, Session};
 use crate::ldap::dialect::Dialect;
@@ -31,6 +32,50 @@ pub(super) fn not_seen(what: &str, name: &dyn std::fmt::Display, base: &str) -> 
         "this log-in sees no {what} `{name}` below {base}: it was deleted, or it may not be read, and that looks the \
          same; let the connector's account read it, or, where it was deleted, `leasehold sync` and plan anew"
     )
+}
+
+/// Says so of an account.
+pub(super) fn account_not_seen(account: &AccountTarget, base: &str) -> String {
+    match account.is_by_login() {
+        true => not_seen("account with the login", &account.login, base),
+        false => not_seen("account with the key", &account.key, base),
+    }
+}
+
+/// The account with its key, where one account has its login; without one where none is seen.
+///
+/// # Errors
+/// The inner one where several have it.
+pub(super) async fn keyed(
+    client: &Client,
+    session: &mut Session,
+    account: &AccountTarget,
+) -> Result<Result<AccountTarget, String>, ConnectError> {
+    if !account.is_by_login() || account.login.is_empty() {
+        return Ok(Ok(account.clone()));
+    }
+    let dialect = session.dialect;
+    let people = client.settings.people_filter.as_deref().unwrap_or(dialect.people_filter());
+    let value = ldap_escape(account.login.as_str());
+    let by_name: String =
+        dialect.login_attributes().iter().map(|attribute| format!("({attribute}={value})")).collect();
+    let filter = format!("(&{people}(|{by_name}))");
+    let base = client.settings.base_dn.as_str();
+    let search = Search { base, scope: Scope::Subtree, filter: &filter, attributes: &ACCOUNT_ATTRIBUTES };
+    let mut keys = Vec::new();
+    for entry in client.search(session, search).await? {
+        // An entry may carry further names; it is called by one.
+        if login(dialect, &entry).is_none_or(|found| found.to_lowercase() != account.login.to_lowercase()) {
+            continue;
+        }
+        let unreadable = || {
+            let why = format!("its {} may not be read", dialect.key_attribute());
+            client.unseen(&entry.dn, why)
+        };
+        keys.push(key(dialect, &entry).ok_or_else(unreadable)?);
+    }
+    let found = only_one(&account.login, keys);
+    Ok(found.map(|key| key.map_or_else(|| account.clone(), |key| account.with_key(key))))
 }
 
 /// The account with this key; `None` where there is none.

@@ -11,6 +11,7 @@
 //! * A group of names may not become empty. Its last member is not removed, unless `placeholder_member` names what
 //!   is to stand in its place.
 
+mod account;
 mod client;
 mod dialect;
 mod dn;
@@ -19,18 +20,21 @@ mod enumerate;
 mod execute;
 mod feed;
 mod find;
+mod issue;
 mod normalise;
 mod policy;
 mod read_back;
 mod rights;
 mod settings;
+mod switch;
 mod unseen;
 mod witness;
+mod write;
 
 use async_trait::async_trait;
 use leasehold_model::capability::{Capabilities, Capability};
 use leasehold_model::fact::Completeness;
-use leasehold_model::request::{ActionRequest, Outcome, ReadBack, ReadTarget};
+use leasehold_model::request::{ActionRequest, IssueRequest, Issued, Outcome, ReadBack, ReadTarget};
 use leasehold_model::setting::{SettingField, SettingKind};
 
 use crate::connector::{Connector, ConnectorKind, Sink, TestReport};
@@ -61,6 +65,22 @@ const CAPABILITIES: Capabilities = Capabilities {
     ),
     disable_account: Capability::with(
         "OpenLDAP: by the password policy overlay, where a policy applies to the account; refused where none does",
+    ),
+    enable_account: Capability::with(
+        "takes away what disabling sets; another end of the account is refused, and in Active Directory an account \
+         without a password",
+    ),
+    create_account: Capability::with(
+        "where `new_account_base` says where; without a password, so that nobody can bind; in Active Directory disabled, \
+         and ended in 1601, until a credential is issued",
+    ),
+    delete_account: Capability::with(
+        "the entry itself, never a subtree; that it is gone is proved by Active Directory's deleted objects, and in \
+         OpenLDAP for as long as this process remembers the entry's name",
+    ),
+    issue_credential: Capability::with(
+        "a password in place of the one that is there; in Active Directory, over TLS, one that has to be changed at the \
+         next log-in, and the first of an account that was made here enables it",
     ),
     list_sessions: Capability::with("OpenLDAP with a readable cn=Monitor; not Active Directory"),
     end_sessions: Capability::without(
@@ -114,6 +134,12 @@ const FIELDS: &[SettingField] = &[
         SettingKind::Choice(&["", "openldap", "active-directory"]),
         "Where nothing is chosen, the server is asked.",
     ),
+    SettingField::optional(
+        "new_account_base",
+        "New accounts in",
+        SettingKind::Text,
+        "The entry below which accounts are made; none are made where it is empty.",
+    ),
     SettingField::optional("authoritative", "The people in it are whom access is for", SettingKind::Flag, ""),
 ];
 
@@ -142,7 +168,11 @@ impl ConnectorKind for LdapKind {
 #[async_trait]
 impl Connector for Ldap {
     fn capabilities(&self) -> Capabilities {
-        CAPABILITIES
+        let create_account = match self.client.settings.new_accounts {
+            Some(_) => CAPABILITIES.create_account,
+            None => Capability::without("`new_account_base` does not say where"),
+        };
+        Capabilities { create_account, ..CAPABILITIES }
     }
 
     async fn test(&self) -> Result<TestReport, ConnectError> {
@@ -159,5 +189,9 @@ impl Connector for Ldap {
 
     async fn execute(&self, request: &ActionRequest) -> Result<Outcome, ConnectError> {
         execute::execute(&self.client, request).await
+    }
+
+    async fn issue_credential(&self, request: &IssueRequest) -> Result<Issued, ConnectError> {
+        issue::issue(&self.client, request).await
     }
 }

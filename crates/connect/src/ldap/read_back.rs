@@ -6,11 +6,12 @@ use leasehold_model::request::{AccountTarget, EntitlementTarget, ReadBack, ReadT
 
 use crate::connector::no_credentials;
 use crate::error::ConnectError;
+use crate::ldap::account::is_proved_gone;
 use crate::ldap::client::{Client, Search, Session};
 use crate::ldap::dialect::{Dialect, generalized_time};
 use crate::ldap::dn::NormalDn;
 use crate::ldap::entry::Entry;
-use crate::ldap::find::{Found, find_account, find_group, membership, not_seen};
+use crate::ldap::find::{Found, account_not_seen, find_account, find_group, keyed, membership, not_seen};
 use crate::ldap::normalise::state;
 use crate::ldap::policy::Policies;
 use crate::ldap::witness::{Holding, in_active_directory, in_open_ldap, named_by_account};
@@ -20,7 +21,10 @@ const CONNECTIONS: &str = "cn=Connections,cn=Monitor";
 /// Reads one object.
 pub(super) async fn read_back(client: &Client, target: &ReadTarget) -> Result<ReadBack, ConnectError> {
     let mut session = client.session().await?;
-    let read = match target {
+    let account = keyed(client, &mut session, target.account()).await?;
+    let account =
+        account.map_err(|why| client.unseen(&format!("the account {}", target.account().login), why))?;
+    let read = match &target.clone().with_account(account) {
         ReadTarget::Grant { account, entitlement } => {
             read_grant(client, &mut session, account, entitlement).await?
         }
@@ -78,10 +82,12 @@ async fn seen_account(
     session: &mut Session,
     account: &AccountTarget,
 ) -> Result<Entry, ConnectError> {
-    find_account(client, session, account).await?.ok_or_else(|| {
-        let what = format!("the account {}", account.login);
-        client.unseen(&what, not_seen("account with the key", &account.key, &client.settings.base_dn))
-    })
+    find_account(client, session, account).await?.ok_or_else(|| unseen_account(client, account))
+}
+
+fn unseen_account(client: &Client, account: &AccountTarget) -> ConnectError {
+    let what = format!("the account {}", account.login);
+    client.unseen(&what, account_not_seen(account, &client.settings.base_dn))
 }
 
 async fn read_account(
@@ -89,7 +95,12 @@ async fn read_account(
     session: &mut Session,
     account: &AccountTarget,
 ) -> Result<ReadBack, ConnectError> {
-    let entry = seen_account(client, session, account).await?;
+    let Some(entry) = find_account(client, session, account).await? else {
+        if is_proved_gone(client, session, account).await? {
+            return Ok(ReadBack::Account { exists: false, enabled: false });
+        }
+        return Err(unseen_account(client, account));
+    };
     let policies = Policies::read(client, session).await?;
     let enabled = state(session.dialect, &policies, &entry).lets_in(jiff::Timestamp::now());
     if !enabled && let Some(why) = policies.unseen(client, session, &entry).await? {

@@ -32,6 +32,8 @@ pub(super) struct LdapSettings {
     pub dialect: Option<Dialect>,
     pub people_filter: Option<String>,
     pub groups_filter: Option<String>,
+    /// `None` where accounts are made by others.
+    pub new_accounts: Option<NewAccounts>,
     /// A member that stands for "nobody" where a group may not be empty.
     pub placeholder: Option<(String, NormalDn)>,
     /// The DN of slapd's default password policy, where the directory holds several.
@@ -39,6 +41,14 @@ pub(super) struct LdapSettings {
     pub timeout: Duration,
     /// This directory says who there is.
     pub feed: Option<Feed>,
+}
+
+/// Where and as what new accounts are made.
+pub(super) struct NewAccounts {
+    /// The entry below which they are.
+    pub base: String,
+    /// Their object classes; empty leaves them to the dialect.
+    pub classes: Vec<String>,
 }
 
 /// Whom to log in as.
@@ -134,6 +144,7 @@ pub(super) fn read(settings: &mut Settings) -> Result<LdapSettings, ConnectError
             }
         },
     };
+    let new_accounts = read_new_accounts(settings, &base)?;
     let page_size = settings.integer_or("page_size", 500, 1, 100_000)?;
     Ok(LdapSettings {
         system: settings.system().to_string(),
@@ -148,6 +159,7 @@ pub(super) fn read(settings: &mut Settings) -> Result<LdapSettings, ConnectError
         dialect,
         people_filter: read_filter(settings, "people_filter")?,
         groups_filter: read_filter(settings, "groups_filter")?,
+        new_accounts,
         placeholder,
         password_policy: settings.optional_string("password_policy")?,
         timeout: Duration::from_millis(settings.integer_or("timeout_ms", 30_000, 100, 3_600_000)?),
@@ -166,6 +178,27 @@ fn read_bind(settings: &mut Settings) -> Result<Option<Bind>, ConnectError> {
             Err(settings.error("password", "is empty, with which a directory lets anybody in as nobody"))
         }
         (Some(dn), Some(password)) => Ok(Some(Bind { dn, password })),
+    }
+}
+
+fn read_new_accounts(settings: &mut Settings, tree: &NormalDn) -> Result<Option<NewAccounts>, ConnectError> {
+    let classes = settings.strings("new_account_classes")?;
+    let Some(base) = settings.optional_string("new_account_base")? else {
+        return match classes.is_empty() {
+            true => Ok(None),
+            false => {
+                Err(settings
+                    .error("new_account_base", "is missing: where are accounts of these classes made?"))
+            }
+        };
+    };
+    match NormalDn::parse(&base) {
+        Some(normal) if normal.is_within(tree) => Ok(Some(NewAccounts { base, classes })),
+        Some(_) => {
+            let message = format!("`{base}` is not below `base_dn`, where new accounts would be read");
+            Err(settings.error("new_account_base", message))
+        }
+        None => Err(settings.error("new_account_base", format!("`{base}` is not a distinguished name"))),
     }
 }
 

@@ -24,6 +24,8 @@ pub(super) struct AccountState {
     pub locked: bool,
     pub password_changed: Option<Timestamp>,
     pub plugin: String,
+    /// It is let in by other plugins beside that one.
+    pub lets_in_otherwise: bool,
     pub without_password: bool,
     pub default_role: String,
     pub password_never_expires: bool,
@@ -75,7 +77,7 @@ impl Catalogue {
             } else {
                 let changed: Option<i64> = client.get(&row, 4)?;
                 let plugin = client.text(&row, 5)?;
-                let without: i64 = client.get(&row, 6)?;
+                let (without, others): (i64, i64) = (client.get(&row, 6)?, client.get(&row, 10)?);
                 let by_password = plugin.is_empty() || plugin == "mysql_native_password";
                 let state = AccountState {
                     locked: locked != 0,
@@ -84,6 +86,7 @@ impl Catalogue {
                         .and_then(|seconds| Timestamp::from_second(seconds).ok()),
                     without_password: by_password && without != 0,
                     plugin,
+                    lets_in_otherwise: others != 0,
                     default_role: client.text(&row, 8)?,
                     password_never_expires: client.text(&row, 9)? == "0",
                 };

@@ -7,21 +7,19 @@ use leasehold_model::request::{ActionRequest, Outcome};
 
 use crate::connector::not_offered;
 use crate::error::ConnectError;
-use crate::mariadb::catalogue::{Catalogue, PUBLIC};
+use crate::mariadb::catalogue::{Catalogue, Holder, PUBLIC};
 use crate::mariadb::client::{Client, Session, code, describe, error_number};
 use crate::mariadb::name::{AccountName, Held, Object};
-use crate::mariadb::read_back::{sessions, still};
+use crate::mariadb::read_back::{keyed, sessions, still};
 use crate::mariadb::sql;
 
+/// Of a user's name.
+const USER_CHARACTERS_MAX: usize = 128;
 /// Between two looks at whether sessions have ended.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Makes one change.
 pub(super) async fn execute(client: &Client, request: &ActionRequest) -> Result<Outcome, ConnectError> {
-    let account = match AccountName::parse(&request.account.key) {
-        Ok(account) => account,
-        Err(why) => return Ok(refused(why)),
-    };
     let held = match &request.entitlement {
         Some(entitlement) => match Held::parse(&entitlement.name) {
             Ok(held) => Some(held),
@@ -30,39 +28,90 @@ pub(super) async fn execute(client: &Client, request: &ActionRequest) -> Result<
         None => None,
     };
     let mut session = client.session().await?;
-    let outcome = if session.ourselves == account && request.verb.takes_away() {
-        refused(format!("`{}` is the account that the connector itself uses", account.key()))
-    } else {
-        execute_now(client, &mut session, request.verb, &account, held.as_ref()).await?
+    let outcome = match keyed(client, &mut session, &request.account).await? {
+        Ok(account) if account.is_by_login() => match request.verb {
+            Verb::CreateAccount => create(client, &mut session, &account.login).await?,
+            _ => nobody(request),
+        },
+        Ok(account) => match AccountName::parse(&account.key) {
+            Ok(account) => execute_on(client, &mut session, request, &account, held.as_ref()).await?,
+            Err(why) => refused(why),
+        },
+        Err(why) => refused(why),
     };
     client.keep(session).await;
     Ok(outcome)
 }
 
-async fn execute_now(
+/// Makes an account that holds nothing and that nobody can log in as.
+async fn create(client: &Client, session: &mut Session, login: &str) -> Result<Outcome, ConnectError> {
+    if login.is_empty() || login.chars().count() > USER_CHARACTERS_MAX {
+        return Ok(refused(format!(
+            "`{login}` cannot be the name of a user, which has 1 to {USER_CHARACTERS_MAX} characters"
+        )));
+    }
+    let account = AccountName { user: login.to_owned(), host: client.settings.new_account_host.clone() };
+    // The tables may hold grants to an account that is not there, and it would get them with its first breath.
+    let catalogue = still(client, session).await?;
+    let waiting = catalogue.held.get(&Holder::Account(account.clone())).and_then(|held| held.keys().next());
+    if let Some(held) = waiting {
+        return Ok(refused(format!(
+            "grants to `{}` are left from an account that is gone, {} among them, and the new one would hold them: \
+             delete those rows first",
+            account.key(),
+            held.name()
+        )));
+    }
+    run(client, session, sql::CREATE, &Names::of(&account), "created; no password lets it in yet").await
+}
+
+/// What is done to an account that is not there.
+fn nobody(request: &ActionRequest) -> Outcome {
+    match request.verb {
+        // Who does not exist holds nothing.
+        Verb::Revoke | Verb::DisableAccount | Verb::DeleteAccount | Verb::EndSessions => Outcome::AlreadySo,
+        Verb::Grant | Verb::EnableAccount => {
+            refused(format!("there is no account `{}`", request.account.login))
+        }
+        verb => not_offered(verb),
+    }
+}
+
+async fn execute_on(
     client: &Client,
     session: &mut Session,
-    verb: Verb,
+    request: &ActionRequest,
     account: &AccountName,
     held: Option<&Held>,
 ) -> Result<Outcome, ConnectError> {
+    if session.ourselves == *account && request.verb.takes_away() {
+        let why = format!("`{}` is the account that the connector itself uses", account.key());
+        return Ok(refused(why));
+    }
+    execute_now(client, session, request, account, held).await
+}
+
+async fn execute_now(
+    client: &Client,
+    session: &mut Session,
+    request: &ActionRequest,
+    account: &AccountName,
+    held: Option<&Held>,
+) -> Result<Outcome, ConnectError> {
+    let verb = request.verb;
     if verb == Verb::EndSessions {
         return end_sessions(client, session, account).await;
     }
     let catalogue = still(client, session).await?;
     let Some(state) = catalogue.accounts.get(account) else {
-        return Ok(match verb {
-            // Who does not exist holds nothing.
-            Verb::Revoke | Verb::DisableAccount | Verb::DeleteAccount => Outcome::AlreadySo,
-            Verb::Grant | Verb::EnableAccount => refused(format!("there is no account `{}`", account.key())),
-            verb => not_offered(verb),
-        });
+        return Ok(nobody(request));
     };
     match (verb, held) {
         (Verb::Grant | Verb::Revoke, None) => Ok(refused(format!("{verb} needs an entitlement"))),
         (Verb::Grant | Verb::Revoke, Some(held)) => {
             change(client, session, &catalogue, account, held, verb == Verb::Grant).await
         }
+        (Verb::CreateAccount, _) => Ok(Outcome::AlreadySo),
         (Verb::DisableAccount, _) if state.locked => Ok(Outcome::AlreadySo),
         (Verb::EnableAccount, _) if !state.locked => Ok(Outcome::AlreadySo),
         (Verb::DisableAccount, _) => run(client, session, sql::LOCK, &Names::of(account), "locked").await,
@@ -78,12 +127,12 @@ fn refused(why: impl Into<String>) -> Outcome {
 
 /// What a statement is put together from.
 #[derive(Default)]
-struct Names<'a> {
-    words: String,
-    account: Option<&'a AccountName>,
-    first: &'a str,
-    second: &'a str,
-    third: &'a str,
+pub(super) struct Names<'a> {
+    pub words: String,
+    pub account: Option<&'a AccountName>,
+    pub first: &'a str,
+    pub second: &'a str,
+    pub third: &'a str,
 }
 
 impl<'a> Names<'a> {
@@ -157,7 +206,7 @@ async fn change(
 }
 
 /// Runs a statement with these names, and says what the server made of it.
-async fn run(
+pub(super) async fn run(
     client: &Client,
     session: &mut Session,
     statement: &'static str,

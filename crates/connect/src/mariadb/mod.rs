@@ -14,6 +14,7 @@ mod catalogue;
 mod client;
 mod enumerate;
 mod execute;
+mod issue;
 mod name;
 mod pattern;
 mod read_back;
@@ -23,7 +24,7 @@ mod sql;
 use async_trait::async_trait;
 use leasehold_model::capability::{Capabilities, Capability};
 use leasehold_model::fact::Completeness;
-use leasehold_model::request::{ActionRequest, Outcome, ReadBack, ReadTarget};
+use leasehold_model::request::{ActionRequest, IssueRequest, Issued, Outcome, ReadBack, ReadTarget};
 use leasehold_model::setting::{SettingField, SettingKind};
 
 use crate::connector::{Connector, ConnectorKind, Sink, TestReport};
@@ -49,9 +50,17 @@ const CAPABILITIES: Capabilities = Capabilities {
     revoke: Capability::with(
         "a live session keeps a revoked role until it is ended; its privileges go at once",
     ),
+    create_account: Capability::with(
+        "CREATE USER, seen from `new_account_host`, with a password that no text has: nobody logs in until a credential is \
+         issued",
+    ),
     disable_account: Capability::with("ACCOUNT LOCK; live sessions stay until they are ended"),
     enable_account: Capability::YES,
     delete_account: Capability::with("DROP USER; live sessions stay until they are ended"),
+    issue_credential: Capability::with(
+        "a password in place of the one that is there; the server is told its hash only; not where another plugin lets in, \
+         and not where strict_password_validation refuses hashes",
+    ),
     list_sessions: Capability::with("of several accounts of one user, by the host that fits most narrowly"),
     end_sessions: Capability::with("KILL CONNECTION; waits until the sessions are gone"),
     last_use: Capability::without("the server keeps none without an audit plugin"),
@@ -80,6 +89,12 @@ const FIELDS: &[SettingField] = &[
         "Certificate authority",
         SettingKind::File,
         "A PEM file beside leasehold.toml.",
+    ),
+    SettingField::optional(
+        "new_account_host",
+        "New accounts from",
+        SettingKind::Text,
+        "The host part of accounts that are made; any host where it is empty.",
     ),
 ];
 
@@ -125,5 +140,9 @@ impl Connector for Mariadb {
 
     async fn execute(&self, request: &ActionRequest) -> Result<Outcome, ConnectError> {
         execute::execute(&self.client, request).await
+    }
+
+    async fn issue_credential(&self, request: &IssueRequest) -> Result<Issued, ConnectError> {
+        issue::issue(&self.client, request).await
     }
 }

@@ -1,9 +1,9 @@
 //! Asking the server, now, about one grant, account or session list; and what this log-in may do at all.
 
 use leasehold_model::account::Session as LiveSession;
-use leasehold_model::request::{ReadBack, ReadTarget};
+use leasehold_model::request::{AccountTarget, ReadBack, ReadTarget};
 
-use crate::connector::{TestReport, no_credentials};
+use crate::connector::{TestReport, no_credentials, only_one};
 use crate::error::ConnectError;
 use crate::mariadb::catalogue::{Catalogue, Holder};
 use crate::mariadb::client::{Client, Session};
@@ -19,7 +19,7 @@ pub(super) async fn test(client: &Client) -> Result<TestReport, ConnectError> {
         |privilege| catalogue.holds(ourselves, &Held::Privilege { privilege, object: Object::Server }).1;
     let mut missing_rights = Vec::new();
     for (privilege, what_for) in [
-        ("CREATE USER", "to lock, unlock and remove accounts"),
+        ("CREATE USER", "to make, lock, unlock and remove accounts"),
         ("GRANT OPTION", "to grant and revoke what it holds itself"),
         ("PROCESS", "to see the sessions of others"),
         ("CONNECTION ADMIN", "to end the sessions of others"),
@@ -37,12 +37,32 @@ pub(super) async fn test(client: &Client) -> Result<TestReport, ConnectError> {
     Ok(report)
 }
 
+/// The account with its key, where one user of this name is an account; without one where none is.
+///
+/// # Errors
+/// The inner one where several are, seen from different hosts.
+pub(super) async fn keyed(
+    client: &Client,
+    session: &mut Session,
+    account: &AccountTarget,
+) -> Result<Result<AccountTarget, String>, ConnectError> {
+    if !account.is_by_login() {
+        return Ok(Ok(account.clone()));
+    }
+    let catalogue = still(client, session).await?;
+    let found = catalogue.accounts.keys().filter(|name| name.user == account.login);
+    let found = only_one(&account.login, found.map(AccountName::key).collect());
+    Ok(found.map(|key| key.map_or_else(|| account.clone(), |key| account.with_key(key))))
+}
+
 /// Reads one object.
 pub(super) async fn read_back(client: &Client, target: &ReadTarget) -> Result<ReadBack, ConnectError> {
-    let account = &target.account().key;
     // A server that cannot be reached says nothing about anybody, and be the key one that no account has.
     let mut session = client.session().await?;
-    let name = match AccountName::parse(account) {
+    let account = keyed(client, &mut session, target.account())
+        .await?
+        .map_err(|why| client.wrong("finding the account", why))?;
+    let name = match AccountName::parse(&account.key) {
         Ok(name) => name,
         Err(why) => {
             client.keep(session).await;

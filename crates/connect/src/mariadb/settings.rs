@@ -15,6 +15,8 @@ pub(super) struct MariadbSettings {
     pub address: String,
     /// The log-in, for messages.
     pub login: String,
+    /// From which hosts new accounts are seen: the host part of their keys.
+    pub new_account_host: String,
     pub timeout: Duration,
     options: MySqlConnectOptions,
     password: Option<SecretString>,
@@ -87,10 +89,16 @@ pub(super) fn read(settings: &mut Settings) -> Result<MariadbSettings, ConnectEr
         options = options.ssl_ca(path);
     }
     let password = settings.secret("password")?;
+    let new_account_host = settings.optional_string("new_account_host")?.unwrap_or_else(|| "%".to_owned());
+    if new_account_host.is_empty() || new_account_host.contains(|c: char| c == '@' || c.is_whitespace()) {
+        let message = format!("`{new_account_host}` is no host pattern; write for example `%` or `10.%`");
+        return Err(settings.error("new_account_host", message));
+    }
     Ok(MariadbSettings {
         system: settings.system().to_string(),
         address: format!("{bare_host}:{port}"),
         login,
+        new_account_host,
         timeout: Duration::from_millis(settings.integer_or("timeout_ms", 30_000, 100, 3_600_000)?),
         options,
         password,

@@ -21,7 +21,8 @@ pub(super) const GRANTEES: &str = "select User, Host, \
      coalesce(json_value(Priv, '$.authentication_string'), '') = '', \
      cast(coalesce(json_value(Priv, '$.access'), '0') as unsigned), \
      coalesce(json_value(Priv, '$.default_role'), ''), \
-     coalesce(json_value(Priv, '$.password_lifetime'), '') \
+     coalesce(json_value(Priv, '$.password_lifetime'), ''), \
+     coalesce(json_exists(Priv, '$.auth_or'), 0) \
      from mysql.global_priv";
 /// Who holds which role; a role that holds one has no host.
 pub(super) const ROLES: &str = "select User, Host, Role, Admin_option = 'Y' from mysql.roles_mapping";
@@ -115,6 +116,19 @@ pub(super) const REVOKE_COLUMN: &str = immediately!(
     ", ' from ', ",
     account!()
 );
+/// A password of which no text is the hash: nobody logs in until one is set. The server knows the word.
+pub(super) const CREATE: &str = immediately!(
+    "'create user ', ",
+    account!(),
+    ", ' identified via mysql_native_password using ''invalid'''"
+);
+/// Whether a plugin looks at every password that is set, and what cannot be looked at is refused. The server's own word for
+/// that refusal is "ALTER USER failed".
+pub(super) const CHECKS_PASSWORDS: &str = "select @@strict_password_validation and exists (select 1 from information_schema.PLUGINS \
+     where PLUGIN_TYPE = 'PASSWORD VALIDATION' and PLUGIN_STATUS = 'ACTIVE')";
+/// Sets a password by its hash: the words.
+pub(super) const SET_PASSWORD: &str =
+    immediately!("'alter user ', ", account!(), ", ' identified by password ', quote(@leasehold_words)");
 pub(super) const LOCK: &str = immediately!("'alter user ', ", account!(), ", ' account lock'");
 pub(super) const UNLOCK: &str = immediately!("'alter user ', ", account!(), ", ' account unlock'");
 pub(super) const DROP: &str = immediately!("'drop user ', ", account!());

@@ -113,19 +113,29 @@ impl Client {
         path: &[&str],
         body: Option<Value>,
     ) -> Result<Option<Outcome>, ConnectError> {
+        Ok(self.create(method, path, body).await?.err())
+    }
+
+    /// Asks, once, for a change whose answer says what was made.
+    pub async fn create(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: Option<Value>,
+    ) -> Result<Result<Value, Outcome>, ConnectError> {
         let operation = path.join("/");
         Ok(match self.send(method, path, body.as_ref()).await? {
-            Reply::Done(_) => None,
-            Reply::NotNow { after_ms, why } => Some(Outcome::Retry { after_ms, why }),
+            Reply::Done(data) => Ok(data),
+            Reply::NotNow { after_ms, why } => Err(Outcome::Retry { after_ms, why }),
             Reply::Refused(error) if error.status.is_server_error() => {
                 return Err(self.target_error(&operation, &error));
             }
-            Reply::Refused(error) if error.is_absent() => Some(Outcome::AlreadySo),
+            Reply::Refused(error) if error.is_absent() => Err(Outcome::AlreadySo),
             Reply::Refused(error) if error.status == StatusCode::FORBIDDEN => {
                 let why = format!("{error}; the token of the settings lacks a right on {operation}");
-                Some(Outcome::Refused { why })
+                Err(Outcome::Refused { why })
             }
-            Reply::Refused(error) => Some(Outcome::Refused { why: error.to_string() }),
+            Reply::Refused(error) => Err(Outcome::Refused { why: error.to_string() }),
         })
     }
 

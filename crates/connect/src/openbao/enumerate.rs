@@ -10,7 +10,7 @@ use leasehold_model::id::EntitlementName;
 use crate::connector::{Batch, Sink};
 use crate::error::ConnectError;
 use crate::openbao::client::Client;
-use crate::openbao::object::{Entity, Group, LogIn, NO_ENTITY, log_ins, token};
+use crate::openbao::object::{Entity, Group, LogIn, NO_ENTITY, NO_ENTITY_LOGIN, log_ins, token};
 
 /// Why nobody is taken out of such a group here.
 pub(super) const MEMBERS_ARE_ELSEWHERE: &str =
@@ -219,7 +219,7 @@ impl Reading<'_> {
             let Some(token) = token(self.client, &accessor).await? else { continue };
             let account = token.account();
             if account.as_str() == NO_ENTITY && self.accounts.insert(NO_ENTITY.to_owned()) {
-                let mut holder = Account::new(NO_ENTITY, "<tokens of no entity>");
+                let mut holder = Account::new(NO_ENTITY, NO_ENTITY_LOGIN);
                 holder.kind = Some(leasehold_model::identity::IdentityKind::Service);
                 self.batch.push(Fact::Account(holder)).await?;
             } else if !self.accounts.contains(account.as_str()) {

@@ -11,7 +11,7 @@ use crate::error::ConnectError;
 use crate::openbao::client::{Client, OwnToken};
 use crate::openbao::enumerate::MEMBERS_ARE_ELSEWHERE;
 use crate::openbao::object::{Entity, Group, LogIn, NO_ENTITY, log_ins_of, token, tokens_of};
-use crate::openbao::read_back::{Found, Held, find, has_credential, holds, secret_id};
+use crate::openbao::read_back::{Found, Held, find, has_credential, holds, keyed, secret_id};
 
 /// Makes one change.
 pub(super) async fn execute(client: &Client, request: &ActionRequest) -> Result<Outcome, ConnectError> {
@@ -28,8 +28,11 @@ async fn execute_now(client: &Client, request: &ActionRequest) -> Result<Outcome
     if matches!(request.verb, Verb::DisableCredential | Verb::EnableCredential) {
         return Ok(not_offered(request.verb));
     }
-    let account = &request.account;
-    let found = find(client, account).await?;
+    let account = match keyed(client, &request.account).await? {
+        Ok(account) => account,
+        Err(why) => return Ok(refused(why)),
+    };
+    let found = find(client, &account).await?;
     if request.verb == Verb::CreateAccount {
         return match found {
             Some(_) => Ok(Outcome::AlreadySo),

@@ -13,6 +13,7 @@
 mod client;
 mod enumerate;
 mod execute;
+mod issue;
 mod object;
 mod read_back;
 mod settings;
@@ -20,7 +21,7 @@ mod settings;
 use async_trait::async_trait;
 use leasehold_model::capability::{Capabilities, Capability};
 use leasehold_model::fact::Completeness;
-use leasehold_model::request::{ActionRequest, Outcome, ReadBack, ReadTarget};
+use leasehold_model::request::{ActionRequest, IssueRequest, Issued, Outcome, ReadBack, ReadTarget};
 use leasehold_model::setting::{SettingField, SettingKind};
 
 use crate::connector::{Connector, ConnectorKind, Sink, TestReport};
@@ -57,8 +58,14 @@ const CAPABILITIES: Capabilities = Capabilities {
     enable_account: Capability::YES,
     delete_account: Capability::with("with its tokens and its users of userpass and roles of approle"),
     list_credentials: Capability::with("tokens by accessor, passwords of userpass, secret-ids of approle"),
+    issue_credential: Capability::with(
+        "a password of its user of userpass, else a secret-id of its role of approle; not where it has neither",
+    ),
     revoke_credential: Capability::with(
         "a token with what was made with it; never a root token or the connector's own",
+    ),
+    rotate_credential: Capability::with(
+        "secret-ids: another one is issued, and the old one is revoked after the overlap",
     ),
     list_sessions: Capability::with("the tokens of an entity"),
     end_sessions: Capability::with("by revoking every token of the entity, and with them their leases"),
@@ -132,5 +139,9 @@ impl Connector for OpenBao {
 
     async fn execute(&self, request: &ActionRequest) -> Result<Outcome, ConnectError> {
         execute::execute(&self.client, request).await
+    }
+
+    async fn issue_credential(&self, request: &IssueRequest) -> Result<Issued, ConnectError> {
+        issue::issue(&self.client, request).await
     }
 }

@@ -13,6 +13,8 @@ use crate::openbao::client::Client;
 
 /// The account of tokens that belong to no entity.
 pub(super) const NO_ENTITY: &str = "no-entity";
+/// What people call it.
+pub(super) const NO_ENTITY_LOGIN: &str = "<tokens of no entity>";
 
 /// An entity of the identity store.
 #[derive(Debug, Clone, Deserialize)]
@@ -135,6 +137,7 @@ struct SecretId {
 struct Mount {
     #[serde(rename = "type")]
     kind: String,
+    accessor: String,
 }
 
 impl LogInKind {
@@ -221,6 +224,33 @@ impl LogIn {
         let body = json!({"secret_id_accessor": accessor});
         client.look_up(&self.path(&["secret-id-accessor", "lookup"]), body).await
     }
+}
+
+/// The entity that a log-in comes to; `None` where nobody has logged in with it yet.
+async fn entity_of(
+    client: &Client,
+    log_in: &LogIn,
+    mounts: &HashMap<String, Mount>,
+) -> Result<Option<Entity>, ConnectError> {
+    let path = format!("{}/", log_in.mount.trim_start_matches("auth/"));
+    let (Some(mount), Some(name)) = (mounts.get(&path), log_in.alias_name(client).await?) else {
+        return Ok(None);
+    };
+    let body = json!({"alias_name": name, "alias_mount_accessor": mount.accessor});
+    let found: Option<Option<Entity>> = client.look_up(&["identity", "lookup", "entity"], body).await?;
+    Ok(found.flatten())
+}
+
+/// The log-ins of this name that no entity stands behind, each by its key.
+pub(super) async fn lone_log_ins(client: &Client, name: &str) -> Result<Vec<String>, ConnectError> {
+    let mounts: HashMap<String, Mount> = client.read(&["sys", "auth"]).await?;
+    let mut lone = Vec::new();
+    for log_in in log_ins(client).await?.into_iter().filter(|log_in| log_in.name == name) {
+        if entity_of(client, &log_in, &mounts).await?.is_none() {
+            lone.push(log_in.key());
+        }
+    }
+    Ok(lone)
 }
 
 /// Every log-in of the auth methods that keep their own.

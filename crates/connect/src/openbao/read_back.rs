@@ -6,10 +6,12 @@ use leasehold_model::id::EntitlementName;
 use leasehold_model::request::{AccountTarget, CredentialTarget, ReadBack, ReadTarget};
 use serde::Deserialize;
 
-use crate::connector::TestReport;
+use crate::connector::{TestReport, only_one};
 use crate::error::ConnectError;
 use crate::openbao::client::Client;
-use crate::openbao::object::{Entity, Group, LogIn, LogInKind, NO_ENTITY, log_ins_of, token, tokens_of};
+use crate::openbao::object::{
+    Entity, Group, LogIn, LogInKind, NO_ENTITY, NO_ENTITY_LOGIN, log_ins_of, lone_log_ins, token, tokens_of,
+};
 
 #[derive(Deserialize)]
 struct SealStatus {
@@ -64,9 +66,32 @@ pub(super) async fn test(client: &Client) -> Result<TestReport, ConnectError> {
     })
 }
 
+/// The account with its key, where one account has its login; without one where none has.
+///
+/// # Errors
+/// The inner one where several have it.
+pub(super) async fn keyed(
+    client: &Client,
+    account: &AccountTarget,
+) -> Result<Result<AccountTarget, String>, ConnectError> {
+    if !account.is_by_login() || account.login.is_empty() {
+        return Ok(Ok(account.clone()));
+    }
+    if account.login == NO_ENTITY_LOGIN {
+        return Ok(Ok(account.with_key(NO_ENTITY)));
+    }
+    let entity: Option<Entity> = client.find(&["identity", "entity", "name", &account.login]).await?;
+    let mut keys = lone_log_ins(client, &account.login).await?;
+    keys.extend(entity.map(|entity| entity.id));
+    let found = only_one(&account.login, keys);
+    Ok(found.map(|key| key.map_or_else(|| account.clone(), |key| account.with_key(key))))
+}
+
 /// Reads one object.
 pub(super) async fn read_back(client: &Client, target: &ReadTarget) -> Result<ReadBack, ConnectError> {
-    match target {
+    let account = keyed(client, target.account()).await?;
+    let account = account.map_err(|why| client.settings.http.target_error("finding the account", why))?;
+    match &target.clone().with_account(account) {
         ReadTarget::Grant { account, entitlement } => {
             let held = match Held::parse(&entitlement.name) {
                 Ok(held) => held,
@@ -88,6 +113,7 @@ pub(super) async fn read_back(client: &Client, target: &ReadTarget) -> Result<Re
             Ok(ReadBack::Credential { exists, active: exists })
         }
         ReadTarget::Sessions { account } => {
+            // Of an account that is not there the key is empty, and so is the list.
             let tokens = tokens_of(client, account.key.as_str()).await?;
             let live = tokens.into_iter().map(|token| Session {
                 id: token.accessor,
@@ -99,7 +125,7 @@ pub(super) async fn read_back(client: &Client, target: &ReadTarget) -> Result<Re
     }
 }
 
-/// Finds an account by its key; one that has none yet by its name.
+/// Finds an account by its key.
 pub(super) async fn find(client: &Client, target: &AccountTarget) -> Result<Option<Found>, ConnectError> {
     let key = target.key.as_str();
     if key == NO_ENTITY {
@@ -108,11 +134,10 @@ pub(super) async fn find(client: &Client, target: &AccountTarget) -> Result<Opti
     if let Some(log_in) = LogIn::parse(key) {
         return Ok(log_in.policies(client).await?.map(|_| Found::LogIn(log_in)));
     }
-    let path = match key {
-        "" => ["identity", "entity", "name", target.login.as_str()],
-        id => ["identity", "entity", "id", id],
-    };
-    Ok(client.find(&path).await?.map(Found::Entity))
+    if key.is_empty() {
+        return Ok(None);
+    }
+    Ok(client.find(&["identity", "entity", "id", key]).await?.map(Found::Entity))
 }
 
 /// Whether an account holds something directly, and on any path.

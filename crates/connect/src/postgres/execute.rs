@@ -7,10 +7,11 @@ use leasehold_model::request::{AccountTarget, ActionRequest, EntitlementTarget, 
 
 use crate::connector::not_offered;
 use crate::error::ConnectError;
+use crate::postgres::account::{change_account, create_account};
 use crate::postgres::client::{Client, Session, code, describe, error_code, is_transient};
 use crate::postgres::name::Held;
 use crate::postgres::read_back::{
-    grant, keep, of_dropped_roles, role, session_for, sessions, sessions_of_dropped, shown,
+    grant, keep, keyed, of_dropped_roles, role, session_for, sessions, sessions_of_dropped, shown,
 };
 use crate::postgres::sql;
 
@@ -40,18 +41,12 @@ async fn execute_now(client: &Client, request: &ActionRequest) -> Result<Outcome
         Some((_, held)) => session_for(client, held).await?,
         None => client.session().await?,
     };
-    let account = &request.account;
+    let account = &keyed(&request.account);
     let found = role(client, &mut session, account).await?;
     let Some(found) = found else {
-        let ownerless = sessions_of_dropped(client, &mut session).await?;
+        let outcome = without_account(client, &mut session, request.verb, account).await?;
         client.keep_if_here(&held, session).await;
-        return Ok(match request.verb {
-            Verb::Grant => refused(format!("there is no role `{}`", account.key)),
-            Verb::EndSessions if !ownerless.is_empty() => refused(of_dropped_roles(&ownerless)),
-            // Who does not exist holds nothing.
-            Verb::Revoke | Verb::DisableAccount | Verb::EndSessions => Outcome::AlreadySo,
-            verb => not_offered(verb),
-        });
+        return Ok(outcome);
     };
     if found.is_ours && request.verb.takes_away() {
         client.keep_if_here(&held, session).await;
@@ -65,20 +60,31 @@ async fn execute_now(client: &Client, request: &ActionRequest) -> Result<Outcome
         (Verb::Revoke, Some((entitlement, held))) => {
             change(client, &mut session, account, entitlement, held, false).await?
         }
-        (Verb::DisableAccount, _) if !found.can_log_in => Outcome::AlreadySo,
-        (Verb::DisableAccount, _) => {
-            let names = [UNUSED, account.key.as_str(), UNUSED, UNUSED];
-            match run(client, &mut session, names, sql::DISABLE).await? {
-                Ok(()) => commit(client, &mut session, "NOLOGIN set").await?,
-                Err(Failure::Dependants { why } | Failure::Denied { why }) => refused(why),
-                Err(Failure::Outcome(outcome)) => outcome,
-            }
-        }
         (Verb::EndSessions, _) => end_sessions(client, &mut session, account).await?,
-        (verb, _) => not_offered(verb),
+        (verb, _) => change_account(client, &mut session, verb, account, &found).await?,
     };
     client.keep_if_here(&held, session).await;
     Ok(outcome)
+}
+
+/// What is done about an account that is not there.
+async fn without_account(
+    client: &Client,
+    session: &mut Session,
+    verb: Verb,
+    account: &AccountTarget,
+) -> Result<Outcome, ConnectError> {
+    Ok(match verb {
+        Verb::CreateAccount => create_account(client, session, account).await?,
+        Verb::Grant | Verb::EnableAccount => refused(format!("there is no role `{}`", account.key)),
+        Verb::EndSessions => match sessions_of_dropped(client, session).await? {
+            ownerless if ownerless.is_empty() => Outcome::AlreadySo,
+            ownerless => refused(of_dropped_roles(&ownerless)),
+        },
+        // Who does not exist holds nothing.
+        Verb::Revoke | Verb::DisableAccount | Verb::DeleteAccount => Outcome::AlreadySo,
+        verb => not_offered(verb),
+    })
 }
 
 impl Client {
@@ -90,7 +96,7 @@ impl Client {
     }
 }
 
-fn refused(why: impl Into<String>) -> Outcome {
+pub(super) fn refused(why: impl Into<String>) -> Outcome {
     Outcome::Refused { why: why.into() }
 }
 
@@ -187,8 +193,13 @@ async fn change(
     commit(client, session, detail).await
 }
 
+/// The names for a statement about an account alone.
+pub(super) fn named(account: &AccountTarget) -> [&str; 4] {
+    [UNUSED, account.key.as_str(), UNUSED, UNUSED]
+}
+
 /// Why a change was not made. The transaction is over.
-enum Failure {
+pub(super) enum Failure {
     /// Others hold the same through this grant.
     Dependants {
         why: String,
@@ -201,7 +212,7 @@ enum Failure {
 }
 
 /// Opens a transaction and runs a `DO` block with these names. On an error of the server the transaction is over.
-async fn run(
+pub(super) async fn run(
     client: &Client,
     session: &mut Session,
     names: [&str; 4],
@@ -235,7 +246,11 @@ async fn rollback(client: &Client, session: &mut Session) -> Result<(), ConnectE
     client.wait("taking the change back", back).await.map(|_| ())
 }
 
-async fn commit(client: &Client, session: &mut Session, detail: &str) -> Result<Outcome, ConnectError> {
+pub(super) async fn commit(
+    client: &Client,
+    session: &mut Session,
+    detail: &str,
+) -> Result<Outcome, ConnectError> {
     let operation = "committing the change";
     let committing = sqlx::raw_sql("commit").execute(&mut session.connection);
     if let Err(error) = client.try_wait(operation, committing).await? {

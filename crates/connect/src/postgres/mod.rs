@@ -16,19 +16,22 @@
 #[macro_use]
 mod sql_parts;
 
+mod account;
 mod client;
 mod enumerate;
 mod execute;
+mod issue;
 mod name;
 mod objects;
 mod read_back;
 mod settings;
 mod sql;
+mod sql_accounts;
 
 use async_trait::async_trait;
 use leasehold_model::capability::{Capabilities, Capability};
 use leasehold_model::fact::Completeness;
-use leasehold_model::request::{ActionRequest, Outcome, ReadBack, ReadTarget};
+use leasehold_model::request::{ActionRequest, IssueRequest, Issued, Outcome, ReadBack, ReadTarget};
 use leasehold_model::setting::{SettingField, SettingKind};
 
 use crate::connector::{Connector, ConnectorKind, Sink, TestReport};
@@ -52,9 +55,21 @@ const CAPABILITIES: Capabilities = Capabilities {
     revoke: Capability::with(
         "of every grantor; who holds the same through this grant keeps it in another way; ownership must be reassigned",
     ),
+    create_account: Capability::with(
+        "CREATE ROLE … LOGIN; without a password, so that no password lets it in",
+    ),
     disable_account: Capability::with(
         "NOLOGIN; live sessions stay until they are ended; VALID UNTIL is set where it was not, so that the role \
          stays recognisable as an account",
+    ),
+    enable_account: Capability::with(
+        "LOGIN; a VALID UNTIL that is past stays, unless disabling set it, and no password works then",
+    ),
+    delete_account: Capability::with(
+        "DROP ROLE; the server refuses while the role owns or holds anything in any database; live sessions go on",
+    ),
+    issue_credential: Capability::with(
+        "a password in place of the one that is there; the server is told its SCRAM-SHA-256 verifier only",
     ),
     list_sessions: Capability::YES,
     end_sessions: Capability::with("waits until the sessions are gone"),
@@ -143,5 +158,9 @@ impl Connector for Postgres {
 
     async fn execute(&self, request: &ActionRequest) -> Result<Outcome, ConnectError> {
         execute::execute(&self.client, request).await
+    }
+
+    async fn issue_credential(&self, request: &IssueRequest) -> Result<Issued, ConnectError> {
+        issue::issue(&self.client, request).await
     }
 }

@@ -30,7 +30,8 @@ pub(super) async fn test(client: &Client) -> Result<TestReport, ConnectError> {
     }
     if !superuser {
         if !create_role {
-            missing_rights.push("CREATEROLE, to change memberships and disable accounts".to_owned());
+            missing_rights
+                .push("CREATEROLE, to change memberships, and to make, disable and drop accounts".to_owned());
         } else if session.version >= 160_000 {
             missing_rights.push(
                 "ADMIN OPTION on each role that is to be changed; CREATEROLE alone is not enough since version 16"
@@ -55,9 +56,15 @@ pub(super) async fn test(client: &Client) -> Result<TestReport, ConnectError> {
     Ok(TestReport { target: format!("PostgreSQL {version}"), acting_as: Some(acting_as), missing_rights })
 }
 
+/// The account with its key, which is the role's name and so its login.
+pub(super) fn keyed(account: &AccountTarget) -> AccountTarget {
+    if account.is_by_login() { account.with_key(account.login.as_str()) } else { account.clone() }
+}
+
 /// Reads one object.
 pub(super) async fn read_back(client: &Client, target: &ReadTarget) -> Result<ReadBack, ConnectError> {
-    match target {
+    let target = target.clone().with_account(keyed(target.account()));
+    match &target {
         ReadTarget::Grant { account, entitlement } => {
             let held = match Held::parse(&entitlement.name) {
                 Ok(held) => held,
@@ -120,6 +127,8 @@ pub(super) async fn keep(client: &Client, held: &Held, session: Session) {
 /// A role as far as changes need to know it.
 pub(super) struct RoleState {
     pub can_log_in: bool,
+    /// Its `VALID UNTIL` is past, and was not set by disabling it: no password lets it in.
+    pub is_past: bool,
     /// It is the one that we are logged in as.
     pub is_ours: bool,
 }
@@ -132,7 +141,11 @@ pub(super) async fn role(
 ) -> Result<Option<RoleState>, ConnectError> {
     let reading = sqlx::query(sql::ROLE).bind(account.key.as_str()).fetch_optional(&mut session.connection);
     let Some(row) = client.wait("reading the account", reading).await? else { return Ok(None) };
-    Ok(Some(RoleState { can_log_in: client.get(&row, 0)?, is_ours: client.get(&row, 1)? }))
+    Ok(Some(RoleState {
+        can_log_in: client.get(&row, 0)?,
+        is_ours: client.get(&row, 1)?,
+        is_past: client.get(&row, 2)?,
+    }))
 }
 
 /// Whether an account holds something directly, and on any path; `None` where one of the two does not exist.

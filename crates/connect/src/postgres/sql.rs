@@ -84,7 +84,8 @@ pub(super) const PRIVILEGES: &str = concat!(
 
 /// A role: $1 its name.
 pub(super) const ROLE: &str = "select rolcanlogin, \
-     rolname = current_user or rolname = session_user from pg_catalog.pg_roles where rolname = $1";
+     rolname = current_user or rolname = session_user, \
+     coalesce(rolvaliduntil <> '-infinity' and rolvaliduntil < now(), false) from pg_catalog.pg_roles where rolname = $1";
 
 /// A membership, directly and on any path: $1 the member, $2 the role.
 pub(super) const READ_ROLE: &str =
@@ -325,14 +326,6 @@ pub(super) const ALTER_ATTRIBUTE: &str =
     raise exception 'no role attribute: %', word;
   end if;
   execute format('ALTER ROLE %I %s', current_setting('leasehold.member'), word);
-end $do$";
-
-/// Stops log-ins. A role without `VALID UNTIL` gets one, so that it is still known to have been an account.
-pub(super) const DISABLE: &str = "do $do$ declare member text := current_setting('leasehold.member'); begin
-  execute format('ALTER ROLE %I NOLOGIN', member);
-  if exists (select from pg_roles where rolname = member and rolvaliduntil is null) then
-    execute format('ALTER ROLE %I VALID UNTIL %L', member, now());
-  end if;
 end $do$";
 
 /// Gives a default privilege on what this log-in will create: subject is the schema as the server writes it, or

@@ -5,26 +5,59 @@ use std::collections::BTreeSet;
 use leasehold_model::fact::Fact;
 use leasehold_model::id::{AccountKey, CredentialKey, EntitlementName, SystemName};
 use leasehold_model::plan::Verb;
+use leasehold_model::request::{AccountTarget, ActionRequest};
 
 use super::dice::Dice;
 use super::state::SystemState;
 use super::switch::Switch;
 use super::world::{Inner, Mask};
+use crate::connector::only_one;
 
-/// Makes one change; `Ok(false)` where nothing had to be changed, `Err` with why where the system will not.
+/// The key of the account that is meant, by its login where it has none yet; `None` where no account has that login.
+///
+/// # Errors
+/// Where several have it.
+pub(super) fn find(
+    state: &SystemState,
+    masks: &[&Mask],
+    target: &AccountTarget,
+) -> Result<Option<AccountKey>, String> {
+    if !target.key.as_str().is_empty() {
+        return Ok(Some(target.key.clone()));
+    }
+    let shown = masks.iter().filter_map(|mask| match &mask.switch {
+        Switch::Existence(whole) if mask.shown => Some(&whole.account),
+        _ => None,
+    });
+    let accounts = state.accounts.values().chain(shown).filter(|account| account.login == target.login);
+    only_one(&target.login, accounts.map(|account| account.key.clone()).collect())
+}
+
+/// Makes one change of the account with this key, which is empty where there is none; `Ok(false)` where nothing had to be
+/// changed, `Err` with why where the system will not.
 pub(super) fn change(
     state: &mut SystemState,
-    verb: Verb,
+    request: &ActionRequest,
     account: &AccountKey,
-    entitlement: Option<&EntitlementName>,
-    credential: Option<&CredentialKey>,
 ) -> Result<bool, String> {
+    let verb = request.verb;
+    let entitlement = request.entitlement.as_ref().map(|target| &target.name);
     let needed = || entitlement.ok_or_else(|| format!("{verb} needs an entitlement; make a new plan"));
+    let nobody = || format!("there is no account {}; create it first", request.account.login);
     match verb {
+        Verb::CreateAccount if state.accounts.contains_key(account) => Ok(false),
+        Verb::CreateAccount if request.account.login.is_empty() => {
+            Err("a new account needs a login; make a new plan".to_owned())
+        }
+        Verb::CreateAccount => {
+            state.make_account(&request.account.login, &request.attributes);
+            Ok(true)
+        }
+        Verb::DeleteAccount => Ok(state.remove_account(account)),
         Verb::Grant => {
             let entitlement = needed()?;
             if !state.accounts.contains_key(account) {
-                return Err(format!("there is no account {account}; create it first"));
+                return Err(nobody());
             }
             if !state.entitlements.contains_key(entitlement) {
                 return Err(format!("there is no entitlement {entitlement}; sync and plan again"));
@@ -40,6 +73,10 @@ pub(super) fn change(
                 _ => Ok(state.revoke(account, entitlement)),
             }
         }
+        Verb::EnableAccount => {
+            let found = state.accounts.get_mut(account).ok_or_else(nobody)?;
+            Ok(!std::mem::replace(&mut found.enabled, true))
+        }
         Verb::DisableAccount => Ok(state
             .accounts
             .get_mut(account)
@@ -51,7 +88,8 @@ pub(super) fn change(
         Verb::RevokeCredential | Verb::DisableCredential | Verb::EnableCredential
             if state.traits.credentials =>
         {
-            let key = credential.ok_or_else(|| format!("{verb} needs a credential; make a new plan"))?;
+            let target = request.credential.as_ref();
+            let key = &target.ok_or_else(|| format!("{verb} needs a credential; make a new plan"))?.key;
             let Some(found) = state.credentials.get_mut(key).filter(|found| found.account == *account) else {
                 return match verb {
                     Verb::EnableCredential => Err(format!("there is no credential {key}; make a new one")),
@@ -66,7 +104,9 @@ pub(super) fn change(
                 }
             })
         }
-        verb => Err(format!("this system does not offer {verb}")),
+        Verb::RevokeCredential | Verb::DisableCredential | Verb::EnableCredential => {
+            Err(format!("this system does not offer {verb}"))
+        }
     }
 }
 
@@ -107,10 +147,25 @@ pub(super) fn shown_grants(
             Switch::Grant(entitlement) => {
                 held.remove(entitlement);
             }
+            Switch::Existence(whole) if mask.shown => held.extend(whole.grants.keys().cloned()),
+            Switch::Existence(_) => held.clear(),
             Switch::Account | Switch::Credential(_) => {}
         }
     }
     held
+}
+
+/// An account, as reads show it: whether it exists, and whether it can log in.
+pub(super) fn shown_account(state: &SystemState, masks: &[&Mask], account: &AccountKey) -> (bool, bool) {
+    let mut shown = state.accounts.get(account).map(|found| found.enabled);
+    for mask in masks.iter().filter(|mask| mask.account == *account) {
+        match &mask.switch {
+            Switch::Existence(whole) => shown = mask.shown.then_some(whole.account.enabled),
+            Switch::Account => shown = shown.map(|_| mask.shown),
+            Switch::Grant(_) | Switch::Credential(_) => {}
+        }
+    }
+    (shown.is_some(), shown.unwrap_or(false))
 }
 
 /// A credential of an account, as reads show it: whether it exists, and whether it can be used.
@@ -121,11 +176,19 @@ pub(super) fn shown_credential(
     key: &CredentialKey,
 ) -> (bool, bool) {
     let found = state.credentials.get(key).filter(|found| found.account == *account);
-    let masked = masks.iter().rfind(|mask| mask.account == *account && mask.switch.is_of(key));
-    match masked {
-        Some(mask) => (true, mask.shown),
-        None => (found.is_some(), found.is_some_and(|found| found.active)),
+    let mut shown = found.map(|found| found.active);
+    for mask in masks.iter().filter(|mask| mask.account == *account) {
+        match &mask.switch {
+            Switch::Existence(whole) if mask.shown => {
+                let found = whole.credentials.iter().find(|found| found.key == *key);
+                shown = found.map(|found| found.active);
+            }
+            Switch::Existence(_) => shown = None,
+            Switch::Credential(credential) if credential.key == *key => shown = Some(mask.shown),
+            Switch::Account | Switch::Grant(_) | Switch::Credential(_) => {}
+        }
     }
+    (shown.is_some(), shown.unwrap_or(false))
 }
 
 /// Repeats some facts word for word, and one account under another login.

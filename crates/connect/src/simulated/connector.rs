@@ -9,10 +9,11 @@ use leasehold_model::capability::{Capabilities, Capability};
 use leasehold_model::fact::{Completeness, Fact};
 use leasehold_model::id::SystemName;
 use leasehold_model::plan::Verb;
-use leasehold_model::request::{ActionRequest, Outcome, ReadBack, ReadTarget};
+use leasehold_model::request::{ActionRequest, IssueRequest, Issued, Outcome, ReadBack, ReadTarget};
 
 use super::change::{
-    change, count_read, duplicate_some, fold_some, live_masks, shown_credential, shown_grants,
+    change, count_read, duplicate_some, find, fold_some, live_masks, shown_account, shown_credential,
+    shown_grants,
 };
 use super::company::FEED;
 use super::dice::Dice;
@@ -34,8 +35,8 @@ pub fn is_injected_crash(error: &ConnectError) -> bool {
 /// A connector to one system of a [`World`], or to its people feed.
 #[derive(Debug, Clone)]
 pub struct SimulatedConnector {
-    world: Arc<World>,
-    system: SystemName,
+    pub(super) world: Arc<World>,
+    pub(super) system: SystemName,
     latency: Duration,
 }
 
@@ -48,11 +49,16 @@ pub(super) fn capabilities_of(traits: SystemTraits) -> Capabilities {
         read_back: when(traits.read_back),
         grant: Capability::YES,
         revoke: Capability::YES,
+        create_account: Capability::YES,
         disable_account: Capability::YES,
+        enable_account: Capability::YES,
+        delete_account: Capability::with("with what it holds, its credentials and its sessions"),
         list_sessions: when(traits.sessions),
         end_sessions: when(traits.sessions),
         last_use: when(traits.last_use),
         list_credentials: when(traits.credentials),
+        issue_credential: when(traits.credentials),
+        rotate_credential: when(traits.credentials),
         disable_credential: when(traits.credentials),
         revoke_credential: when(traits.credentials),
         ..Capabilities::NONE
@@ -78,20 +84,20 @@ impl SimulatedConnector {
         }
     }
 
-    fn is_feed(&self) -> bool {
+    pub(super) fn is_feed(&self) -> bool {
         self.system.as_str() == FEED
     }
 
-    fn traits(&self) -> SystemTraits {
+    pub(super) fn traits(&self) -> SystemTraits {
         self.world.lock().state.systems.get(&self.system).map(|system| system.traits).unwrap_or_default()
     }
 
-    fn failed(&self, operation: &str, message: impl Into<String>) -> ConnectError {
+    pub(super) fn failed(&self, operation: &str, message: impl Into<String>) -> ConnectError {
         let system = self.system.to_string();
         ConnectError::Target { system, operation: operation.to_owned(), message: message.into() }
     }
 
-    fn gone(&self) -> ConnectError {
+    pub(super) fn gone(&self) -> ConnectError {
         self.failed("reading the simulated state", "the state holds no such system; generate it again")
     }
 
@@ -103,7 +109,12 @@ impl SimulatedConnector {
     }
 
     /// The error by which a call fails as a whole, for the faults that every kind of call shares.
-    fn failure(&self, kind: FaultKind, operation: &str, hook: Option<CrashHook>) -> Option<ConnectError> {
+    pub(super) fn failure(
+        &self,
+        kind: FaultKind,
+        operation: &str,
+        hook: Option<CrashHook>,
+    ) -> Option<ConnectError> {
         Some(match kind {
             FaultKind::TimeoutBefore | FaultKind::TimeoutAfter => ConnectError::Timeout {
                 system: self.system.to_string(),
@@ -241,6 +252,13 @@ impl Connector for SimulatedConnector {
         self.travel().await;
         answer
     }
+
+    async fn issue_credential(&self, request: &IssueRequest) -> Result<Issued, ConnectError> {
+        self.travel().await;
+        let answer = self.issue(request);
+        self.travel().await;
+        answer
+    }
 }
 
 impl SimulatedConnector {
@@ -269,34 +287,32 @@ impl SimulatedConnector {
             return unsupported("this system offers no way to read one object");
         }
         let masks = live_masks(&inner, &self.system);
+        let found = find(state, &masks, target.account()).map_err(|why| self.failed(OPERATION, why))?;
+        // Of an account that is not there the key is empty, and nothing hangs on it.
+        let key = found.unwrap_or_else(|| target.account().key.clone());
         let read = match target {
-            ReadTarget::Grant { account, entitlement } => {
-                let direct = shown_grants(state, &masks, &account.key);
+            ReadTarget::Grant { entitlement, .. } => {
+                let direct = shown_grants(state, &masks, &key);
                 ReadBack::Grant {
                     direct: direct.contains(&entitlement.name),
                     effective: Some(state.closure(direct).contains(&entitlement.name)),
                 }
             }
-            ReadTarget::Account { account } => {
-                let found = state.accounts.get(&account.key);
-                let masked = masks
-                    .iter()
-                    .find(|mask| mask.account == account.key && matches!(mask.switch, Switch::Account))
-                    .map(|mask| mask.shown);
-                let enabled = found.is_some_and(|found| masked.unwrap_or(found.enabled));
-                ReadBack::Account { exists: found.is_some(), enabled }
+            ReadTarget::Account { .. } => {
+                let (exists, enabled) = shown_account(state, &masks, &key);
+                ReadBack::Account { exists, enabled }
             }
-            ReadTarget::Sessions { account } if state.traits.sessions => {
-                ReadBack::Sessions { live: state.sessions.get(&account.key).cloned().unwrap_or_default() }
+            ReadTarget::Sessions { .. } if state.traits.sessions => {
+                ReadBack::Sessions { live: state.sessions.get(&key).cloned().unwrap_or_default() }
             }
             ReadTarget::Sessions { .. } => return unsupported("this system does not list sessions"),
-            ReadTarget::Credential { account, credential } if state.traits.credentials => {
-                let (exists, active) = shown_credential(state, &masks, &account.key, &credential.key);
+            ReadTarget::Credential { credential, .. } if state.traits.credentials => {
+                let (exists, active) = shown_credential(state, &masks, &key, &credential.key);
                 ReadBack::Credential { exists, active }
             }
             ReadTarget::Credential { .. } => return Ok(no_credentials()),
         };
-        count_read(&mut inner, &self.system, Some(&target.account().key));
+        count_read(&mut inner, &self.system, Some(&key));
         Ok(read)
     }
 
@@ -346,19 +362,34 @@ impl SimulatedConnector {
     ) -> Result<Outcome, ConnectError> {
         let now = inner.clock.now();
         let state = inner.state.systems.get_mut(&self.system).ok_or_else(|| self.gone())?;
-        let key = &request.account.key;
-        let entitlement = request.entitlement.as_ref().map(|target| &target.name);
+        let found = match find(state, &[], &request.account) {
+            Ok(found) => found,
+            Err(why) => return Ok(Outcome::Refused { why }),
+        };
+        let mut key = found.unwrap_or_else(|| request.account.key.clone());
+        let before = state.whole_account(&key);
         let credential = request.credential.as_ref().and_then(|target| state.credentials.get(&target.key));
-        let switch = match (entitlement, credential) {
-            (Some(entitlement), _) => Switch::Grant(entitlement.clone()),
+        let mut switch = match (&request.entitlement, credential) {
+            (Some(entitlement), _) => Switch::Grant(entitlement.name.clone()),
             (None, Some(credential)) => Switch::Credential(Box::new(credential.clone())),
             (None, None) => Switch::Account,
         };
-        let credential = request.credential.as_ref().map(|target| &target.key);
-        let changed = match change(state, request.verb, key, entitlement, credential) {
+        let changed = match change(state, request, &key) {
             Ok(changed) => changed,
             Err(why) => return Ok(Outcome::Refused { why }),
         };
+        let whole = match request.verb {
+            Verb::CreateAccount => match find(state, &[], &request.account) {
+                Ok(Some(made)) => state.whole_account(&made),
+                _ => None,
+            },
+            Verb::DeleteAccount => before,
+            _ => None,
+        };
+        if let Some(whole) = whole {
+            key = whole.account.key.clone();
+            switch = Switch::Existence(Box::new(whole));
+        }
         if !changed {
             return Ok(Outcome::AlreadySo);
         }

@@ -7,6 +7,7 @@ pub mod connector;
 pub mod days;
 pub mod dice;
 pub mod faults;
+mod issue;
 mod people;
 mod policy;
 mod roles;

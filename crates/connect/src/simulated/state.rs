@@ -6,9 +6,9 @@ use std::path::Path;
 
 use leasehold_model::Timestamp;
 use leasehold_model::account::{Account, Session};
-use leasehold_model::credential::Credential;
+use leasehold_model::credential::{Credential, CredentialKind};
 use leasehold_model::entitlement::{Containment, DirectGrant, Entitlement};
-use leasehold_model::fact::{Fact, OwnerFact};
+use leasehold_model::fact::{Fact, Owned, OwnerFact};
 use leasehold_model::id::{AccountKey, CredentialKey, EntitlementName, IdentityKey, SystemName};
 use leasehold_model::identity::Identity;
 use serde::{Deserialize, Serialize};
@@ -53,9 +53,90 @@ pub struct SystemState {
     pub credentials: BTreeMap<CredentialKey, Credential>,
     /// Live sessions by account.
     pub sessions: BTreeMap<AccountKey, Vec<Session>>,
+    /// How many accounts were made on request, so that no key is ever given twice.
+    #[serde(default)]
+    pub accounts_made: u64,
+    /// How many credentials were issued on request, for the same reason.
+    #[serde(default)]
+    pub credentials_issued: u64,
+}
+
+/// An account with what hangs on it, as it was when it was taken out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WholeAccount {
+    /// The account.
+    pub account: Account,
+    /// What it holds directly.
+    pub grants: BTreeMap<EntitlementName, DirectGrant>,
+    /// What authenticates it.
+    pub credentials: Vec<Credential>,
 }
 
 impl SystemState {
+    /// Makes an account for this login, under a key that no other ever had.
+    pub fn make_account(&mut self, login: &str, attributes: &BTreeMap<String, String>) -> AccountKey {
+        let key = loop {
+            self.accounts_made += 1;
+            let key = AccountKey(format!("made-{}", self.accounts_made));
+            if !self.accounts.contains_key(&key) {
+                break key;
+            }
+        };
+        let mut account = Account::new(key.clone(), login);
+        for (name, value) in attributes {
+            // Directories have names of their own for these two, and correlation goes by them.
+            let name = match name.as_str() {
+                "email" => "mail",
+                "employee_number" => "employeeNumber",
+                name => name,
+            };
+            account.attributes.insert(name.to_owned(), value.clone());
+        }
+        self.add_account(account);
+        key
+    }
+
+    /// Adds a credential to an account, under a key that no other ever had.
+    pub fn issue_credential(&mut self, account: &AccountKey, now: Timestamp) -> CredentialKey {
+        self.credentials_issued += 1;
+        let key = CredentialKey(format!("issued-{}", self.credentials_issued));
+        let mut credential =
+            Credential::new(key.clone(), account.clone(), CredentialKind::ApiKey, key.as_str());
+        credential.created_at = Some(now);
+        self.credentials.insert(key.clone(), credential);
+        key
+    }
+
+    /// An account with what hangs on it.
+    pub fn whole_account(&self, key: &AccountKey) -> Option<WholeAccount> {
+        let credentials = self.credentials.values().filter(|credential| credential.account == *key);
+        Some(WholeAccount {
+            account: self.accounts.get(key)?.clone(),
+            grants: self.grants.get(key).cloned().unwrap_or_default(),
+            credentials: credentials.cloned().collect(),
+        })
+    }
+
+    /// Takes an account out, with everything that hangs on it; false where there was none.
+    pub fn remove_account(&mut self, key: &AccountKey) -> bool {
+        self.grants.remove(key);
+        self.sessions.remove(key);
+        self.credentials.retain(|_, credential| credential.account != *key);
+        self.owners.retain(|owner| !matches!(&owner.of, Owned::Account(account) if account == key));
+        self.accounts.remove(key).is_some()
+    }
+
+    /// Puts an account back with what hung on it.
+    pub fn put_account_back(&mut self, whole: WholeAccount) {
+        let key = whole.account.key.clone();
+        let credentials = whole.credentials.into_iter();
+        self.credentials.extend(credentials.map(|credential| (credential.key.clone(), credential)));
+        if !whole.grants.is_empty() {
+            self.grants.insert(key.clone(), whole.grants);
+        }
+        self.accounts.insert(key, whole.account);
+    }
+
     /// Adds an account with what everybody holds there by the system's nature.
     pub fn add_account(&mut self, account: Account) {
         let inherent: Vec<EntitlementName> = self
@@ -195,5 +276,24 @@ mod tests {
         assert!(system.revoke(&account, &name("b")));
         assert!(!system.revoke(&account, &name("b")));
         assert!(system.effective(&account).is_empty());
+    }
+
+    #[test]
+    fn a_removed_account_leaves_nothing_and_its_key_is_not_given_again() {
+        let mut system = SystemState::default();
+        let before = system.clone();
+        let attributes = [("email", "ada@example.com"), ("title", "Engineer")];
+        let attributes = attributes.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let key = system.make_account("ada", &attributes);
+        assert_eq!(system.accounts[&key].attributes["mail"], "ada@example.com");
+        system.grant(&key, &EntitlementName::new("group", "a"));
+        let credential = Credential::new("key-1", key.clone(), CredentialKind::ApiKey, "first");
+        system.credentials.insert(credential.key.clone(), credential);
+        let (made, whole) = (system.clone(), system.whole_account(&key).unwrap());
+        assert!(system.remove_account(&key) && !system.remove_account(&key));
+        assert_eq!(system, SystemState { accounts_made: 1, ..before });
+        assert_ne!(system.clone().make_account("ada", &BTreeMap::new()), key);
+        system.put_account_back(whole);
+        assert_eq!(system, made);
     }
 }

@@ -1,13 +1,15 @@
-//! One thing that a call flips, and that a fault can hide or flip back: a grant, an account's switch, a credential.
+//! One thing that a call flips, and that a fault can hide or flip back: a grant, an account or its switch, a credential.
 
 use leasehold_model::credential::Credential;
-use leasehold_model::id::{AccountKey, CredentialKey, EntitlementName};
+use leasehold_model::id::{AccountKey, EntitlementName};
 
-use super::state::SystemState;
+use super::state::{SystemState, WholeAccount};
 
 /// What is flipped, of one account.
 #[derive(Debug, Clone)]
 pub(super) enum Switch {
+    /// Whether it is there; as it was before it was taken out, or after it was made.
+    Existence(Box<WholeAccount>),
     /// Whether it can log in.
     Account,
     /// Whether it holds this.
@@ -20,6 +22,10 @@ impl Switch {
     /// Puts it into one of its positions.
     pub(super) fn set(&self, state: &mut SystemState, account: &AccountKey, on: bool) {
         match self {
+            Self::Existence(whole) if on => state.put_account_back((**whole).clone()),
+            Self::Existence(_) => {
+                state.remove_account(account);
+            }
             Self::Account => {
                 if let Some(account) = state.accounts.get_mut(account) {
                     account.enabled = on;
@@ -36,10 +42,5 @@ impl Switch {
                 state.credentials.insert(before.key.clone(), credential);
             }
         }
-    }
-
-    /// Whether it is this credential's.
-    pub(super) fn is_of(&self, key: &CredentialKey) -> bool {
-        matches!(self, Self::Credential(credential) if credential.key == *key)
     }
 }

@@ -12,7 +12,7 @@ use crate::ssh::client::{Answer, Client, Session};
 use crate::ssh::enumerate::RULES_ARE_EDITED;
 use crate::ssh::host::Host;
 use crate::ssh::keys::{self, Change};
-use crate::ssh::read_back::{checked, sessions};
+use crate::ssh::read_back::{checked, name_of, sessions};
 use crate::ssh::scripts::{self, Script};
 
 /// Between two looks at whether processes have ended.
@@ -22,7 +22,7 @@ const STILL_LOGGED_IN: u32 = 8;
 
 /// Makes one change.
 pub(super) async fn execute(client: &Client, request: &ActionRequest) -> Result<Outcome, ConnectError> {
-    let name = match checked(request.account.key.as_str()) {
+    let name = match name_of(&request.account) {
         Ok(name) => name,
         Err(why) => return Ok(refused(why)),
     };
@@ -63,6 +63,7 @@ async fn execute_now(
             Verb::Grant | Verb::EnableAccount | Verb::EnableCredential => {
                 refused(format!("there is no account `{name}`"))
             }
+            Verb::CreateAccount => return create(client, session, request, name).await,
             verb => not_offered(verb),
         });
     };
@@ -71,6 +72,7 @@ async fn execute_now(
     }
     let line = format!("{name}\n");
     match verb {
+        Verb::CreateAccount => Ok(Outcome::AlreadySo),
         Verb::DisableAccount if !user.is_enabled(Timestamp::now()) => Ok(Outcome::AlreadySo),
         Verb::DisableAccount => run(session, &scripts::DISABLE, &line, "expired").await,
         Verb::EnableAccount if user.is_enabled(Timestamp::now()) => Ok(Outcome::AlreadySo),
@@ -90,6 +92,32 @@ async fn execute_now(
 
 fn refused(why: impl Into<String>) -> Outcome {
     Outcome::Refused { why: why.into() }
+}
+
+/// Makes an account that nobody can log in as: it has neither a key nor a password that works.
+async fn create(
+    client: &Client,
+    session: &Session<'_>,
+    request: &ActionRequest,
+    name: &str,
+) -> Result<Outcome, ConnectError> {
+    let full = request.attributes.get("display_name").map(String::as_str).unwrap_or_default();
+    // What would end the field or the line is left out: it is for people only.
+    let full: String = full.chars().filter(|c| !c.is_control() && !":,".contains(*c)).collect();
+    let shell = &client.settings.new_account_shell;
+    let input = format!("{name}\n{shell}\n{full}\n");
+    let answer = session.run("changing the host", &scripts::CREATE, input.as_bytes()).await?;
+    Ok(match answer.status {
+        0 => Outcome::Acknowledged { detail: "made, with a locked password and no key".to_owned() },
+        scripts::NO_SHELL => {
+            refused(format!("there is no program {shell} on this host; set `new_account_shell`"))
+        }
+        scripts::HOME_IS_THERE => refused(format!(
+            "{} is there already, and may hold keys of somebody who had this name before: move it away first",
+            answer.message
+        )),
+        status => refused(format!("useradd ended with {status}: {}", answer.message)),
+    })
 }
 
 /// Puts an account into a group or takes it out.

@@ -45,6 +45,10 @@ const CAPABILITIES: Capabilities = Capabilities {
     read_back: Capability::YES,
     grant: Capability::with("groups; sudo rules are edited in their files"),
     revoke: Capability::with("supplementary groups; a live session keeps its groups until it is ended"),
+    create_account: Capability::with(
+        "useradd with a new home folder and the shell of `new_account_shell`; a locked password and no key, so that nobody \
+         logs in",
+    ),
     disable_account: Capability::with(
         "expires the account, which refuses keys too; live sessions stay until they are ended",
     ),
@@ -79,6 +83,12 @@ const FIELDS: &[SettingField] = &[
         SettingKind::Text,
         "The host's public key, read on the host itself: Ed25519 or ECDSA.",
         "ssh-ed25519 AAAA…",
+    ),
+    SettingField::optional(
+        "new_account_shell",
+        "Shell of new accounts",
+        SettingKind::Text,
+        "A path on the host; /bin/bash where it is empty.",
     ),
 ];
 

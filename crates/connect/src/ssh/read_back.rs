@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use leasehold_model::account::Session as LiveSession;
-use leasehold_model::request::{ReadBack, ReadTarget};
+use leasehold_model::request::{AccountTarget, ReadBack, ReadTarget};
 
 use crate::connector::TestReport;
 use crate::error::ConnectError;
@@ -27,6 +27,14 @@ pub(super) fn checked(name: &str) -> Result<&str, String> {
     }
 }
 
+/// The name of an account, which is both its key and its login.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub(super) fn name_of(account: &AccountTarget) -> Result<&str, String> {
+    checked(if account.is_by_login() { &account.login } else { account.key.as_str() })
+}
+
 /// Reaches the host and reports what is missing.
 pub(super) async fn test(client: &Client) -> Result<TestReport, ConnectError> {
     let session = client.session().await?;
@@ -43,7 +51,7 @@ pub(super) async fn test(client: &Client) -> Result<TestReport, ConnectError> {
 pub(super) async fn read_back(client: &Client, target: &ReadTarget) -> Result<ReadBack, ConnectError> {
     // A host that cannot be reached says nothing about anybody, and be the name one that no account can have.
     let session = client.session().await?;
-    let read = match checked(target.account().key.as_str()) {
+    let read = match name_of(target.account()) {
         Ok(name) => read(client, &session, name, target).await,
         Err(why) => Ok(match target {
             ReadTarget::Account { .. } => ReadBack::Account { exists: false, enabled: false },

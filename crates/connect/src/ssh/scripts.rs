@@ -22,9 +22,11 @@ macro_rules! prelude {
     };
 }
 
-/// There is no such account; no such group; the file is another one than was read; not to be done to root.
+/// There is no such account; no such group; no such shell; a home is there already; the file is another one than was read; not to be done to root.
 pub(super) const NO_ACCOUNT: u32 = 67;
 pub(super) const NO_GROUP: u32 = 68;
+pub(super) const NO_SHELL: u32 = 69;
+pub(super) const HOME_IS_THERE: u32 = 73;
 pub(super) const CHANGED: u32 = 75;
 pub(super) const IS_ROOT: u32 = 77;
 
@@ -62,6 +64,17 @@ if [ "$rules" = yes ]; then
 fi
 sums
 echo "@end""#
+));
+
+/// Makes an account with a home folder of its own and a password that cannot be used. On standard input: its name, its shell,
+/// and the full name. A home that is there already may hold the keys of somebody who had the name before.
+pub(super) const CREATE: Script = script!(concat!(
+    prelude!(),
+    r#"IFS= read -r name; IFS= read -r shell; IFS= read -r full
+[ -x "$shell" ] || exit 69
+home=$(useradd -D | sed -n "s/^HOME=//p"); [ -n "$home" ] || exit 1
+if [ -e "$home/$name" ] || [ -L "$home/$name" ]; then echo "$home/$name" >&2; exit 73; fi
+exec useradd --create-home --base-dir "$home" --shell "$shell" --comment "$full" -- "$name""#
 ));
 
 /// Expires an account. On standard input: its name.
@@ -143,7 +156,7 @@ mod tests {
 
     #[test]
     fn no_script_ends_its_own_quotes() {
-        for script in [READ, DISABLE, ENABLE, DELETE, JOIN, LEAVE, WRITE, PROCESSES, OWNERLESS, END] {
+        for script in [READ, CREATE, DISABLE, ENABLE, DELETE, JOIN, LEAVE, WRITE, PROCESSES, OWNERLESS, END] {
             assert_eq!(script.as_root.matches('\'').count(), 2, "{}", script.as_root);
             assert_eq!(script.by_sudo.matches('\'').count(), 2, "{}", script.by_sudo);
         }

@@ -19,6 +19,8 @@ pub(super) struct SshSettings {
     pub host_key: PublicKey,
     /// Whether commands need `sudo`.
     pub sudo: bool,
+    /// Of new accounts.
+    pub new_account_shell: String,
     pub timeout: Duration,
     pub private_key: Arc<PrivateKey>,
 }
@@ -57,10 +59,15 @@ pub(super) fn read(settings: &mut Settings) -> Result<SshSettings, ConnectError>
             settings.error("private_key", "is neither Ed25519 nor ECDSA; make one: ssh-keygen -t ed25519")
         );
     }
+    let shell = settings.optional_string("new_account_shell")?.unwrap_or_else(|| "/bin/bash".to_owned());
+    if !shell.starts_with('/') || shell.contains(|c: char| c == ':' || c.is_control()) {
+        return Err(settings.error("new_account_shell", "is no absolute path, such as `/bin/bash`"));
+    }
     Ok(SshSettings {
         system: settings.system().to_string(),
         port: u16::try_from(port).unwrap_or(u16::MAX),
         sudo: settings.bool_or("sudo", user != "root")?,
+        new_account_shell: shell,
         timeout: Duration::from_millis(settings.integer_or("timeout_ms", 30_000, 100, 3_600_000)?),
         private_key: Arc::new(private_key),
         host,

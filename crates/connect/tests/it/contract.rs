@@ -1,5 +1,6 @@
 //! The contract suite over every connector of the registry, and over a target with each kind of fault.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -7,8 +8,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use leasehold_connect::connector::Connector;
 use leasehold_connect::contract::{self, CheckOutcome, ContractFixture, Subject};
+use leasehold_connect::error::ConnectError;
+use leasehold_connect::model::id::ActionId;
 use leasehold_connect::model::plan::Verb;
-use leasehold_connect::model::request::{AccountTarget, CredentialTarget, EntitlementTarget, Outcome};
+use leasehold_connect::model::request::{
+    AccountTarget, CredentialTarget, EntitlementTarget, IssueRequest, Outcome,
+};
 use leasehold_connect::registry;
 use leasehold_connect::simulated::{
     Company, FaultKind, Faults, Operation, SimulatedConnector, World, is_injected_crash,
@@ -25,10 +30,12 @@ type Line = (&'static str, fn() -> Fixtures);
 const FIXTURES: &[Line] = &[
     ("aws_iam", || Box::pin(crate::aws_iam::contract::fixtures())),
     ("csv", || Box::pin(csv_fixtures())),
+    ("external", || Box::pin(crate::external::contract::fixtures())),
     ("ldap", || Box::pin(crate::ldap::contract::fixtures())),
     ("mariadb", || Box::pin(crate::mariadb::contract::fixtures())),
     ("openbao", || Box::pin(crate::openbao::contract::fixtures())),
     ("postgres", || Box::pin(crate::postgres::contract::fixtures())),
+    ("scim", || Box::pin(crate::scim::contract::fixtures())),
     // What is pushed is in the store: `it::scim::leavers` of the server holds what a connector would have to.
     ("scim_push", || Box::pin(async { Vec::new() })),
     ("simulated", || Box::pin(simulated_fixtures())),
@@ -167,6 +174,16 @@ impl ContractFixture for SimulatedFixture {
         Some((account(credential.account.as_str()), target))
     }
 
+    fn new_account(&self) -> Option<(String, BTreeMap<String, String>)> {
+        let attributes = [("email".to_owned(), "new.person@example.com".to_owned())];
+        Some(("new.person".to_owned(), BTreeMap::from(attributes)))
+    }
+
+    fn issue_to(&self) -> Option<String> {
+        let (key, _) = self.grant.as_ref()?;
+        self.world.account(self.system, key).map(|account| account.login)
+    }
+
     fn unreachable(&self) -> Option<Box<dyn Connector>> {
         None
     }
@@ -244,6 +261,16 @@ async fn the_suite_notices_every_fault() {
     }
 }
 
+#[tokio::test]
+async fn the_suite_notices_a_credential_that_was_never_made() {
+    let fixture = SimulatedFixture::new("vpn", 4);
+    fixture.world.set_faults(Faults::seeded(1, 1000, u64::MAX).only(&[FaultKind::LyingSuccess]));
+    let results = contract::run(&fixture).await;
+    let issued = results.iter().find(|result| result.name.starts_with("an issued credential")).unwrap();
+    let noticed = matches!(&issued.outcome, CheckOutcome::Failed(why) if why.contains("is not told"));
+    assert!(noticed, "{issued:?}");
+}
+
 /// What one call with one fault says, and what is then true: the connector's half of surviving it.
 #[tokio::test]
 async fn each_fault_of_a_change_says_what_it_must_and_leaves_what_it_must() {
@@ -275,6 +302,41 @@ async fn each_fault_of_a_change_says_what_it_must_and_leaves_what_it_must() {
         let again = fixture.connector.execute(&request(Verb::Revoke, &key, Some(&name))).await.unwrap();
         assert!(matches!(again, Outcome::Acknowledged { .. } | Outcome::AlreadySo), "{kind:?}");
         assert!(!fixture.world.holds("ledger-db", &key, &name).0, "{kind:?}");
+    }
+}
+
+/// The same of a credential that is issued: what was made in the dark is listed, so that a person can end it.
+#[tokio::test]
+async fn each_fault_of_an_issue_says_what_it_must_and_leaves_what_it_must() {
+    for kind in FaultKind::ALL.into_iter().filter(|kind| kind.fits(Operation::Execute)) {
+        let fixture = SimulatedFixture::new("cloud", 9);
+        let (key, _) = fixture.grant.clone().unwrap();
+        let listed = || {
+            let snapshot = fixture.world.snapshot();
+            let state = &snapshot.systems[&"cloud".to_owned().try_into().unwrap()];
+            state.credentials.values().filter(|found| found.account.as_str() == key).count()
+        };
+        let before = listed();
+        let request = IssueRequest { id: ActionId::from("action-1"), account: account(&key) };
+        fixture.world.set_faults(Faults::none().next(Operation::Execute, kind));
+        let said = fixture.connector.issue_credential(&request).await;
+        let (said_well, made) = match kind {
+            FaultKind::LyingSuccess => (said.is_ok(), 0),
+            FaultKind::Refused => (matches!(said, Err(ConnectError::Refused { .. })), 0),
+            FaultKind::RateLimited { .. } => (matches!(said, Err(ConnectError::Target { .. })), 0),
+            FaultKind::TimeoutBefore | FaultKind::Unreachable | FaultKind::CrashBeforeSend => {
+                (said.is_err(), 0)
+            }
+            FaultKind::TimeoutAfter | FaultKind::CrashAfterSend => (said.is_err(), 1),
+            _ => (said.is_ok(), 1),
+        };
+        assert!(said_well, "{kind:?}: said {said:?}");
+        assert_eq!(listed() - before, made, "{kind:?}");
+        // The next attempt meets no fault; it makes another one, which is the one that it tells of.
+        let issued = fixture.connector.issue_credential(&request).await.unwrap();
+        let told = issued.credential.unwrap().key;
+        assert_eq!(listed() - before, made + 1, "{kind:?}");
+        assert_eq!(fixture.world.credential("cloud", &told).unwrap().account.as_str(), key);
     }
 }
 

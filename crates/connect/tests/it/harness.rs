@@ -15,8 +15,9 @@ use leasehold_model::id::{ActionId, EntitlementName, SystemName};
 use leasehold_model::identity::Identity;
 use leasehold_model::plan::Verb;
 use leasehold_model::request::{
-    AccountTarget, ActionRequest, EntitlementTarget, Outcome, ReadBack, ReadTarget,
+    AccountTarget, ActionRequest, EntitlementTarget, IssueRequest, Issued, Outcome, ReadBack, ReadTarget,
 };
+use secrecy::ExposeSecret;
 
 /// Builds a connector from the text of its table.
 pub fn try_build(kind: &str, table: &str) -> Result<Box<dyn Connector>, ConnectError> {
@@ -204,6 +205,24 @@ pub async fn refused(
     match execute(connector, verb, account, entitlement).await {
         Outcome::Refused { why } => why,
         other => panic!("{verb} {entitlement:?} of {}: {other:?}", account.login),
+    }
+}
+
+/// Asks for a credential of whoever has a login, and gives it with its secret.
+pub async fn issue(connector: &dyn Connector, login: &str) -> (Issued, String) {
+    let request = IssueRequest { id: ActionId::from("test"), account: AccountTarget::by_login(login) };
+    let issued = connector.issue_credential(&request).await;
+    let issued = issued.unwrap_or_else(|error| panic!("issuing for {login}: {error}"));
+    let secret = issued.secret.expose_secret().to_owned();
+    (issued, secret)
+}
+
+/// Asks for a credential that is refused, and gives the reason.
+pub async fn issue_refused(connector: &dyn Connector, account: &AccountTarget) -> String {
+    let request = IssueRequest { id: ActionId::from("test"), account: account.clone() };
+    match connector.issue_credential(&request).await {
+        Err(ConnectError::Refused { message, .. }) => message,
+        other => panic!("issuing for {}: {other:?}", account.login),
     }
 }
 

@@ -79,6 +79,8 @@ actions! {
     OverrideGuard = "override_guard" on Plan,
     /// Have a stuck action tried anew.
     RetryAction = "retry_action" on System,
+    /// Make links that give their holders new credentials.
+    IssueCredential = "issue_credential" on System,
     /// Give access that is there a reason that ends, or end that reason.
     AdoptBaseline = "adopt_baseline" on System,
     /// Make another policy the live one.
@@ -104,6 +106,7 @@ impl Action {
             Self::ApprovePlan
                 | Self::OverrideGuard
                 | Self::ConnectSystem
+                | Self::IssueCredential
                 | Self::ChangePolicy
                 | Self::AdministerUsers
                 | Self::AdministerWebhooks

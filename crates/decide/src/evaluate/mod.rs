@@ -1,6 +1,7 @@
 //! Observations and claims, brought together: whose each account is, what each identity may hold, and the dense graph
 //! in which every further question is asked.
 
+pub mod lifecycle;
 mod names;
 mod reasons;
 
@@ -12,15 +13,18 @@ use leasehold_model::id::{EntitlementAddress, EntitlementName, IdentityKey, Syst
 use leasehold_model::identity::{Identity, IdentityKind, LifecycleState};
 use leasehold_model::reason::Baseline;
 use leasehold_model::snapshot::{Snapshot, SnapshotCredential};
+use leasehold_model::stewardship::Stewardship;
 use roaring::RoaringBitmap;
 
+use self::lifecycle::{HandOver, Stewards};
 use self::names::{EntitlementNames, Named};
-use crate::correlate::{Correlation, CorrelationRule, Correlator};
+use crate::correlate::{Correlation, CorrelationRule, Correlator, LoginRule};
 use crate::engine::graph::{Graph, GraphBuilder, Validity};
 use crate::engine::justification::{Justification, JustificationBuilder};
 use crate::engine::{
     AccountIndex, EngineError, EntitlementIndex, IdentityIndex, NEVER, RoleIndex, Seconds, SystemIndex,
 };
+use crate::merge::Precedence;
 use crate::path::Carriers;
 use crate::policy::predicate::Attributes;
 use crate::policy::{AccountAddress, Policy};
@@ -32,11 +36,17 @@ pub struct Abilities {
     pub grant: bool,
     /// Take an entitlement from an account.
     pub revoke: bool,
+    /// Make an account.
+    pub create_account: bool,
+    /// Let an account log in again.
+    pub enable_account: bool,
     /// Stop an account's log-ins.
     pub disable_account: bool,
+    /// Remove an account for good.
+    pub delete_account: bool,
     /// End live sessions.
     pub end_sessions: bool,
-    /// Stop a credential so that it can be brought back.
+    /// Stop a credential so that it can be brought back, and bring it back.
     pub disable_credential: bool,
     /// End a credential for good.
     pub revoke_credential: bool,
@@ -49,6 +59,10 @@ pub struct SystemSettings {
     pub correlate: Vec<CorrelationRule>,
     /// Its identities are the ones that access is for.
     pub authoritative: bool,
+    /// How early it is believed where several sources list an identity.
+    pub precedence: Precedence,
+    /// What the login of a new account is made from; where nothing is said, none is made.
+    pub new_account_login: Option<LoginRule>,
     /// The login that our own connector uses; never touched.
     pub connector_login: Option<String>,
     /// What the connector can do.
@@ -66,6 +80,8 @@ pub struct Inputs<'inputs> {
     pub policy: &'inputs Policy,
     /// Adopted baselines.
     pub baselines: &'inputs [Baseline],
+    /// What people said about non-humans.
+    pub stewardship: &'inputs Stewardship,
     /// Settings by system.
     pub systems: &'inputs BTreeMap<SystemName, SystemSettings>,
     /// The instant that decisions are for.
@@ -82,10 +98,15 @@ pub struct Evaluation<'inputs> {
     pub correlation: Vec<Correlation>,
     /// The dense graph. Entitlements have the snapshot's positions, then those that only the policy names.
     pub graph: Graph,
-    /// The dense claims. Explicit reasons carry their position in [`Policy::explicit`].
+    /// The dense claims. Explicit reasons carry their position in [`Policy::explicit`], and after those in
+    /// [`Evaluation::hand_overs`].
     pub justification: Justification,
     /// Which entitlements carry which.
     pub carriers: Carriers,
+    /// What movers keep for a while, or kept.
+    pub hand_overs: Vec<HandOver>,
+    /// What became of non-humans by somebody's word, or because their owner left.
+    stewards: Stewards,
     /// The graph's index of each account of the snapshot.
     account_index: Vec<AccountIndex>,
     /// The snapshot's position of each account of the graph.
@@ -146,6 +167,7 @@ impl<'inputs> Evaluation<'inputs> {
         for (position, identity) in (0u32..).zip(&identities) {
             identity_by_key.entry(identity.key.folded()).or_insert(position);
         }
+        let stewards = lifecycle::steward(&inputs, &mut identities, &correlation, &identity_by_key);
 
         let mut entitlements = EntitlementNames::default();
         let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
@@ -201,6 +223,8 @@ impl<'inputs> Evaluation<'inputs> {
             justification: JustificationBuilder::new().finish(&built.graph)?,
             graph: built.graph,
             carriers: Carriers::new(&snapshot.containments),
+            hand_overs: Vec::new(),
+            stewards,
             account_index: built.accounts,
             account_position,
             identity_by_key,
@@ -215,6 +239,8 @@ impl<'inputs> Evaluation<'inputs> {
                 evaluation.explicit_of.entry(*identity).or_default().push(position);
             }
         }
+        let is_ended = |role: &str| evaluation.ended_roles.contains_key(role);
+        evaluation.hand_overs = lifecycle::hand_overs(policy, snapshot, &evaluation.identities, is_ended);
         evaluation.justification = evaluation.justify(now)?;
         Ok(evaluation)
     }
@@ -246,6 +272,14 @@ impl<'inputs> Evaluation<'inputs> {
             for grant in &explicit.grants {
                 if let Some(entitlement) = self.entitlement(&grant.value) {
                     builder.add_explicit(identity, entitlement, end, position);
+                }
+            }
+        }
+        let first = u32::try_from(policy.explicit.len()).unwrap_or(u32::MAX);
+        for (source, hand_over) in (first..).zip(&self.hand_overs) {
+            for grant in &policy.roles[hand_over.role].grants {
+                if let Some(entitlement) = self.entitlement(&grant.value) {
+                    builder.add_explicit(hand_over.identity, entitlement, seconds(hand_over.until), source);
                 }
             }
         }

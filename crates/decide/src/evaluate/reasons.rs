@@ -7,7 +7,7 @@ use leasehold_model::decision::Because;
 use leasehold_model::id::{IdentityKey, SystemName};
 use leasehold_model::reason::{Baseline, Reason, ReasonKind};
 
-use super::{EndedRole, Evaluation, instant};
+use super::{EndedRole, Evaluation, HandOver, instant};
 use crate::engine::{self, AccountIndex, EntitlementIndex, IdentityIndex};
 use crate::policy::predicate::Attributes;
 
@@ -151,14 +151,28 @@ impl<'inputs> Evaluation<'inputs> {
             .min_by_key(|name| *name != entitlement)
     }
 
-    /// An assignment or exception as a reason.
+    /// An assignment, exception or hand-over as a reason, by the position that the engine has of it.
     pub fn explicit_reason(&self, position: usize) -> Reason {
-        let explicit = &self.inputs.policy.explicit[position];
+        let policy = self.inputs.policy;
+        let Some(explicit) = policy.explicit.get(position) else {
+            return self.hand_over_reason(&self.hand_overs[position - policy.explicit.len()]);
+        };
         Reason {
             kind: if explicit.exception { ReasonKind::Exception } else { ReasonKind::Role },
             name: explicit.name.clone(),
             owner: Some(explicit.owner.value.clone()),
             until: told(self.explicit_end(position)),
+        }
+    }
+
+    /// A hand-over as a reason: a lease that begins when somebody moves.
+    fn hand_over_reason(&self, hand_over: &HandOver) -> Reason {
+        let role = &self.inputs.policy.roles[hand_over.role];
+        Reason {
+            kind: ReasonKind::Lease,
+            name: format!("hand-over of {}", role.name),
+            owner: Some(role.owner.value.clone()),
+            until: Some(hand_over.until),
         }
     }
 
@@ -190,6 +204,14 @@ impl<'inputs> Evaluation<'inputs> {
             let named = grants.iter().filter_map(|grant| self.entitlement(&grant.value));
             if self.carrier_among(named, entitlement).is_some() {
                 ended.push(Because::ReasonEnded { reason: self.explicit_reason(position) });
+            }
+        }
+        let handed_over = |hand_over: &&HandOver| hand_over.identity == identity && hand_over.until <= now;
+        for hand_over in self.hand_overs.iter().filter(handed_over) {
+            let grants = &policy.roles[hand_over.role].grants;
+            let named = grants.iter().filter_map(|grant| self.entitlement(&grant.value));
+            if self.carrier_among(named, entitlement).is_some() {
+                ended.push(Because::ReasonEnded { reason: self.hand_over_reason(hand_over) });
             }
         }
         for role in self.ended_roles_of(identity, entitlement) {

@@ -26,10 +26,20 @@ impl Planner<'_, '_> {
         if let Some(words) = account.and_then(|account| self.untouchable.get(&account)).cloned() {
             return self.leave(item, words);
         }
-        if let (DriftKind::Leaver | DriftKind::Unjustified, Some(account), Some(credential)) =
-            (item.kind, account, &item.credential)
-        {
-            return self.consider_credential(item, account, credential);
+        match (item.kind, account, &item.credential) {
+            (DriftKind::Leaver | DriftKind::Unjustified, Some(account), Some(credential)) => {
+                return self.consider_credential(item, account, credential);
+            }
+            (DriftKind::Expired, Some(account), Some(credential)) => {
+                return self.consider_replaced(item, account, credential);
+            }
+            (DriftKind::Missing, Some(account), Some(credential)) => {
+                return self.consider_bringing_back(item, account, credential);
+            }
+            (DriftKind::Missing, Some(account), None) if item.entitlement.is_none() => {
+                return self.consider_opening(item, account);
+            }
+            _ => {}
         }
         match (item.kind, account, &item.entitlement) {
             (DriftKind::Unjustified | DriftKind::Expired | DriftKind::Leaver, Some(account), Some(_)) => {
@@ -170,6 +180,21 @@ impl Planner<'_, '_> {
         self.credentials.insert((account, credential.clone()), (verb, words(&item.because)));
     }
 
+    /// A credential that another one has replaced.
+    fn consider_replaced(&mut self, item: &DriftItem, account: AccountIndex, credential: &CredentialName) {
+        if let Some(why) = self.unproved.get(&item.system).cloned() {
+            return self.leave(item, why);
+        }
+        if !self.abilities(&item.system).revoke_credential {
+            return self.leave(
+                item,
+                format!("the connector of this system cannot end {credential}; a person must do it there"),
+            );
+        }
+        let because = words(&item.because);
+        self.credentials.insert((account, credential.clone()), (Verb::RevokeCredential, because));
+    }
+
     fn consider_disable(&mut self, item: &DriftItem, account: AccountIndex) {
         let evaluation = self.evaluation;
         let identity = evaluation.graph.identity_of(account);
@@ -186,6 +211,20 @@ impl Planner<'_, '_> {
         if let Some(why) = self.unproved.get(&item.system).cloned() {
             return self.leave(item, why);
         }
+        if item.because.iter().any(|because| matches!(because, Because::RetentionPassed { .. })) {
+            match self.abilities(&item.system).delete_account {
+                true => {
+                    self.deletes.insert(account, words(&item.because));
+                }
+                false => self.leave(
+                    item,
+                    "the connector of this system cannot delete accounts; a person must do it there",
+                ),
+            }
+            if !evaluation.account(account).account.enabled {
+                return;
+            }
+        }
         if !self.abilities(&item.system).disable_account {
             return self.leave(
                 item,
@@ -197,22 +236,15 @@ impl Planner<'_, '_> {
 
     fn consider_grant(&mut self, item: &DriftItem, account: Option<AccountIndex>) {
         let evaluation = self.evaluation;
-        let Some(account) = account else {
-            return self.leave(item, "the identity has no account in this system");
-        };
-        if !evaluation.account(account).account.enabled {
-            return self.leave(item, "the identity's account in this system is disabled");
+        let Some(account) = account else { return self.consider_new_account(item) };
+        if !evaluation.account(account).account.enabled && !self.is_closed_by_us(account) {
+            return self
+                .leave(item, "the identity's account in this system is disabled, and not by Leasehold");
         }
         if !self.abilities(&item.system).grant {
             return self.leave(item, "the connector of this system cannot grant; a person must do it there");
         }
-        let Some(name) = item.entitlement.clone() else { return };
-        let address =
-            leasehold_model::id::EntitlementAddress { system: item.system.clone(), entitlement: name };
-        match evaluation
-            .entitlement(&address)
-            .filter(|index| evaluation.observed_entitlement(*index).is_some())
-        {
+        match self.observed(item) {
             Some(entitlement) => {
                 self.grants.insert((account, entitlement), words(&item.because));
             }

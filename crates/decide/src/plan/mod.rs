@@ -6,6 +6,7 @@
 //! a grant that ends, is granted directly before that grant is taken away.
 
 mod consider;
+mod join;
 mod keep;
 mod obstacles;
 
@@ -17,7 +18,7 @@ use leasehold_model::id::{AccountKey, ActionId, IdentityKey, SystemName};
 use leasehold_model::plan::{LeftAlone, Plan, PlanItem, StateFingerprint, Verb};
 use sha2::{Digest, Sha256};
 
-use crate::engine::{AccountIndex, EntitlementIndex};
+use crate::engine::{AccountIndex, EntitlementIndex, IdentityIndex};
 use crate::evaluate::{Abilities, Evaluation};
 use crate::guard;
 
@@ -87,8 +88,14 @@ struct Planner<'plan, 'inputs> {
     /// Direct grants that end, with why.
     revokes: BTreeMap<AccountIndex, BTreeMap<EntitlementIndex, Vec<String>>>,
     grants: BTreeMap<(AccountIndex, EntitlementIndex), Vec<String>>,
+    /// Accounts that are opened again, with why.
+    enables: BTreeMap<AccountIndex, Vec<String>>,
     disables: BTreeMap<AccountIndex, Vec<String>>,
-    /// Credentials that are stopped or ended, with why.
+    /// Accounts that are removed for good, with why.
+    deletes: BTreeMap<AccountIndex, Vec<String>>,
+    new_accounts: BTreeMap<(SystemName, IdentityIndex), join::NewAccount>,
+    logins: join::Logins,
+    /// Credentials that are stopped, ended or brought back, with why.
     credentials: BTreeMap<(AccountIndex, CredentialName), (Verb, Vec<String>)>,
     left_alone: Vec<LeftAlone>,
 }
@@ -97,9 +104,15 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
     fn new(evaluation: &'plan Evaluation<'inputs>) -> Self {
         let snapshot = evaluation.inputs.snapshot;
         let mut accounts = HashMap::with_capacity(snapshot.accounts.len());
+        let mut logins = join::Logins::new();
         for (position, account) in (0u32..).zip(&snapshot.accounts) {
             let system = snapshot.system(account.system);
-            accounts.insert((system.clone(), account.account.key.clone()), evaluation.index_of(position));
+            let index = evaluation.index_of(position);
+            accounts.insert((system.clone(), account.account.key.clone()), index);
+            if evaluation.inputs.systems.get(system).is_some_and(|set| set.new_account_login.is_some()) {
+                let logins = logins.entry(system.clone()).or_default();
+                logins.insert(account.account.login.to_lowercase(), index);
+            }
         }
         Self {
             evaluation,
@@ -110,7 +123,11 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
             vanished: snapshot.vanished.iter().map(|gone| (gone.account, gone.entitlement)).collect(),
             revokes: BTreeMap::new(),
             grants: BTreeMap::new(),
+            enables: BTreeMap::new(),
             disables: BTreeMap::new(),
+            deletes: BTreeMap::new(),
+            new_accounts: BTreeMap::new(),
+            logins,
             credentials: BTreeMap::new(),
             left_alone: Vec::new(),
         }
@@ -165,7 +182,8 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
         // opened one is not asked for again.
         let revoked =
             self.revokes.iter().filter_map(|(account, ending)| Some((*account, ending.values().next()?)));
-        let stopped = self.credentials.iter().map(|((account, _), (_, because))| (*account, because));
+        let stopped = self.credentials.iter().filter(|(_, (verb, _))| verb.takes_away());
+        let stopped = stopped.map(|((account, _), (_, because))| (*account, because));
         let losing: BTreeMap<AccountIndex, &Vec<String>> = stopped.chain(revoked).collect();
         for (account, because) in losing.into_iter().filter(|(account, _)| !disables.contains_key(account)) {
             let item = self.item(Verb::EndSessions, account, None, because);
@@ -193,6 +211,13 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
             let item = self.item(*verb, *account, None, because);
             items.push(PlanItem { credential: Some(credential.clone()), ..item });
         }
+        for (account, because) in &self.enables {
+            items.push(self.item(Verb::EnableAccount, *account, None, because));
+        }
+        for (account, because) in &self.deletes {
+            items.push(self.item(Verb::DeleteAccount, *account, None, because));
+        }
+        items.extend(self.joining());
         // Revoked entitlements that are granted again by the same plan would fight each other.
         debug_assert!(
             self.grants.keys().all(|(account, grant)| !self
@@ -223,7 +248,11 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
             entitlement_native: entitlement
                 .and_then(|index| self.evaluation.observed_entitlement(index))
                 .and_then(|observed| observed.native.clone()),
+            privileged: entitlement
+                .and_then(|index| self.evaluation.observed_entitlement(index))
+                .is_some_and(|observed| observed.privileged),
             credential: None,
+            attributes: BTreeMap::new(),
             because: because.to_vec(),
             also_loses: Vec::new(),
             must_end: Vec::new(),
@@ -245,16 +274,27 @@ fn name_and_order(items: &mut [PlanItem], state: &StateFingerprint) {
         content.update(serde_json::to_vec(&key(item)).unwrap_or_default());
     }
     let content = content.finalize();
-    let mut grants_of: HashMap<(SystemName, AccountKey), Vec<ActionId>> = HashMap::new();
+    /// Of one account: what opens it, and what it is given.
+    #[derive(Default)]
+    struct Before {
+        opened: Vec<ActionId>,
+        granted: Vec<ActionId>,
+    }
+    let mut before: HashMap<(SystemName, AccountKey, String), Before> = HashMap::new();
     for item in items.iter_mut() {
         let mut hasher = Sha256::new();
         hasher.update(content);
         hasher.update(serde_json::to_vec(&key(item)).unwrap_or_default());
         item.id = ActionId(format!("act-{}", &hex::encode(hasher.finalize())[..20]));
-        let grants = grants_of.entry((item.system.clone(), item.account_key.clone())).or_default();
+        let (key, login) = item.account_id();
+        let before = before.entry((item.system.clone(), key.clone(), login.to_owned())).or_default();
         match item.verb {
-            Verb::Grant => grants.push(item.id.clone()),
-            Verb::Revoke => item.after.clone_from(grants),
+            Verb::CreateAccount | Verb::EnableAccount => before.opened.push(item.id.clone()),
+            Verb::Grant | Verb::EnableCredential => {
+                item.after.clone_from(&before.opened);
+                before.granted.push(item.id.clone());
+            }
+            Verb::Revoke => item.after.clone_from(&before.granted),
             _ => {}
         }
     }
@@ -265,5 +305,10 @@ type Key<'item> = (&'item SystemName, &'item AccountKey, Verb, String);
 fn key(item: &PlanItem) -> Key<'_> {
     let entitlement = item.entitlement.as_ref().map(ToString::to_string);
     let credential = item.credential.as_ref().map(|credential| credential.key.to_string());
-    (&item.system, &item.account_key, item.verb, entitlement.or(credential).unwrap_or_default())
+    let mut about = entitlement.or(credential).unwrap_or_default();
+    let (key, login) = item.account_id();
+    if !login.is_empty() {
+        about = format!("{login} {about}");
+    }
+    (&item.system, key, item.verb, about)
 }

@@ -43,6 +43,12 @@ pub struct Document {
     /// When unused accounts and old credentials become drift.
     #[serde(default)]
     pub limits: Option<LimitsDocument>,
+    /// When accounts of people who have left are deleted, by the system's name.
+    #[serde(default)]
+    pub retention: BTreeMap<Spanned<String>, RetentionDocument>,
+    /// What becomes of non-humans whose owner leaves.
+    #[serde(default)]
+    pub succession: Option<SuccessionDocument>,
 }
 
 /// `[role.NAME]`
@@ -59,6 +65,8 @@ pub struct RoleDocument {
     pub members: Option<Spanned<String>>,
     /// Entitlement addresses.
     pub grants: Vec<Spanned<String>>,
+    /// `14d`: whom `members` does not name any longer keeps what the role gave for so long, to hand their work over.
+    pub hand_over: Option<Spanned<String>>,
 }
 
 /// `[assignment.NAME]`
@@ -189,6 +197,26 @@ pub struct LimitsDocument {
     pub dormant_after: Option<Spanned<String>>,
     /// `365d`: a credential unchanged for longer is stale.
     pub credential_age_max: Option<Spanned<String>>,
+}
+
+/// `[retention.SYSTEM]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetentionDocument {
+    /// `90d`: the account of somebody who has left is deleted when so long has passed since.
+    pub delete_accounts_after: Spanned<String>,
+}
+
+/// `[succession]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SuccessionDocument {
+    /// `manager`: the first of the leaver's managers who is here takes over; `nobody`: a person says who does.
+    pub to: Option<Spanned<String>>,
+    /// What is done about a non-human that nobody takes over: `ask` a person, or `stop` it.
+    pub without: Option<Spanned<String>>,
+    /// `14d`: what was stopped is watched for use so long before it ends for good.
+    pub watch: Option<Spanned<String>>,
 }
 
 /// A date, or an instant, as a TOML value or a text.

@@ -3,6 +3,7 @@
 pub mod check;
 pub mod diagnostic;
 pub mod document;
+mod lifecycle;
 pub mod predicate;
 pub mod read;
 
@@ -42,6 +43,8 @@ pub struct Role {
     pub members: Option<Placed<Predicate>>,
     /// What it gives.
     pub grants: Vec<Placed<EntitlementAddress>>,
+    /// How long whom the predicate does not name any longer keeps what it gives, to hand work over.
+    pub hand_over: Option<SignedDuration>,
 }
 
 /// A role or entitlements for one identity until a date: an assignment or an exception.
@@ -137,6 +140,23 @@ pub struct Limits {
     pub credential_age_max: Option<SignedDuration>,
 }
 
+/// What becomes of non-humans whose owner leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Succession {
+    /// The first of the leaver's managers who is here takes them over.
+    pub to_manager: bool,
+    /// What nobody takes over is stopped; else it waits for a person.
+    pub stop: bool,
+    /// How long what was stopped is watched for use before it ends for good.
+    pub watch: SignedDuration,
+}
+
+impl Default for Succession {
+    fn default() -> Self {
+        Self { to_manager: false, stop: false, watch: SignedDuration::from_hours(14 * 24) }
+    }
+}
+
 /// The whole policy.
 #[derive(Debug, Clone, Default)]
 pub struct Policy {
@@ -158,6 +178,10 @@ pub struct Policy {
     pub correlations: BTreeMap<AccountAddress, IdentityKey>,
     /// Limits on age and disuse.
     pub limits: Limits,
+    /// How long after somebody left their account is deleted, by system; where nothing is said, it never is.
+    pub retention: BTreeMap<SystemName, SignedDuration>,
+    /// What becomes of non-humans whose owner leaves.
+    pub succession: Succession,
     /// SHA-256 over the files, in hex; empty for the empty policy.
     pub digest: String,
 }

@@ -37,16 +37,16 @@ pub fn read(files: &BTreeMap<String, String>) -> Result<Policy, Vec<Diagnostic>>
 }
 
 #[derive(Default)]
-struct Reader {
-    policy: Policy,
+pub(super) struct Reader {
+    pub(super) policy: Policy,
     diagnostics: Vec<Diagnostic>,
     /// `kind.name` and the file that has it, so that a second one can be named with the first.
-    seen: BTreeMap<String, String>,
+    pub(super) seen: BTreeMap<String, String>,
 }
 
 /// The file at hand.
-struct Place<'text> {
-    file: Arc<str>,
+pub(super) struct Place<'text> {
+    pub(super) file: Arc<str>,
     text: &'text str,
 }
 
@@ -57,7 +57,7 @@ impl Place<'_> {
 }
 
 impl Reader {
-    fn error(
+    pub(super) fn error(
         &mut self,
         place: &Place<'_>,
         span: Range<usize>,
@@ -197,6 +197,10 @@ impl Reader {
                 self.policy.correlations.insert(account, IdentityKey(entry.identity.into_inner()));
             }
         }
+        self.retention(&place, document.retention);
+        if let Some(succession) = document.succession {
+            self.succession(&place, succession);
+        }
         if let Some(limits) = document.limits {
             if let Some(first) = self.seen.insert("limits".to_owned(), file.to_owned()) {
                 self.error(
@@ -228,7 +232,9 @@ impl Reader {
                     }
                 });
             let grants = self.addresses(place, &entry.grants);
+            let hand_over = entry.hand_over.as_ref().and_then(|text| self.hand_over(place, text));
             self.policy.roles.push(Role {
+                hand_over,
                 title: entry.title.unwrap_or_else(|| name.get_ref().clone()),
                 name: name.into_inner(),
                 task: entry.task,
@@ -295,7 +301,12 @@ impl Reader {
         }
     }
 
-    fn first_of_its_name(&mut self, place: &Place<'_>, kind: &str, name: &Spanned<String>) -> bool {
+    pub(super) fn first_of_its_name(
+        &mut self,
+        place: &Place<'_>,
+        kind: &str,
+        name: &Spanned<String>,
+    ) -> bool {
         match self.seen.insert(format!("{kind}.{}", name.get_ref()), place.file.to_string()) {
             None => true,
             Some(first) => {
@@ -333,7 +344,7 @@ impl Reader {
         account
     }
 
-    fn system(&mut self, place: &Place<'_>, name: &Spanned<String>) -> Option<SystemName> {
+    pub(super) fn system(&mut self, place: &Place<'_>, name: &Spanned<String>) -> Option<SystemName> {
         SystemName::new(name.get_ref().as_str())
             .map_err(|error| self.error(place, name.span(), error.to_string(), ""))
             .ok()
@@ -348,7 +359,7 @@ impl Reader {
         instant
     }
 
-    fn duration(&mut self, place: &Place<'_>, text: &Spanned<String>) -> Option<SignedDuration> {
+    pub(super) fn duration(&mut self, place: &Place<'_>, text: &Spanned<String>) -> Option<SignedDuration> {
         let duration = parse_duration(text.get_ref());
         if duration.is_none() {
             self.error(place, text.span(), "not a duration", "write for example 90d, 12h or 30m");

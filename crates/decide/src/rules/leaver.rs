@@ -1,9 +1,11 @@
 //! Accounts and credentials that let somebody in who may hold no access: who has left, is suspended, or has not started.
 
-use leasehold_model::decision::{DriftItem, DriftKind};
+use leasehold_model::Timestamp;
+use leasehold_model::decision::{Because, DriftItem, DriftKind};
 
 use super::{Context, about_account, about_credential, not_live};
-use crate::engine::IdentityIndex;
+use crate::engine::{AccountIndex, IdentityIndex};
+use crate::evaluate::Evaluation;
 
 pub(super) fn find(context: &Context<'_, '_>, items: &mut Vec<DriftItem>) {
     let evaluation = context.evaluation;
@@ -16,8 +18,11 @@ pub(super) fn find(context: &Context<'_, '_>, items: &mut Vec<DriftItem>) {
         for account in evaluation.graph.accounts_of(identity) {
             let observed = &evaluation.account(account).account;
             let open = observed.expires_at.is_none_or(|end| end > now);
-            if observed.enabled && open {
-                items.push(about_account(evaluation, kind, account, vec![not_live(evaluation, identity)]));
+            let kept = kept_until(evaluation, identity, account).filter(|until| *until <= now);
+            if (observed.enabled && open) || kept.is_some() {
+                let passed = kept.map(|since| Because::RetentionPassed { since });
+                let because = [not_live(evaluation, identity)].into_iter().chain(passed).collect();
+                items.push(about_account(evaluation, kind, account, because));
             }
             // Each by itself: in many systems a key goes on working when its account's log-ins are stopped.
             for credential in evaluation.credentials_of(account) {
@@ -28,4 +33,21 @@ pub(super) fn find(context: &Context<'_, '_>, items: &mut Vec<DriftItem>) {
             }
         }
     }
+}
+
+/// Until when the account of somebody who has left is kept, where it is not kept for good: a non-human that was stopped
+/// and watched is not kept any longer.
+fn kept_until(
+    evaluation: &Evaluation<'_>,
+    identity: IdentityIndex,
+    account: AccountIndex,
+) -> Option<Timestamp> {
+    let stop = evaluation.steward_of(identity).and_then(|steward| steward.stop.as_ref());
+    if let Some(ended_at) = stop.and_then(|stop| stop.ended_at) {
+        return Some(ended_at);
+    }
+    let inputs = evaluation.inputs;
+    let system = inputs.snapshot.system(evaluation.account(account).system);
+    let retention = *inputs.policy.retention.get(system)?;
+    evaluation.left_at(identity)?.checked_add(retention).ok()
 }

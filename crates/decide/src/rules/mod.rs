@@ -1,5 +1,6 @@
 //! The drift rules: one file each, one line each in [`RULES`].
 
+mod closed;
 mod dormant;
 mod grants;
 mod leaver;
@@ -7,6 +8,7 @@ mod missing;
 mod orphan;
 mod ownerless;
 mod posture;
+mod replaced;
 mod stale_credential;
 mod toxic;
 
@@ -43,8 +45,10 @@ pub const RULES: &[Rule] = &[
     Rule { kinds: &[DriftKind::Orphan], find: orphan::find },
     Rule { kinds: &[DriftKind::Ownerless], find: ownerless::find },
     Rule { kinds: &[DriftKind::Missing, DriftKind::RemovedOutOfBand], find: missing::find },
+    Rule { kinds: &[DriftKind::Missing], find: closed::find },
     Rule { kinds: &[DriftKind::Dormant], find: dormant::find },
     Rule { kinds: &[DriftKind::StaleCredential], find: stale_credential::find },
+    Rule { kinds: &[DriftKind::Expired], find: replaced::find },
     Rule { kinds: &[DriftKind::Posture], find: posture::find },
 ];
 

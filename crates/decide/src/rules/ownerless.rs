@@ -7,6 +7,7 @@ use leasehold_model::identity::IdentityKind;
 use super::{Context, about_account};
 use crate::engine::IdentityIndex;
 use crate::evaluate::Evaluation;
+use crate::evaluate::lifecycle::{Stop, UseSince};
 
 pub(super) fn find(context: &Context<'_, '_>, items: &mut Vec<DriftItem>) {
     let evaluation = context.evaluation;
@@ -16,7 +17,8 @@ pub(super) fn find(context: &Context<'_, '_>, items: &mut Vec<DriftItem>) {
         }
         let Some(text) = missing_owner(evaluation, who.owner.as_ref()) else { continue };
         for account in evaluation.graph.accounts_of(identity) {
-            let because = vec![Because::Fact { text: format!("{} {} {text}", who.kind.as_str(), who.key) }];
+            let text = format!("{} {} {text}{}", who.kind.as_str(), who.key, stopped(evaluation, identity));
+            let because = vec![Because::Fact { text }];
             items.push(about_account(evaluation, DriftKind::Ownerless, account, because));
         }
     }
@@ -65,4 +67,20 @@ fn missing_owner(evaluation: &Evaluation<'_>, owner: Option<&IdentityKey>) -> Op
             None => Some(format!("is owned by {owner}, who is not an identity that was read")),
         },
     }
+}
+
+/// What is done about a non-human that nobody took over, in words.
+fn stopped(evaluation: &Evaluation<'_>, identity: IdentityIndex) -> String {
+    let Some(stop) = evaluation.steward_of(identity).and_then(|steward| steward.stop.as_ref()) else {
+        return String::new();
+    };
+    let Stop { since, watched_until, used, .. } = stop;
+    let then = match used {
+        UseSince::No => format!("it ends for good on {watched_until} if it is not used until then"),
+        UseSince::At(at) => format!("it was used on {at} all the same, so somebody needs it"),
+        UseSince::Unknown => {
+            "whether it is used is not known, so a person says when it ends for good".to_owned()
+        }
+    };
+    format!("; it is stopped since {since}, and {then}")
 }

@@ -1,4 +1,5 @@
-//! What pages and calls ask of the loop. A page records what somebody wants; a task does it.
+//! What pages and calls ask of the loop. A page records what somebody wants; a task does it. Only a credential that a link
+//! gives is passed through, because nothing may keep its secret.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,6 +20,7 @@ use crate::live::Live;
 use crate::notice::NoticeKind;
 use crate::system::{self, Enforcing, Systems};
 use crate::tasks::{TaskError, apply, offboard, sync};
+use crate::workflow::credential_link::{self, Opened, Refusal};
 
 /// What people see of a configured system, without its connector.
 #[derive(Debug, Clone)]
@@ -209,6 +211,23 @@ impl DriverHandle {
         let requested = self.request(&offboard::request(identity, at, by)).await?;
         work.look_again().await;
         Ok(Some(requested.id().to_owned()))
+    }
+
+    /// Opens a link that gives a new credential, and has its system read, which shows what was made.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn open_credential_link(&self, token_hash: &str) -> Result<Opened, Refusal> {
+        let work = &self.shared.work;
+        let view = work.live.refresh().await?;
+        let systems = work.systems.now();
+        let opened =
+            credential_link::open(&work.store, &systems, &work.pace, view.loaded(), token_hash).await?;
+        let (system, by) = (&opened.link.of.system, &opened.link.made_by);
+        if let Err(error) = self.request_sync(system, false, by).await {
+            tracing::warn!(%error, %system, "a reading could not be asked for");
+        }
+        Ok(opened)
     }
 
     /// Makes a plan from the present state and keeps it, for somebody to look at and approve.

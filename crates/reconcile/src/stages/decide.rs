@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use leasehold_decide::evaluate::{Evaluation, Inputs, SystemSettings};
+use leasehold_decide::merge;
 use leasehold_decide::policy::{self, Policy, diagnostic::Diagnostic};
 use leasehold_model::id::SystemName;
 use leasehold_model::identity::LifecycleState;
 use leasehold_model::plan::StateFingerprint;
 use leasehold_model::reason::Baseline;
-use leasehold_model::snapshot::Snapshot;
+use leasehold_model::snapshot::{FORMER_DAYS, Snapshot};
+use leasehold_model::stewardship::Stewardship;
 use leasehold_store::{Departure, Store};
 use sha2::{Digest, Sha256};
 
@@ -28,6 +30,8 @@ pub struct Loaded {
     pub baselines: Vec<Baseline>,
     /// Departures that a person decided on and nobody took back.
     pub departures: Vec<Departure>,
+    /// What people said about non-humans.
+    pub stewardship: Arc<Stewardship>,
     /// Settings by system.
     pub settings: BTreeMap<SystemName, SystemSettings>,
     /// The instant that decisions are for.
@@ -59,6 +63,7 @@ impl Loaded {
         at: Option<Timestamp>,
     ) -> Result<Self, ReconcileError> {
         let mut snapshot = store.snapshot(at).await?;
+        merge::merge(&mut snapshot, &settings);
         let revision = match at {
             None => store.live_policy().await?,
             Some(at) => store
@@ -74,6 +79,12 @@ impl Loaded {
                 policy::read::read(&revision.files).map_err(|all| ReconcileError::Policy(first(&all)))?
             }
         };
+        if policy.roles.iter().any(|role| role.hand_over.is_some()) {
+            let window = jiff::SignedDuration::from_hours(FORMER_DAYS * 24);
+            let since = at.unwrap_or(now).checked_sub(window).unwrap_or(Timestamp::MIN);
+            store.add_former_identities(&mut snapshot, since).await?;
+        }
+        let stewardship = Arc::new(store.stewardship(at).await?);
         let mut baselines = store.baselines().await?;
         if let Some(at) = at {
             baselines.retain(|baseline| baseline.adopted_at <= at);
@@ -88,7 +99,8 @@ impl Loaded {
             departures.iter().map(|departure| (departure.identity.as_str(), departure.end)).collect();
         take_as_left(&mut snapshot, &departed);
         let (snapshot, policy) = (Arc::new(snapshot), Arc::new(policy));
-        Ok(Self { snapshot, policy, baselines, departures, settings, now: at.unwrap_or(now) })
+        let now = at.unwrap_or(now);
+        Ok(Self { snapshot, policy, baselines, departures, stewardship, settings, now })
     }
 
     /// The same facts and claims at another instant: time alone ends reasons.
@@ -102,6 +114,7 @@ impl Loaded {
             snapshot: &self.snapshot,
             policy: &self.policy,
             baselines: &self.baselines,
+            stewardship: &self.stewardship,
             systems: &self.settings,
             now: self.now,
         }
@@ -117,9 +130,10 @@ impl Loaded {
 
     /// What a plan made now would be made from.
     pub fn fingerprint(&self) -> StateFingerprint {
-        let claims = match self.departures.is_empty() {
-            true => serde_json::to_vec(&self.baselines),
-            false => serde_json::to_vec(&(&self.baselines, &self.departures)),
+        let claims = match (self.departures.is_empty(), self.stewardship.is_empty()) {
+            (true, true) => serde_json::to_vec(&self.baselines),
+            (false, true) => serde_json::to_vec(&(&self.baselines, &self.departures)),
+            (_, false) => serde_json::to_vec(&(&self.baselines, &self.departures, &*self.stewardship)),
         };
         let claims = claims.unwrap_or_default();
         StateFingerprint {

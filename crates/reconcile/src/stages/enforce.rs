@@ -29,12 +29,20 @@ use crate::system::{System, Systems};
 use crate::trace::SPANS;
 
 /// What an action does, without its name: how an action of an interrupted run is found in a fresh plan.
-pub type Effect = (Verb, SystemName, AccountKey, Option<EntitlementName>, Option<CredentialKey>);
+pub type Effect = (Verb, SystemName, AccountId, Option<EntitlementName>, Option<CredentialKey>);
+
+/// What tells an account from its system's others: its key, or the login of one that has no key yet.
+type AccountId = (AccountKey, String);
+
+fn account_of(item: &PlanItem) -> AccountId {
+    let (key, login) = item.account_id();
+    (key.clone(), login.to_owned())
+}
 
 /// What an item does.
 pub fn effect_of(item: &PlanItem) -> Effect {
     let credential = item.credential.as_ref().map(|credential| credential.key.clone());
-    (item.verb, item.system.clone(), item.account_key.clone(), item.entitlement.clone(), credential)
+    (item.verb, item.system.clone(), account_of(item), item.entitlement.clone(), credential)
 }
 
 /// Told whenever an action reaches a state; for progress on a screen.
@@ -95,9 +103,9 @@ pub(super) struct Worker {
 
 impl Worker {
     async fn system(&self, rows: Vec<ActionRow>) -> Result<(), ReconcileError> {
-        let mut by_account: BTreeMap<AccountKey, Vec<ActionRow>> = BTreeMap::new();
+        let mut by_account: BTreeMap<AccountId, Vec<ActionRow>> = BTreeMap::new();
         for row in rows {
-            by_account.entry(row.item.account_key.clone()).or_default().push(row);
+            by_account.entry(account_of(&row.item)).or_default().push(row);
         }
         let begun = self.shared.pace.now();
         let mut waiting: Vec<(Timestamp, AccountRun)> =

@@ -68,7 +68,7 @@ fn moved(then: &StateFingerprint, now: &StateFingerprint) -> Option<String> {
         moved.push("the policy changed".to_owned());
     }
     if then.claims != now.claims {
-        moved.push("baselines or departures changed".to_owned());
+        moved.push("baselines, departures or who answers for what changed".to_owned());
     }
     (!moved.is_empty()).then(|| moved.join(", "))
 }

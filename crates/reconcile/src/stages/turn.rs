@@ -1,6 +1,6 @@
 //! The turn of one account: its actions are sent, read back, and wait, in rounds.
 //!
-//! What somebody keeps is granted and seen before its old path ends. Then what a log-in needs is taken away: the account's
+//! An account is made or opened before it is given anything. What somebody keeps is granted and seen before its old path ends. Then what a log-in needs is taken away: the account's
 //! own switch and its credentials. Sessions end when no new one can begin on what was taken away: at once where the account
 //! was closed, else after its grants. An account is deleted when nothing else is left to do with it. Within a round every action that is due is sent before one is read back, because an effective
 //! entitlement ends only when the last direct grant that leads to it has ended.
@@ -128,8 +128,8 @@ impl AccountRun {
         let mut rows_of: BTreeMap<usize, Vec<ActionRow>> = BTreeMap::new();
         for row in rows {
             let round = match row.item.verb {
-                Verb::CreateAccount => 0,
-                Verb::EnableAccount | Verb::Grant | Verb::EnableCredential => 1,
+                Verb::CreateAccount | Verb::EnableAccount => 0,
+                Verb::Grant | Verb::EnableCredential => 1,
                 Verb::DisableAccount | Verb::DisableCredential | Verb::RevokeCredential => 2,
                 // Where the account is closed no session can begin again, and none waits for what may take long to take away.
                 Verb::EndSessions if closes => 3,
@@ -139,7 +139,9 @@ impl AccountRun {
             };
             rows_of.entry(round).or_default().push(row);
         }
-        let round = |rows: Vec<ActionRow>| {
+        let round = |mut rows: Vec<ActionRow>| {
+            // What is elevated ends before the rest.
+            rows.sort_by_key(|row| !row.item.privileged);
             rows.into_iter().map(|row| Running::new(row, now).without(&held)).collect()
         };
         Self { rounds: rows_of.into_values().map(round).collect(), states, done: Done::default() }
@@ -247,7 +249,7 @@ impl Worker {
             account: account_target(&row.item),
             entitlement: entitlement_target(&row.item),
             credential: credential_target(&row.item),
-            attributes: BTreeMap::new(),
+            attributes: row.item.attributes.clone(),
         };
         let calling = trace::call("execute", &self.system.name, verb);
         let answer = self.system.connector.execute(&request).instrument(calling.clone()).await;

@@ -50,7 +50,8 @@ impl Task for Offboard {
         if !departs {
             return Err(TaskError::Final(format!("that {identity} leaves was taken back; nothing was done")));
         }
-        let plan = offboard::plan(loaded, &identity, Vec::new())?;
+        let plan = offboard::plan(loaded, &identity, Vec::new(), None);
+        let plan = plan.map_err(|refusal| TaskError::Final(refusal.to_string()))?;
         work.store.save_plan(&plan, work.pace.now()).await?;
         let asked = Asked::At(task.requested_at);
         let applied = runner.apply_as_asked(&plan, &[], &task.requested_by, asked).await;

@@ -177,6 +177,8 @@ pub fn item(id: &str, verb: Verb, account: &str, entitlement: Option<&str>) -> P
         entitlement: entitlement.map(group),
         entitlement_native: None,
         credential: None,
+        privileged: false,
+        attributes: BTreeMap::new(),
         because: vec!["no reason covers it".to_owned()],
         also_loses: Vec::new(),
         must_end: Vec::new(),

@@ -3,6 +3,7 @@
 mod actions;
 mod claims;
 mod common;
+mod credential_links;
 mod credentials;
 mod epochs;
 mod history;

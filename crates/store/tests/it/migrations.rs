@@ -28,6 +28,8 @@ const RELEASES: &[(i64, &str)] = &[
     (12, include_str!("../fixtures/0012.sql")),
     (13, include_str!("../fixtures/0013.sql")),
     (14, include_str!("../fixtures/0014.sql")),
+    (15, include_str!("../fixtures/0015.sql")),
+    (16, include_str!("../fixtures/0016.sql")),
 ];
 
 /// Runs SQL beside the store.
@@ -147,7 +149,7 @@ async fn every_release_is_brought_up_to_this_one() {
             let unread = store.unread_pushes().await.expect("reads").len();
             assert_eq!(
                 (there, gone, groups, unread),
-                if *migration < 14 { (0, 0, 0, 0) } else { (1, 1, 1, 1) }
+                if *migration < 16 { (0, 0, 0, 0) } else { (1, 1, 1, 1) }
             );
             // What lists need is there for what earlier releases wrote.
             let row = store.plan_row(&plan.hash).await.expect("reads").expect("a plan");
@@ -160,6 +162,15 @@ async fn every_release_is_brought_up_to_this_one() {
                 (departures.len(), in_force),
                 if *migration == 8 { (2, 1) } else { (0, 0) },
                 "{migration}"
+            );
+            let stewardship = store.stewardship(None).await.expect("reads");
+            let owners: Vec<&str> = stewardship.ownerships.iter().map(|claim| claim.owner.as_str()).collect();
+            let known = if *migration >= 14 { (vec!["lee@example.com"], 1) } else { (vec![], 0) };
+            assert_eq!((owners, stewardship.retirements.len()), known, "{migration}");
+            let links = store.credential_links(10).await.expect("reads");
+            assert_eq!(
+                (links.len(), snapshot.replaced.len()),
+                if *migration >= 15 { (1, 1) } else { (0, 0) }
             );
             let webhooks = store.webhooks().await.expect("reads");
             let secrets: Vec<_> = webhooks

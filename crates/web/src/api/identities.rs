@@ -9,6 +9,7 @@ use leasehold_decide::explain::{Explained, explain};
 use leasehold_decide::path::Carriers;
 use leasehold_model::id::{EntitlementAddress, EntitlementName, IdentityKey};
 use leasehold_model::identity::Identity;
+use leasehold_model::snapshot::{Claimed, IdentityConflict};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
@@ -48,8 +49,28 @@ struct IdentityRow {
     owner: Option<String>,
     /// Everything else that the source says.
     attributes: std::collections::BTreeMap<String, String>,
+    /// Where several sources list it and disagree.
+    conflicts: Vec<ConflictRow>,
     /// How much drift is about it.
     drift: usize,
+}
+
+/// That sources disagree about an identity.
+#[derive(Serialize, ToSchema)]
+struct ConflictRow {
+    /// About what.
+    attribute: String,
+    /// What is believed.
+    used: ClaimedRow,
+    /// What others say instead.
+    instead: Vec<ClaimedRow>,
+}
+
+/// What one source says.
+#[derive(Serialize, ToSchema)]
+struct ClaimedRow {
+    system: String,
+    value: String,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -78,7 +99,18 @@ struct ListQuery {
     cursor: Option<String>,
 }
 
+fn claimed(claimed: &Claimed) -> ClaimedRow {
+    ClaimedRow { system: claimed.system.to_string(), value: claimed.value.clone() }
+}
+
 fn row(view: &leasehold_reconcile::live::View, identity: &Identity) -> IdentityRow {
+    let index = view.evaluation().identity(&identity.key);
+    let conflicts = index.map_or(&[][..], |index| view.loaded().snapshot.conflicts_of(index.0));
+    let conflict = |conflict: &IdentityConflict| ConflictRow {
+        attribute: conflict.attribute.clone(),
+        used: claimed(&conflict.used),
+        instead: conflict.instead.iter().map(claimed).collect(),
+    };
     IdentityRow {
         key: identity.key.to_string(),
         kind: identity.kind.as_str(),
@@ -88,6 +120,7 @@ fn row(view: &leasehold_reconcile::live::View, identity: &Identity) -> IdentityR
         manager: identity.manager.as_ref().map(ToString::to_string),
         owner: identity.owner.as_ref().map(ToString::to_string),
         attributes: identity.attributes.clone(),
+        conflicts: conflicts.iter().map(conflict).collect(),
         drift: view.drift_of_identity(&identity.key).len(),
     }
 }

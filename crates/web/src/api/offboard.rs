@@ -30,6 +30,15 @@ pub(crate) const ROUTES: &[Route] = &[
     }),
 ];
 
+/// What is decided beside that somebody leaves.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Offboarding {
+    /// Who takes over every non-human that they answer for.
+    #[serde(default)]
+    successor: Option<String>,
+}
+
 /// When somebody leaves.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -58,24 +67,27 @@ struct TakenBack {
 
 #[utoipa::path(post, path = "/api/v1/identities/{key}/offboard", tag = "identities",
     params(("key" = String, Path, description = "Its primary key, in any case")),
+    request_body(content = Option<Offboarding>, description = "Who takes over what they answer for"),
     responses((status = 201, description = "The plan, which changes nothing until it is approved: whoever approves it decides that they leave", body = PlanDocument), Problems))]
 /// Makes a plan that ends everything that an identity holds, as if it had left now.
 async fn offboard(
     State(app): State<App>,
     person: Person,
     Path(key): Path<String>,
+    asked: Option<Json<Offboarding>>,
 ) -> Result<Response, WebError> {
     let view = app.view()?;
     let index = seen(&app, &person, &view, &key)?;
     let key = view.evaluation().identities[index.index()].key.clone();
-    let plan = offboarding_plan(&app, &person, &view, &key).await?;
+    let successor = asked.and_then(|Json(asked)| asked.successor).map(|key| IdentityKey::from(key.trim()));
+    let plan = offboarding_plan(&app, &person, &view, &key, successor).await?;
     app.store.save_plan(&plan, app.now()).await?;
     let location = format!("/api/v1/plans/{}", plan.hash);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(document(&plan, &[]))).into_response())
 }
 
 /// The identity, where this person may decide that it leaves.
-fn decided_on(app: &App, person: &Person, key: &str) -> Result<IdentityKey, WebError> {
+pub(super) fn decided_on(app: &App, person: &Person, key: &str) -> Result<IdentityKey, WebError> {
     let view = app.view()?;
     let index = seen(app, person, &view, key)?;
     let key = view.evaluation().identities[index.index()].key.clone();

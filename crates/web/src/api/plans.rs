@@ -97,6 +97,8 @@ pub(crate) struct PlanDocument {
     items: Vec<ItemRow>,
     left_alone: Vec<LeftAloneRow>,
     guards: Vec<GuardRow>,
+    /// Non-humans that somebody takes over, with who.
+    successors: std::collections::BTreeMap<String, String>,
     state: StateRow,
     /// Its actions, once it was approved.
     actions: Vec<actions::ActionDocument>,
@@ -198,6 +200,7 @@ pub(crate) fn document(plan: &Plan, rows: &[ActionRow]) -> PlanDocument {
         items: items.collect(),
         left_alone: left_alone.collect(),
         guards: guards.collect(),
+        successors: plan.successors.iter().map(|(key, owner)| (key.to_string(), owner.to_string())).collect(),
         state: StateRow {
             systems: plan.state.systems.iter().map(|(name, epoch)| (name.to_string(), epoch.0)).collect(),
             policy: plan.state.policy.clone(),

@@ -142,6 +142,7 @@ fn lease_rows(leases: &LeaseCounts) -> Vec<LeaseRow> {
             LeaseClass::Role => ("a role that its holder's attributes give", ""),
             LeaseClass::Assignment => ("an assignment, which ends", ""),
             LeaseClass::Exception => ("an exception, which ends", "warning"),
+            LeaseClass::HandOver => ("a hand-over of somebody who moved, which ends", ""),
             LeaseClass::Baseline => ("a baseline: it was there, and has until a date", "warning"),
             LeaseClass::Inherent => ("every account of its system holds it", ""),
             LeaseClass::Undecided => ("nobody can say", "warning"),

@@ -5,6 +5,7 @@ pub(crate) mod account_passkeys;
 pub(crate) mod action;
 pub(crate) mod actions;
 pub(crate) mod connect;
+pub(crate) mod credential_link;
 pub(crate) mod credentials;
 pub(crate) mod device;
 pub(crate) mod drift;

@@ -126,6 +126,8 @@ struct PlanPage {
     guards: Vec<GuardLine>,
     groups: Vec<EffectGroup>,
     effects_pager: Pager,
+    /// Non-humans, and who takes each over.
+    successors: Vec<(Link, Link)>,
     left: Vec<Left>,
     left_pager: Pager,
     left_words: String,
@@ -238,6 +240,11 @@ pub(crate) async fn page(
         moved: moved(view, &kept, standing),
         guards: guards.collect(),
         groups: if begun { Vec::new() } else { groups(&kept, &overridden, &effects_pager) },
+        successors: plan
+            .successors
+            .iter()
+            .map(|(identity, owner)| (Link::identity(identity), Link::identity(owner)))
+            .collect(),
         left: plan.left_alone[left_pager.range()].iter().map(left).collect(),
         left_words: count(plan.left_alone.len(), "item"),
         progress,

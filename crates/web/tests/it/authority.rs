@@ -42,6 +42,8 @@ pub fn plan_about(identity: &str) -> Plan {
         entitlement: Some("role/clerk".parse().expect("an entitlement")),
         entitlement_native: None,
         credential: None,
+        privileged: false,
+        attributes: Default::default(),
         because: vec!["has left".to_owned()],
         also_loses: Vec::new(),
         must_end: Vec::new(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use leasehold_connect::simulated::{Company, World};
 use leasehold_decide::correlate::CorrelationRule;
+use leasehold_decide::merge::Precedence;
 use leasehold_decide::policy;
 use leasehold_model::clock::ManualClock;
 use leasehold_model::id::SystemName;
@@ -108,6 +109,8 @@ fn system(world: &Arc<World>, name: &str, rules: &[&str]) -> (SystemName, System
         connector_kind: "simulated".to_owned(),
         connector: Arc::new(world.connector(name).expect("a connector")),
         correlate: rules.iter().map(|rule| CorrelationRule::parse(rule).expect("a rule")).collect(),
+        new_account_login: None,
+        precedence: Precedence::default(),
         authoritative: rules.is_empty(),
         enforce: Enforce::Propose.into(),
         interval_ms: INTERVAL_MS_DEFAULT,

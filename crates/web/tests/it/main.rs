@@ -5,6 +5,7 @@ mod api;
 mod authenticator;
 mod authority;
 mod company;
+mod credential_links;
 mod device;
 mod drift;
 mod edge;

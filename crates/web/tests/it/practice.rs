@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use leasehold_connect::simulated::{Company, Planted, World};
 use leasehold_decide::correlate::CorrelationRule;
+use leasehold_decide::merge::Precedence;
 use leasehold_decide::policy::read::read;
 use leasehold_ledger::checkpoint::SigningKey;
 use leasehold_model::clock::ManualClock;
@@ -116,6 +117,8 @@ fn systems(company: &Company, world: &Arc<World>) -> Systems {
             correlate: rules
                 .map(|rule| CorrelationRule::parse(rule.as_str().expect("text")).expect("a rule"))
                 .collect(),
+            new_account_login: None,
+            precedence: Precedence::default(),
             authoritative: table.get("authoritative").is_some(),
             enforce: Enforce::Propose.into(),
             interval_ms: INTERVAL_MS_DEFAULT,

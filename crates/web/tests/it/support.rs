@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use leasehold_connect::registry;
 use leasehold_decide::authority::{Authority, AuthorityFile};
 use leasehold_decide::correlate::CorrelationRule;
+use leasehold_decide::merge::Precedence;
 use leasehold_ledger::checkpoint::SigningKey;
 use leasehold_model::clock::{Clock as _, ManualClock};
 use leasehold_model::id::{IdentityKey, SystemName};
@@ -62,6 +63,8 @@ pub fn connected(folder: &Path, name: &str, connector: &str, authoritative: bool
         connector_kind: connector.to_owned(),
         connector: Arc::from(registry::build(connector, settings).expect("a connector")),
         correlate: vec![rule("login = email")],
+        new_account_login: None,
+        precedence: Precedence::default(),
         authoritative,
         enforce: Enforcing::default(),
         interval_ms: INTERVAL_MS_DEFAULT,

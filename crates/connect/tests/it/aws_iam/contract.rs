@@ -6,8 +6,9 @@ use async_trait::async_trait;
 use leasehold_connect::connector::Connector;
 use leasehold_connect::contract::{ContractFixture, Subject};
 use leasehold_model::credential::CredentialKind;
-use leasehold_model::request::{AccountTarget, CredentialTarget};
+use leasehold_model::request::{AccountTarget, CredentialTarget, Issued};
 use leasehold_testing::AwsKey;
+use secrecy::ExposeSecret;
 
 use super::Company;
 use crate::harness::{build, entitlement};
@@ -39,6 +40,18 @@ impl ContractFixture for Fixture {
         Some(("new.person".to_owned(), BTreeMap::from(attributes)))
     }
 
+    fn issue_to(&self) -> Option<String> {
+        Some("carol".to_owned())
+    }
+
+    async fn truly_lets_in(&self, login: &str, issued: &Issued) -> Option<bool> {
+        let id = issued.credential.as_ref()?.key.to_string();
+        let key = AwsKey { id, secret: issued.secret.expose_secret().to_owned(), token: None };
+        let who = self.company.server.try_call(&key, "sts", "get_caller_identity", serde_json::json!({}));
+        let arn = who.ok().and_then(|who| who["Arn"].as_str().map(str::to_owned)).unwrap_or_default();
+        Some(arn.ends_with(&format!(":user/{login}")))
+    }
+
     fn unreachable(&self) -> Option<Box<dyn Connector>> {
         let port = leasehold_testing::process::free_port();
         let secret = self.company.server.secret_file("unreachable.secret", &self.company.own.secret);
@@ -63,6 +76,7 @@ impl ContractFixture for Fixture {
 /// A membership.
 pub async fn fixtures() -> Vec<Box<dyn ContractFixture>> {
     let company = Company::start();
+    company.iam("create_user", serde_json::json!({"UserName": "carol"}));
     let spare = company.server.access_key(&company.admin, "alice");
     let subject = Subject { account: company.user("alice"), entitlement: entitlement("group/eng") };
     let connector = company.connector();

@@ -7,8 +7,8 @@ use leasehold_model::plan::Verb;
 use leasehold_model::request::Outcome;
 use leasehold_testing::AwsKey;
 
-use super::between::Between;
 use super::{Company, connector};
+use crate::between::Between;
 use crate::harness::{entitlement, execute, read_grant, try_build};
 
 #[test]
@@ -71,11 +71,11 @@ async fn a_throttled_reading_is_asked_again_and_a_throttled_change_is_left_to_th
     let company = Company::start();
     let (alice, eng) = (company.user("alice"), entitlement("group/eng"));
     let (between, refused) = throttles(&company, "ListGroupsForUser", 2);
-    assert_eq!(read_grant(&*between.connector(&company, ""), &alice, &eng).await, (true, true));
+    assert_eq!(read_grant(&*company.connector_at(&between.url(), ""), &alice, &eng).await, (true, true));
     assert_eq!(refused.load(Ordering::SeqCst), 2);
 
     let (between, _) = throttles(&company, "RemoveUserFromGroup", 1);
-    let connector = between.connector(&company, "");
+    let connector = company.connector_at(&between.url(), "");
     let outcome = execute(&*connector, Verb::Revoke, &alice, Some(&eng)).await;
     assert!(matches!(&outcome, Outcome::Retry { why, .. } if why.contains("Throttling")), "{outcome:?}");
     assert_eq!(company.groups("alice"), ["eng"], "nothing was changed");

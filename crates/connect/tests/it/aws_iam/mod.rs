@@ -1,11 +1,11 @@
 //! The `aws_iam` connector against an account on loopback that checks signatures and policies, looked at with AWS's own
 //! client.
 
-mod between;
 mod changes;
 pub mod contract;
 mod enumeration;
 mod failures;
+mod issuing;
 
 use leasehold_connect::connector::Connector;
 use leasehold_model::request::AccountTarget;
@@ -24,7 +24,7 @@ pub const RIGHTS: &str = r#"{
       "iam:AddUserToGroup", "iam:RemoveUserFromGroup", "iam:AttachUserPolicy", "iam:DetachUserPolicy",
       "iam:PutUserPolicy", "iam:DeleteUserPolicy",
       "iam:CreateUser", "iam:TagUser", "iam:DeleteUser", "iam:DeleteLoginProfile",
-      "iam:UpdateAccessKey", "iam:DeleteAccessKey",
+      "iam:CreateAccessKey", "iam:UpdateAccessKey", "iam:DeleteAccessKey",
       "iam:UpdateSigningCertificate", "iam:DeleteSigningCertificate",
       "iam:UpdateSSHPublicKey", "iam:DeleteSSHPublicKey",
       "iam:UpdateServiceSpecificCredential", "iam:DeleteServiceSpecificCredential",
@@ -132,6 +132,18 @@ impl Company {
     /// The connector. The account on loopback has no service-specific credentials.
     pub fn connector(&self) -> Box<dyn Connector> {
         self.connector_with("leave_out = 'service_specific_credentials'")
+    }
+
+    /// One that asks at another address, as Leasehold's own user.
+    pub fn connector_at(&self, url: &str, more: &str) -> Box<dyn Connector> {
+        let secret = self.server.secret_file("between.secret", &self.own.secret);
+        let (id, secret) = (&self.own.id, secret.display());
+        build(
+            "aws_iam",
+            &format!(
+                "endpoint = '{url}'\naccess_key_id = '{id}'\nsecret_access_key = 'file:{secret}'\n{more}"
+            ),
+        )
     }
 
     /// The same with other settings.

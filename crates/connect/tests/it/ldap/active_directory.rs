@@ -3,12 +3,13 @@
 use base64::Engine;
 use leasehold_model::account::PostureFinding;
 use leasehold_model::plan::Verb;
-use leasehold_model::request::{Outcome, ReadBack, ReadTarget};
+use leasehold_model::request::{AccountTarget, ActionRequest, Outcome, ReadBack, ReadTarget};
 use leasehold_testing::{SambaServer, samba};
 
 use super::{group, target};
 use crate::harness::{
-    acknowledged, build, entitlement, enumerate, enumerate_all, execute, read_account, read_grant, refused,
+    acknowledged, build, entitlement, enumerate, enumerate_all, execute, issue, issue_refused, read_account,
+    read_grant, refused,
 };
 
 const BASE: &str = samba::BASE;
@@ -140,7 +141,92 @@ async fn active_directory_is_read_and_changed() {
     let own = target(&facts, "Administrator");
     assert!(refused(&*connector, Verb::DisableAccount, &own, None).await.contains("connector itself"));
     refused(&*connector, Verb::EndSessions, &alice, None).await;
-    let sessions = connector.read_back(&ReadTarget::Sessions { account: alice }).await.unwrap();
+    let sessions = connector.read_back(&ReadTarget::Sessions { account: alice.clone() }).await.unwrap();
     assert!(matches!(sessions, ReadBack::Unsupported { .. }), "{sessions:?}");
     assert!(!enumerate_all(&*connector).await.accounts["alice"].enabled);
+    acknowledged(&*connector, Verb::EnableAccount, &alice, None).await;
+    assert_eq!(server.values(BASE, "(sAMAccountName=alice)", "userAccountControl"), ["512"]);
+    assert!(server.can_bind("alice@ad.example.com", "Secret-pw-42"));
+    assert_eq!(execute(&*connector, Verb::EnableAccount, &alice, None).await, Outcome::AlreadySo);
+    let why = refused(&*connector, Verb::EnableAccount, &target(&facts, "ended"), None).await;
+    assert!(why.contains("accountExpires"), "{why}");
+
+    accounts_come_and_go(&server).await;
+}
+
+/// In the same domain, because making one takes so long.
+async fn accounts_come_and_go(server: &SambaServer) {
+    let connector = connector(server, &format!("new_account_base = 'CN=Users,{BASE}'"));
+    let new = AccountTarget::by_login("new.person");
+    let attributes = [("email", "new@example.com"), ("given_name", "New"), ("family_name", "Person")];
+    let request = ActionRequest {
+        id: "test".into(),
+        verb: Verb::CreateAccount,
+        account: new.clone(),
+        entitlement: None,
+        credential: None,
+        attributes: attributes.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+    };
+    let made = connector.execute(&request).await.unwrap();
+    assert!(matches!(made, Outcome::Acknowledged { .. }), "{made:?}");
+    assert_eq!(connector.execute(&request).await.unwrap(), Outcome::AlreadySo);
+    let value = |name: &str| server.values(BASE, "(sAMAccountName=new.person)", name).concat();
+    for (name, expected) in [
+        ("userAccountControl", "514"),
+        ("accountExpires", "1"),
+        ("userPrincipalName", "new.person@ad.example.com"),
+        ("mail", "new@example.com"),
+        ("sn", "Person"),
+    ] {
+        assert_eq!(value(name), expected, "{name}");
+    }
+    assert_eq!(read_account(&*connector, &new).await, (true, false));
+    let inner = entitlement("group/inner");
+    acknowledged(&*connector, Verb::Grant, &new, Some(&inner)).await;
+    assert_eq!(read_grant(&*connector, &new, &inner).await, (true, true));
+    assert!(!server.can_bind("new.person@ad.example.com", ""));
+    let why = refused(&*connector, Verb::EnableAccount, &new, None).await;
+    assert!(why.contains("no credential yet"), "{why}");
+
+    // The first password opens the account, and has to be changed before it lets in.
+    let (_, first) = issue(&*connector, "new.person").await;
+    let switches = || ["userAccountControl", "accountExpires", "pwdLastSet"].map(value);
+    assert_eq!(switches(), ["512", "0", "0"]);
+    assert_eq!(read_account(&*connector, &new).await, (true, true));
+    let was_changed = || {
+        let dn = value("distinguishedName");
+        server.modify(&format!("dn: {dn}\nchangetype: modify\nreplace: pwdLastSet\npwdLastSet: -1\n\n"));
+    };
+    let enters = |password: &str| server.can_bind("new.person@ad.example.com", password);
+    assert!(!enters(&first));
+    was_changed();
+    assert!(enters(&first));
+    let (_, second) = issue(&*connector, "new.person").await;
+    was_changed();
+    // A domain lets the password before in for up to an hour more.
+    assert!(enters(&second) && second != first);
+    // Who was closed stays out, whether they ever logged in or not.
+    issue(&*connector, "new.person").await;
+    acknowledged(&*connector, Verb::DisableAccount, &new, None).await;
+    let why = issue_refused(&*connector, &new).await;
+    assert!(why.contains("disabled"), "{why}");
+    assert_eq!(switches(), ["514", "0", "0"]);
+    for (login, expected) in [("ended", "end is past"), ("Administrator", "the connector itself uses")] {
+        let why = issue_refused(&*connector, &AccountTarget::by_login(login)).await;
+        assert!(why.contains(expected), "{login}: {why}");
+    }
+
+    let facts = enumerate_all(&*connector).await;
+    assert!(facts.held_by("new.person").contains(&"group/inner".to_owned()));
+    let account = target(&facts, "new.person");
+    acknowledged(&*connector, Verb::DeleteAccount, &account, None).await;
+    assert_eq!(read_account(&*connector, &account).await, (false, false));
+    // The proof is the domain's own, so that another process has it too.
+    let another = self::connector(server, "");
+    assert_eq!(read_account(&*another, &account).await, (false, false));
+    assert_eq!(execute(&*another, Verb::DeleteAccount, &account, None).await, Outcome::AlreadySo);
+    assert_eq!(value("cn"), "");
+    let nobody = AccountTarget { key: "00000000-0000-0000-0000-000000000000".into(), login: "nobody".into() };
+    let read = another.read_back(&ReadTarget::Account { account: nobody }).await.unwrap_err().to_string();
+    assert!(read.contains("may not be read"), "{read}");
 }

@@ -1,10 +1,12 @@
 //! The `ldap` connector against real directories, checked with the directories' own clients.
 
+mod accounts;
 mod active_directory;
 mod changes;
 pub mod contract;
 mod enumeration;
 mod failures;
+mod issuing;
 mod rights;
 mod visibility;
 

@@ -1,10 +1,14 @@
 //! MariaDB as a target of the contract suite.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use leasehold_connect::connector::Connector;
 use leasehold_connect::contract::{ContractFixture, Subject};
+use leasehold_model::request::Issued;
 use leasehold_testing::MariadbServer;
 use leasehold_testing::mariadb::PASSWORD;
+use secrecy::ExposeSecret;
 
 use super::{COMPANY, account, connector};
 use crate::harness::entitlement;
@@ -25,6 +29,18 @@ impl ContractFixture for Fixture {
 
     fn subject(&self) -> Option<Subject> {
         Some(self.subject.clone())
+    }
+
+    fn new_account(&self) -> Option<(String, BTreeMap<String, String>)> {
+        Some(("new'per@son\\\"".to_owned(), BTreeMap::new()))
+    }
+
+    fn issue_to(&self) -> Option<String> {
+        Some("carol".to_owned())
+    }
+
+    async fn truly_lets_in(&self, login: &str, issued: &Issued) -> Option<bool> {
+        Some(self.server.sql_as(login, issued.secret.expose_secret(), "select 1").is_ok())
     }
 
     fn unreachable(&self) -> Option<Box<dyn Connector>> {

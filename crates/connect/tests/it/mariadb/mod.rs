@@ -1,9 +1,11 @@
 //! The `mariadb` connector against a real server, checked with the server's own client.
 
+mod accounts;
 mod changes;
 pub mod contract;
 mod enumeration;
 mod failures;
+mod issuing;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,8 +21,13 @@ use crate::support::collect;
 
 /// A connector that logs in as root.
 pub fn connector(server: &MariadbServer) -> Box<dyn Connector> {
+    connector_with(server, "")
+}
+
+/// The same with further settings.
+pub fn connector_with(server: &MariadbServer, more: &str) -> Box<dyn Connector> {
     let (url, password) = (server.url("root"), server.password_file());
-    build("mariadb", &format!("url = '{url}'\npassword = 'file:{}'", password.display()))
+    build("mariadb", &format!("url = '{url}'\npassword = 'file:{}'\n{more}", password.display()))
 }
 
 /// A connector that logs in as somebody whose password is the login and `pw`.

@@ -6,8 +6,9 @@ use async_trait::async_trait;
 use leasehold_connect::connector::Connector;
 use leasehold_connect::contract::{ContractFixture, Subject};
 use leasehold_model::credential::CredentialKind;
-use leasehold_model::request::{AccountTarget, CredentialTarget};
+use leasehold_model::request::{AccountTarget, CredentialTarget, Issued};
 use leasehold_testing::openbao::ROOT_TOKEN;
+use secrecy::ExposeSecret;
 
 use super::Company;
 use crate::harness::{build, entitlement};
@@ -37,6 +38,17 @@ impl ContractFixture for Fixture {
     fn new_account(&self) -> Option<(String, BTreeMap<String, String>)> {
         let attributes = [("email".to_owned(), "new.person@example.com".to_owned())];
         Some(("new person/1".to_owned(), BTreeMap::from(attributes)))
+    }
+
+    fn issue_to(&self) -> Option<String> {
+        Some(self.subject.account.login.clone())
+    }
+
+    async fn truly_lets_in(&self, login: &str, issued: &Issued) -> Option<bool> {
+        let key = issued.credential.as_ref()?.key.to_string();
+        let user = key.strip_prefix("auth/userpass/users/").unwrap_or_default();
+        let token = super::log_in_with(&self.company.server, user, issued.secret.expose_secret());
+        Some(token.is_ok_and(|token| self.company.account(&token).login == login))
     }
 
     fn unreachable(&self) -> Option<Box<dyn Connector>> {

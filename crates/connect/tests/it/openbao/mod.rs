@@ -4,6 +4,7 @@ mod changes;
 pub mod contract;
 mod enumeration;
 mod failures;
+mod issuing;
 
 use leasehold_connect::connector::Connector;
 use leasehold_model::request::AccountTarget;
@@ -102,17 +103,30 @@ pub fn connector(server: &OpenBaoServer, token: &str) -> Box<dyn Connector> {
 
 /// A token for a password, or what the server says.
 pub fn log_in(server: &OpenBaoServer, user: &str) -> Result<String, String> {
+    log_in_with(server, user, &format!("{user}pw"))
+}
+
+/// The same with this password.
+pub fn log_in_with(server: &OpenBaoServer, user: &str, password: &str) -> Result<String, String> {
     let path = format!("auth/userpass/login/{user}");
-    let password = format!("password={user}pw");
+    let password = format!("password={password}");
     server.try_bao("", &["write", "-field=token", &path, &password])
 }
 
 fn service_log_in(server: &OpenBaoServer) -> String {
-    let role = text(&server.bao_json(&["read"], &["auth/approle/role/svc/role-id"])["data"]["role_id"]);
     let made = server.bao_json(&["write"], &["-f", "auth/approle/role/svc/secret-id"]);
-    let secret = text(&made["data"]["secret_id"]);
-    let (role, secret) = (format!("role_id={role}"), format!("secret_id={secret}"));
-    server.bao(&["write", "-field=token", "auth/approle/login", &role, &secret])
+    service_log_in_with(server, &text(&made["data"]["secret_id"])).expect("log in")
+}
+
+/// A token for a secret-id of the service, or what the server says.
+pub fn service_log_in_with(server: &OpenBaoServer, secret_id: &str) -> Result<String, String> {
+    let (role, secret) = (format!("role_id={}", role_id(server)), format!("secret_id={secret_id}"));
+    server.try_bao("", &["write", "-field=token", "auth/approle/login", &role, &secret])
+}
+
+/// What the service calls its role when it logs in.
+pub fn role_id(server: &OpenBaoServer) -> String {
+    text(&server.bao_json(&["read"], &["auth/approle/role/svc/role-id"])["data"]["role_id"])
 }
 
 fn entity(server: &OpenBaoServer, token: &str) -> String {

@@ -1,10 +1,14 @@
 //! PostgreSQL as a target of the contract suite.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use leasehold_connect::connector::Connector;
 use leasehold_connect::contract::{ContractFixture, Subject};
+use leasehold_model::request::Issued;
 use leasehold_testing::PostgresServer;
 use leasehold_testing::postgres::PASSWORD;
+use secrecy::ExposeSecret;
 
 use super::{COMPANY, connector};
 use crate::harness::{account, build, entitlement};
@@ -25,6 +29,19 @@ impl ContractFixture for Fixture {
 
     fn subject(&self) -> Option<Subject> {
         Some(self.subject.clone())
+    }
+
+    fn new_account(&self) -> Option<(String, BTreeMap<String, String>)> {
+        Some(("new.person \"x\"'; drop role alice; --".to_owned(), BTreeMap::new()))
+    }
+
+    fn issue_to(&self) -> Option<String> {
+        Some("bob".to_owned())
+    }
+
+    async fn truly_lets_in(&self, login: &str, issued: &Issued) -> Option<bool> {
+        let password = issued.secret.expose_secret();
+        Some(self.server.sql_as(login, password, "postgres", "select 1").is_ok())
     }
 
     fn unreachable(&self) -> Option<Box<dyn Connector>> {

@@ -1,10 +1,12 @@
 //! The `postgres` connector against a real server, checked with `psql`.
 
+mod accounts;
 mod changes;
 pub mod contract;
 mod enumeration;
 mod failures;
 mod grant_options;
+mod issuing;
 mod public;
 
 use leasehold_connect::connector::Connector;

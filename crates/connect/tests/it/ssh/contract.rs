@@ -1,5 +1,7 @@
 //! A Linux host as a target of the contract suite.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use leasehold_connect::connector::Connector;
 use leasehold_connect::contract::{ContractFixture, Subject};
@@ -29,6 +31,11 @@ impl ContractFixture for Fixture {
 
     fn credential(&self) -> Option<(AccountTarget, CredentialTarget)> {
         Some((self.alice.clone(), key_of(&self.server, "alice")))
+    }
+
+    fn new_account(&self) -> Option<(String, BTreeMap<String, String>)> {
+        let attributes = [("display_name".to_owned(), "New: Person, $(id)".to_owned())];
+        Some((self.server.name("new.person"), BTreeMap::from(attributes)))
     }
 
     fn unreachable(&self) -> Option<Box<dyn Connector>> {

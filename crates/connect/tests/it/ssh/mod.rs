@@ -1,5 +1,6 @@
 //! The `ssh` connector against a real sshd with accounts of this machine, checked with `ssh` and the host's own programs.
 
+mod accounts;
 mod changes;
 pub mod contract;
 mod enumeration;

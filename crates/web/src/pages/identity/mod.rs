@@ -2,9 +2,11 @@
 
 mod access;
 mod accounts;
+mod credential_link;
 mod credentials;
 mod owns;
 pub(crate) mod propose;
+pub(crate) mod steward;
 mod timeline;
 
 use std::sync::Arc;
@@ -20,6 +22,7 @@ use leasehold_decide::engine::IdentityIndex;
 use leasehold_decide::policy::read::parse_when;
 use leasehold_model::id::IdentityKey;
 use leasehold_model::identity::{Identity, LifecycleState};
+use leasehold_model::snapshot::IdentityConflict;
 use leasehold_model::text::safe;
 use leasehold_reconcile::stages::decide::Loaded;
 use leasehold_reconcile::view::View;
@@ -40,6 +43,8 @@ use crate::route::{Access, Route};
 use crate::sight::Sight;
 use crate::state::App;
 
+use credential_link::AccountChoice;
+use steward::StewardNote;
 use timeline::Timeline;
 
 pub(crate) use access::{Reach, reach};
@@ -57,6 +62,15 @@ pub(crate) const ROUTES: &[Route] = &[
     }),
     Route::page(Method::POST, "/identities/{key}/offboard", Access::Needs(Action::ProposePlan), || {
         post(propose::offboard)
+    }),
+    Route::page(
+        Method::POST,
+        "/identities/{key}/credential-link",
+        Access::Needs(Action::IssueCredential),
+        || post(credential_link::create),
+    ),
+    Route::page(Method::POST, "/identities/{key}/steward", Access::Needs(Action::ApprovePlan), || {
+        post(steward::said)
     }),
 ];
 
@@ -85,9 +99,14 @@ struct IdentityPage {
     drift_more: Option<Link>,
     may_propose: bool,
     may_offboard: bool,
+    /// There is something for a successor to take over.
+    answers_for_non_humans: bool,
     departure: Option<DepartureNote>,
+    steward: Option<StewardNote>,
     reach: Reach,
     accounts: Vec<AccountRow>,
+    /// Accounts for which a one-time link can be made.
+    link_choices: Vec<AccountChoice>,
     credentials: Vec<CredentialLine>,
     owns: Owns,
     timeline: Timeline,
@@ -104,6 +123,15 @@ struct Head {
     has_left: bool,
     source: Option<Link>,
     attributes: Vec<(String, String)>,
+    conflicts: Vec<Conflict>,
+}
+
+/// That sources disagree about it.
+struct Conflict {
+    attribute: String,
+    value: String,
+    system: Link,
+    instead: Vec<(String, Link)>,
 }
 
 /// That a person decided that somebody leaves, before the source says so.
@@ -176,7 +204,13 @@ async fn show(
         drift_more: (count > DRIFT_ROWS_MAX && !is_past).then(|| Link::to(all, words)),
         may_propose: may_propose && count > 0,
         departure: departure(&app, &person, &view, &key, is_past, now),
+        steward: steward::note(&app, &person, &view, &sight, index, is_past, now),
+        link_choices: match is_past {
+            true => Vec::new(),
+            false => credential_link::choices(&app, &person, &view, index, &key),
+        },
         may_offboard: may_propose && offboard::is_decided_by_the_plan(view.loaded(), &key),
+        answers_for_non_humans: view.evaluation().non_humans_of(&key).next().is_some(),
         reach: reached,
         accounts: accounts::of(&view, &sight, index, now),
         credentials: credentials::of(&view, &sight, index, now),
@@ -253,6 +287,21 @@ fn head(view: &View, sight: &Sight<'_>, index: IdentityIndex, now: Timestamp) ->
         state: state_mark(state),
         source,
         attributes: attributes.map(|(name, value)| (safe(name.replace('_', " ")), safe(value))).collect(),
+        conflicts: snapshot
+            .conflicts_of(index.0)
+            .iter()
+            .map(|conflict| disagreement(sight, conflict))
+            .collect(),
+    }
+}
+
+fn disagreement(sight: &Sight<'_>, conflict: &IdentityConflict) -> Conflict {
+    let instead = conflict.instead.iter();
+    Conflict {
+        attribute: safe(conflict.attribute.replace('_', " ")),
+        value: safe(&conflict.used.value),
+        system: sight.link_system(&conflict.used.system),
+        instead: instead.map(|other| (safe(&other.value), sight.link_system(&other.system))).collect(),
     }
 }
 

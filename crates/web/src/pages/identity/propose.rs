@@ -1,5 +1,6 @@
 //! Plans about one identity: what closes its drift, and what takes everything down as if it had left now.
 
+use axum::Form;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use leasehold_decide::authority::Action;
@@ -10,6 +11,8 @@ use leasehold_model::text::safe;
 use leasehold_reconcile::stages::plan;
 use leasehold_reconcile::view::View;
 use leasehold_reconcile::workflow::offboard;
+use leasehold_reconcile::workflow::steward::Refusal;
+use serde::Deserialize;
 
 use super::seen;
 use crate::error::WebError;
@@ -34,15 +37,24 @@ pub(super) async fn plan(
     keep(&app, &key, made).await
 }
 
+/// What was typed beside that somebody leaves.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Offboarding {
+    successor: String,
+}
+
 /// A plan that takes down everything that an identity holds.
 pub(super) async fn offboard(
     State(app): State<App>,
     person: Person,
     Present(view): Present,
     Path(key): Path<String>,
+    Form(asked): Form<Offboarding>,
 ) -> Result<Response, WebError> {
     let key = seen(&app, &person, &view, &key)?;
-    let made = offboarding_plan(&app, &person, &view, &key).await?;
+    let successor = Some(asked.successor.trim()).filter(|key| !key.is_empty()).map(IdentityKey::from);
+    let made = offboarding_plan(&app, &person, &view, &key, successor).await?;
     keep(&app, &key, made).await
 }
 
@@ -53,11 +65,15 @@ pub(crate) async fn offboarding_plan(
     person: &Person,
     view: &View,
     key: &IdentityKey,
+    successor: Option<IdentityKey>,
 ) -> Result<Plan, WebError> {
     let (loaded, systems) = (view.loaded().clone(), systems_to_plan(app, person, view)?);
     let whom = key.clone();
-    let made = heavy::run(move || offboard::plan(loaded, &whom, systems)).await?;
-    made.map_err(WebError::internal)
+    let made = heavy::run(move || offboard::plan(loaded, &whom, systems, successor.as_ref())).await?;
+    made.map_err(|refusal| match refusal {
+        Refusal::Successor(_) => WebError::Refused(format!("{refusal}; nothing was planned")),
+        refusal => WebError::internal(refusal),
+    })
 }
 
 /// The systems for which a person may propose plans; none named where they may for all.

@@ -1,12 +1,7 @@
-//! Stands between the connector and the account: passes messages on as they are, or as a test wants them.
+//! Stands between a connector and its target over HTTP: passes messages on as they are, or as a test wants them.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-
-use leasehold_connect::connector::Connector;
-
-use super::Company;
-use crate::harness::build;
 
 /// It listens until the test's process ends.
 pub struct Between {
@@ -14,40 +9,45 @@ pub struct Between {
 }
 
 impl Between {
-    /// `answer` gets each request and a way to pass it on to the account at `url`.
+    /// `answer` gets each request and a way to pass it on to the target at `url`, whose path does not count.
     pub fn start(url: &str, answer: impl Fn(&str, &dyn Fn() -> Vec<u8>) -> Vec<u8> + Send + 'static) -> Self {
-        let target = url.trim_start_matches("http://").to_owned();
+        let target = url.trim_start_matches("http://").split('/').next().expect("a host").to_owned();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let port = listener.local_addr().expect("its address").port();
         std::thread::spawn(move || {
             for mut client in listener.incoming().flatten() {
                 let request = read_message(&mut client);
                 let forward = || {
-                    let mut server = TcpStream::connect(&target).expect("reach the account");
+                    let mut server = TcpStream::connect(&target).expect("reach the target");
                     server.write_all(&request).expect("pass the request on");
                     read_message(&mut server)
                 };
                 let answer = answer(&String::from_utf8_lossy(&request), &forward);
                 // The connector may have left.
-                let _ = client.write_all(&answer);
+                let _ = client.write_all(&last_on_its_connection(&answer));
             }
         });
         Self { port }
     }
 
-    /// A connector that asks here, as Leasehold's own user.
-    pub fn connector(&self, company: &Company, more: &str) -> Box<dyn Connector> {
-        let secret = company.server.secret_file("between.secret", &company.own.secret);
-        build(
-            "aws_iam",
-            &format!(
-                "endpoint = 'http://127.0.0.1:{}'\naccess_key_id = '{}'\nsecret_access_key = 'file:{}'\n{more}",
-                self.port,
-                company.own.id,
-                secret.display()
-            ),
-        )
+    /// Where it answers, without a path.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
     }
+}
+
+/// An answer that says that no other comes on its connection, so that nobody asks on one that is about to end.
+fn last_on_its_connection(answer: &[u8]) -> Vec<u8> {
+    let Some(end) = answer.windows(4).position(|window| window == b"\r\n\r\n") else {
+        return answer.to_vec();
+    };
+    let head = String::from_utf8_lossy(&answer[..end]);
+    let kept = head.split("\r\n").filter(|line| {
+        let name = line.split(':').next().unwrap_or_default();
+        !["connection", "keep-alive"].iter().any(|own| name.eq_ignore_ascii_case(own))
+    });
+    let head: Vec<&str> = kept.chain(["Connection: close"]).collect();
+    [head.join("\r\n").as_bytes(), &answer[end..]].concat()
 }
 
 /// One message of HTTP/1.1 with a stated length.

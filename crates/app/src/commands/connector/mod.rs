@@ -1,4 +1,7 @@
-//! `leasehold connector`: which connectors there are, whether the configured systems answer, what each can do.
+//! `leasehold connector`: which connectors there are, whether the configured systems answer, what each can do, and whether it
+//! keeps its promises.
+
+mod contract;
 
 use std::collections::BTreeMap;
 
@@ -8,6 +11,7 @@ use leasehold_model::capability::{Capabilities, Capability};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use self::contract::ContractCommand;
 use crate::Outcome;
 use crate::context::{Common, Context};
 use crate::output::{self, Tone, row, toned};
@@ -31,6 +35,8 @@ enum What {
         #[arg(value_name = "SYSTEM")]
         systems: Vec<String>,
     },
+    /// Check that a configured system's connector keeps its promises; changes only what is named
+    Contract(ContractCommand),
     /// Show what a kind of connector, or a configured system, can do
     Capabilities {
         /// A kind of connector or a configured system; all kinds where none is given
@@ -49,6 +55,10 @@ impl ConnectorCommand {
             What::Test { systems } => {
                 Remote::refuse(common, "connector test", "it reaches the systems from where it runs")?;
                 test(&Context::open_to_read(common).await?, &systems).await
+            }
+            What::Contract(command) => {
+                Remote::refuse(common, "connector contract", "it reaches the system from where it runs")?;
+                command.run(&Context::open_to_read(common).await?).await
             }
             What::Capabilities { markdown: true, .. } => {
                 output::line(registry::capabilities_markdown().trim_end())?;

@@ -1,0 +1,272 @@
+//! `leasehold connector contract`: the contract suite over a configured system; what it may change there, a person names.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+use leasehold_connect::connector::{Connector, Sink};
+use leasehold_connect::contract::{self, CheckOutcome, CheckResult, ContractFixture, Subject};
+use leasehold_connect::error::ConnectError;
+use leasehold_model::fact::{Fact, FeedEnd, Problem};
+use leasehold_model::id::{AccountKey, EntitlementName};
+use leasehold_model::request::{AccountTarget, CredentialTarget, EntitlementTarget};
+use leasehold_model::secret::SecretReference;
+use serde_json::{Value, json};
+
+use crate::Outcome;
+use crate::context::Context;
+use crate::output::{self, Tone, row, toned};
+use crate::progress::Progress;
+
+/// A secret shorter than this would be found in whatever a system says.
+const SECRET_CHARACTERS_MIN: usize = 4;
+
+/// Arguments of `connector contract`.
+#[derive(Debug, clap::Args)]
+pub struct ContractCommand {
+    /// A configured system; without further words, nothing in it is changed
+    system: String,
+    /// The login or key of an account that may be changed: it loses the entitlement and gets it again, is disabled and enabled
+    #[arg(long, value_name = "ACCOUNT", requires = "entitlement")]
+    account: Option<String>,
+    /// What that account holds, directly and on no other path
+    #[arg(long, value_name = "KIND/NAME", requires = "account")]
+    entitlement: Option<EntitlementName>,
+    /// The key of a credential that may be stopped and is revoked in the end
+    #[arg(long, value_name = "KEY")]
+    credential: Option<String>,
+    /// The login of an account that is not there, and may be made and deleted
+    #[arg(long, value_name = "LOGIN")]
+    new_login: Option<String>,
+    /// An attribute of that account, where the system asks for one
+    #[arg(long, value_name = "NAME=VALUE", requires = "new_login", value_parser = parse_attribute)]
+    attribute: Vec<(String, String)>,
+    /// A second configured system of the same connector, at an address where nobody answers
+    #[arg(long, value_name = "SYSTEM")]
+    out_of_reach: Option<String>,
+    /// How long the system may take to show a change, in milliseconds
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 2000)]
+    settle_ms_max: u64,
+}
+
+fn parse_attribute(text: &str) -> Result<(String, String), String> {
+    let parts = text.split_once('=').filter(|(name, _)| !name.is_empty());
+    parts.map(|(name, value)| (name.to_owned(), value.to_owned())).ok_or("write NAME=VALUE".to_owned())
+}
+
+/// A configured system, with what was named in it.
+struct Named {
+    connector: Arc<dyn Connector>,
+    subject: Option<Subject>,
+    credential: Option<(AccountTarget, CredentialTarget)>,
+    new_account: Option<(String, BTreeMap<String, String>)>,
+    out_of_reach: Option<Arc<dyn Connector>>,
+    secrets: Vec<String>,
+    settle_ms_max: u64,
+}
+
+impl ContractFixture for Named {
+    fn connector(&self) -> &dyn Connector {
+        self.connector.as_ref()
+    }
+
+    fn subject(&self) -> Option<Subject> {
+        self.subject.clone()
+    }
+
+    fn credential(&self) -> Option<(AccountTarget, CredentialTarget)> {
+        self.credential.clone()
+    }
+
+    fn new_account(&self) -> Option<(String, BTreeMap<String, String>)> {
+        self.new_account.clone()
+    }
+
+    fn unreachable(&self) -> Option<Box<dyn Connector>> {
+        self.out_of_reach.clone().map(|connector| -> Box<dyn Connector> { Box::new(connector) })
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        self.secrets.clone()
+    }
+
+    fn settle_ms_max(&self) -> u64 {
+        self.settle_ms_max
+    }
+
+    fn may_leave_out(&self) -> bool {
+        true
+    }
+}
+
+impl ContractCommand {
+    /// Finds what was named, runs the suite, and shows every check.
+    pub async fn run(self, context: &Context) -> anyhow::Result<Outcome> {
+        let system = context.system(&self.system)?.connect()?;
+        let connect = |name: &String| context.system(name)?.connect().map(|system| system.connector);
+        let named = Named {
+            out_of_reach: self.out_of_reach.as_ref().map(connect).transpose()?,
+            secrets: secrets(context, &self.system),
+            new_account: self
+                .new_login
+                .clone()
+                .map(|login| (login, self.attribute.iter().cloned().collect())),
+            settle_ms_max: self.settle_ms_max,
+            subject: None,
+            credential: None,
+            connector: Arc::clone(&system.connector),
+        };
+        let progress = Progress::new(format!("checking {}", system.name));
+        let named = self.find(named).await?;
+        let results = contract::run(&named).await;
+        drop(progress);
+        show(context.json, &results)
+    }
+
+    /// Looks up the objects that were named, by one enumeration.
+    async fn find(&self, mut named: Named) -> anyhow::Result<Named> {
+        if self.account.is_none() && self.credential.is_none() {
+            return Ok(named);
+        }
+        let mut found = Found {
+            wanted: self,
+            subjects: Vec::new(),
+            entitlement: None,
+            credential: None,
+            logins: BTreeMap::new(),
+        };
+        named.connector.enumerate(&mut found).await?;
+        let Found { subjects, entitlement, credential, mut logins, .. } = found;
+        let system = &self.system;
+        if let (Some(account), Some(name)) = (&self.account, &self.entitlement) {
+            let account = match subjects.as_slice() {
+                [] => anyhow::bail!("there is no account `{account}` in {system}; nothing was changed"),
+                [one] => one.clone(),
+                _ => anyhow::bail!(
+                    "several accounts of {system} are `{account}`; name one by its key; nothing was changed"
+                ),
+            };
+            let entitlement = entitlement.with_context(|| {
+                format!("there is no entitlement `{name}` in {system}; nothing was changed")
+            })?;
+            named.subject = Some(Subject { account, entitlement });
+        }
+        if let Some(key) = &self.credential {
+            let none =
+                || format!("there is no credential `{key}` of an account in {system}; nothing was changed");
+            let (owner, credential) = credential.with_context(none)?;
+            let login = logins.remove(&owner).with_context(none)?;
+            named.credential = Some((AccountTarget { key: owner, login }, credential));
+        }
+        Ok(named)
+    }
+}
+
+/// Keeps of an enumeration what was named.
+struct Found<'command> {
+    wanted: &'command ContractCommand,
+    subjects: Vec<AccountTarget>,
+    entitlement: Option<EntitlementTarget>,
+    /// With the key of its account.
+    credential: Option<(AccountKey, CredentialTarget)>,
+    /// Of every account, because facts come in any order; only where a credential was named.
+    logins: BTreeMap<AccountKey, String>,
+}
+
+#[async_trait]
+impl Sink for Found<'_> {
+    async fn accept(&mut self, facts: Vec<Fact>) -> Result<(), ConnectError> {
+        for fact in facts {
+            match fact {
+                Fact::Account(account) => {
+                    let is_named = |name: &String| *name == account.login || *name == account.key.as_str();
+                    if self.wanted.account.as_ref().is_some_and(is_named) {
+                        let (key, login) = (account.key.clone(), account.login.clone());
+                        self.subjects.push(AccountTarget { key, login });
+                    }
+                    if self.wanted.credential.is_some() {
+                        self.logins.insert(account.key, account.login);
+                    }
+                }
+                Fact::Entitlement(entitlement)
+                    if self.wanted.entitlement.as_ref() == Some(&entitlement.name) =>
+                {
+                    let (name, native) = (entitlement.name, entitlement.native);
+                    self.entitlement = Some(EntitlementTarget { name, native });
+                }
+                Fact::Credential(credential)
+                    if self.wanted.credential.as_deref() == Some(credential.key.as_str()) =>
+                {
+                    let target = CredentialTarget { key: credential.key, kind: credential.kind };
+                    self.credential = Some((credential.account, target));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn problem(&mut self, _problem: Problem) {}
+
+    fn progress(&mut self, _done: u64, _total: Option<u64>) {}
+
+    fn feed_ended(&mut self, _end: FeedEnd) {}
+}
+
+/// What the references in a system's settings stand for: none of it may be said by the connector.
+fn secrets(context: &Context, system: &str) -> Vec<String> {
+    fn collect(value: &toml::Value, folder: &std::path::Path, secrets: &mut Vec<String>) {
+        match value {
+            // What cannot be read has kept the connector from being built, or is no secret.
+            toml::Value::String(text) => secrets.extend(
+                SecretReference::parse(text)
+                    .and_then(|reference| reference.read(folder).ok())
+                    .filter(|secret| secret.chars().count() >= SECRET_CHARACTERS_MIN),
+            ),
+            toml::Value::Array(values) => values.iter().for_each(|value| collect(value, folder, secrets)),
+            toml::Value::Table(table) => table.values().for_each(|value| collect(value, folder, secrets)),
+            _ => {}
+        }
+    }
+    let mut secrets = Vec::new();
+    let settings = context.config.table(system).into_iter().flat_map(toml::Table::values);
+    settings.for_each(|value| collect(value, &context.config.folder, &mut secrets));
+    secrets
+}
+
+fn show(json: bool, results: &[CheckResult]) -> anyhow::Result<Outcome> {
+    let count =
+        |wanted: fn(&CheckOutcome) -> bool| results.iter().filter(|result| wanted(&result.outcome)).count();
+    let held = count(|outcome| matches!(outcome, CheckOutcome::Held));
+    let failed = count(|outcome| matches!(outcome, CheckOutcome::Failed(_)));
+    if json {
+        let item = |CheckResult { name, outcome }: &CheckResult| match outcome {
+            CheckOutcome::Held => json!({"check": name, "outcome": "held", "detail": Value::Null}),
+            CheckOutcome::Failed(seen) => json!({"check": name, "outcome": "failed", "detail": seen}),
+            CheckOutcome::DoesNotApply(why) => {
+                json!({"check": name, "outcome": "does_not_apply", "detail": why})
+            }
+        };
+        let items: Vec<Value> = results.iter().map(item).collect();
+        let does_not_apply = results.len() - held - failed;
+        let summary = json!({"held": held, "failed": failed, "does_not_apply": does_not_apply});
+        output::json(&json!({"items": items, "summary": summary}))?;
+    } else {
+        let mut table = output::table(&["check", "", "seen"]);
+        for CheckResult { name, outcome } in results {
+            match outcome {
+                CheckOutcome::Held => table.add_row(row![*name, toned("held", Tone::Good), ""]),
+                CheckOutcome::Failed(seen) => {
+                    table.add_row(row![*name, toned("failed", Tone::Bad), seen.as_str()])
+                }
+                CheckOutcome::DoesNotApply(why) => {
+                    table.add_row(row![*name, toned("does not apply", Tone::Quiet), *why])
+                }
+            };
+        }
+        output::line(table)?;
+    }
+    anyhow::ensure!(failed == 0, "{} of {} failed", output::count(failed, "check"), held + failed);
+    Ok(Outcome::Clean)
+}

@@ -1,0 +1,97 @@
+//! External programs as targets of the contract suite: the worked example.
+
+use async_trait::async_trait;
+use leasehold_connect::connector::Connector;
+use leasehold_connect::contract::{self, CheckOutcome, ContractFixture, Subject};
+use leasehold_connect::registry;
+use std::collections::BTreeMap;
+
+use super::{Faulty, Wiki};
+use crate::harness::{account, entitlement};
+use crate::support::settings;
+
+struct Fixture {
+    wiki: Wiki,
+    connector: Box<dyn Connector>,
+    /// The group that is given and taken.
+    group: &'static str,
+}
+
+#[async_trait]
+impl ContractFixture for Fixture {
+    fn connector(&self) -> &dyn Connector {
+        self.connector.as_ref()
+    }
+
+    fn subject(&self) -> Option<Subject> {
+        Some(Subject { account: account("ben"), entitlement: entitlement(&format!("group/{}", self.group)) })
+    }
+
+    fn new_account(&self) -> Option<(String, BTreeMap<String, String>)> {
+        Some(("cy".to_owned(), BTreeMap::new()))
+    }
+
+    fn unreachable(&self) -> Option<Box<dyn Connector>> {
+        let table = self.wiki.table().replace("users = 'users'", "users = 'nowhere/users'");
+        Some(registry::build("external", settings("wiki", self.wiki.folder.path(), &table)).unwrap())
+    }
+
+    async fn truly_holds(&self) -> Option<bool> {
+        Some(self.wiki.members(self.group).contains(&"ben".to_owned()))
+    }
+}
+
+/// A group with one line, and one with two.
+pub async fn fixtures() -> Vec<Box<dyn ContractFixture>> {
+    ["staff", "editors"]
+        .into_iter()
+        .map(|group| -> Box<dyn ContractFixture> {
+            let wiki = Wiki::new();
+            let connector = wiki.connector();
+            Box::new(Fixture { wiki, connector, group })
+        })
+        .collect()
+}
+
+struct FaultyFixture(Faulty);
+
+impl ContractFixture for FaultyFixture {
+    fn connector(&self) -> &dyn Connector {
+        self.0.connector.as_ref()
+    }
+
+    fn subject(&self) -> Option<Subject> {
+        Some(Subject { account: account("ben"), entitlement: entitlement("group/staff") })
+    }
+
+    fn unreachable(&self) -> Option<Box<dyn Connector>> {
+        None
+    }
+
+    fn settle_ms_max(&self) -> u64 {
+        200
+    }
+}
+
+async fn failed(fault: &str) -> Vec<&'static str> {
+    let results = contract::run(&FaultyFixture(Faulty::new(fault))).await;
+    let failed = results.into_iter().filter(|result| matches!(result.outcome, CheckOutcome::Failed(_)));
+    failed.map(|result| result.name).collect()
+}
+
+#[tokio::test]
+async fn the_suite_notices_what_a_program_does_wrong() {
+    assert_eq!(failed("nothing").await, Vec::<&str>::new());
+    for (fault, check) in [
+        ("lies", "a revoked grant is read as gone and stays gone"),
+        ("dies at a change", "a revoked grant is read as gone and stays gone"),
+        ("other object", "reading back agrees with the enumeration"),
+        ("cannot read", "what does not exist is never read as held"),
+        ("dies", "a complete enumeration has facts and evidence"),
+        ("miscounts", "a complete enumeration has facts and evidence"),
+        ("partial", "a complete enumeration has facts and evidence"),
+    ] {
+        let failed = failed(fault).await;
+        assert!(failed.contains(&check), "{fault}: {failed:?}");
+    }
+}

@@ -1,0 +1,243 @@
+//! One identity from several people feeds: each attribute from the feed that is believed first about it, and what the
+//! others say instead kept beside it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use leasehold_model::id::SystemName;
+use leasehold_model::identity::Identity;
+use leasehold_model::snapshot::{Claimed, IdentityConflict, Snapshot};
+
+use crate::evaluate::SystemSettings;
+
+/// The precedence of a feed of which nothing is said.
+pub const PRECEDENCE_DEFAULT: u32 = 100;
+
+/// How early a feed is believed: the lowest number first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Precedence {
+    /// About everything of which nothing else is said.
+    pub general: u32,
+    /// About single attributes.
+    pub of_attribute: BTreeMap<String, u32>,
+}
+
+impl Default for Precedence {
+    fn default() -> Self {
+        Self { general: PRECEDENCE_DEFAULT, of_attribute: BTreeMap::new() }
+    }
+}
+
+impl Precedence {
+    fn about(&self, attribute: &str) -> u32 {
+        self.of_attribute.get(attribute).copied().unwrap_or(self.general)
+    }
+}
+
+/// Makes one identity of those that several feeds list under one key.
+pub fn merge(snapshot: &mut Snapshot, settings: &BTreeMap<SystemName, SystemSettings>) {
+    let mut first: HashMap<String, usize> = HashMap::with_capacity(snapshot.identities.len());
+    let mut told: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (position, (_, identity)) in snapshot.identities.iter().enumerate() {
+        match first.entry(identity.key.folded()) {
+            std::collections::hash_map::Entry::Vacant(vacant) => {
+                vacant.insert(position);
+            }
+            std::collections::hash_map::Entry::Occupied(occupied) => {
+                let first = *occupied.get();
+                told.entry(first).or_insert_with(|| vec![first]).push(position);
+            }
+        }
+    }
+    if told.is_empty() {
+        return;
+    }
+    let unsaid = Precedence::default();
+    let precedence =
+        |system: u32| settings.get(snapshot.system(system)).map_or(&unsaid, |settings| &settings.precedence);
+    let mut dropped = vec![false; snapshot.identities.len()];
+    let mut merged: BTreeMap<usize, Merged> = BTreeMap::new();
+    for (first, positions) in &told {
+        let voices: Vec<Voice<'_>> = positions
+            .iter()
+            .map(|position| {
+                let (system, identity) = &snapshot.identities[*position];
+                let name = snapshot.system(*system);
+                Voice { system: *system, name, precedence: precedence(*system), identity }
+            })
+            .collect();
+        merged.insert(*first, one_of(&voices));
+        for position in positions.iter().filter(|position| *position != first) {
+            dropped[*position] = true;
+        }
+    }
+    let mut kept = Vec::with_capacity(snapshot.identities.len());
+    let mut since = Vec::with_capacity(snapshot.identities.len());
+    let all = std::mem::take(&mut snapshot.identities);
+    for (position, (listed, told_since)) in all.into_iter().zip(&snapshot.identity_since).enumerate() {
+        if dropped[position] {
+            continue;
+        }
+        let index = u32::try_from(kept.len()).unwrap_or(u32::MAX);
+        match merged.remove(&position) {
+            None => kept.push(listed),
+            Some(Merged { system, identity, conflicts }) => {
+                let of_index = |conflict| IdentityConflict { identity: index, ..conflict };
+                snapshot.identity_conflicts.extend(conflicts.into_iter().map(of_index));
+                kept.push((system, identity));
+            }
+        }
+        since.push(*told_since);
+    }
+    (snapshot.identities, snapshot.identity_since) = (kept, since);
+}
+
+/// What one feed says of an identity.
+struct Voice<'snapshot> {
+    system: u32,
+    name: &'snapshot SystemName,
+    precedence: &'snapshot Precedence,
+    identity: &'snapshot Identity,
+}
+
+/// One identity made of what several feeds say.
+struct Merged {
+    /// The feed that it is taken for.
+    system: u32,
+    identity: Identity,
+    /// Where others say something else. The position of the identity is not known yet.
+    conflicts: Vec<IdentityConflict>,
+}
+
+/// What is believed of an identity, of which feed it is taken for, and where others say something else.
+fn one_of(voices: &[Voice<'_>]) -> Merged {
+    let mut conflicts = Vec::new();
+    let mut believed = |attribute: &str, value: &dyn Fn(&Identity) -> Option<String>| -> Option<usize> {
+        let mut saying: Vec<(u32, &SystemName, usize, String)> = voices
+            .iter()
+            .enumerate()
+            .filter_map(|(position, voice)| {
+                let value = value(voice.identity).filter(|value| !value.is_empty())?;
+                Some((voice.precedence.about(attribute), voice.name, position, value))
+            })
+            .collect();
+        saying.sort();
+        let (_, system, position, used) = saying.first()?;
+        let claimed =
+            |system: &SystemName, value: &str| Claimed { system: system.clone(), value: value.to_owned() };
+        let others = saying.iter().filter(|(_, _, _, value)| value.to_lowercase() != used.to_lowercase());
+        let instead: Vec<Claimed> = others.map(|(_, system, _, value)| claimed(system, value)).collect();
+        if !instead.is_empty() {
+            let (attribute, used) = (attribute.to_owned(), claimed(system, used));
+            conflicts.push(IdentityConflict { identity: 0, attribute, used, instead });
+        }
+        Some(*position)
+    };
+    let leading = believed("key", &|identity| Some(identity.key.folded())).unwrap_or(0);
+    let of = |position: Option<usize>| &voices[position.unwrap_or(leading)].identity;
+    let kind = of(believed("kind", &|identity| Some(identity.kind.as_str().to_owned()))).kind;
+    let state = of(believed("status", &|identity| Some(identity.state.as_str().to_owned()))).state;
+    let start = of(believed("start_date", &|identity| Some(identity.start?.to_string()))).start;
+    let end = of(believed("end_date", &|identity| Some(identity.end?.to_string()))).end;
+    let manager = of(believed("manager", &|identity| Some(identity.manager.as_ref()?.folded())));
+    let owner = of(believed("owner", &|identity| Some(identity.owner.as_ref()?.folded())));
+    let (manager, owner) = (manager.manager.clone(), owner.owner.clone());
+    let mut names: Vec<&String> = voices.iter().flat_map(|voice| voice.identity.attributes.keys()).collect();
+    names.sort();
+    names.dedup();
+    let mut attributes = BTreeMap::new();
+    for name in names {
+        let position = believed(name, &|identity| identity.attributes.get(name).cloned());
+        let value = position.and_then(|position| voices[position].identity.attributes.get(name));
+        attributes.extend(value.map(|value| (name.clone(), value.clone())));
+    }
+    let key = voices[leading].identity.key.clone();
+    let identity = Identity { key, kind, state, start, end, manager, owner, attributes };
+    Merged { system: voices[leading].system, identity, conflicts }
+}
+
+#[cfg(test)]
+mod tests {
+    use leasehold_model::id::{EpochId, IdentityKey};
+    use leasehold_model::identity::{IdentityKind, LifecycleState};
+    use leasehold_model::snapshot::SystemState;
+
+    use super::*;
+
+    fn listed(key: &str, state: LifecycleState, attributes: &[(&str, &str)]) -> Identity {
+        Identity {
+            key: IdentityKey::from(key),
+            kind: IdentityKind::Person,
+            state,
+            start: None,
+            end: None,
+            manager: None,
+            owner: None,
+            attributes: attributes.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+        }
+    }
+
+    fn feed(name: &str) -> SystemState {
+        SystemState {
+            name: SystemName::new(name).expect("a name"),
+            generation: EpochId(1),
+            first: None,
+            latest: None,
+            latest_complete: None,
+        }
+    }
+
+    #[test]
+    fn each_attribute_comes_from_who_is_believed_first_about_it() {
+        let mut snapshot = Snapshot { systems: vec![feed("directory"), feed("hr")], ..Snapshot::default() };
+        let rows = [
+            (
+                0,
+                listed(
+                    "Kim@Example.com",
+                    LifecycleState::Active,
+                    &[("email", "k@x"), ("phone", "1"), ("title", "A")],
+                ),
+            ),
+            (1, listed("only@hr", LifecycleState::Active, &[])),
+            (
+                1,
+                listed(
+                    "kim@example.com",
+                    LifecycleState::Left,
+                    &[("email", "kim@example.com"), ("title", "a")],
+                ),
+            ),
+        ];
+        for row in rows {
+            snapshot.identities.push(row);
+            snapshot.identity_since.push(EpochId(1));
+        }
+        let of = |general, email: Option<u32>| SystemSettings {
+            authoritative: true,
+            precedence: Precedence {
+                general,
+                of_attribute: email.map(|number| ("email".to_owned(), number)).into_iter().collect(),
+            },
+            ..SystemSettings::default()
+        };
+        let settings = [
+            (SystemName::new("directory").expect("a name"), of(20, Some(1))),
+            (SystemName::new("hr").expect("a name"), of(10, None)),
+        ];
+        merge(&mut snapshot, &settings.into());
+        assert_eq!((snapshot.identities.len(), snapshot.identity_since.len()), (2, 2));
+        let (system, kim) = &snapshot.identities[0];
+        assert_eq!((*system, kim.key.as_str(), kim.state), (1, "kim@example.com", LifecycleState::Left));
+        let attributes: Vec<(&str, &str)> =
+            kim.attributes.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(attributes, [("email", "k@x"), ("phone", "1"), ("title", "a")]);
+        let conflicts: Vec<String> = snapshot
+            .identity_conflicts
+            .iter()
+            .map(|conflict| {
+                format!("{} {}={}", conflict.attribute, conflict.used.system, conflict.used.value)
+            })
+            .collect();
+        assert_eq!(conflicts, ["status hr=left", "email directory=k@x"]);
+    }
+}

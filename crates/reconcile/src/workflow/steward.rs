@@ -1,0 +1,125 @@
+//! What a person says about a non-human: somebody takes it over; it is stopped, brought back, or ends for good.
+//!
+//! The end has two phases. What is stopped keeps what it holds and can be brought back with one word; it ends when it was
+//! watched for a time and not used, or when a person says so. Only the word is recorded here: what follows from it is
+//! drift, and closed as other drift is.
+
+use leasehold_decide::engine::IdentityIndex;
+use leasehold_decide::evaluate::Evaluation;
+use leasehold_model::Timestamp;
+use leasehold_model::id::IdentityKey;
+use leasehold_model::identity::IdentityKind;
+use leasehold_store::{Store, StoreError};
+
+use crate::error::ReconcileError;
+use crate::stages::decide::Loaded;
+
+/// What is said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Word {
+    /// This identity answers for it from now on.
+    TakeOver(IdentityKey),
+    /// It is stopped, and watched for use.
+    Stop,
+    /// It is needed after all.
+    BringBack,
+    /// It ends for good.
+    End,
+}
+
+/// Why a word does not count.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// It is about nobody, or about a person.
+    #[error(
+        "{0} is not a non-human that is known: persons leave by `leasehold offboard`, and `leasehold sync` reads who there is"
+    )]
+    NotNonHuman(IdentityKey),
+    /// Who would answer for it cannot.
+    #[error("{0} cannot take it over: name a person who is known and here")]
+    Successor(IdentityKey),
+    /// It is not stopped.
+    #[error("{0} is not stopped")]
+    NotStopped(IdentityKey),
+    /// It is stopped by a person's word already.
+    #[error("{0} is stopped already")]
+    Stopped(IdentityKey),
+    /// It has ended.
+    #[error("{0} has ended; what ended is not brought back: what it needs is granted anew")]
+    Ended(IdentityKey),
+    /// The policy stopped it, because nobody answers for it.
+    #[error("{0} is stopped because its owner left: it comes back when somebody takes it over")]
+    NeedsOwner(IdentityKey),
+    /// The facts contradict each other.
+    #[error(transparent)]
+    Reconcile(#[from] ReconcileError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Records what a person says about a non-human, and gives its key as it is spelled where it is known.
+///
+/// # Errors
+/// [`Refusal`]; then nothing was recorded.
+pub async fn say(
+    store: &Store,
+    loaded: &Loaded,
+    about: &IdentityKey,
+    word: &Word,
+    by: &str,
+    now: Timestamp,
+) -> Result<IdentityKey, Refusal> {
+    let evaluation = loaded.evaluate()?;
+    let index = find(&evaluation, about)?;
+    let key = evaluation.identities[index.index()].key.clone();
+    let stop = evaluation.steward_of(index).and_then(|steward| steward.stop.clone());
+    let is_ended = evaluation.identities[index.index()].has_left(loaded.now);
+    match (word, &stop) {
+        _ if is_ended => return Err(Refusal::Ended(key)),
+        (Word::TakeOver(owner), _) => {
+            let owner = person(&evaluation, owner, loaded.now)?;
+            store.record_ownership(&key, &owner, by, now).await?;
+        }
+        (Word::Stop, Some(stop)) if stop.by.is_some() => return Err(Refusal::Stopped(key)),
+        (Word::Stop, _) => {
+            if !store.begin_retirement(&key, by, now).await? {
+                return Err(Refusal::Stopped(key));
+            }
+        }
+        (Word::BringBack | Word::End, None) => return Err(Refusal::NotStopped(key)),
+        (Word::BringBack, Some(stop)) if stop.by.is_none() => return Err(Refusal::NeedsOwner(key)),
+        (Word::BringBack, Some(_)) => {
+            if !store.rescind_retirement(&key, by, now).await? {
+                return Err(Refusal::NotStopped(key));
+            }
+        }
+        (Word::End, Some(_)) => {
+            // Where the policy stopped it, this is the first that a person says.
+            store.begin_retirement(&key, by, now).await?;
+            if !store.finish_retirement(&key, by, now).await? {
+                return Err(Refusal::Ended(key));
+            }
+        }
+    }
+    Ok(key)
+}
+
+fn find(evaluation: &Evaluation<'_>, about: &IdentityKey) -> Result<IdentityIndex, Refusal> {
+    let is_one = |index: &IdentityIndex| evaluation.identities[index.index()].kind != IdentityKind::Person;
+    evaluation.identity(about).filter(is_one).ok_or_else(|| Refusal::NotNonHuman(about.clone()))
+}
+
+/// A person who is here, as they are spelled where they are known.
+///
+/// # Errors
+/// [`Refusal::Successor`].
+pub fn person(
+    evaluation: &Evaluation<'_>,
+    key: &IdentityKey,
+    now: Timestamp,
+) -> Result<IdentityKey, Refusal> {
+    let identity = evaluation.identity(key).map(|index| &evaluation.identities[index.index()]);
+    let here = identity.filter(|who| who.kind == IdentityKind::Person && who.may_hold_access(now));
+    here.map(|who| who.key.clone()).ok_or_else(|| Refusal::Successor(key.clone()))
+}

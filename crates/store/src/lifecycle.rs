@@ -1,0 +1,142 @@
+//! What a snapshot knows of before: what our actions closed and nobody has opened since, which credentials were replaced,
+//! and what was said of identities.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use leasehold_model::id::EpochId;
+use leasehold_model::identity::Identity;
+use leasehold_model::snapshot::{FormerIdentity, Snapshot};
+
+use crate::db::{Tx, fetch_all, for_each_row, from_json, instant, micros};
+use crate::error::{Result, StoreError};
+use crate::snapshot::{Place, Places};
+use crate::store::Store;
+
+/// Accounts and credentials whose last state that let anybody in ended by an action of ours.
+pub(crate) async fn read_closed(
+    tx: &mut Tx,
+    epoch: i64,
+    snapshot: &mut Snapshot,
+    places: &Places,
+) -> Result<()> {
+    let mut credentials: Vec<(String, u32, EpochId)> = Vec::new();
+    for_each_row!(
+        tx,
+        (i64, i64, i64, String, String),
+        "SELECT closed.system, closed.object, closed.epoch, object.class, object.key
+         FROM closed_object AS closed
+         JOIN object ON object.system = closed.system AND object.id = closed.object
+         WHERE closed.epoch <= $1 AND NOT EXISTS (
+             SELECT 1 FROM state_interval AS later WHERE later.system = closed.system
+             AND later.object = closed.object AND later.aspect = 'state'
+             AND later.since > closed.epoch AND later.since <= $1
+             AND (later.body LIKE '%\"enabled\":true%' OR later.body LIKE '%\"active\":true%'))
+         ORDER BY closed.epoch",
+        [epoch],
+        |(system, object, epoch, class, key)| {
+            let at = snapshot.ended_at(EpochId(epoch)).unwrap_or(Timestamp::UNIX_EPOCH);
+            match places.get(system, object) {
+                Place::Account(position) => {
+                    snapshot.closed.insert(position, at);
+                }
+                Place::Nowhere if class == "credential" => {
+                    credentials.push((key, places.system(system)?, EpochId(epoch)));
+                }
+                Place::Nowhere | Place::Entitlement(_) => {}
+            }
+        }
+    );
+    if credentials.is_empty() {
+        return Ok(());
+    }
+    let positions = credential_positions(snapshot);
+    let mut stopped = Vec::new();
+    for (key, system, epoch) in &credentials {
+        if let Some(position) = positions.get(&(*system, key.as_str())) {
+            stopped.push((*position, snapshot.ended_at(*epoch).unwrap_or(Timestamp::UNIX_EPOCH)));
+        }
+    }
+    snapshot.stopped = stopped.into_iter().collect();
+    Ok(())
+}
+
+/// Credentials that have a successor, as it was known at an instant.
+pub(crate) async fn read_replaced(tx: &mut Tx, at: Option<Timestamp>, snapshot: &mut Snapshot) -> Result<()> {
+    let rows = fetch_all!(
+        tx,
+        (String, String, i64),
+        "SELECT system, credential, revoke_at FROM replaced_credential WHERE replaced_at <= $1",
+        micros(at.unwrap_or(Timestamp::MAX))
+    )?;
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let systems: HashMap<&str, u32> =
+        (0u32..).zip(&snapshot.systems).map(|(position, state)| (state.name.as_str(), position)).collect();
+    let positions = credential_positions(snapshot);
+    let mut replaced = Vec::new();
+    for (system, credential, revoke_at) in &rows {
+        let system = systems.get(system.as_str());
+        let found = system.and_then(|system| positions.get(&(*system, credential.as_str())));
+        if let Some(position) = found {
+            replaced.push((*position, instant(*revoke_at)?));
+        }
+    }
+    drop(positions);
+    drop(systems);
+    snapshot.replaced = replaced.into_iter().collect();
+    Ok(())
+}
+
+/// By the position of the system, and the key.
+fn credential_positions(snapshot: &Snapshot) -> HashMap<(u32, &str), u32> {
+    (0u32..)
+        .zip(&snapshot.credentials)
+        .map(|(position, credential)| {
+            let system = snapshot.accounts[credential.account as usize].system;
+            ((system, credential.credential.key.as_str()), position)
+        })
+        .collect()
+}
+
+impl Store {
+    /// Adds to a snapshot what was said since an instant of identities of which something else was said later. Asked for
+    /// apart, because few need it and a source that tells something new of everybody every day makes it large.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] where a stored fact does not read back.
+    pub async fn add_former_identities(&self, snapshot: &mut Snapshot, since: Timestamp) -> Result<()> {
+        let ended = |(epoch, ended_at): (&EpochId, &Timestamp)| (*ended_at >= since).then_some(epoch.0);
+        let Some(first) = snapshot.epoch_ended_at.iter().find_map(ended) else { return Ok(()) };
+        let last = snapshot.epoch_ended_at.keys().next_back().map_or(first, |epoch| epoch.0);
+        let position = |position: usize| {
+            u32::try_from(position).map_err(|error| StoreError::corrupt("an identity", error))
+        };
+        let mut positions: HashMap<(&str, String), u32> = HashMap::new();
+        for (index, (system, identity)) in snapshot.identities.iter().enumerate() {
+            positions.insert((snapshot.system(*system).as_str(), identity.key.folded()), position(index)?);
+        }
+        let mut former = Vec::new();
+        let mut tx = self.db.read().await?;
+        for_each_row!(
+            &mut tx,
+            (String, i64, String),
+            "SELECT system.name, gone.until, gone.body
+             FROM object CROSS JOIN state_interval AS gone JOIN system ON system.id = gone.system
+             WHERE object.class = 'identity' AND gone.system = object.system AND gone.object = object.id
+             AND gone.aspect = 'state' AND gone.until >= $1 AND gone.until <= $2",
+            [first, last],
+            |(system, until, body)| {
+                let was: Identity = from_json("an identity", &body)?;
+                let found = positions.get(&(system.as_str(), was.key.folded())).copied();
+                if let (Some(identity), Some(until)) = (found, snapshot.ended_at(EpochId(until))) {
+                    former.push(FormerIdentity { identity, was, until });
+                }
+            }
+        );
+        drop(positions);
+        snapshot.former_identities = former;
+        Ok(())
+    }
+}

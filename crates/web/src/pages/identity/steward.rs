@@ -1,0 +1,154 @@
+//! Who answers for a non-human, whether it is stopped, and what a person can say about that.
+
+use axum::Form;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use jiff::Timestamp;
+use leasehold_decide::authority::Action;
+use leasehold_decide::engine::IdentityIndex;
+use leasehold_decide::evaluate::lifecycle::UseSince;
+use leasehold_model::id::IdentityKey;
+use leasehold_model::identity::IdentityKind;
+use leasehold_model::text::safe;
+use leasehold_reconcile::view::View;
+use leasehold_reconcile::workflow::steward::{self, Refusal, Word};
+use serde::Deserialize;
+
+use super::propose::may_take_back;
+use super::seen;
+use crate::error::WebError;
+use crate::flash::{FlashKind, redirect_with};
+use crate::parts::link::identity_path;
+use crate::parts::{Link, Moment};
+use crate::person::Person;
+use crate::present::Present;
+use crate::sight::Sight;
+use crate::state::App;
+
+/// What is said of a non-human beside what its system says.
+pub(super) struct StewardNote {
+    /// Who answered for it before, where somebody took it over.
+    pub succeeds: Option<Link>,
+    pub stop: Option<StopNote>,
+    /// What this person may say.
+    pub may_say: bool,
+    /// It has ended: nothing can be said any more.
+    pub is_over: bool,
+}
+
+/// That it is stopped.
+pub(super) struct StopNote {
+    pub since: Moment,
+    /// Who stopped it; empty where the policy did, because its owner left.
+    pub by: String,
+    pub used: String,
+    /// When it ends for good, where that follows by itself.
+    pub ends: Option<Moment>,
+}
+
+pub(super) fn note(
+    app: &App,
+    person: &Person,
+    view: &View,
+    sight: &Sight<'_>,
+    index: IdentityIndex,
+    is_past: bool,
+    now: Timestamp,
+) -> Option<StewardNote> {
+    let evaluation = view.evaluation();
+    let identity = &evaluation.identities[index.index()];
+    if identity.kind == IdentityKind::Person {
+        return None;
+    }
+    let steward = evaluation.steward_of(index);
+    let stop = steward.and_then(|steward| steward.stop.as_ref()).map(|stop| StopNote {
+        since: Moment::relative(stop.since, now),
+        by: stop.by.as_deref().map(safe).unwrap_or_default().to_string(),
+        used: match stop.used {
+            UseSince::No => "it was not used since".to_owned(),
+            UseSince::At(at) => format!("it was used on {at} all the same: somebody needs it"),
+            UseSince::Unknown => "whether it is used is not known: not every system tells".to_owned(),
+        },
+        ends: (stop.used == UseSince::No && stop.ended_at.is_none())
+            .then(|| Moment::relative(stop.watched_until, now)),
+    });
+    let succeeds = steward.and_then(|steward| steward.succeeds.as_ref());
+    Some(StewardNote {
+        succeeds: succeeds.map(|before| sight.link_identity(before)),
+        stop,
+        may_say: !is_past && may_take_back(app, person, &identity.key),
+        is_over: identity.has_left(view.as_of()),
+    })
+}
+
+/// What was typed.
+#[derive(Deserialize)]
+pub(super) struct Said {
+    word: String,
+    #[serde(default)]
+    owner: String,
+}
+
+/// Records what a person says of a non-human.
+pub(super) async fn said(
+    State(app): State<App>,
+    person: Person,
+    Present(view): Present,
+    Path(key): Path<String>,
+    Form(said): Form<Said>,
+) -> Result<Response, WebError> {
+    let key = seen(&app, &person, &view, &key)?;
+    if !may_take_back(&app, &person, &key) {
+        return Err(WebError::Forbidden(Action::ApprovePlan));
+    }
+    person.require_confirmed(app.now())?;
+    let (word, done) = match said.word.as_str() {
+        "take_over" => {
+            let owner = IdentityKey::from(said.owner.trim());
+            let done = format!("{} answers for it from now on", safe(&owner));
+            (Word::TakeOver(owner), done)
+        }
+        "stop" => {
+            (Word::Stop, "It is stopped: what lets it in is drift now, and a plan closes it".to_owned())
+        }
+        "bring_back" => {
+            (Word::BringBack, "It is needed after all: a plan brings back what was stopped".to_owned())
+        }
+        "end" => {
+            (Word::End, "It ends for good: what it holds is drift now, and a plan takes it away".to_owned())
+        }
+        _ => return Err(WebError::Malformed("this is nothing that can be said here".to_owned())),
+    };
+    let path = identity_path(&key);
+    match say(&app, &person, &key, &word).await {
+        Ok(_) => Ok(redirect_with(&app, &path, FlashKind::Done, &done)),
+        Err(WebError::Conflict(why) | WebError::Refused(why)) => {
+            Ok(redirect_with(&app, &path, FlashKind::Warning, &format!("{why}; nothing was changed")))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Records what a person says of a non-human, and brings the present state up to it.
+pub(crate) async fn say(
+    app: &App,
+    person: &Person,
+    key: &IdentityKey,
+    word: &Word,
+) -> Result<IdentityKey, WebError> {
+    if let Word::TakeOver(owner) = word
+        && person.identity().is_some_and(|own| own.folded() == owner.folded())
+    {
+        return Err(WebError::Refused("nobody makes themselves the owner: somebody else says so".to_owned()));
+    }
+    let view = app.view()?;
+    let said = steward::say(&app.store, view.loaded(), key, word, person.actor(), app.now()).await;
+    let key = said.map_err(|refusal| match refusal {
+        Refusal::Reconcile(error) => WebError::internal(error),
+        Refusal::Store(error) => error.into(),
+        Refusal::NotNonHuman(_) | Refusal::Successor(_) => WebError::Refused(refusal.to_string()),
+        refusal => WebError::Conflict(refusal.to_string()),
+    })?;
+    app.live.refresh().await.map_err(WebError::internal)?;
+    Ok(key)
+}

@@ -1,0 +1,156 @@
+//! One-time links for new credentials: made by whoever may, opened by whoever has them, and nothing of the secret stays.
+
+use axum::http::StatusCode;
+use leasehold_connect::simulated::state::SystemTraits;
+use leasehold_model::account::Account;
+use leasehold_model::clock::Clock as _;
+use leasehold_model::identity::{Identity, IdentityKind, LifecycleState};
+use serde_json::json;
+
+use crate::practice::{Practice, send, words};
+use crate::support::system;
+
+const SYSTEM: &str = "crm";
+const KIM: &str = "kim@example.com";
+
+/// A company with somebody new who has an account in the CRM, and one in the directory that is disabled.
+async fn with_kim() -> Practice {
+    let practice = Practice::new().await;
+    let kim = Identity {
+        key: KIM.into(),
+        kind: IdentityKind::Person,
+        state: LifecycleState::Active,
+        start: None,
+        end: None,
+        manager: None,
+        owner: None,
+        attributes: [("email".to_owned(), KIM.to_owned())].into(),
+    };
+    practice.world.join(kim).expect("joins");
+    let traits = SystemTraits { read_back: true, sessions: true, last_use: true, credentials: true };
+    for system in [SYSTEM, "directory"] {
+        practice.world.set_traits(system, traits).expect("traits");
+    }
+    for (system, login, enabled) in [(SYSTEM, KIM, true), ("directory", "kim-old", false)] {
+        let mut account = Account::new("uid-kim", login);
+        account.enabled = enabled;
+        account.attributes.insert("mail".to_owned(), KIM.to_owned());
+        practice.world.create_account(system, account).expect("an account");
+    }
+    practice.read_all().await;
+    practice.refresh().await;
+    practice
+}
+
+fn path_of(url: &str) -> String {
+    url.strip_prefix("http://127.0.0.1:8420").expect("an address of this server").to_owned()
+}
+
+#[tokio::test]
+async fn a_link_gives_a_credential_once_and_keeps_its_secret_nowhere() {
+    let practice = with_kim().await;
+    let mut program = practice.installation.program().await;
+    let made = program
+        .call("POST", "/api/v1/credential-links", json!({"system": SYSTEM, "account": "uid-kim"}))
+        .await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    let made = made.json();
+    assert_eq!(
+        (made["link"]["state"].as_str(), made["link"]["identity"].as_str()),
+        (Some("waiting"), Some(KIM))
+    );
+    let path = path_of(made["url"].as_str().expect("an address"));
+    let token = path.split_once("token=").expect("a token").1;
+
+    // Whoever looks, as a program does that reads mail, uses nothing up; and is not signed in.
+    let mut somebody = practice.installation.browser();
+    for _ in 0..2 {
+        let shown = somebody.get(&path).await;
+        assert_eq!(shown.status, StatusCode::OK, "{}", shown.text);
+        assert!(words(&shown).contains(KIM), "{}", words(&shown));
+        assert_eq!(shown.header("cache-control"), "no-store");
+    }
+    let before = practice.world.snapshot().systems[&system(SYSTEM)].credentials.len();
+    let opened = somebody.post("/credential-link", &[("token", token)]).await;
+    assert_eq!(opened.status, StatusCode::OK, "{}", opened.text);
+    assert_eq!(opened.header("cache-control"), "no-store");
+    let secret = opened.text.split_once("id=\"secret\"").and_then(|(_, after)| after.split_once('>'));
+    let secret = secret.and_then(|(_, after)| after.split_once('<')).expect("a secret").0.to_owned();
+    assert!(secret.len() >= 24, "{secret}");
+    let after = practice.world.snapshot().systems[&system(SYSTEM)].credentials.len();
+    assert_eq!(after, before + 1, "it was made in the system");
+
+    let again = somebody.post("/credential-link", &[("token", token)]).await;
+    assert_eq!(again.status, StatusCode::NOT_FOUND);
+    let listed = program.get("/api/v1/credential-links").await.json();
+    assert_eq!(listed["items"][0]["state"], "issued", "{listed:#}");
+    assert!(!listed.to_string().contains(&secret) && !listed.to_string().contains(token));
+    let store = &practice.installation.store;
+    for (index, bytes) in store.ledger_entries(0, 10_000).await.expect("reads") {
+        let openings = store.ledger_openings(index).await.expect("reads");
+        let text = format!("{} {openings:?}", String::from_utf8_lossy(&bytes));
+        assert!(!text.contains(&secret) && !text.contains(token), "a secret is in entry {index}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_is_named_and_leaves_the_link_in_force() {
+    let practice = with_kim().await;
+    let mut program = practice.installation.program().await;
+    for (body, status, words) in [
+        (json!({"system": "crm", "account": "nobody"}), 422, "no account `nobody`"),
+        (json!({"system": "none", "account": "uid-kim"}), 422, "no system `none`"),
+        (json!({"system": "directory", "account": "kim-old"}), 403, "is disabled"),
+        (json!({"system": "crm", "account": "uid-kim", "hours": 400}), 422, "up to 14 days"),
+        (json!({"system": "crm", "account": "uid-kim", "replaces": "none"}), 422, "no credential `none`"),
+        (json!({"system": "hr", "account": "uid-kim"}), 403, "makes no credentials"),
+    ] {
+        let answer = program.call("POST", "/api/v1/credential-links", body.clone()).await;
+        assert_eq!(answer.status.as_u16(), status, "{body}: {}", answer.text);
+        assert!(answer.text.contains(words), "{body}: {}", answer.text);
+    }
+    let made = program
+        .call("POST", "/api/v1/credential-links", json!({"system": "crm", "account": "uid-kim"}))
+        .await
+        .json();
+    let path = path_of(made["url"].as_str().expect("an address"));
+    let token = path.split_once("token=").expect("a token").1.to_owned();
+    // She leaves before she opens it: nothing is made.
+    practice.world.leave(KIM, practice.installation.clock.now()).expect("leaves");
+    practice.read_all().await;
+    practice.refresh().await;
+    let mut somebody = practice.installation.browser();
+    let early = somebody.post("/credential-link", &[("token", &token)]).await;
+    assert_eq!(early.status, StatusCode::CONFLICT, "{}", early.text);
+    assert!(words(&early).contains("not open for you"), "{}", words(&early));
+    let id = made["link"]["id"].as_str().expect("an id");
+    let listed = program.get("/api/v1/credential-links").await.json();
+    assert_eq!(listed["items"][0]["state"], "waiting");
+    let withdrawn = program.call("DELETE", &format!("/api/v1/credential-links/{id}"), json!({})).await;
+    assert_eq!(withdrawn.status, StatusCode::NO_CONTENT);
+    assert_eq!(somebody.get(&path).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn an_administrator_makes_one_on_the_page_and_nobody_for_themselves() {
+    let practice = with_kim().await;
+    let mut browser = practice.installation.signed_in().await;
+    let page = format!("/identities/{KIM}");
+    let to = format!("{page}/credential-link");
+    let shown = browser.get(&page).await;
+    assert!(words(&shown).contains("Make a one-time link"), "{}", words(&shown));
+    let made = send(&mut browser, &page, &to, &[("account", "crm uid-kim")]).await;
+    assert_eq!(made.status, StatusCode::OK, "{}", made.text);
+    let url = made.text.split_once("id=\"credential-link\">").expect("the link").1;
+    let path = path_of(url.split_once('<').expect("an end").0);
+    assert_eq!(practice.installation.browser().get(&path).await.status, StatusCode::OK);
+
+    // As herself she is not offered it, and refused.
+    let kim = practice.installation.make_user(KIM, &["administrator"]).await;
+    let mut own = practice.installation.browser_of(&kim).await;
+    let shown = own.get(&page).await;
+    assert!(!words(&shown).contains("Make a one-time link"));
+    let refused = send(&mut own, &page, &to, &[("account", "crm uid-kim")]).await;
+    let told = own.get(refused.location()).await;
+    assert!(words(&told).contains("nobody makes themselves a credential"), "{}", words(&told));
+}
