@@ -99,7 +99,7 @@ fn until(what: &str, mut is: impl FnMut() -> bool) {
 }
 
 #[test]
-fn whoever_is_deactivated_loses_access_in_a_real_database_and_nobody_else_does() {
+fn whoever_is_deactivated_or_deleted_loses_access_in_a_real_database_and_nobody_else_does() {
     let database = PostgresServer::start();
     database.sql(&format!(
         "create role leasehold login createrole password '{DATABASE_PASSWORD}';
@@ -107,7 +107,8 @@ fn whoever_is_deactivated_loses_access_in_a_real_database_and_nobody_else_does()
          create role payments_rw nologin;
          create role ada login password 'ada-secret';
          create role bo login password 'bo-secret';
-         grant payments_rw to ada, bo;"
+         create role cy login password 'cy-secret';
+         grant payments_rw to ada, bo, cy;"
     ));
     let mut installation = Installation::new();
     installation.set("DATABASE_PASSWORD", DATABASE_PASSWORD);
@@ -119,8 +120,11 @@ fn whoever_is_deactivated_loses_access_in_a_real_database_and_nobody_else_does()
     );
     let mut pushed = Pushed::start(installation, &system);
     pushed.installation.run(&["policy", "apply"]).expect(0);
-    pushed.provider(&["join", "ada@example.com", "bo@example.com"]);
-    assert_eq!(pushed.provider(&["list"]), "ada@example.com active\nbo@example.com active\n");
+    pushed.provider(&["join", "ada@example.com", "bo@example.com", "cy@example.com"]);
+    assert_eq!(
+        pushed.provider(&["list"]),
+        "ada@example.com active\nbo@example.com active\ncy@example.com active\n"
+    );
     let holds = |user: &str| {
         let sql = format!(
             "select pg_has_role('{user}', 'payments_rw', 'member') and rolcanlogin from pg_roles where rolname = '{user}'"
@@ -129,13 +133,25 @@ fn whoever_is_deactivated_loses_access_in_a_real_database_and_nobody_else_does()
     };
     let unexplained = |installation: &mut Installation| {
         let drift = installation.run(&["--json", "drift", "--system", "database"]).stdout;
-        ["\"ada\"", "\"bo\""].iter().any(|account| drift.contains(account))
+        ["\"ada\"", "\"bo\"", "\"cy\""].iter().any(|account| drift.contains(account))
     };
     until("those who joined are not known", || !unexplained(&mut pushed.installation));
-    assert!(holds("ada") && holds("bo"));
+    assert!(holds("ada") && holds("bo") && holds("cy"));
 
-    pushed.provider(&["leave", "bo@example.com"]);
-    until("bo still has access", || !holds("bo"));
-    assert!(holds("ada"), "who stays has lost access");
+    let member =
+        |user: &str| database.sql(&format!("select pg_has_role('{user}', 'payments_rw', 'member')")) == "t";
+    for (verb, mail, user) in [("leave", "bo@example.com", "bo"), ("delete", "cy@example.com", "cy")] {
+        pushed.provider(&[verb, mail]);
+        until("who has left still has access", || !holds(user) && !member(user));
+        // Gone as the database itself says it, read again after it was done.
+        until("what ended is not verified", || {
+            let actions = pushed.installation.run(&["--json", "action", "list"]).json();
+            let items = actions["items"].as_array().expect("actions");
+            let of = |item: &&serde_json::Value| item["account"] == user;
+            let is_done = |item: &serde_json::Value| item["state"] == "verified";
+            items.iter().any(|item| of(&item)) && items.iter().filter(of).all(is_done)
+        });
+        assert!(holds("ada"), "who stays has lost access");
+    }
     assert_eq!(pushed.provider(&["list"]), "ada@example.com active\nbo@example.com left\n");
 }

@@ -1,4 +1,4 @@
-"""An identity provider as a script, with the client of PyPI's scim-client: `join MAIL…`, `leave MAIL`, `list`."""
+"""An identity provider as a script, with the client of PyPI's scim-client: `join MAIL…`, `leave MAIL…`, `delete MAIL…`, `list`."""
 
 import os
 import sys
@@ -38,6 +38,9 @@ elif verb == "leave":
         user = found(mail)
         user.active = False
         assert not client.update_user(user).active
+elif verb == "delete":
+    for mail in mails:
+        client.delete_user(found(mail).id)
 elif verb == "list":
     page = client.search_users("", count=100, start_index=1)
     for user in page.resources:

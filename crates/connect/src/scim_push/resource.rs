@@ -115,9 +115,9 @@ impl PushedUser<'_> {
         (!manager.is_empty()).then_some(manager)
     }
 
-    /// Whether they may hold access.
+    /// Whether they may hold access. Null is what is left of a deactivation that was taken away.
     pub fn is_active(&self) -> bool {
-        self.resource.get("active").and_then(Value::as_bool) != Some(false)
+        !matches!(self.resource.get("active"), Some(Value::Bool(false) | Value::Null))
     }
 
     /// The account that they are, where the system is not authoritative.

@@ -198,14 +198,15 @@ impl Reading<'_> {
         let names = self.group_names().await?;
         let mut last = String::new();
         loop {
-            let mut step = self.after(GROUP, &last).await?;
+            let step = self.after(GROUP, &last).await?;
             let Some(end) = step.last() else { return Ok(()) };
             last = end.id.clone();
             self.groups += step.len() as u64;
-            let filled = self.feed.reading().fill_members(&mut step).await;
-            filled.map_err(|error| self.failed(&error))?;
-            for resource in &step {
-                self.group(resource, &names).await?;
+            for mut resource in step {
+                // The members of one group at a time: there can be many.
+                let filled = self.feed.reading().fill_members(std::slice::from_mut(&mut resource)).await;
+                filled.map_err(|error| self.failed(&error))?;
+                self.group(&resource, &names).await?;
             }
         }
     }

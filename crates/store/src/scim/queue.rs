@@ -1,9 +1,11 @@
 //! Where requests wait for a transaction that they share: one commit makes many pushes last, and one statement answers
 //! many questions.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use futures::FutureExt as _;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
@@ -15,7 +17,7 @@ use crate::store::Store;
 /// So many requests share a transaction.
 const BATCH_MAX: usize = 256;
 /// So many wait at most; whoever comes then is told to come again.
-const WAITING_MAX: usize = 16_384;
+const WAITING_MAX: usize = 4_096;
 /// So many groups of questions are answered at once.
 const READERS: usize = 2;
 
@@ -91,13 +93,23 @@ fn stopped() -> ScimRefusal {
 async fn write_on(store: Store, mut waiting: mpsc::Receiver<WriteJob>) {
     let mut jobs = Vec::with_capacity(BATCH_MAX);
     while waiting.recv_many(&mut jobs, BATCH_MAX).await > 0 {
-        write::together(&store, &mut jobs).await;
+        let done = AssertUnwindSafe(write::together(&store, &mut jobs)).catch_unwind().await;
+        ended(&done, &mut jobs);
     }
 }
 
 async fn read_on(store: Store, mut waiting: mpsc::Receiver<ReadJob>) {
     let mut jobs = Vec::with_capacity(BATCH_MAX);
     while waiting.recv_many(&mut jobs, BATCH_MAX).await > 0 {
-        read::together(&store, &mut jobs).await;
+        let done = AssertUnwindSafe(read::together(&store, &mut jobs)).catch_unwind().await;
+        ended(&done, &mut jobs);
+    }
+}
+
+/// What panicked has failed for those who shared it, whose transaction was never committed; the next ones are served.
+fn ended<T>(done: &std::thread::Result<()>, jobs: &mut Vec<T>) {
+    if done.is_err() {
+        tracing::error!(requests = jobs.len(), "a group of requests to the store panicked");
+        jobs.clear();
     }
 }

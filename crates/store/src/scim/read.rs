@@ -318,6 +318,23 @@ impl ScimReading {
         rows.into_iter().map(resource).collect()
     }
 
+    /// How many members some resources have in all.
+    ///
+    /// # Errors
+    /// [`crate::StoreError::Database`].
+    pub async fn count_members(&mut self, resources: &[ScimResource]) -> Result<u64> {
+        let rows: Vec<(&str, &str)> =
+            resources.iter().map(|resource| (self.system.as_str(), resource.id.as_str())).collect();
+        let found = fetch_rows!(
+            &mut self.tx,
+            &rows,
+            (i64,),
+            "SELECT COUNT(*) FROM ",
+            ", scim_member AS member WHERE member.system = list.value->>0 AND member.container = list.value->>1"
+        )?;
+        Ok(found.into_iter().map(|(found,)| count(found)).sum())
+    }
+
     /// Puts into each resource who is in it.
     ///
     /// # Errors

@@ -38,7 +38,10 @@ pub enum ScimDecision {
         ends_access: bool,
     },
     /// It is deleted.
-    Delete,
+    Delete {
+        /// The types whose resources may have it as a member: those that have change with it.
+        containers: Vec<&'static str>,
+    },
     /// It stays as it is.
     Keep,
 }
@@ -264,8 +267,8 @@ async fn change_one(
     }
     match decide(&before) {
         ScimDecision::Keep => Ok((ScimWritten::Kept(before), false)),
-        ScimDecision::Delete => {
-            delete(tx, place, id, now).await?;
+        ScimDecision::Delete { containers } => {
+            delete(tx, place, id, &containers, now).await?;
             Ok((ScimWritten::Deleted, true))
         }
         ScimDecision::Put { content, ends_access } => {
@@ -342,8 +345,27 @@ async fn put(
     }))
 }
 
-async fn delete(tx: &mut Tx, place: &ScimPlace, id: &str, now: Timestamp) -> Result<()> {
+async fn delete(
+    tx: &mut Tx,
+    place: &ScimPlace,
+    id: &str,
+    containers: &[&'static str],
+    now: Timestamp,
+) -> Result<()> {
     let system = place.system.as_str();
+    // Without a member a group is another version of itself: whoever kept the old one has to hear of it.
+    for kind in containers {
+        execute!(
+            tx,
+            "UPDATE scim_resource SET version = version + 1, changed_at = $4
+             WHERE system = $1 AND kind = $2
+               AND id IN (SELECT container FROM scim_member WHERE system = $1 AND member = $3)",
+            system,
+            *kind,
+            id,
+            micros(now)
+        )?;
+    }
     execute!(
         tx,
         "INSERT INTO scim_deleted (system, kind, id, name, document, deleted_at)

@@ -41,6 +41,10 @@ fn change(id: &str, decide: impl FnOnce(&ScimResource) -> ScimDecision + Send + 
     ScimWrite::Change { id: id.to_owned(), decide: Box::new(decide) }
 }
 
+fn delete(_: &ScimResource) -> ScimDecision {
+    ScimDecision::Delete { containers: vec!["Group"] }
+}
+
 fn put(
     content: ScimContent,
     ends_access: bool,
@@ -126,7 +130,7 @@ on_both! {
         assert!(matches!(&kept, ScimWritten::Kept(resource) if resource.version == 2), "{kept:?}");
         assert_eq!(pusher.read(users("hr"), ScimSought::Name("augusta".to_owned())).await, [changed]);
         assert!(pusher.read(users("hr"), ScimSought::Name("ada".to_owned())).await.is_empty());
-        assert_eq!(pusher.write(users("hr"), change("none", |_| ScimDecision::Delete), 6).await, ScimWritten::NotThere);
+        assert_eq!(pusher.write(users("hr"), change("none", delete), 6).await, ScimWritten::NotThere);
     }
 
     async fn who_is_deleted_is_told_as_gone_until_the_name_comes_back(fresh: &Fresh) {
@@ -134,9 +138,10 @@ on_both! {
         now(pusher.write(users("hr"), create("u1", content("Ada")), 1).await);
         let group = ScimContent { is_name_unique: false, members: members(&["u1", "u2"]), ..content("Team") };
         now(pusher.write(groups("hr"), create("g1", group), 1).await);
-        assert_eq!(pusher.write(users("hr"), change("u1", |_| ScimDecision::Delete), 2).await, ScimWritten::Deleted);
+        assert_eq!(pusher.write(users("hr"), change("u1", delete), 2).await, ScimWritten::Deleted);
         let team = &pusher.read(groups("hr"), ScimSought::Id("g1".to_owned())).await[0];
         assert_eq!(team.members, members(&["u2"]), "who is deleted is in no group");
+        assert_eq!((team.version, team.changed_at), (2, at(2)), "and without them it is another version");
         let mut feed = fresh.store.push_feed(&system("hr")).await.expect("reads");
         let gone = feed.deleted_after("User", "", 10).await.expect("reads");
         assert_eq!(gone, [("u1".to_owned(), "{\"userName\":\"Ada\"}".to_owned())]);
@@ -162,9 +167,12 @@ on_both! {
         let of = feed.groups_of("Group", &["a", "b", "d"]).await.expect("reads");
         let of: Vec<&str> = of.iter().map(|(member, _)| member.as_str()).collect();
         assert_eq!(of, ["a", "a", "d"]);
-        assert_eq!(ids(&feed.reading().with_member("Group", "a").await.expect("reads")), ["g1", "g2"]);
+        let with = feed.reading().with_member("Group", "a").await.expect("reads");
+        assert_eq!(ids(&with), ["g1", "g2"]);
+        assert_eq!(feed.reading().count_members(&with).await.expect("reads"), 3);
+        assert_eq!(feed.reading().count_members(&[]).await.expect("reads"), 0);
         drop(feed);
-        pusher.write(groups("hr"), change("g1", |_| ScimDecision::Delete), 3).await;
+        pusher.write(groups("hr"), change("g1", delete), 3).await;
         assert_eq!(pusher.read(groups("hr"), ScimSought::Name("team".to_owned())).await.len(), 1);
     }
 
@@ -206,6 +214,17 @@ on_both! {
         assert_eq!(last[0].document.matches('+').count(), 100);
     }
 
+    async fn whoever_panics_takes_only_those_along_who_shared_the_transaction(fresh: &Fresh) {
+        let pusher = Pusher::new(fresh, "hr").await;
+        now(pusher.write(users("hr"), create("u1", content("Ada")), 1).await);
+        let panics = change("u1", |_| panic!("this is what the test is about"));
+        let refused = pusher.queue.write(pusher.by.clone(), users("hr"), panics, at(2)).await;
+        assert!(matches!(&refused, Err(ScimRefusal::Failed(_))), "{refused:?}");
+        let changed = now(pusher.write(users("hr"), change("u1", put(content("Augusta"), false)), 3).await);
+        assert_eq!(changed.version, 2);
+        assert_eq!(pusher.read(users("hr"), ScimSought::Id("u1".to_owned())).await, [changed]);
+    }
+
     async fn what_was_pushed_is_unread_until_it_was_read(fresh: &Fresh) {
         let pusher = Pusher::new(fresh, "hr").await;
         assert!(fresh.store.unread_pushes().await.expect("reads").is_empty());
@@ -233,7 +252,7 @@ on_both! {
         now(pusher.write(users("hr"), create("u1", content("Ada")), 1).await);
         let mut feed = fresh.store.push_feed(&system("hr")).await.expect("reads");
         now(pusher.write(users("hr"), create("u2", content("Bo")), 2).await);
-        pusher.write(users("hr"), change("u1", |_| ScimDecision::Delete), 2).await;
+        pusher.write(users("hr"), change("u1", delete), 2).await;
         assert_eq!(ids(&feed.reading().after("User", "", 10).await.expect("reads")), ["u1"]);
         assert!(feed.deleted_after("User", "", 10).await.expect("reads").is_empty());
     }

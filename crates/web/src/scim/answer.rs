@@ -79,9 +79,11 @@ pub(crate) fn not_modified(version: i64) -> Response {
     response
 }
 
-/// The condition in a header.
+/// The condition in a header. One that cannot be read is one that nothing fits.
 pub(crate) fn condition(headers: &HeaderMap, name: header::HeaderName) -> Condition {
-    Condition(headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned))
+    let values: Vec<&str> =
+        headers.get_all(name).iter().map(|value| value.to_str().unwrap_or_default()).collect();
+    Condition((!values.is_empty()).then(|| values.join(",")))
 }
 
 fn insert(headers: &mut HeaderMap, name: header::HeaderName, text: &str) {

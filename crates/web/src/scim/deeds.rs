@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::http::StatusCode;
-use leasehold_store::{ScimDecision, ScimRefusal, ScimResource, ScimSought, ScimWrite, ScimWritten};
+use leasehold_store::{
+    ScimDecision, ScimPlace, ScimRefusal, ScimResource, ScimSought, ScimWrite, ScimWritten,
+};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -11,7 +13,7 @@ use crate::scim::caller::Caller;
 use crate::scim::document;
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::patch::Patch;
-use crate::scim::schema::ResourceType;
+use crate::scim::schema::{RESOURCE_TYPES, ResourceType};
 use crate::scim::value::{self, Object};
 use crate::state::App;
 
@@ -83,7 +85,7 @@ pub(crate) async fn create(
     }
 }
 
-/// Reads a resource.
+/// Reads a resource, with its members where they are wanted.
 ///
 /// # Errors
 /// Where there is none.
@@ -92,11 +94,16 @@ pub(crate) async fn read(
     caller: &Caller,
     known: &'static ResourceType,
     id: &str,
+    with_members: bool,
 ) -> Result<ScimResource, ScimError> {
+    demand_possible(known, id)?;
     let sought = || ScimSought::Id(id.to_owned());
-    let ask = async |caller: &Caller| {
-        app.pushes.read(caller.authority(), caller.place(known), sought(), app.now()).await
+    let place = |caller: &Caller| {
+        let place = caller.place(known);
+        ScimPlace { has_members: place.has_members && with_members, ..place }
     };
+    let ask =
+        async |caller: &Caller| app.pushes.read(caller.authority(), place(caller), sought(), app.now()).await;
     let found = match ask(caller).await {
         Err(ScimRefusal::NotInForce) => ask(&caller.renewed(app).await?).await?,
         other => other?,
@@ -116,6 +123,7 @@ pub(crate) async fn change(
     condition: &Condition,
     deed: Deed,
 ) -> Result<Done, ScimError> {
+    demand_possible(known, id)?;
     let verdict: Arc<Mutex<Verdict>> = Arc::default();
     let write = || {
         let (condition, deed, verdict) = (condition.clone(), deed.clone(), verdict.clone());
@@ -126,7 +134,7 @@ pub(crate) async fn change(
                 Ok(decision) => {
                     verdict.ends_access = match &decision {
                         ScimDecision::Put { ends_access, .. } => *ends_access,
-                        ScimDecision::Delete => true,
+                        ScimDecision::Delete { .. } => true,
                         ScimDecision::Keep => false,
                     };
                     decision
@@ -169,18 +177,28 @@ fn decided(
         return Err(ScimError::Precondition);
     }
     let held = document::held(before)?;
-    let is_active = |object: &Object| object.get(ACTIVE) != Some(&Value::Bool(false));
+    let is_active = |object: &Object| !matches!(object.get(ACTIVE), Some(Value::Bool(false) | Value::Null));
     let was_active = is_active(&held);
     let after = match deed {
-        Deed::Delete => return Ok(ScimDecision::Delete),
+        Deed::Delete => {
+            let containers = RESOURCE_TYPES.iter().filter(|known| known.has_members);
+            return Ok(ScimDecision::Delete { containers: containers.map(|known| known.name).collect() });
+        }
+        // Who was deactivated does not come back because a client leaves this out.
         Deed::Replace(mut object) => {
-            // Who was deactivated does not come back because a client leaves this out.
             if let (false, Some(active)) = (object.contains_key(ACTIVE), held.get(ACTIVE)) {
                 object.insert(ACTIVE.to_owned(), active.clone());
             }
             object
         }
-        Deed::Patch(patch) => patch.apply(known, held.clone())?,
+        // Nor because it is taken away: null says that there is no value, and that there was a deactivation.
+        Deed::Patch(patch) => {
+            let mut object = patch.apply(known, held.clone())?;
+            if !was_active && !object.contains_key(ACTIVE) {
+                object.insert(ACTIVE.to_owned(), Value::Null);
+            }
+            object
+        }
     };
     if after == held {
         return Ok(ScimDecision::Keep);
@@ -203,6 +221,11 @@ async fn written(
         other => other?,
     };
     Ok(written)
+}
+
+/// Ids are ours, and none of them has this character, which not every database can be asked about.
+fn demand_possible(known: &ResourceType, id: &str) -> Result<(), ScimError> {
+    if id.contains('\0') { Err(not_there(known, id)) } else { Ok(()) }
 }
 
 /// What is not there.

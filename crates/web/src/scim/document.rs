@@ -13,16 +13,24 @@ use crate::scim::error::ScimError;
 use crate::scim::schema::{MEMBERS, RESOURCE_TYPES, ResourceType};
 use crate::scim::value::{self, Object};
 
+/// A resource has not more bytes than this, members aside: pages hold many.
+const BYTES_MAX: usize = 128 << 10;
+/// Nor more members, and no answer shows more.
+pub(crate) const MEMBERS_MAX: usize = 250_000;
+
 /// What a resource holds, as the store keeps it.
 ///
 /// # Errors
-/// `invalidValue` where it lacks what it must have.
+/// `invalidValue` where it lacks what it must have; where it is too large.
 pub(crate) fn content(known: &ResourceType, id: &str, mut object: Object) -> Result<ScimContent, ScimError> {
     value::complete(known, &mut object)?;
-    let members = match object.shift_remove(MEMBERS) {
+    let members: Vec<ScimMember> = match object.shift_remove(MEMBERS) {
         Some(Value::Array(members)) if known.has_members => members.into_iter().filter_map(member).collect(),
         _ => Vec::new(),
     };
+    if members.len() > MEMBERS_MAX {
+        return Err(ScimError::TooLarge(format!("a {} has at most {MEMBERS_MAX} members", known.name)));
+    }
     let text = |name: &str| object.get(name).and_then(Value::as_str);
     let name = text(known.name_attribute).unwrap_or_default().to_lowercase();
     let external_id = text("externalId").map(str::to_owned);
@@ -40,6 +48,10 @@ pub(crate) fn content(known: &ResourceType, id: &str, mut object: Object) -> Res
     document.insert("id".to_owned(), id.into());
     document.extend(object);
     let document = Value::Object(document).to_string();
+    if document.len() > BYTES_MAX {
+        let why = format!("a {} has at most {BYTES_MAX} bytes without its members; send less", known.name);
+        return Err(ScimError::TooLarge(why));
+    }
     Ok(ScimContent { name, is_name_unique: known.is_name_unique, external_id, document, members })
 }
 

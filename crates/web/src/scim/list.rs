@@ -2,21 +2,25 @@
 
 use leasehold_store::{ScimReading, ScimResource, ScimSought};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use crate::error::WebError;
+use crate::heavy;
 use crate::scim::caller::Caller;
 use crate::scim::cursor::{Cursor, From, LASTS};
-use crate::scim::document;
+use crate::scim::document::{self, MEMBERS_MAX};
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::filter::{Candidates, Test, sort_key, sought};
 use crate::scim::query::{COUNT_DEFAULT, COUNT_MAX, Query};
 use crate::scim::schema::{MEMBERS, ResourceType};
+use crate::scim::value::Object;
 use crate::state::App;
 
 /// So many resources are looked at in one step.
 const STEP: u64 = 500;
-/// More are not sorted for one answer.
+/// More are not sorted for one answer, nor by more bytes.
 const SORTED_MAX: usize = 200_000;
+const SORTED_BYTES_MAX: usize = 64 << 20;
 
 /// What was found: how many fit, and those of the page.
 struct Found {
@@ -34,6 +38,11 @@ pub(crate) async fn answer(
     types: &[&'static ResourceType],
     query: &Query,
 ) -> Result<String, ScimError> {
+    // A reading holds a connection of the store: what takes long waits for its turn before it begins.
+    let _turn = match types.iter().any(|known| query.looks_at_all(known)) {
+        true => Some(heavy::turn().await?),
+        false => None,
+    };
     let mut reading = reading(app, caller).await?;
     let base = app.scim_base();
     match &query.cursor {
@@ -67,6 +76,8 @@ async fn by_cursor(
     let (base, now) = (app.scim_base(), app.now());
     let names: Vec<&str> = types.iter().map(|known| known.name).collect();
     let question = format!("{}\0{}\0{}", caller.system, names.join(","), query.named);
+    // A cursor is part of an address, and a question can be long.
+    let question = hex::encode(Sha256::digest(question));
     let before = if sealed.is_empty() { None } else { Some(Cursor::open(app, sealed, &question, now)?) };
     let wrong_count = |why: String| ScimError::new(ScimType::InvalidCount, why);
     let count = match (query.count, &before) {
@@ -175,6 +186,13 @@ async fn members(
     found: &mut [ScimResource],
 ) -> Result<(), ScimError> {
     if known.has_members && query.projection.has(known, MEMBERS) {
+        if reading.count_members(found).await? > MEMBERS_MAX as u64 {
+            let why = format!(
+                "more than {MEMBERS_MAX} members would be shown; ask for fewer resources at once, or write \
+                 excludedAttributes=members"
+            );
+            return Err(ScimError::new(ScimType::TooMany, why));
+        }
         reading.fill_members(found).await?;
     }
     Ok(())
@@ -196,10 +214,11 @@ async fn of_type(
     }
     let key = query.sort.as_ref().map(|sort| sort_key(&sort.by, known)).transpose()?;
     let is_descending = query.sort.as_ref().is_some_and(|sort| sort.is_descending);
-    let mut window = Window { total: 0, skipped, count, kept: Vec::new(), keyed: Vec::new() };
-    let mut look = |resources: Vec<ScimResource>| -> Result<(), ScimError> {
-        for resource in resources {
-            let object = document::object(base, known, &resource)?;
+    let with_members = known.has_members && query.asks_about_members();
+    let mut window = Window { skipped, count, ..Window::default() };
+    let mut look = async |reading: &mut ScimReading, resources: Vec<ScimResource>| {
+        for mut resource in resources {
+            let object = looked_into(reading, base, known, &mut resource, with_members).await?;
             if test.as_ref().is_some_and(|test| !test.fits(&object)) {
                 continue;
             }
@@ -208,41 +227,46 @@ async fn of_type(
                 Some(key) => window.key(key(&object), resource.id)?,
             }
         }
-        Ok(())
+        Ok::<_, ScimError>(())
     };
     let candidates = query.filter.as_ref().and_then(|filter| sought(filter, known));
     if let Some(candidates) = candidates {
-        let mut found = match &candidates {
+        let found = match &candidates {
             Candidates::Sought(wanted) => reading.sought(known.name, wanted).await?,
             Candidates::WithMember(member) => reading.with_member(known.name, member).await?,
         };
-        fill(reading, known, &mut found).await?;
-        look(found)?;
+        look(reading, found).await?;
         return window.close(reading, known, is_descending).await;
     }
     let mut last = String::new();
     loop {
-        let mut step = reading.after(known.name, &last, STEP).await?;
+        let step = reading.after(known.name, &last, STEP).await?;
         let Some(end) = step.last().map(|resource| resource.id.clone()) else { break };
         last = end;
-        fill(reading, known, &mut step).await?;
-        look(step)?;
+        look(reading, step).await?;
     }
     window.close(reading, known, is_descending).await
 }
 
-async fn fill(
+/// What a resource holds, to be asked about: with its members where somebody asks about them, and those of one resource
+/// at a time, since there can be many.
+async fn looked_into(
     reading: &mut ScimReading,
+    base: &str,
     known: &ResourceType,
-    resources: &mut [ScimResource],
-) -> Result<(), ScimError> {
-    if known.has_members {
-        reading.fill_members(resources).await?;
+    resource: &mut ScimResource,
+    with_members: bool,
+) -> Result<Object, ScimError> {
+    if with_members {
+        reading.fill_members(std::slice::from_mut(resource)).await?;
     }
-    Ok(())
+    let object = document::object(base, known, resource);
+    resource.members = Vec::new();
+    object
 }
 
 /// The part of what fits that is asked for.
+#[derive(Default)]
 struct Window {
     total: u64,
     skipped: u64,
@@ -250,6 +274,7 @@ struct Window {
     kept: Vec<ScimResource>,
     /// What is sorted, when all of it is there.
     keyed: Vec<(Option<String>, String)>,
+    keyed_bytes: usize,
 }
 
 impl Window {
@@ -262,7 +287,8 @@ impl Window {
 
     fn key(&mut self, key: Option<String>, id: String) -> Result<(), ScimError> {
         self.total += 1;
-        if self.keyed.len() >= SORTED_MAX {
+        self.keyed_bytes += key.as_ref().map_or(0, String::len);
+        if self.keyed.len() >= SORTED_MAX || self.keyed_bytes > SORTED_BYTES_MAX {
             let why =
                 format!("more than {SORTED_MAX} resources would have to be sorted; filter more narrowly");
             return Err(ScimError::new(ScimType::TooMany, why));
@@ -306,19 +332,19 @@ async fn after(
     count: u64,
 ) -> Result<Vec<(&'static ResourceType, ScimResource)>, ScimError> {
     let test = query.filter.as_ref().map(|filter| Test::of(filter, known)).transpose()?;
+    let with_members = known.has_members && query.asks_about_members();
     let mut found = Vec::new();
     let mut last = id.to_owned();
     while (found.len() as u64) < count {
-        let mut step = reading.after(known.name, &last, if test.is_some() { STEP } else { count }).await?;
+        let step = reading.after(known.name, &last, if test.is_some() { STEP } else { count }).await?;
         let Some(end) = step.last().map(|resource| resource.id.clone()) else { break };
         last = end;
-        if test.is_some() {
-            fill(reading, known, &mut step).await?;
-        }
-        for resource in step {
+        for mut resource in step {
             let fits = match &test {
                 None => true,
-                Some(test) => test.fits(&document::object(base, known, &resource)?),
+                Some(test) => {
+                    test.fits(&looked_into(reading, base, known, &mut resource, with_members).await?)
+                }
             };
             if fits && (found.len() as u64) < count {
                 found.push(resource);

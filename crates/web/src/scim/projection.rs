@@ -6,6 +6,9 @@ use crate::scim::error::{ScimError, ScimType};
 use crate::scim::schema::{Attribute, Place, ResourceType, Returned};
 use crate::scim::value::Object;
 
+/// More names are not read.
+const NAMES_MAX: usize = 200;
+
 /// What is asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Projection {
@@ -23,13 +26,17 @@ impl Projection {
     /// Reads both lists.
     ///
     /// # Errors
-    /// `invalidValue` where both are there.
+    /// `invalidValue` where both are there, or too many names.
     pub fn of(attributes: Vec<String>, excluded: Vec<String>) -> Result<Self, ScimError> {
         let named = |names: Vec<String>| -> Vec<String> {
             let names = names.into_iter().map(|name| name.trim().to_owned());
             names.filter(|name| !name.is_empty()).collect()
         };
         let projection = Self { attributes: named(attributes), excluded: named(excluded) };
+        if projection.attributes.len() + projection.excluded.len() > NAMES_MAX {
+            let why = format!("more than {NAMES_MAX} attributes are named; leave them out to get all");
+            return Err(ScimError::new(ScimType::InvalidValue, why));
+        }
         if !projection.attributes.is_empty() && !projection.excluded.is_empty() {
             let why = "`attributes` and `excludedAttributes` do not go together; send one of them";
             return Err(ScimError::new(ScimType::InvalidValue, why));

@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use crate::scim::error::{ScimError, ScimType};
-use crate::scim::filter::{Filter, Path, path_with_filter};
+use crate::scim::filter::{Filter, Path, path_with_filter, sought};
 use crate::scim::projection::Projection;
+use crate::scim::schema::{MEMBERS, ResourceType};
 
 /// How many resources a page has where nobody says, and how many at most.
 pub(crate) const COUNT_DEFAULT: u64 = 100;
@@ -112,6 +113,20 @@ impl Query {
             }
         }
         sent.read()
+    }
+
+    /// Whether what fits can only be found by looking at every resource of a type.
+    pub fn looks_at_all(&self, known: &ResourceType) -> bool {
+        match &self.filter {
+            Some(filter) => sought(filter, known).is_none(),
+            None => self.sort.is_some(),
+        }
+    }
+
+    /// Whether members have to be there to say what fits, and in which order.
+    pub fn asks_about_members(&self) -> bool {
+        self.filter.as_ref().is_some_and(|filter| filter.names(MEMBERS))
+            || self.sort.as_ref().is_some_and(|sort| sort.by.is(MEMBERS))
     }
 
     /// How many resources a page by index has.

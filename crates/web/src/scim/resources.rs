@@ -16,7 +16,7 @@ use crate::scim::error::ScimError;
 use crate::scim::patch::Patch;
 use crate::scim::projection::Projection;
 use crate::scim::query::Query;
-use crate::scim::schema::{ResourceType, at_endpoint};
+use crate::scim::schema::{MEMBERS, ResourceType, at_endpoint};
 use crate::scim::{answer, list, value};
 use crate::state::App;
 
@@ -80,7 +80,7 @@ async fn read(
 ) -> Result<Response, ScimError> {
     let known = known(&endpoint)?;
     let projection = projection(query.as_deref())?;
-    let resource = deeds::read(&app, &caller, known, &id).await?;
+    let resource = deeds::read(&app, &caller, known, &id, projection.has(known, MEMBERS)).await?;
     let condition = answer::condition(&headers, header::IF_NONE_MATCH);
     if condition.0.is_some() && condition.fits(resource.version) {
         return Ok(answer::not_modified(resource.version));

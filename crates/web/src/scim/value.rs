@@ -134,9 +134,7 @@ pub(crate) fn many(attribute: &'static Attribute, value: Value) -> Result<Option
         // One value stands for a list of one.
         value => vec![value],
     };
-    if values.len() > VALUES_MAX && attribute.name != MEMBERS {
-        return Err(ScimError::value(format!("`{}` has more than {VALUES_MAX} values", attribute.name)));
-    }
+    bounded(attribute, values.len())?;
     let mut accepted: Vec<Value> = Vec::with_capacity(values.len());
     for value in values {
         accepted.extend(one(attribute, attribute.name, value)?);
@@ -148,6 +146,17 @@ pub(crate) fn many(attribute: &'static Attribute, value: Value) -> Result<Option
         )));
     }
     Ok((!accepted.is_empty()).then_some(Value::Array(accepted)))
+}
+
+/// Refuses a list that is too long.
+///
+/// # Errors
+/// `invalidValue`.
+pub(crate) fn bounded(attribute: &Attribute, values: usize) -> Result<(), ScimError> {
+    if values > VALUES_MAX && attribute.name != MEMBERS {
+        return Err(ScimError::value(format!("`{}` has more than {VALUES_MAX} values", attribute.name)));
+    }
+    Ok(())
 }
 
 /// Whether a value of a list is the preferred one.

@@ -96,6 +96,22 @@ impl Filter {
     pub fn parse(text: &str) -> Result<Self, ScimError> {
         parse::filter(text).map_err(|why| ScimError::new(ScimType::InvalidFilter, why))
     }
+
+    /// Whether it asks about an attribute of this name.
+    pub fn names(&self, attribute: &str) -> bool {
+        match self {
+            Self::And(parts) | Self::Or(parts) => parts.iter().any(|part| part.names(attribute)),
+            Self::Not(part) => part.names(attribute),
+            Self::Present(path) | Self::Compare(path, ..) | Self::Within(path, _) => path.is(attribute),
+        }
+    }
+}
+
+impl Path {
+    /// Whether it is an attribute of this name, or a part of it.
+    pub fn is(&self, attribute: &str) -> bool {
+        self.attribute.eq_ignore_ascii_case(attribute)
+    }
 }
 
 impl fmt::Display for Path {

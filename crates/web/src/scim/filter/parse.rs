@@ -244,8 +244,12 @@ impl<'text> Reader<'text> {
                 _ if escaped => escaped = false,
                 b'\\' => escaped = true,
                 b'"' => {
-                    let text = serde_json::from_str(&rest[..=index])
+                    let text: String = serde_json::from_str(&rest[..=index])
                         .map_err(|_| self.complaint("this is no text of JSON"))?;
+                    // Not every database can be asked about it.
+                    if text.contains('\0') {
+                        return Err(self.complaint("no text here holds the character NUL"));
+                    }
                     self.at += index + 1;
                     return Ok(text);
                 }

@@ -6,6 +6,7 @@ use super::target::{self, AttributeTarget, Chosen, Target};
 use super::{Operation, Verb};
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::filter::{Comparison, Filter, Literal};
+use crate::scim::schema::attribute::Mutability;
 use crate::scim::schema::{Attribute, MEMBERS, Place, ResourceType};
 use crate::scim::value::{self, Object};
 
@@ -71,6 +72,12 @@ fn at(
     let AttributeTarget { place, chosen, part } = target;
     if part.is_some_and(|part| !part.is_writable()) {
         return Err(mutability(place.attribute, "is set by the server alone"));
+    }
+    if part.is_some_and(|part| part.mutability == Mutability::Immutable) {
+        return Err(mutability(
+            place.attribute,
+            "has values that never change; take one away and add another",
+        ));
     }
     let inner = match place.extension {
         None => &mut *object,
@@ -183,7 +190,8 @@ fn put(object: &mut Object, verb: Verb, attribute: &'static Attribute, sent: Val
     };
     match (accepted, object.get_mut(attribute.name)) {
         (Value::Array(added), Some(Value::Array(values))) if verb == Verb::Add => {
-            add(attribute, values, added)
+            add(attribute, values, added);
+            value::bounded(attribute, values.len())?;
         }
         // What is said of some parts leaves the others as they are.
         (Value::Object(parts), Some(Value::Object(before))) => {
@@ -316,7 +324,10 @@ fn put_chosen(
         }
         let Some(new) = made(attribute, part, chosen, accepted)? else { return Ok(()) };
         match object.get_mut(attribute.name) {
-            Some(Value::Array(values)) => add(attribute, values, vec![new]),
+            Some(Value::Array(values)) => {
+                add(attribute, values, vec![new]);
+                value::bounded(attribute, values.len())?;
+            }
             _ if attribute.is_multi_valued => {
                 object.insert(attribute.name.to_owned(), Value::Array(vec![new]));
             }

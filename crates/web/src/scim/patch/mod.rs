@@ -10,11 +10,13 @@ mod target;
 use serde_json::Value;
 
 use crate::scim::error::{ScimError, ScimType};
-use crate::scim::schema::ResourceType;
+use crate::scim::schema::{MEMBERS, ResourceType};
 use crate::scim::value::Object;
 
 /// More operations are not taken in one request.
 const OPERATIONS_MAX: usize = 1_000;
+/// Each operation may look at each member, and nobody else writes meanwhile: not more is done in one request.
+const LOOKS_MAX: usize = 10_000_000;
 
 /// What is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,8 +62,16 @@ impl Patch {
     /// The resource as it is after all of it; an error leaves it as it was.
     ///
     /// # Errors
-    /// `invalidPath`, `invalidValue`, `noTarget`, `mutability`.
+    /// `invalidPath`, `invalidValue`, `noTarget`, `mutability`; where it is too much at once.
     pub fn apply(&self, known: &'static ResourceType, mut object: Object) -> Result<Object, ScimError> {
+        let members = object.get(MEMBERS).and_then(Value::as_array).map_or(0, Vec::len);
+        if self.0.len().saturating_mul(members) > LOOKS_MAX {
+            let why = format!(
+                "{} operations on {members} members are too many at once; send several requests",
+                self.0.len()
+            );
+            return Err(ScimError::TooLarge(why));
+        }
         for operation in &self.0 {
             apply::operation(known, &mut object, operation)?;
         }

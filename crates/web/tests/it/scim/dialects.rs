@@ -303,6 +303,15 @@ async fn okta_replaces_whole_users_with_what_it_was_given() {
     silent.as_object_mut().expect("an object").remove("active");
     let put = provider.call("PUT", &path, silent, 200).await.json();
     assert_eq!(put["active"], false, "{put}");
+    for taken_away in [
+        json!({"op": "remove", "path": "active"}),
+        json!({"op": "replace", "path": "active", "value": null}),
+        json!({"op": "replace", "value": {"active": ""}}),
+    ] {
+        let deactivated = json!({"op": "replace", "path": "active", "value": false});
+        let changed = provider.patch(&path, json!([deactivated, taken_away])).await;
+        assert_eq!(changed.get("active"), Some(&Value::Null), "nobody comes back by {taken_away}");
+    }
     let put = provider.call("PUT", &path, ada("m1"), 200).await.json();
     assert_eq!(put["active"], true);
     // What is left out of a whole resource is not there afterwards.

@@ -125,9 +125,52 @@ async fn a_group_says_who_its_members_are_and_where() {
         .await
         .json();
     assert_eq!(members(&put), sorted(&[&ada]));
+    let known = [("if-none-match", put["meta"]["version"].as_str().expect("a version"))];
+    assert_eq!(provider.program.call_with("GET", &path, &known, Value::Null).await.status, 304);
     provider.call("DELETE", &format!("{}/{ada}", super::USERS), Value::Null, 204).await;
-    assert!(members(&provider.get(&path).await).is_empty());
+    // Whoever kept the group as it was hears that it is another one.
+    let told = provider.program.call_with("GET", &path, &known, Value::Null).await;
+    assert_eq!((told.status.as_u16(), told.header("etag")), (200, "W/\"3\""));
+    assert!(members(&told.json()).is_empty());
     assert!(members(&provider.get(&format!("{GROUPS}/{inner}")).await).is_empty());
+}
+
+#[tokio::test]
+async fn a_large_group_is_changed_by_few_operations_at_once() {
+    let mut provider = Provider::new().await;
+    let many: Vec<Value> = (0..10_001).map(|number| json!({"value": format!("m{number:05}")})).collect();
+    let group = id(&provider.make(GROUPS, json!({"displayName": "Everybody", "members": many})).await);
+    let path = format!("{GROUPS}/{group}");
+    let remove =
+        |number: usize| json!({"op": "remove", "path": format!("members[value eq \"m{number:05}\"]")});
+    let operations = |count: usize| super::patch((0..count).map(remove).collect());
+    let refused = provider.call("PATCH", &path, operations(1_000), 413).await.json();
+    assert!(
+        refused["detail"].as_str().is_some_and(|detail| detail.contains("several requests")),
+        "{refused}"
+    );
+    provider.call("PATCH", &path, operations(20), 200).await;
+    assert_eq!(members(&provider.get(&path).await).len(), 10_001 - 20);
+    let found =
+        provider.get(&format!("{GROUPS}?filter=members.value%20sw%20%22m1000%22&attributes=id")).await;
+    assert_eq!(found["totalResults"], 1, "found by looking at all members, as no index has the answer");
+    let none = provider.get(&format!("{GROUPS}?filter=members.value%20sw%20%22m1001%22")).await;
+    assert_eq!(none["totalResults"], 0);
+}
+
+#[tokio::test]
+async fn a_member_is_another_one_or_stays_who_they_are() {
+    let mut provider = Provider::new().await;
+    let group =
+        id(&provider.make(GROUPS, json!({"displayName": "Team", "members": [{"value": "m1"}]})).await);
+    let path = format!("{GROUPS}/{group}");
+    for path_of_change in ["members[value eq \"m1\"].value", "members.value", "members[value eq \"m1\"].type"]
+    {
+        let changed = json!([{"op": "replace", "path": path_of_change, "value": "m2"}]);
+        let told = provider.call("PATCH", &path, super::patch(changed), 400).await.json();
+        assert_eq!(told["scimType"], "mutability", "{path_of_change}: {told}");
+    }
+    assert_eq!(members(&provider.get(&path).await), ["m1"]);
 }
 
 #[tokio::test]

@@ -87,6 +87,19 @@ async fn who_is_deactivated_or_deleted_has_left_at_once() {
         assert!(provider.drift("ada@example.com").contains(&DriftKind::Leaver), "{how}");
         assert_eq!(provider.identity("mia@example.com").expect("known").state, LifecycleState::Active);
 
+        if method != "DELETE" {
+            // Not by taking that away.
+            let taken_away = json!([{"op": "remove", "path": "active"}]);
+            provider.patch(&path, taken_away).await;
+            provider.installation.clock.advance_ms(MINUTE_MS);
+            assert_eq!(provider.turn().await, 1, "{how}");
+            assert_eq!(
+                provider.identity("ada@example.com").expect("known still").state,
+                LifecycleState::Left,
+                "{how}"
+            );
+        }
+
         // Who comes back is there again, by a new user of the same name too.
         match method {
             "DELETE" => drop(provider.make(USERS, ada()).await),

@@ -145,6 +145,15 @@ async fn a_cursor_answers_its_own_question_for_an_hour() {
     provider.installation.clock.advance_ms(3_600_000);
     let told = provider.call("GET", &path, Value::Null, 400).await.json();
     assert_eq!(told["scimType"], "expiredCursor");
+    // However long the question, its cursor fits into an address.
+    let question = super::encoded(&vec!["title pr"; 300].join(" and "));
+    let first = provider.get(&format!("{USERS}?count=2&cursor=&filter={question}")).await;
+    let cursor = first["nextCursor"].as_str().expect("more");
+    assert!(cursor.len() < 512, "{}", cursor.len());
+    assert_eq!(
+        names(&provider.get(&format!("{USERS}?count=2&cursor={cursor}&filter={question}")).await).len(),
+        2
+    );
     let counted = provider.get(&format!("{USERS}?count=0&cursor")).await;
     assert_eq!(
         (&counted["totalResults"], names(&counted).len(), counted.get("nextCursor")),

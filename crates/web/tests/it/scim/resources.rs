@@ -81,6 +81,47 @@ async fn versions_guard_against_what_somebody_else_changed() {
             _ => {}
         }
     }
+    // A condition that cannot be read holds for nothing.
+    let path = format!("{USERS}/{}", provider.user("bo").await);
+    let request = provider.program.request("DELETE", &path).header("if-match", &b"W/\"1\xe9\""[..]);
+    let answer = provider.program.send(request.body(Body::empty()).expect("a request")).await;
+    assert_eq!(answer.status, 412, "{}", answer.text);
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_refused_and_what_there_cannot_be_is_not_there() {
+    let mut provider = Provider::new().await;
+    let path = format!("{USERS}/{}", provider.user("ada").await);
+    let mails = |from: usize| -> Value {
+        (from..from + 600).map(|number| json!({"value": format!("m{number}@example.com")})).collect()
+    };
+    let add = |values: Value| super::patch(json!([{"op": "add", "path": "emails", "value": values}]));
+    let changed = provider.call("PATCH", &path, add(mails(0)), 200).await.json();
+    // Neither in one step nor in several do lists become longer than they may be.
+    let twice = json!([{"op": "add", "path": "ims", "value": mails(0)}, {"op": "add", "path": "ims", "value": mails(600)}]);
+    for body in [add(mails(600)), super::patch(twice)] {
+        let told = provider.call("PATCH", &path, body, 400).await.json();
+        assert_eq!(told["scimType"], "invalidValue", "{told}");
+    }
+    let long = "x".repeat(60_000);
+    let mut part = json!({"userName": "bo", "title": long, "nickName": long});
+    provider.call("POST", USERS, part.clone(), 201).await;
+    (part["userName"], part["displayName"]) = (json!("cy"), json!("x".repeat(500)));
+    part["locale"] = json!(long);
+    let told = provider.call("POST", USERS, part, 413).await.json();
+    assert!(told["detail"].as_str().is_some_and(|detail| detail.contains("bytes")), "{told}");
+    assert_eq!(provider.get(&path).await, changed);
+
+    let names = vec!["title"; 201].join(",");
+    provider.call("GET", &format!("{path}?attributes={names}"), Value::Null, 400).await;
+    // Some databases know no such character, so nobody asks them about it.
+    provider.call("GET", &format!("{USERS}/a%00b"), Value::Null, 400).await;
+    let bulk = json!({"Operations": [{"method": "DELETE", "path": "/Users/a\u{0}b"}]});
+    let told = provider.call("POST", "/scim/v2/Bulk", bulk, 200).await.json();
+    assert_eq!(told["Operations"][0]["status"], "404", "{told}");
+    let filter = super::encoded("userName eq \"\\u0000\"");
+    let told = provider.call("GET", &format!("{USERS}?filter={filter}"), Value::Null, 400).await.json();
+    assert_eq!(told["scimType"], "invalidFilter", "{told}");
 }
 
 #[tokio::test]
