@@ -139,12 +139,7 @@ pub(crate) fn many(attribute: &'static Attribute, value: Value) -> Result<Option
     for value in values {
         accepted.extend(one(attribute, attribute.name, value)?);
     }
-    if accepted.iter().filter(|value| is_primary(value)).count() > 1 {
-        return Err(ScimError::value(format!(
-            "only one value of `{}` can be the primary one",
-            attribute.name
-        )));
-    }
+    demand_one_primary(attribute, &accepted)?;
     Ok((!accepted.is_empty()).then_some(Value::Array(accepted)))
 }
 
@@ -155,6 +150,18 @@ pub(crate) fn many(attribute: &'static Attribute, value: Value) -> Result<Option
 pub(crate) fn bounded(attribute: &Attribute, values: usize) -> Result<(), ScimError> {
     if values > VALUES_MAX && attribute.name != MEMBERS {
         return Err(ScimError::value(format!("`{}` has more than {VALUES_MAX} values", attribute.name)));
+    }
+    Ok(())
+}
+
+/// Refuses a list of which more than one value is the preferred one (RFC 7643, section 2.4).
+///
+/// # Errors
+/// `invalidValue`.
+pub(crate) fn demand_one_primary(attribute: &Attribute, values: &[Value]) -> Result<(), ScimError> {
+    if values.iter().filter(|value| is_primary(value)).count() > 1 {
+        let why = format!("only one value of `{}` can be the primary one", attribute.name);
+        return Err(ScimError::value(why));
     }
     Ok(())
 }

@@ -95,6 +95,9 @@ fn at(
         (_, None, Some(part)) => put_part(inner, place.attribute, part, value.unwrap_or_default())?,
         (_, Some(chosen), _) => put_chosen(inner, verb, target, chosen, value.unwrap_or_default())?,
     }
+    if let Some(Value::Array(values)) = inner.get(place.attribute.name) {
+        value::demand_one_primary(place.attribute, values)?;
+    }
     if let Some(schema) = place.extension
         && object.get(schema.id).and_then(Value::as_object).is_some_and(Map::is_empty)
     {

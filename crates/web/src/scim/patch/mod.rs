@@ -5,6 +5,8 @@
 //! fits the brackets, a manager as a bare id.
 
 mod apply;
+#[cfg(test)]
+mod properties;
 mod target;
 
 use serde_json::Value;

@@ -260,6 +260,11 @@ async fn what_cannot_be_done_is_refused_and_changes_nothing() {
             json!({"op": "replace", "path": "emails", "value": [{"value": "a", "primary": true}, {"value": "b", "primary": true}]}),
             "invalidValue",
         ),
+        (json!({"op": "replace", "path": "emails.primary", "value": true}), "invalidValue"),
+        (
+            json!({"op": "add", "path": "emails[value co \"ada\"]", "value": {"primary": true}}),
+            "invalidValue",
+        ),
         (json!("replace"), "invalidSyntax"),
     ] {
         let answer = provider.program.call("PATCH", &path, patch(json!([good, operation]))).await;
