@@ -3,7 +3,6 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::FutureExt as _;
 use jiff::Timestamp;
@@ -20,6 +19,8 @@ const BATCH_MAX: usize = 256;
 const WAITING_MAX: usize = 4_096;
 /// So many groups of questions are answered at once.
 const READERS: usize = 2;
+/// When so many wait for the first reader, it has something long to do, and others take over.
+const READER_WAITING_MAX: usize = 64;
 
 /// The queues of one process. Their tasks begin with the first request and end with this value.
 #[derive(Debug)]
@@ -27,13 +28,12 @@ pub struct ScimQueue {
     store: Store,
     writes: OnceLock<mpsc::Sender<WriteJob>>,
     reads: OnceLock<Vec<mpsc::Sender<ReadJob>>>,
-    next_reader: AtomicUsize,
 }
 
 impl ScimQueue {
     /// Queues in front of a store.
     pub fn new(store: Store) -> Self {
-        Self { store, writes: OnceLock::new(), reads: OnceLock::new(), next_reader: AtomicUsize::new(0) }
+        Self { store, writes: OnceLock::new(), reads: OnceLock::new() }
     }
 
     /// Writes, and returns when that lasts.
@@ -78,9 +78,11 @@ impl ScimQueue {
             };
             (0..READERS).map(begin).collect()
         });
-        let next = self.next_reader.fetch_add(1, Ordering::Relaxed) % queues.len().max(1);
         let job = ReadJob { by, place, sought, now, answer };
-        let queue = queues.get(next).ok_or_else(stopped)?;
+        // The more share a statement, the less each of them costs.
+        let has_room =
+            |queue: &&mpsc::Sender<ReadJob>| queue.max_capacity() - queue.capacity() < READER_WAITING_MAX;
+        let queue = queues.iter().find(has_room).or(queues.last()).ok_or_else(stopped)?;
         queue.try_send(job).map_err(|_| ScimRefusal::Busy)?;
         answered.await.unwrap_or_else(|_| Err(stopped()))
     }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use super::{ScimAuthority, ScimMember, ScimPlace, ScimRefusal, ScimResource};
-use crate::db::{Tx, count, fetch_all, fetch_one, fetch_rows, instant, micros, stored};
+use crate::db::{Tx, count, fetch_all, fetch_list_alone, fetch_one, fetch_rows, instant, micros, stored};
 use crate::error::Result;
 use crate::store::Store;
 
@@ -58,55 +58,103 @@ pub(super) async fn together(store: &Store, jobs: &mut Vec<ReadJob>) {
 
 type Answers = Vec<std::result::Result<Vec<ScimResource>, ScimRefusal>>;
 
+/// Questions for single resources that one statement answers: of one type in one system, by one authority.
+#[derive(PartialEq, Eq, Hash)]
+struct Alike<'a> {
+    place: &'a ScimPlace,
+    by: &'a ScimAuthority,
+}
+
 async fn answered(store: &Store, jobs: &[ReadJob]) -> Result<Answers> {
-    let mut tx = store.db.read().await?;
-    let mut known = InForce::default();
-    let mut answers: Answers = Vec::with_capacity(jobs.len());
-    for job in jobs {
-        let in_force = known.holds(&mut tx, &job.by, &job.place.system, job.now).await?;
-        answers.push(if in_force { Ok(Vec::new()) } else { Err(ScimRefusal::NotInForce) });
-    }
-    let mut ids: Vec<(usize, &str, &str, &str)> = Vec::new();
-    for (position, job) in jobs.iter().enumerate() {
-        if answers[position].is_err() {
-            continue;
-        }
-        let (system, kind) = (&*job.place.system, job.place.kind);
-        answers[position] = Ok(match &job.sought {
-            ScimSought::Id(id) => {
-                ids.push((position, system, kind, id));
-                continue;
+    let mut answers: Answers = jobs.iter().map(|_| Ok(Vec::new())).collect();
+    let mut alike: HashMap<Alike<'_>, Vec<(usize, &str)>> = HashMap::new();
+    let mut others: Vec<usize> = Vec::new();
+    for (position, ReadJob { place, by, sought, .. }) in jobs.iter().enumerate() {
+        match sought {
+            ScimSought::Id(id) if !place.has_members => {
+                alike.entry(Alike { place, by }).or_default().push((position, id));
             }
-            ScimSought::Name(name) => by_name(&mut tx, system, kind, name).await?,
-            ScimSought::ExternalId(external_id) => by_external_id(&mut tx, system, kind, external_id).await?,
-        });
-    }
-    // One is cheaper asked for by itself; of many, each costs a fraction of a statement.
-    if let [(position, system, kind, id)] = ids[..] {
-        answers[position] = Ok(by_id(&mut tx, system, kind, id).await?.into_iter().collect());
-    } else if !ids.is_empty() {
-        let rows = fetch_rows!(
-            &mut tx,
-            &ids,
-            (i64, String, String, i64, i64, i64),
-            "SELECT CAST(list.value->>0 AS BIGINT), resource.id, resource.document, resource.version,
-                    resource.created_at, resource.changed_at FROM ",
-            ", scim_resource AS resource WHERE resource.system = list.value->>1 AND resource.kind = list.value->>2
-                AND resource.id = list.value->>3"
-        )?;
-        for (position, id, document, version, created_at, changed_at) in rows {
-            let found = resource((id, document, version, created_at, changed_at))?;
-            if let Some(Ok(answer)) = usize::try_from(position).ok().and_then(|at| answers.get_mut(at)) {
-                answer.push(found);
-            }
+            _ => others.push(position),
         }
     }
-    for (job, answer) in jobs.iter().zip(&mut answers) {
-        if let (Ok(resources), true) = (answer, job.place.has_members) {
-            fill_members(&mut tx, &job.place.system, resources).await?;
+    for (Alike { place, by }, sought) in alike {
+        let now = sought.iter().map(|(position, _)| jobs[*position].now).max().unwrap_or_default();
+        let ids: HashSet<&str> = sought.iter().map(|(_, id)| *id).collect();
+        let ids: Vec<&str> = ids.into_iter().collect();
+        let found = by_ids(store, place, by, &ids, now).await?;
+        for (position, id) in sought {
+            answers[position] = match &found {
+                None => Err(ScimRefusal::NotInForce),
+                Some(found) => Ok(found.get(id).cloned().into_iter().collect()),
+            };
+        }
+    }
+    if !others.is_empty() {
+        let mut tx = store.db.read().await?;
+        let mut known = InForce::default();
+        for position in others {
+            let ReadJob { by, place, sought, now, .. } = &jobs[position];
+            answers[position] = if known.holds(&mut tx, by, &place.system, *now).await? {
+                Ok(by_what_is_sought(&mut tx, place, sought).await?)
+            } else {
+                Err(ScimRefusal::NotInForce)
+            };
         }
     }
     Ok(answers)
+}
+
+async fn by_what_is_sought(tx: &mut Tx, place: &ScimPlace, sought: &ScimSought) -> Result<Vec<ScimResource>> {
+    let (system, kind) = (&*place.system, place.kind);
+    let mut found = match sought {
+        ScimSought::Id(id) => by_id(tx, system, kind, id).await?.into_iter().collect(),
+        ScimSought::Name(name) => by_name(tx, system, kind, name).await?,
+        ScimSought::ExternalId(external_id) => by_external_id(tx, system, kind, external_id).await?,
+    };
+    if place.has_members {
+        fill_members(tx, system, &mut found).await?;
+    }
+    Ok(found)
+}
+
+/// Resources by their ids, without members, and whether somebody may ask for them: all in one statement. `None` where the
+/// authority is not in force.
+async fn by_ids(
+    store: &Store,
+    place: &ScimPlace,
+    by: &ScimAuthority,
+    ids: &[&str],
+    now: Timestamp,
+) -> Result<Option<HashMap<String, ScimResource>>> {
+    // No resource has the empty id: with it comes in how many ways the authority holds.
+    // A list of values and no join: joined with the list, SQLite looks at every resource of the type.
+    let rows = fetch_list_alone!(
+        &store.db,
+        ids,
+        Row,
+        "SELECT id, document, version, created_at, changed_at FROM scim_resource
+         WHERE system = $2 AND kind = $3 AND id IN (SELECT value FROM ",
+        ")
+         UNION ALL
+         SELECT '', '', COUNT(*), 0, 0 FROM api_token JOIN app_user ON app_user.id = api_token.user_id
+         WHERE api_token.id = $4 AND api_token.system = $2 AND api_token.revoked_at IS NULL
+           AND api_token.expires_at > $5 AND app_user.state = 'active' AND app_user.version = $6",
+        place.system.as_str(),
+        place.kind,
+        by.token.as_str(),
+        micros(now),
+        by.owner_version
+    )?;
+    let mut in_force = false;
+    let mut found = HashMap::with_capacity(rows.len());
+    for row in rows {
+        if row.0.is_empty() {
+            in_force = row.2 > 0;
+        } else {
+            found.insert(row.0.clone(), resource(row)?);
+        }
+    }
+    Ok(in_force.then_some(found))
 }
 
 /// Which authorities are in force, each looked up once in a transaction.

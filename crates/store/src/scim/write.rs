@@ -218,13 +218,18 @@ async fn create(
         " WHERE true ON CONFLICT (system, kind, name, name_tie) DO NOTHING RETURNING id"
     )?;
     let made: std::collections::HashSet<String> = made.into_iter().map(|(id,)| id).collect();
+    let names: Vec<(&str, &str, &str)> = new
+        .iter()
+        .filter(|new| made.contains(&new.id))
+        .map(|New { place, content, .. }| (place.system.as_str(), place.kind, content.name.as_str()))
+        .collect();
+    returned(tx, &names).await?;
     for New { position, place, id, content, now } in new {
         if !made.contains(&id) {
             answers[position] = Ok(ScimWritten::NameTaken);
             continue;
         }
         add_members(tx, &place.system, &id, &content.members).await?;
-        returned(tx, &place, &content.name).await?;
         moved.entry(place.system).or_default().at = Some(now);
         let now = instant(micros(now))?;
         let ScimContent { document, members, .. } = content;
@@ -240,14 +245,16 @@ async fn create(
     Ok(())
 }
 
-/// Whoever has the name of somebody who was deleted came back.
-async fn returned(tx: &mut Tx, place: &ScimPlace, name: &str) -> Result<()> {
-    execute!(
+/// Whoever has the name of somebody who was deleted came back: systems, types and names.
+async fn returned(tx: &mut Tx, names: &[(&str, &str, &str)]) -> Result<()> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    execute_rows!(
         tx,
-        "DELETE FROM scim_deleted WHERE system = $1 AND kind = $2 AND name = $3",
-        place.system.as_str(),
-        place.kind,
-        name
+        names,
+        "DELETE FROM scim_deleted WHERE (system, kind, name) IN (SELECT value->>0, value->>1, value->>2 FROM ",
+        ")"
     )?;
     Ok(())
 }
@@ -332,7 +339,7 @@ async fn put(
         remove_members(tx, &gone).await?;
         add_members(tx, system, &before.id, &members).await?;
     }
-    returned(tx, place, &content.name).await?;
+    returned(tx, &[(system, place.kind, content.name.as_str())]).await?;
     let mut members = content.members;
     members.sort_by(|one, other| one.id.cmp(&other.id));
     Ok(ScimWritten::Now(ScimResource {

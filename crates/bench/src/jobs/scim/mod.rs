@@ -26,7 +26,7 @@ pub struct Load {
     /// A folder with `npm install scimmy@1.3.5 scimmy-routers@1.3.2 express@5.3.0`.
     #[arg(long)]
     scimmy: Option<PathBuf>,
-    /// Node, for scimmy-routers.
+    /// Node, for scimmy-routers: the program itself, for what a wrapper starts is not measured.
     #[arg(long, default_value = "node")]
     node: PathBuf,
     /// Requests to ours in one round.
@@ -159,8 +159,7 @@ async fn posts(
     while let Some(ended) = running.join_next().await {
         made.extend(ended??);
     }
-    let spent = server.process.cpu_seconds()? - before;
-    Ok((made, f64::from(connections * requests) / spent))
+    Ok((made, rate(server, connections * requests, before)?))
 }
 
 /// Asks for users as fast as answers come; returns the requests a CPU second.
@@ -192,6 +191,16 @@ async fn gets(
     while let Some(ended) = running.join_next().await {
         ended??;
     }
+    rate(server, connections * requests, before)
+}
+
+/// Requests for each second of CPU that the server has spent since it had spent `before`.
+fn rate(server: &Server, requests: u32, before: f64) -> anyhow::Result<f64> {
     let spent = server.process.cpu_seconds()? - before;
-    Ok(f64::from(connections * requests) / spent)
+    anyhow::ensure!(
+        spent > 0.1,
+        "{} spent {spent} s on {requests} requests: too little to measure, or done by a process that it started",
+        server.name
+    );
+    Ok(f64::from(requests) / spent)
 }
