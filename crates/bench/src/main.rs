@@ -140,6 +140,8 @@ enum Job {
     FanOut(jobs::fan_out::Load),
     /// Sync and drift of an application over SCIM, against a target in this process.
     SyncScim(jobs::sync_scim::Load),
+    /// The SCIM server beside two others: requests a CPU second.
+    Scim(jobs::scim::Load),
     /// Serves as the raw responder of `serve`.
     #[command(hide = true)]
     RawResponder {
@@ -175,6 +177,7 @@ fn run(job: Job) -> anyhow::Result<Report> {
         Job::Serve(load) => jobs::serve::run(&load),
         Job::FanOut(load) => jobs::fan_out::run(&load),
         Job::SyncScim(load) => jobs::sync_scim::run(&load),
+        Job::Scim(load) => jobs::scim::run(&load),
         Job::RawResponder { bytes } => jobs::serve::serve_raw(bytes).map(|()| Report::default()),
         Job::Ledger { records, batches, rounds } => jobs::ledger::run(records, &batches, rounds),
     }

@@ -11,6 +11,7 @@ use leasehold_model::request::{ActionRequest, IssueRequest, Issued, Outcome, Rea
 use leasehold_model::setting::SettingField;
 
 use crate::error::ConnectError;
+use crate::scim_push::Pushed;
 use crate::settings::Settings;
 
 /// Where an enumeration's facts go. Accepting a batch may wait: that is how memory stays bounded.
@@ -52,6 +53,11 @@ pub struct TestReport {
 pub trait Connector: Send + Sync {
     /// What this connector can do with its present settings.
     fn capabilities(&self) -> Capabilities;
+
+    /// How what the system pushes is understood, where it pushes instead of being read: its facts are in the store then.
+    fn pushed(&self) -> Option<Pushed> {
+        None
+    }
 
     /// Reaches the target and logs in, changing nothing.
     ///

@@ -18,6 +18,7 @@ mod postgres;
 pub mod registry;
 mod rest;
 mod scim;
+pub mod scim_push;
 mod seen;
 pub mod settings;
 pub mod simulated;

@@ -8,6 +8,7 @@ use leasehold_model::request::{ActionRequest, IssueRequest, Issued, Outcome, Rea
 
 use crate::connector::{Connector, Sink, TestReport};
 use crate::error::ConnectError;
+use crate::scim_push::Pushed;
 
 /// Escapes what a terminal could obey: control characters, line separators, and marks that turn the writing direction
 /// and so show a text as another.
@@ -90,6 +91,10 @@ impl Sink for PlainSink<'_> {
 impl Connector for Plain {
     fn capabilities(&self) -> Capabilities {
         self.0.capabilities()
+    }
+
+    fn pushed(&self) -> Option<Pushed> {
+        self.0.pushed()
     }
 
     async fn test(&self) -> Result<TestReport, ConnectError> {

@@ -16,6 +16,7 @@ pub const KINDS: &[&dyn ConnectorKind] = &[
     &crate::postgres::PostgresKind,
     &crate::rest::RestKind,
     &crate::scim::ScimKind,
+    &crate::scim_push::ScimPushKind,
     &crate::simulated::Simulated,
     &crate::ssh::SshKind,
 ];

@@ -27,6 +27,15 @@ use crate::tasks::{TaskError, Work, enforce, resume, sync};
 /// Who asks for readings that are due, and for what was interrupted.
 pub const SCHEDULER: &str = "leasehold (schedule)";
 
+/// Who asks for readings of what was pushed.
+pub const PUSHED: &str = "leasehold (pushed)";
+
+/// When nothing was pushed for so long, what was pushed is read.
+const PUSHES_QUIET_MS: u64 = 2_000;
+
+/// What was pushed is read after so long, however much follows.
+const PUSHES_WAIT_MS_MAX: u64 = 30_000;
+
 /// How the loop is set.
 #[derive(Debug, Clone, Copy)]
 pub struct DriverSettings {
@@ -158,6 +167,7 @@ impl Driver {
         let mut carried_out = 0;
         loop {
             self.request_due().await?;
+            self.request_pushed().await?;
             self.look().await?;
             let mut running = JoinSet::new();
             while let Some(task) = self.claim(self.shared.settings.syncs_at_once).await? {
@@ -221,6 +231,7 @@ impl Driver {
 
     async fn begin_what_may_begin(&self, running: &mut JoinSet<()>) -> Result<(), TaskError> {
         self.request_due().await?;
+        self.request_pushed().await?;
         self.forget().await?;
         // One more than readings, so that slow systems never keep a revocation waiting.
         while let Some(task) = self.claim(self.shared.settings.syncs_at_once).await? {
@@ -278,6 +289,36 @@ impl Driver {
         self.progress(|progress| progress.feeds_first_done = true);
         for system in systems.values().filter(|system| !system.authoritative).filter(due) {
             self.request_reading(system, now).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks for readings of systems into which something was pushed: at once where somebody's access ends by it, else when
+    /// no more has come for a moment, so that thousands of pushes are one reading.
+    async fn request_pushed(&self) -> Result<(), TaskError> {
+        let Work { store, systems, pace, .. } = &self.shared.work;
+        let (systems, now) = (systems.now(), pace.now());
+        let unread = store.unread_pushes().await?;
+        let schedules = if unread.is_empty() { Vec::new() } else { store.schedules().await? };
+        for unread in unread {
+            let Some(system) = systems.get(&unread.system) else { continue };
+            // What could not be read is read again by its schedule, which waits longer each time.
+            let has_failed = schedules.iter().any(|row| {
+                row.system == system.name && row.failures > 0 && row.started_at >= Some(unread.changed_at)
+            });
+            if has_failed {
+                continue;
+            }
+            let is_quiet = after(unread.changed_at, PUSHES_QUIET_MS) <= now;
+            let is_old = after(unread.since, PUSHES_WAIT_MS_MAX) <= now;
+            let is_due = unread.ends_access || is_quiet || is_old;
+            // One that runs may have begun before the push; it stays unread, and is asked for when that one has ended.
+            if !is_due || store.has_open_task("sync", system.name.as_str()).await? {
+                continue;
+            }
+            let reading = sync::request(&system.name, false, PUSHED, now);
+            let asked = store.request_task(&reading, now).await?;
+            self.live().notify(NoticeKind::TaskChanged, asked.id());
         }
         Ok(())
     }

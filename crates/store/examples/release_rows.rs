@@ -157,15 +157,17 @@ async fn print_rows(url: &str) -> Result<(), AnyError> {
     let mut connection = sqlx::SqliteConnection::connect(url).await?;
     let tables: Vec<(String,)> = sqlx::query_as(
         "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '_sqlx%'
-           AND name NOT IN ('head', 'webhook_cursor')
+           AND name NOT IN ('head', 'scim_head', 'webhook_cursor')
          ORDER BY name",
     )
     .fetch_all(&mut connection)
     .await?;
     // Their one row is there from the beginning.
-    for (table, select) in
-        [("head", "SELECT * FROM head"), ("webhook_cursor", "SELECT * FROM webhook_cursor")]
-    {
+    for (table, select) in [
+        ("head", "SELECT * FROM head"),
+        ("scim_head", "SELECT * FROM scim_head"),
+        ("webhook_cursor", "SELECT * FROM webhook_cursor"),
+    ] {
         let row = sqlx::query(select).fetch_one(&mut connection).await?;
         let mut set = Vec::new();
         for column in row.columns().iter().filter(|column| column.name() != "only_row") {

@@ -21,6 +21,8 @@ pub struct ApiToken {
     pub name: String,
     /// What it may be used for.
     pub scopes: Vec<String>,
+    /// The one system that it is for.
+    pub system: Option<String>,
     /// Since when.
     pub created_at: Timestamp,
     /// Until when.
@@ -42,19 +44,22 @@ pub struct NewApiToken {
     pub name: String,
     /// What it may be used for.
     pub scopes: Vec<String>,
+    /// The one system that it is for.
+    pub system: Option<String>,
     /// Until when.
     pub expires_at: Timestamp,
 }
 
-type Row = (String, String, String, String, i64, i64, Option<i64>, Option<i64>);
+type Row = (String, String, String, String, i64, i64, Option<i64>, Option<i64>, Option<String>);
 
 fn token(row: Row) -> Result<ApiToken> {
-    let (id, user, name, scopes, created_at, expires_at, last_used_at, revoked_at) = row;
+    let (id, user, name, scopes, created_at, expires_at, last_used_at, revoked_at, system) = row;
     Ok(ApiToken {
         id,
         user,
         name,
         scopes: from_json("a token's scopes", &scopes)?,
+        system,
         created_at: instant(created_at)?,
         expires_at: instant(expires_at)?,
         last_used_at: last_used_at.map(instant).transpose()?,
@@ -65,7 +70,8 @@ fn token(row: Row) -> Result<ApiToken> {
 macro_rules! select_tokens {
     ($rest:literal) => {
         concat!(
-            "SELECT id, user_id, name, scopes, created_at, expires_at, last_used_at, revoked_at FROM api_token ",
+            "SELECT id, user_id, name, scopes, created_at, expires_at, last_used_at, revoked_at, system
+             FROM api_token ",
             $rest
         )
     };
@@ -76,23 +82,28 @@ pub(crate) async fn insert(tx: &mut Tx, new: &NewApiToken, by: &str, now: Timest
     let id = uuid::Uuid::now_v7().to_string();
     execute!(
         tx,
-        "INSERT INTO api_token (id, token_hash, user_id, name, scopes, created_at, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        "INSERT INTO api_token (id, token_hash, user_id, name, scopes, created_at, expires_at, system)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         id.as_str(),
         new.token_hash.as_str(),
         new.user.as_str(),
         new.name.as_str(),
         to_json("a token's scopes", &new.scopes)?,
         micros(now),
-        micros(new.expires_at)
+        micros(new.expires_at),
+        new.system.as_deref()
     )?;
-    let body = json!({ "token": id, "scopes": new.scopes, "expires_at": new.expires_at.to_string() });
+    let mut body = json!({ "token": id, "scopes": new.scopes, "expires_at": new.expires_at.to_string() });
+    if let Some(system) = &new.system {
+        body["system"] = json!(system);
+    }
     ledger::append(tx, vec![event(EventKind::TokenCreated, &new.user, body, by)], now).await?;
     Ok(ApiToken {
         id,
         user: new.user.clone(),
         name: new.name.clone(),
         scopes: new.scopes.clone(),
+        system: new.system.clone(),
         created_at: instant(micros(now))?,
         expires_at: instant(micros(new.expires_at))?,
         last_used_at: None,
@@ -124,6 +135,24 @@ impl Store {
             Row,
             select_tokens!("WHERE token_hash = $1 AND revoked_at IS NULL AND expires_at > $2"),
             token_hash,
+            micros(now)
+        )?;
+        let Some(token) = row.map(token).transpose()? else { return Ok(None) };
+        let owner = user::read(&mut tx, &token.user).await?;
+        Ok(owner.filter(|owner| owner.state == UserState::Active).map(|owner| (token, owner)))
+    }
+
+    /// The token with this id and its owner, where both are in force.
+    ///
+    /// # Errors
+    /// [`crate::StoreError::Corrupt`] where one does not read back.
+    pub async fn token_by_id(&self, id: &str, now: Timestamp) -> Result<Option<(ApiToken, User)>> {
+        let mut tx = self.db.read().await?;
+        let row = fetch_optional!(
+            &mut tx,
+            Row,
+            select_tokens!("WHERE id = $1 AND revoked_at IS NULL AND expires_at > $2"),
+            id,
             micros(now)
         )?;
         let Some(token) = row.map(token).transpose()? else { return Ok(None) };

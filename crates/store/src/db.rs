@@ -155,6 +155,60 @@ macro_rules! fetch_optional {
     };
 }
 
+/// Runs a statement once for a whole list of rows, as `execute_rows`, and reads every row that it gives as a tuple.
+macro_rules! fetch_rows {
+    ($tx:expr, $rows:expr, $row:ty, $before:literal, $after:literal $(,)?) => {{
+        let rows = $crate::db::json_rows($rows)?;
+        match &mut *$tx {
+            $crate::db::Tx::Sqlite(transaction) => {
+                sqlx::query_as::<sqlx::Sqlite, $row>(concat!($before, "json_each($1) AS list", $after))
+                    .bind(rows)
+                    .fetch_all(&mut **transaction)
+                    .await
+            }
+            $crate::db::Tx::Postgres(transaction) => {
+                sqlx::query_as::<sqlx::Postgres, $row>(concat!(
+                    $before,
+                    "json_array_elements(CAST($1 AS json)) AS list(value)",
+                    $after
+                ))
+                .bind(rows)
+                .fetch_all(&mut **transaction)
+                .await
+            }
+        }
+        .map_err($crate::error::StoreError::from)
+    }};
+}
+
+/// Reads every row of one statement about a list of texts as a tuple, without a transaction around it: one statement sees
+/// one state of the store, and what begins and ends a transaction costs more than a short one. The list stands between
+/// `$before` and `$after` as a table with the column `value`, and is parameter `$1`.
+macro_rules! fetch_list_alone {
+    ($db:expr, $texts:expr, $row:ty, $before:literal, $after:literal $(, $bind:expr)* $(,)?) => {{
+        let texts = $crate::db::json_rows($texts)?;
+        match $db {
+            $crate::db::Db::Sqlite { read, .. } => {
+                sqlx::query_as::<sqlx::Sqlite, $row>(concat!($before, "json_each($1) AS list", $after))
+                    .bind(texts)$(.bind($bind))*
+                    .fetch_all(read)
+                    .await
+            }
+            $crate::db::Db::Postgres(pool) => {
+                sqlx::query_as::<sqlx::Postgres, $row>(concat!(
+                    $before,
+                    "json_array_elements_text(CAST($1 AS json)) AS list(value)",
+                    $after
+                ))
+                .bind(texts)$(.bind($bind))*
+                .fetch_all(pool)
+                .await
+            }
+        }
+        .map_err($crate::error::StoreError::from)
+    }};
+}
+
 /// Reads the one row that must be there as a tuple.
 macro_rules! fetch_one {
     ($tx:expr, $row:ty, $sql:expr $(, $bind:expr)* $(,)?) => {
@@ -184,7 +238,10 @@ macro_rules! for_each_row {
     }};
 }
 
-pub(crate) use {execute, execute_list, execute_rows, fetch_all, fetch_one, fetch_optional, for_each_row};
+pub(crate) use {
+    execute, execute_list, execute_rows, fetch_all, fetch_list_alone, fetch_one, fetch_optional, fetch_rows,
+    for_each_row,
+};
 
 /// Numbers as a JSON array, the form in which SQLite takes a list.
 pub(crate) fn json_list(numbers: &[i64]) -> String {

@@ -36,6 +36,7 @@ mod provider_user;
 mod read_back;
 mod revision;
 mod schedule;
+mod scim;
 mod second_factor;
 mod session;
 mod sign_in_failure;
@@ -75,6 +76,10 @@ pub use provider_user::{ProviderLogout, ProviderSubject};
 pub use read_back::ObservedEffect;
 pub use revision::Revision;
 pub use schedule::{ReadingEnd, ReadingOutcome, ScheduleRow};
+pub use scim::{
+    PushFeed, ScimAuthority, ScimContent, ScimDecide, ScimDecision, ScimMember, ScimPlace, ScimQueue,
+    ScimReading, ScimRefusal, ScimResource, ScimSought, ScimWrite, ScimWritten, UnreadPushes,
+};
 pub use second_factor::OneTimeCode;
 pub use session::{NewSession, ProviderSession, Session, SessionUse};
 pub use sign_in_failure::Failures;

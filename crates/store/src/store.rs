@@ -95,6 +95,9 @@ async fn open_sqlite(url: &str, options: &StoreOptions) -> Result<Db> {
     let pool = |connections: u32| {
         SqlitePoolOptions::new()
             .max_connections(connections)
+            // A file does not go away as a server does: asking each time whether it is there would be the half of what a
+            // short question costs.
+            .test_before_acquire(false)
             .idle_timeout(None)
             .max_lifetime(None)
             .acquire_timeout(busy_timeout)

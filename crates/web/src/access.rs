@@ -35,7 +35,7 @@ pub(crate) async fn check(State(door): State<Door>, request: Request, next: Next
         Ok(request) => request,
         Err(error) => return error.into_response(),
     };
-    if door.face == Face::Page || *request.method() != Method::GET {
+    if door.face != Face::Api || *request.method() != Method::GET {
         return next.run(request).await;
     }
     let known = conditional::known(&request);
@@ -85,7 +85,7 @@ async fn meant(door: &Door, person: Option<&Person>, request: Request) -> Result
             Err(WebError::Forged)
         };
     }
-    if door.face == Face::Api || !is_form(request.headers()) {
+    if door.face != Face::Page || !is_form(request.headers()) {
         return Err(WebError::Forged);
     }
     let (parts, body) = request.into_parts();

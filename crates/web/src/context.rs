@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, header};
 use crate::error::WebError;
 use crate::flash::{self, Flash};
 use crate::person::Person;
+use crate::scim::{self, is_scim};
 use crate::security::{Cookie, cookie};
 use crate::sign_in::session;
 use crate::source::Source;
@@ -83,6 +84,10 @@ impl Context {
         method: &Method,
         headers: &HeaderMap,
     ) -> Result<(), WebError> {
+        if is_scim(&self.address) {
+            self.person = scim::identify(app, headers).await?;
+            return Ok(());
+        }
         let open = self.address.starts_with("/static/") || self.address.starts_with("/healthz");
         if !open {
             self.person = session::identify(app, method, headers).await?;

@@ -15,6 +15,7 @@ use crate::pages::error as error_page;
 use crate::problem;
 use crate::route::Face;
 use crate::routes::routes;
+use crate::scim;
 use crate::server::Settings;
 use crate::state::App;
 
@@ -26,9 +27,19 @@ pub(crate) fn is_for_programs(path: &str) -> bool {
     path.starts_with("/api/") || matches!(path, "/healthz" | "/readyz" | "/metrics")
 }
 
+fn face_of(path: &str) -> Face {
+    if scim::is_scim(path) {
+        Face::Scim
+    } else if is_for_programs(path) {
+        Face::Api
+    } else {
+        Face::Page
+    }
+}
+
 /// What of a request its error's face depends on.
 pub(crate) struct Asked {
-    for_programs: bool,
+    face: Face,
     method: Method,
     referer: Option<HeaderValue>,
 }
@@ -36,13 +47,13 @@ pub(crate) struct Asked {
 impl Asked {
     /// Whom the answer is for.
     pub(crate) fn face(&self) -> Face {
-        if self.for_programs { Face::Api } else { Face::Page }
+        self.face
     }
 
     /// Of this request, before it is answered.
     pub(crate) fn of(request: &Request) -> Self {
         Self {
-            for_programs: is_for_programs(request.uri().path()),
+            face: face_of(request.uri().path()),
             method: request.method().clone(),
             referer: request.headers().get(header::REFERER).cloned(),
         }
@@ -55,7 +66,8 @@ pub(crate) async fn give(app: &App, asked: &Asked, context: &Context, response: 
     if !status.is_client_error() && !status.is_server_error() {
         return response;
     }
-    let Asked { for_programs, ref method, .. } = *asked;
+    let Asked { face, ref method, .. } = *asked;
+    let for_programs = face != Face::Page;
     let sent_from = asked.referer.as_ref().and_then(|referer| sent_from(referer, &app.settings));
     let (error, response) = match response.extensions().get::<Arc<WebError>>().cloned() {
         Some(error) => (error, response),
@@ -67,7 +79,9 @@ pub(crate) async fn give(app: &App, asked: &Asked, context: &Context, response: 
         let request_id = context.request_id.as_deref();
         tracing::error!(request_id, %cause, "a request failed");
     }
-    let mut face = if for_programs {
+    let mut answer = if face == Face::Scim {
+        scim::error::respond(&error)
+    } else if for_programs {
         problem::respond(&error, context.request_id.as_deref())
     } else if matches!(*error, WebError::SignedOut) {
         Redirect::to(&sign_in_address(method, context)).into_response()
@@ -80,19 +94,20 @@ pub(crate) async fn give(app: &App, asked: &Asked, context: &Context, response: 
         error_page::respond(Frame::new(app, context), &error, context.request_id.as_deref())
     };
     if let Some(allow) = response.headers().get(header::ALLOW) {
-        face.headers_mut().insert(header::ALLOW, allow.clone());
+        answer.headers_mut().insert(header::ALLOW, allow.clone());
     }
     match *error {
         WebError::TooMany { retry_after_seconds } => {
-            face.headers_mut().insert(header::RETRY_AFTER, retry_after_seconds.into());
+            answer.headers_mut().insert(header::RETRY_AFTER, retry_after_seconds.into());
         }
         WebError::SignedOut | WebError::BadToken if for_programs => {
-            face.headers_mut()
+            answer
+                .headers_mut()
                 .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"leasehold\""));
         }
         _ => {}
     }
-    face
+    answer
 }
 
 /// What the framework says itself is plain text.

@@ -33,6 +33,7 @@ mod proof;
 mod resource;
 mod route;
 mod routes;
+mod scim;
 mod seal;
 mod security;
 mod seen;

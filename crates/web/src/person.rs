@@ -6,7 +6,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use jiff::{SignedDuration, Timestamp};
 use leasehold_decide::authority::{Action, Principal, Resource};
-use leasehold_model::id::IdentityKey;
+use leasehold_model::id::{IdentityKey, SystemName};
 
 use crate::context::Context;
 use crate::error::WebError;
@@ -41,6 +41,10 @@ pub enum Via {
         id: String,
         /// What it may be used for.
         scopes: Vec<Scope>,
+        /// The one system that it is for.
+        system: Option<SystemName>,
+        /// The version of its owner when they were looked up.
+        owner_version: i64,
     },
 }
 

@@ -23,6 +23,8 @@ pub enum Face {
     Page,
     /// Programs: JSON, and problems by RFC 9457.
     Api,
+    /// Identity providers: SCIM, and its errors.
+    Scim,
 }
 
 /// What answers.
@@ -76,6 +78,26 @@ impl Route {
         handler: fn() -> MethodRouter<App>,
     ) -> Self {
         Self { method, path, access, face: Face::Api, handler: Handler::Plain(handler) }
+    }
+
+    /// A call of SCIM: answers identity providers.
+    pub(crate) const fn scim(
+        method: Method,
+        path: &'static str,
+        action: Action,
+        handler: fn() -> MethodRouter<App>,
+    ) -> Self {
+        let access = Access::Needs(action);
+        Self { method, path, access, face: Face::Scim, handler: Handler::Plain(handler) }
+    }
+
+    /// A call of SCIM that is open to everybody.
+    pub(crate) const fn scim_open(
+        method: Method,
+        path: &'static str,
+        handler: fn() -> MethodRouter<App>,
+    ) -> Self {
+        Self { method, path, access: Access::Open, face: Face::Scim, handler: Handler::Plain(handler) }
     }
 
     /// A call of the API that is open to everybody: what is sent shows who asks.

@@ -2,7 +2,7 @@
 
 use crate::route::Route;
 use crate::sign_in::{link, openid, page, passkey, step_up};
-use crate::{api, pages};
+use crate::{api, pages, scim};
 use crate::{health, static_files};
 
 /// Every table of routes: one line for each file that brings some.
@@ -46,6 +46,11 @@ const TABLES: &[&[Route]] = &[
     api::tokens::ROUTES,
     api::users::ROUTES,
     api::webhooks::ROUTES,
+    scim::bulk::ROUTES,
+    scim::discovery::ROUTES,
+    scim::resources::ROUTES,
+    scim::search::ROUTES,
+    scim::token::ROUTES,
     pages::account::ROUTES,
     pages::account_passkeys::ROUTES,
     pages::connect::ROUTES,

@@ -41,7 +41,7 @@ const API_HEADERS: [(HeaderName, HeaderValue); 1] = [(
 pub(crate) fn protect(headers: &mut HeaderMap, settings: &Settings, face: Face) {
     let of_face = match face {
         Face::Page => &PAGE_HEADERS[..],
-        Face::Api => &API_HEADERS,
+        Face::Api | Face::Scim => &API_HEADERS,
     };
     headers.reserve(HEADERS.len() + of_face.len() + 3);
     for (name, value) in HEADERS.iter().chain(of_face) {

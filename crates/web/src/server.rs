@@ -133,7 +133,7 @@ fn assembled(app: App) -> Router {
                 let once = from_fn_with_state(app.clone(), idempotency::answer_once);
                 handler.route_layer(ServiceBuilder::new().layer(door).layer(once))
             }
-            Face::Api | Face::Page => handler.route_layer(door),
+            Face::Api | Face::Page | Face::Scim => handler.route_layer(door),
         };
         router = router.route(route.path, handler);
     }

@@ -8,7 +8,7 @@ use leasehold_decide::authority::Authority;
 use leasehold_reconcile::driver::DriverHandle;
 use leasehold_reconcile::live::{Live, View};
 use leasehold_reconcile::pace::SharedPace;
-use leasehold_store::Store;
+use leasehold_store::{ScimQueue, Store};
 use tokio::sync::watch;
 
 use crate::catalogue::Catalogues;
@@ -19,6 +19,7 @@ use crate::error::WebError;
 use crate::kept_plans::KeptPlans;
 use crate::metrics::Metrics;
 use crate::pages::policy::Drafts;
+use crate::scim::Callers;
 use crate::server::{Server, Settings};
 use crate::sign_in::openid::Providers;
 use crate::sign_in::passkey::RelyingParty;
@@ -65,6 +66,12 @@ pub struct Parts {
     pub(crate) recent_tokens: RecentTokens,
     /// Plans that were looked at last.
     pub(crate) kept_plans: KeptPlans,
+    /// Where what identity providers push and ask waits for the store.
+    pub(crate) pushes: ScimQueue,
+    /// Who pushed lately.
+    pub(crate) pushers: Callers,
+    /// Where SCIM's resources are, for their addresses.
+    scim_base: String,
 }
 
 impl Deref for App {
@@ -79,6 +86,9 @@ impl App {
     pub(crate) fn new(server: Server) -> Self {
         let Server { driver, pace, settings, authority, connections } = server;
         let parts = Parts {
+            pushes: ScimQueue::new(driver.store().clone()),
+            pushers: Callers::default(),
+            scim_base: format!("{}/scim/v2", settings.origin()),
             store: driver.store().clone(),
             live: driver.live().clone(),
             driver,
@@ -110,6 +120,11 @@ impl App {
             Some(trouble) => WebError::Unavailable(format!("the present state cannot be loaded: {trouble}")),
             None => WebError::Unavailable("the present state is being loaded".to_owned()),
         })
+    }
+
+    /// The address below which SCIM's resources are.
+    pub(crate) fn scim_base(&self) -> &str {
+        &self.scim_base
     }
 
     /// The present instant.

@@ -32,6 +32,9 @@ enum What {
         /// The mail address of the user whose authority it has; without one, the only administrator's
         #[arg(long, value_name = "MAIL")]
         user: Option<String>,
+        /// The one system that identities are pushed into, with the scope scim
+        #[arg(long, value_name = "SYSTEM")]
+        system: Option<String>,
         /// How many days it lasts
         #[arg(long, default_value_t = DAYS_DEFAULT, value_name = "DAYS", value_parser = clap::value_parser!(i64).range(1..=DAYS_MAX))]
         days: i64,
@@ -57,6 +60,7 @@ struct Row {
     user: String,
     name: String,
     scopes: Vec<String>,
+    system: Option<String>,
     created_at: Timestamp,
     expires_at: Timestamp,
     last_used_at: Option<Timestamp>,
@@ -71,8 +75,9 @@ impl TokenCommand {
         }
         let context = Context::open_to_change(common).await?;
         match self.what {
-            What::Create { scopes, name, user, days } => {
-                let (row, secret) = create(&context, &scopes, &name, user.as_deref(), days).await?;
+            What::Create { scopes, name, user, system, days } => {
+                let made = create(&context, &scopes, &name, user.as_deref(), system.as_deref(), days);
+                let (row, secret) = made.await?;
                 show_made(common.json, &row, &secret)
             }
             What::List => {
@@ -102,8 +107,8 @@ impl TokenCommand {
             What::Create { user: Some(_), .. } => bail!(
                 "a server makes a token of whoever asks for it, so --user does not go with a server; leave it out"
             ),
-            What::Create { scopes, name, user: None, days } => {
-                let new = json!({"name": name, "scopes": scopes, "days": days});
+            What::Create { scopes, name, user: None, system, days } => {
+                let new = json!({"name": name, "scopes": scopes, "system": system, "days": days});
                 let Made { token, secret } = remote.post(&["tokens"], &[], new).await?;
                 show_made(json, &token, &secret)
             }
@@ -127,10 +132,14 @@ async fn create(
     scopes: &[String],
     name: &str,
     mail: Option<&str>,
+    system: Option<&str>,
     days: i64,
 ) -> anyhow::Result<(Row, String)> {
+    if let Some(system) = system {
+        context.system_name(system)?;
+    }
     let user = owner(context, mail).await?;
-    let made = create_token(&context.store, &user, name, scopes, days, &actor(), context.now()).await;
+    let made = create_token(&context.store, &user, name, scopes, system, days, &actor(), context.now()).await;
     let made = made.map_err(|error| match error {
         WebError::Invalid(fields) => {
             let words: Vec<String> = fields.into_iter().map(|field| field.message).collect();
@@ -151,10 +160,11 @@ fn show_made(json: bool, token: &Row, secret: &str) -> anyhow::Result<Outcome> {
         // The secret alone on standard output, so that a script can take it.
         output::line(secret)?;
         output::remark(format!(
-            "token {} of {}: {}, until {}; it is shown this once",
+            "token {} of {}: {}{}, until {}; it is shown this once",
             token.id,
             token.user,
             token.scopes.join(", "),
+            token.system.as_ref().map(|system| format!(" for {system}")).unwrap_or_default(),
             token.expires_at
         ));
     }
@@ -197,7 +207,10 @@ fn show_list(json: bool, rows: &[Row]) -> anyhow::Result<Outcome> {
                 token.id.clone(),
                 token.user.clone(),
                 output::safe(&token.name).to_string(),
-                token.scopes.join(", "),
+                match &token.system {
+                    Some(system) => format!("{} for {system}", token.scopes.join(", ")),
+                    None => token.scopes.join(", "),
+                },
                 token.expires_at.to_string(),
                 when(token.last_used_at, "never"),
                 when(token.revoked_at, "-"),
@@ -228,6 +241,7 @@ fn row(token: ApiToken, users: &[User]) -> Row {
         id: token.id,
         name: token.name,
         scopes: token.scopes,
+        system: token.system,
         created_at: token.created_at,
         expires_at: token.expires_at,
         last_used_at: token.last_used_at,

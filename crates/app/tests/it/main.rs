@@ -21,6 +21,7 @@ mod real;
 mod remote;
 mod rest;
 mod schemathesis;
+mod scim;
 mod steward;
 mod surroundings;
 mod traces;

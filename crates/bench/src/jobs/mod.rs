@@ -8,6 +8,7 @@ pub mod incremental;
 pub mod ingest;
 pub mod ledger;
 pub mod memory;
+pub mod scim;
 pub mod serve;
 pub mod sod;
 pub mod sync_scim;

@@ -67,6 +67,8 @@ actions! {
     SeeMetrics = "see_metrics" on Installation,
     /// Connect another system.
     ConnectSystem = "connect_system" on Installation,
+    /// Push identities into a system, by SCIM.
+    PushIdentities = "push_identities" on System,
     /// Have a system read now.
     RunSync = "run_sync" on System,
     /// Make a plan.

@@ -134,6 +134,17 @@ impl DriverHandle {
         Ok(new)
     }
 
+    /// Whether a system is one that pushes.
+    pub fn is_pushed(&self, system: &SystemName) -> bool {
+        let systems = self.shared.work.systems.now();
+        systems.get(system).is_some_and(|system| system.connector.pushed().is_some())
+    }
+
+    /// Has the loop look at once whether there is something to do.
+    pub fn wake(&self) {
+        self.shared.wake.notify_waiters();
+    }
+
     /// What is wrong with the loop itself, by the part that it is wrong with; empty where all is well.
     pub fn troubles(&self) -> BTreeMap<&'static str, String> {
         self.shared.troubles.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -5,6 +5,7 @@ pub mod enforce;
 pub mod observe;
 pub mod plan;
 pub mod prove;
+mod pushed;
 mod step;
 mod turn;
 pub mod verify;

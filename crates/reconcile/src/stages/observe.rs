@@ -10,6 +10,7 @@ use tracing::{Instrument as _, Span};
 
 use crate::error::ReconcileError;
 use crate::pace::Pace;
+use crate::stages::pushed;
 use crate::system::System;
 use crate::trace::{self, SPANS};
 
@@ -72,7 +73,18 @@ async fn read(
         "otel.kind" = "client",
         "leasehold.system" = %system.name,
     );
-    let answer = system.connector.enumerate(&mut sink).instrument(enumerating).await;
+    let mut change = None;
+    let answer = match system.connector.pushed() {
+        None => system.connector.enumerate(&mut sink).instrument(enumerating).await,
+        Some(pushed) => {
+            let told =
+                pushed::enumerate(store, &system.name, pushed, &mut sink).instrument(enumerating).await;
+            told.map(|(completeness, newest)| {
+                change = Some(newest);
+                completeness
+            })
+        }
+    };
     let facts = sink.facts;
     let failed = match &answer {
         Err(error) if !matches!(error, ConnectError::Sink(_)) => Some(error.to_string()),
@@ -94,6 +106,9 @@ async fn read(
     tracing::info!(system = %system.name, facts, completeness = completeness.as_str(), "enumerated");
     let finishing = tracing::info_span!(target: SPANS, "end the epoch");
     let report = sink.writer.finish(completeness, clock.now()).instrument(finishing).await?;
+    if let Some(change) = change {
+        store.pushes_read(&system.name, change, clock.now()).await?;
+    }
     Ok(Observed { report, failed })
 }
 

@@ -29,6 +29,7 @@ const RELEASES: &[(i64, &str)] = &[
     (13, include_str!("../fixtures/0013.sql")),
     (14, include_str!("../fixtures/0014.sql")),
     (15, include_str!("../fixtures/0015.sql")),
+    (16, include_str!("../fixtures/0016.sql")),
 ];
 
 /// Runs SQL beside the store.
@@ -140,6 +141,16 @@ async fn every_release_is_brought_up_to_this_one() {
             } else {
                 assert_eq!((states, failures), (vec![TaskState::Queued, TaskState::Running], vec![1]));
             }
+            let mut feed = store.push_feed(&system("people")).await.expect("reads");
+            let there = feed.reading().count("User").await.expect("reads");
+            let gone = feed.deleted_after("User", "", 10).await.expect("reads").len();
+            let groups = feed.groups_of("Group", &["u-1"]).await.expect("reads").len();
+            drop(feed);
+            let unread = store.unread_pushes().await.expect("reads").len();
+            assert_eq!(
+                (there, gone, groups, unread),
+                if *migration < 16 { (0, 0, 0, 0) } else { (1, 1, 1, 1) }
+            );
             // What lists need is there for what earlier releases wrote.
             let row = store.plan_row(&plan.hash).await.expect("reads").expect("a plan");
             assert_eq!((row.items, row.left_alone, row.guards, row.on_the_way), (1, 0, 0, 1), "{migration}");

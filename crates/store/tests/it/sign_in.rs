@@ -103,6 +103,7 @@ on_both! {
     async fn a_token_ends_by_time_and_by_revocation(fresh: &Fresh) {
         let dana = user(fresh, "dana@example.com", &["administrator"]).await;
         let new = NewApiToken {
+            system: None,
             token_hash: "h".to_owned(),
             user: dana.id.clone(),
             name: "scripts".to_owned(),
@@ -255,6 +256,7 @@ on_both! {
         for number in 0..8 {
             let store = store.clone();
             let new = NewApiToken {
+                system: None,
                 token_hash: format!("t{number}"),
                 user: dana.id.clone(),
                 name: "a program".to_owned(),

@@ -41,7 +41,7 @@ struct Me {
 async fn me(State(app): State<App>, person: Person) -> Result<Json<Me>, WebError> {
     let (token, scopes) = match &person.via {
         Via::Session(_) => (None, None),
-        Via::Token { id, scopes } => {
+        Via::Token { id, scopes, .. } => {
             (Some(id.clone()), Some(scopes.iter().map(|scope| scope.name()).collect()))
         }
     };

@@ -33,6 +33,8 @@ struct TokenRow {
     user: String,
     name: String,
     scopes: Vec<String>,
+    /// The one system that it is for; with the scope `scim`.
+    system: Option<String>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
     #[schema(value_type = String, format = DateTime)]
@@ -62,8 +64,10 @@ struct ListQuery {
 struct NewToken {
     /// What it is for.
     name: String,
-    /// `read`, `plan`, `approve`, `admin`, `metrics`.
+    /// `read`, `plan`, `approve`, `admin`, `metrics`; or `scim` alone.
     scopes: Vec<String>,
+    /// The one system that identities are pushed into; with the scope `scim`.
+    system: Option<String>,
     /// How long it lasts, 1 to 366; 90 where nothing is said.
     days: Option<i64>,
 }
@@ -81,6 +85,7 @@ fn row(token: ApiToken, mail: &str) -> TokenRow {
         user: mail.to_owned(),
         name: token.name,
         scopes: token.scopes,
+        system: token.system,
         created_at: token.created_at,
         expires_at: token.expires_at,
         last_used_at: token.last_used_at,
@@ -126,8 +131,17 @@ async fn create(
     }
     let user = app.store.user(person.user()).await?.ok_or(WebError::SignedOut)?;
     let days = new.days.unwrap_or(DAYS_DEFAULT);
-    let created =
-        create_token(&app.store, &user, &new.name, &new.scopes, days, person.actor(), app.now()).await?;
+    let created = create_token(
+        &app.store,
+        &user,
+        &new.name,
+        &new.scopes,
+        new.system.as_deref(),
+        days,
+        person.actor(),
+        app.now(),
+    )
+    .await?;
     let body = Created { token: row(created.token, &user.mail), secret: created.secret };
     Ok((StatusCode::CREATED, Json(body)).into_response())
 }

@@ -252,7 +252,10 @@ async fn create_token(
     let name = field("name").to_owned();
     let days = field("days").trim().parse().unwrap_or(0);
     let user = app.store.user(person.user()).await?.ok_or(WebError::SignedOut)?;
-    match token::create_token(&app.store, &user, &name, &scopes, days, person.actor(), app.now()).await {
+    let system = Some(field("system"));
+    match token::create_token(&app.store, &user, &name, &scopes, system, days, person.actor(), app.now())
+        .await
+    {
         Ok(created) => {
             page(&app, &person, frame, StatusCode::OK, |page| page.secret = Some(created.secret)).await
         }

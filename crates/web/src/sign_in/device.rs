@@ -95,7 +95,9 @@ pub(crate) async fn begin(app: &App, source: Source, client: &str, scopes: &str)
     let mut names: Vec<String> = scopes.split_whitespace().map(str::to_owned).collect();
     names.sort_unstable();
     names.dedup();
-    if names.is_empty() || names.iter().any(|name| Scope::parse(name).is_none()) {
+    // A token that pushes is for one system, which nobody is asked for here.
+    let is_offered = |name: &String| Scope::parse(name).is_some_and(|scope| scope != Scope::Scim);
+    if names.is_empty() || !names.iter().all(is_offered) {
         return Err(WebError::Grant(GrantError::InvalidScope));
     }
     let now = app.now();
@@ -129,7 +131,7 @@ pub(crate) async fn redeem(app: &App, device_code: &str) -> Result<CreatedToken,
         DeviceAnswer::Ended => return Err(WebError::Grant(GrantError::ExpiredToken)),
         DeviceAnswer::Allowed { login, user, by } => (login, user, by),
     };
-    let (new, secret) = token::prepared(&user, &login.client, &login.scopes, TOKEN_DAYS, app.now())?;
+    let (new, secret) = token::prepared(&user, &login.client, &login.scopes, None, TOKEN_DAYS, app.now())?;
     let redeemed = app.store.redeem_device_login(&hash, &new, &by, app.now()).await?;
     let token = redeemed.ok_or(WebError::Grant(GrantError::ExpiredToken))?;
     Ok(CreatedToken { token, secret })

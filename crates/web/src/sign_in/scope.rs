@@ -15,11 +15,14 @@ pub enum Scope {
     Admin,
     /// See the server's metrics.
     Metrics,
+    /// Push identities into one system.
+    Scim,
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: &'static [Self] = &[Self::Read, Self::Plan, Self::Approve, Self::Admin, Self::Metrics];
+    pub const ALL: &'static [Self] =
+        &[Self::Read, Self::Plan, Self::Approve, Self::Admin, Self::Metrics, Self::Scim];
 
     /// Its name on the command line, in the store and in JSON.
     pub fn name(self) -> &'static str {
@@ -29,6 +32,7 @@ impl Scope {
             Self::Approve => "approve",
             Self::Admin => "admin",
             Self::Metrics => "metrics",
+            Self::Scim => "scim",
         }
     }
 
@@ -40,6 +44,7 @@ impl Scope {
             Self::Approve => "have plans done, and stuck actions tried anew",
             Self::Admin => "everything that you may",
             Self::Metrics => "see the server's metrics",
+            Self::Scim => "push identities into one system, by SCIM",
         }
     }
 
@@ -65,6 +70,7 @@ impl Scope {
             ),
             Self::Admin => true,
             Self::Metrics => action == Action::SeeMetrics,
+            Self::Scim => action == Action::PushIdentities,
         }
     }
 }

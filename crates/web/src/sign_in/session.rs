@@ -6,7 +6,8 @@ use axum::http::{HeaderMap, Method, header};
 use axum::response::Response;
 use jiff::{SignedDuration, Timestamp};
 use leasehold_decide::authority::{Principal, Role};
-use leasehold_store::{NewSession, ProviderSession, User};
+use leasehold_model::id::SystemName;
+use leasehold_store::{ApiToken, NewSession, ProviderSession, User};
 
 use crate::context::Context;
 use crate::directory;
@@ -24,7 +25,7 @@ pub(crate) const LASTING: SignedDuration = SignedDuration::from_hours(24);
 /// What every API token begins with, so that people and scanners know one when they see it.
 pub(crate) const TOKEN_PREFIX: &str = "lh_";
 /// Use is noted to this precision: a write for each request would be the larger part of it.
-const NOTED: SignedDuration = SignedDuration::from_mins(1);
+pub(crate) const NOTED: SignedDuration = SignedDuration::from_mins(1);
 
 /// Finds out who asks, from a bearer token or a session.
 ///
@@ -74,10 +75,21 @@ async fn by_token(app: &App, method: &Method, token: &str, now: Timestamp) -> Re
     if token.last_used_at.is_none_or(|last| now.duration_since(last) >= NOTED) {
         app.store.touch_token(&token.id, now).await?;
     }
-    let scopes = token.scopes.iter().filter_map(|name| Scope::parse(name)).collect();
-    let person = Arc::new(person(app, owner, Via::Token { id: token.id, scopes }));
-    app.recent_tokens.put(digest, as_of, token.expires_at, person.clone());
+    let expires_at = token.expires_at;
+    let person = Arc::new(of_token(app, owner, token));
+    app.recent_tokens.put(digest, as_of, expires_at, person.clone());
     Ok(person)
+}
+
+/// Whoever shows a token of this owner.
+pub(crate) fn of_token(app: &App, owner: User, token: ApiToken) -> Person {
+    let via = Via::Token {
+        scopes: token.scopes.iter().filter_map(|name| Scope::parse(name)).collect(),
+        system: token.system.and_then(|name| SystemName::new(name).ok()),
+        owner_version: owner.version,
+        id: token.id,
+    };
+    person(app, owner, via)
 }
 
 fn person(app: &App, user: User, via: Via) -> Person {

@@ -1,6 +1,7 @@
 //! API tokens: made with scopes and an end, shown once.
 
 use jiff::{SignedDuration, Timestamp};
+use leasehold_model::id::SystemName;
 use leasehold_store::{ApiToken, NewApiToken, Store, User};
 
 use crate::error::WebError;
@@ -22,20 +23,22 @@ pub struct CreatedToken {
     pub secret: String,
 }
 
-/// Makes a token for a user. `days` counts from now.
+/// Makes a token for a user. `days` counts from now; `system` is the one that it pushes into, for the scope `scim`.
 ///
 /// # Errors
 /// [`WebError::Invalid`] where name, scopes or end cannot be used.
+#[allow(clippy::too_many_arguments, reason = "each is one field of a form")]
 pub async fn create_token(
     store: &Store,
     user: &User,
     name: &str,
     scopes: &[String],
+    system: Option<&str>,
     days: i64,
     by: &str,
     now: Timestamp,
 ) -> Result<CreatedToken, WebError> {
-    let (new, secret) = prepared(&user.id, name, scopes, days, now)?;
+    let (new, secret) = prepared(&user.id, name, scopes, system, days, now)?;
     let token = store.create_token(&new, by, now).await?;
     Ok(CreatedToken { token, secret })
 }
@@ -48,6 +51,7 @@ pub(crate) fn prepared(
     user: &str,
     name: &str,
     scopes: &[String],
+    system: Option<&str>,
     days: i64,
     now: Timestamp,
 ) -> Result<(NewApiToken, String), WebError> {
@@ -61,6 +65,19 @@ pub(crate) fn prepared(
         if Scope::parse(scope).is_none() {
             wrong.add("scopes", format!("`{scope}` is not a scope: there are {}", known()));
         }
+    }
+    let system = system.map(str::trim).filter(|system| !system.is_empty());
+    let is_for_pushing = scopes.iter().any(|scope| scope == Scope::Scim.name());
+    match system {
+        None if is_for_pushing => wrong.add("system", "name the one system that is pushed into"),
+        Some(_) if !is_for_pushing => {
+            wrong.add("system", "a token with the scope scim alone is for one system")
+        }
+        Some(name) if SystemName::new(name).is_err() => wrong.add("system", "this is no name of a system"),
+        _ => {}
+    }
+    if is_for_pushing && scopes.iter().any(|scope| scope != Scope::Scim.name()) {
+        wrong.add("scopes", "the scope scim stands alone: whoever pushes identities does nothing else");
     }
     if !(1..=DAYS_MAX).contains(&days) {
         wrong.add("days", format!("a token lasts 1 to {DAYS_MAX} days"));
@@ -77,6 +94,7 @@ pub(crate) fn prepared(
         user: user.to_owned(),
         name,
         scopes,
+        system: system.map(str::to_owned),
         expires_at: now + SignedDuration::from_hours(24 * days),
     };
     Ok((new, secret))

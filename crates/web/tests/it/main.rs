@@ -21,6 +21,7 @@ mod passkey;
 mod plans;
 mod policy;
 mod practice;
+mod scim;
 mod search;
 mod settings;
 mod sign_in;

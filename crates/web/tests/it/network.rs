@@ -56,8 +56,9 @@ async fn a_stream_of_events_ends_when_the_server_stops() {
     };
     let now = SystemClock::default().now();
     let user = store.create_user(&new, "test", now).await.expect("a user");
-    let token =
-        create_token(&store, &user, "test", &["read".to_owned()], 1, "test", now).await.expect("a token");
+    let token = create_token(&store, &user, "test", &["read".to_owned()], None, 1, "test", now)
+        .await
+        .expect("a token");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let (stop, stopped) = oneshot::channel::<()>();

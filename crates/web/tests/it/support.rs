@@ -72,7 +72,8 @@ pub fn connected(folder: &Path, name: &str, connector: &str, authoritative: bool
     }
 }
 
-fn company(folder: &Path) -> Systems {
+/// Who is in the company, and what they hold.
+pub fn company(folder: &Path) -> Systems {
     let people = "email,manager,department,status\n\
         dana@example.com,,Board,active\n\
         mia@example.com,dana@example.com,Sales,active\n\
@@ -293,12 +294,22 @@ impl Installation {
 
     /// A program with a token of a user.
     pub async fn program_of(&self, user: &User, scopes: &[&str]) -> Program {
-        Program { browser: self.browser(), token: self.token_of(user, scopes, 30).await }
+        self.program_with(self.token_of(user, scopes, 30).await)
+    }
+
+    /// A program with a token.
+    pub fn program_with(&self, token: String) -> Program {
+        Program { browser: self.browser(), token }
     }
 
     async fn token_of(&self, user: &User, scopes: &[&str], days: i64) -> String {
+        self.token_for(user, scopes, None, days).await
+    }
+
+    /// A token of a user that is for one system.
+    pub async fn token_for(&self, user: &User, scopes: &[&str], system: Option<&str>, days: i64) -> String {
         let scopes: Vec<String> = scopes.iter().map(|scope| (*scope).to_owned()).collect();
-        let made = create_token(&self.store, user, "test", &scopes, days, "test", self.now()).await;
+        let made = create_token(&self.store, user, "test", &scopes, system, days, "test", self.now()).await;
         made.expect("a token").secret
     }
 

@@ -3,7 +3,7 @@
 
 mod company;
 mod pages;
-mod process;
+pub(super) mod process;
 mod raw;
 mod sql;
 

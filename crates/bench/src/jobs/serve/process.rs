@@ -33,6 +33,13 @@ impl Process {
         Ok(Self { child, url })
     }
 
+    /// Starts a command that serves at an address that it was told.
+    pub fn at(mut command: Command, url: String) -> anyhow::Result<Self> {
+        let child =
+            command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().context("starting a server")?;
+        Ok(Self { child, url })
+    }
+
     /// `leasehold serve` of a folder, at a port of its own.
     pub fn leasehold(binary: &Path, folder: &Path) -> anyhow::Result<Self> {
         let mut command = Command::new(binary);

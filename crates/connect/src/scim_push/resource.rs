@@ -1,0 +1,219 @@
+//! What a pushed resource stands for, in the words of the facts.
+
+use std::collections::BTreeMap;
+
+use leasehold_model::account::Account;
+use leasehold_model::entitlement::Entitlement;
+use leasehold_model::id::IdentityKey;
+use leasehold_model::identity::{Identity, IdentityKind, LifecycleState};
+use serde_json::Value;
+
+/// The schema whose attributes an organisation adds.
+const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+
+/// Attributes by our names and where they stand in a resource (RFC 7643); those that begin with `/` in the resource itself,
+/// others in the organisation's part.
+const ATTRIBUTES: &[(&str, &str)] = &[
+    ("user_name", "/userName"),
+    ("external_id", "/externalId"),
+    ("display_name", "/displayName"),
+    ("given_name", "/name/givenName"),
+    ("family_name", "/name/familyName"),
+    ("title", "/title"),
+    ("user_type", "/userType"),
+    ("locale", "/locale"),
+    ("timezone", "/timezone"),
+    ("employee_number", "employeeNumber"),
+    ("cost_center", "costCenter"),
+    ("organization", "organization"),
+    ("division", "division"),
+    ("department", "department"),
+];
+
+/// How what a system pushes is understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pushed {
+    /// The attribute that tells users apart.
+    pub(super) key: &'static str,
+    /// Users are identities, not accounts.
+    pub(super) is_authoritative: bool,
+}
+
+/// A user who was pushed.
+#[derive(Debug, Clone, Copy)]
+pub struct PushedUser<'a> {
+    /// The id that the server gave.
+    pub id: &'a str,
+    /// The resource.
+    pub resource: &'a Value,
+}
+
+/// A group that was pushed.
+#[derive(Debug, Clone, Copy)]
+pub struct PushedGroup<'a> {
+    /// The id that the server gave.
+    pub id: &'a str,
+    /// The resource.
+    pub resource: &'a Value,
+}
+
+impl Pushed {
+    /// Whether users are identities; else they are accounts.
+    pub fn is_authoritative(&self) -> bool {
+        self.is_authoritative
+    }
+
+    /// The key of the identity that a user is.
+    ///
+    /// # Errors
+    /// What the user lacks.
+    pub fn key_of(&self, user: PushedUser<'_>) -> Result<IdentityKey, String> {
+        let key = match self.key {
+            "id" => Some(user.id.to_owned()),
+            "email" => user.email(),
+            "employeeNumber" => user.enterprise("employeeNumber"),
+            name => user.text(&format!("/{name}")),
+        };
+        key.map(IdentityKey::from).ok_or_else(|| {
+            format!("has no `{}`, which is the key of identities in this system; it is no identity", self.key)
+        })
+    }
+
+    /// The identity that a user is. `groups` are the names of theirs; a manager's key is looked up by whoever reads.
+    ///
+    /// # Errors
+    /// What the user lacks.
+    pub fn identity(
+        &self,
+        user: PushedUser<'_>,
+        groups: &[String],
+        manager: Option<IdentityKey>,
+    ) -> Result<Identity, String> {
+        let mut attributes = user.attributes();
+        if !groups.is_empty() {
+            attributes.insert("groups".to_owned(), groups.join(", "));
+        }
+        let kind = attributes.get("user_type").and_then(|kind| IdentityKind::parse(kind));
+        Ok(Identity {
+            key: self.key_of(user)?,
+            // Most user types are words of the organisation's own, and mean people.
+            kind: kind.unwrap_or_default(),
+            state: if user.is_active() { LifecycleState::Active } else { LifecycleState::Left },
+            start: None,
+            end: None,
+            manager,
+            owner: None,
+            attributes,
+        })
+    }
+}
+
+impl PushedUser<'_> {
+    /// The id of whom they report to.
+    pub fn manager(&self) -> Option<&str> {
+        let manager = self.resource.get(ENTERPRISE)?.get("manager")?.get("value")?.as_str()?;
+        (!manager.is_empty()).then_some(manager)
+    }
+
+    /// Whether they may hold access. Null is what is left of a deactivation that was taken away.
+    pub fn is_active(&self) -> bool {
+        !matches!(self.resource.get("active"), Some(Value::Bool(false) | Value::Null))
+    }
+
+    /// The account that they are, where the system is not authoritative.
+    pub fn account(&self) -> Account {
+        let login = self.text("/userName").unwrap_or_else(|| self.id.to_owned());
+        let mut account = Account::new(self.id, login);
+        account.enabled = self.is_active();
+        account.attributes = self.attributes();
+        if let Some(mail) = self.email() {
+            account.attributes.insert("mail".to_owned(), mail);
+        }
+        account
+    }
+
+    fn attributes(&self) -> BTreeMap<String, String> {
+        let mut attributes = BTreeMap::new();
+        for (ours, place) in ATTRIBUTES {
+            let value = if place.starts_with('/') { self.text(place) } else { self.enterprise(place) };
+            attributes.extend(value.map(|value| ((*ours).to_owned(), value)));
+        }
+        attributes.extend(self.email().map(|mail| ("email".to_owned(), mail)));
+        attributes
+    }
+
+    fn text(&self, pointer: &str) -> Option<String> {
+        let text = self.resource.pointer(pointer)?.as_str()?.trim();
+        (!text.is_empty()).then(|| text.to_owned())
+    }
+
+    fn enterprise(&self, name: &str) -> Option<String> {
+        let text = self.resource.get(ENTERPRISE)?.get(name)?.as_str()?.trim();
+        (!text.is_empty()).then(|| text.to_owned())
+    }
+
+    /// The preferred mail address, else the one for work, else the first.
+    fn email(&self) -> Option<String> {
+        let mails = self.resource.get("emails")?.as_array()?;
+        let is_primary = |mail: &&Value| mail.get("primary") == Some(&Value::Bool(true));
+        let is_work = |mail: &&Value| mail.get("type").and_then(Value::as_str) == Some("work");
+        let mail = mails.iter().find(is_primary).or_else(|| mails.iter().find(is_work)).or(mails.first())?;
+        let text = mail.get("value")?.as_str()?.trim();
+        (!text.is_empty()).then(|| text.to_owned())
+    }
+}
+
+impl<'a> PushedGroup<'a> {
+    /// What it is called.
+    pub fn name(&self) -> &'a str {
+        self.resource.get("displayName").and_then(Value::as_str).unwrap_or(self.id)
+    }
+
+    /// What its members hold. Groups of one name are told apart by their ids.
+    pub fn entitlement(&self, is_name_shared: bool) -> Entitlement {
+        let name =
+            if is_name_shared { format!("{} ({})", self.name(), self.id) } else { self.name().to_owned() };
+        Entitlement { native: Some(self.id.to_owned()), ..Entitlement::new("group", name) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_user_is_an_identity_with_what_the_organisation_says() {
+        let resource = json!({
+            "userName": "ada@example.com", "externalId": "00u1", "active": true, "title": "Engineer",
+            "name": {"givenName": "Ada", "familyName": "Byron"},
+            "emails": [{"value": "home@example.com", "type": "home"}, {"value": "ada.b@example.com", "type": "work"}],
+            ENTERPRISE: {"department": "Research", "employeeNumber": "7", "manager": {"value": "m1"}},
+        });
+        let user = PushedUser { id: "u1", resource: &resource };
+        let pushed = |key| Pushed { key, is_authoritative: true };
+        let identity = pushed("userName").identity(user, &["a".to_owned(), "b".to_owned()], None).unwrap();
+        assert_eq!((identity.key.as_str(), identity.state), ("ada@example.com", LifecycleState::Active));
+        for (name, value) in [
+            ("email", "ada.b@example.com"),
+            ("department", "Research"),
+            ("family_name", "Byron"),
+            ("groups", "a, b"),
+            ("external_id", "00u1"),
+        ] {
+            assert_eq!(identity.attribute(name), Some(value), "{name}");
+        }
+        assert_eq!(user.manager(), Some("m1"));
+        for (key, expected) in
+            [("id", "u1"), ("externalId", "00u1"), ("email", "ada.b@example.com"), ("employeeNumber", "7")]
+        {
+            assert_eq!(pushed(key).key_of(user).unwrap().as_str(), expected);
+        }
+        let bare = json!({"userName": "svc", "userType": "Service", "active": false});
+        let user = PushedUser { id: "u2", resource: &bare };
+        assert!(pushed("email").key_of(user).unwrap_err().contains("`email`"));
+        let identity = pushed("userName").identity(user, &[], None).unwrap();
+        assert_eq!((identity.kind, identity.state), (IdentityKind::Service, LifecycleState::Left));
+    }
+}

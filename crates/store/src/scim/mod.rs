@@ -1,0 +1,81 @@
+//! What identity providers push over SCIM: kept durably, written and read by many requests at once in one transaction.
+
+mod feed;
+mod queue;
+mod read;
+mod write;
+
+use std::fmt;
+
+use jiff::Timestamp;
+
+pub use feed::{PushFeed, UnreadPushes};
+pub use queue::ScimQueue;
+pub use read::{ScimReading, ScimSought};
+pub use write::{ScimContent, ScimDecide, ScimDecision, ScimWrite, ScimWritten};
+
+/// Which resources: those of one type in one system.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ScimPlace {
+    /// The system that they were pushed into.
+    pub system: String,
+    /// The resource type.
+    pub kind: &'static str,
+    /// Whether resources of this type have members.
+    pub has_members: bool,
+}
+
+/// A resource as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScimResource {
+    /// Its id, given by us.
+    pub id: String,
+    /// The resource as it is sent: a JSON object without `meta` and without members.
+    pub document: String,
+    /// Raised by every change.
+    pub version: i64,
+    /// Since when it is there.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub changed_at: Timestamp,
+    /// Who is in it, by id; empty unless they were asked for.
+    pub members: Vec<ScimMember>,
+}
+
+/// A member of a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScimMember {
+    /// The member's id.
+    pub id: String,
+    /// What was sent of it: a JSON object.
+    pub document: String,
+}
+
+/// By whose authority something is done: a token of a user as they were when their authority was looked at.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct ScimAuthority {
+    /// The token's id.
+    pub token: String,
+    /// The version of its owner.
+    pub owner_version: i64,
+}
+
+impl fmt::Debug for ScimAuthority {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("ScimAuthority").field("token", &self.token).finish_non_exhaustive()
+    }
+}
+
+/// Why nothing was read or written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ScimRefusal {
+    /// The token is not in force any more, or its owner is not as they were.
+    #[error("the token is not in force any more, or its owner has changed")]
+    NotInForce,
+    /// So many requests wait already that this one would wait too long.
+    #[error("too many requests wait for the store")]
+    Busy,
+    /// The store failed; what was wrong is for the log.
+    #[error("{0}")]
+    Failed(String),
+}

@@ -1,0 +1,117 @@
+//! Where requests wait for a transaction that they share: one commit makes many pushes last, and one statement answers
+//! many questions.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::OnceLock;
+
+use futures::FutureExt as _;
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot};
+
+use super::read::{self, ReadJob};
+use super::write::{self, WriteJob};
+use super::{ScimAuthority, ScimPlace, ScimRefusal, ScimResource, ScimSought, ScimWrite, ScimWritten};
+use crate::store::Store;
+
+/// So many requests share a transaction.
+const BATCH_MAX: usize = 256;
+/// So many wait at most; whoever comes then is told to come again.
+const WAITING_MAX: usize = 4_096;
+/// So many groups of questions are answered at once.
+const READERS: usize = 2;
+/// When so many wait for the first reader, it has something long to do, and others take over.
+const READER_WAITING_MAX: usize = 64;
+
+/// The queues of one process. Their tasks begin with the first request and end with this value.
+#[derive(Debug)]
+pub struct ScimQueue {
+    store: Store,
+    writes: OnceLock<mpsc::Sender<WriteJob>>,
+    reads: OnceLock<Vec<mpsc::Sender<ReadJob>>>,
+}
+
+impl ScimQueue {
+    /// Queues in front of a store.
+    pub fn new(store: Store) -> Self {
+        Self { store, writes: OnceLock::new(), reads: OnceLock::new() }
+    }
+
+    /// Writes, and returns when that lasts.
+    ///
+    /// # Errors
+    /// [`ScimRefusal`]; nothing was written then.
+    pub async fn write(
+        &self,
+        by: ScimAuthority,
+        place: ScimPlace,
+        write: ScimWrite,
+        now: Timestamp,
+    ) -> Result<ScimWritten, ScimRefusal> {
+        let (answer, answered) = oneshot::channel();
+        let queue = self.writes.get_or_init(|| {
+            let (queue, waiting) = mpsc::channel(WAITING_MAX);
+            tokio::spawn(write_on(self.store.clone(), waiting));
+            queue
+        });
+        let job = WriteJob { by, place, write, now, answer };
+        queue.try_send(job).map_err(|_| ScimRefusal::Busy)?;
+        answered.await.unwrap_or_else(|_| Err(stopped()))
+    }
+
+    /// The resources that are sought, as they stand in the store now.
+    ///
+    /// # Errors
+    /// [`ScimRefusal`].
+    pub async fn read(
+        &self,
+        by: ScimAuthority,
+        place: ScimPlace,
+        sought: ScimSought,
+        now: Timestamp,
+    ) -> Result<Vec<ScimResource>, ScimRefusal> {
+        let (answer, answered) = oneshot::channel();
+        let queues = self.reads.get_or_init(|| {
+            let begin = |_| {
+                let (queue, waiting) = mpsc::channel(WAITING_MAX);
+                tokio::spawn(read_on(self.store.clone(), waiting));
+                queue
+            };
+            (0..READERS).map(begin).collect()
+        });
+        let job = ReadJob { by, place, sought, now, answer };
+        // The more share a statement, the less each of them costs.
+        let has_room =
+            |queue: &&mpsc::Sender<ReadJob>| queue.max_capacity() - queue.capacity() < READER_WAITING_MAX;
+        let queue = queues.iter().find(has_room).or(queues.last()).ok_or_else(stopped)?;
+        queue.try_send(job).map_err(|_| ScimRefusal::Busy)?;
+        answered.await.unwrap_or_else(|_| Err(stopped()))
+    }
+}
+
+fn stopped() -> ScimRefusal {
+    ScimRefusal::Failed("the queue in front of the store has stopped".to_owned())
+}
+
+async fn write_on(store: Store, mut waiting: mpsc::Receiver<WriteJob>) {
+    let mut jobs = Vec::with_capacity(BATCH_MAX);
+    while waiting.recv_many(&mut jobs, BATCH_MAX).await > 0 {
+        let done = AssertUnwindSafe(write::together(&store, &mut jobs)).catch_unwind().await;
+        ended(&done, &mut jobs);
+    }
+}
+
+async fn read_on(store: Store, mut waiting: mpsc::Receiver<ReadJob>) {
+    let mut jobs = Vec::with_capacity(BATCH_MAX);
+    while waiting.recv_many(&mut jobs, BATCH_MAX).await > 0 {
+        let done = AssertUnwindSafe(read::together(&store, &mut jobs)).catch_unwind().await;
+        ended(&done, &mut jobs);
+    }
+}
+
+/// What panicked has failed for those who shared it, whose transaction was never committed; the next ones are served.
+fn ended<T>(done: &std::thread::Result<()>, jobs: &mut Vec<T>) {
+    if done.is_err() {
+        tracing::error!(requests = jobs.len(), "a group of requests to the store panicked");
+        jobs.clear();
+    }
+}

@@ -1,0 +1,432 @@
+//! Writing what is pushed: every request that waits at the moment in one transaction, which ends before any is answered.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use tokio::sync::oneshot;
+
+use super::read::{InForce, by_id, fill_members};
+use super::{ScimAuthority, ScimMember, ScimPlace, ScimRefusal, ScimResource};
+use crate::db::{Tx, execute, execute_rows, fetch_one, fetch_optional, instant, micros};
+use crate::error::Result;
+use crate::store::Store;
+
+/// What a resource is to hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScimContent {
+    /// Its name in lower case.
+    pub name: String,
+    /// Whether no two resources of its type may have the same name.
+    pub is_name_unique: bool,
+    /// Its external id.
+    pub external_id: Option<String>,
+    /// The resource as it is sent, without `meta` and without members.
+    pub document: String,
+    /// Who is in it.
+    pub members: Vec<ScimMember>,
+}
+
+/// What is to become of a resource.
+#[derive(Debug)]
+pub enum ScimDecision {
+    /// It holds this from now on.
+    Put {
+        /// What it holds.
+        content: ScimContent,
+        /// Somebody's access ends by it.
+        ends_access: bool,
+    },
+    /// It is deleted.
+    Delete {
+        /// The types whose resources may have it as a member: those that have change with it.
+        containers: Vec<&'static str>,
+    },
+    /// It stays as it is.
+    Keep,
+}
+
+/// Says what is to become of a resource, from what it is when nobody else can change it.
+pub type ScimDecide = Box<dyn FnOnce(&ScimResource) -> ScimDecision + Send>;
+
+/// Something to be written.
+pub enum ScimWrite {
+    /// A new resource.
+    Create {
+        /// Its id.
+        id: String,
+        /// What it holds.
+        content: ScimContent,
+    },
+    /// A resource that is there is to be changed or deleted.
+    Change {
+        /// Its id.
+        id: String,
+        /// What is to become of it.
+        decide: ScimDecide,
+    },
+}
+
+impl fmt::Debug for ScimWrite {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Create { id, .. } => formatter.debug_struct("Create").field("id", id).finish(),
+            Self::Change { id, .. } => formatter.debug_struct("Change").field("id", id).finish(),
+        }
+    }
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ScimWritten {
+    /// It is as it was to be: the resource as it stands now.
+    Now(ScimResource),
+    /// It stays as it was.
+    Kept(ScimResource),
+    /// It is deleted.
+    Deleted,
+    /// There is no such resource.
+    NotThere,
+    /// Another resource has its name.
+    NameTaken,
+}
+
+/// A write that waits.
+pub(super) struct WriteJob {
+    pub by: ScimAuthority,
+    pub place: ScimPlace,
+    pub write: ScimWrite,
+    pub now: Timestamp,
+    pub answer: oneshot::Sender<Answer>,
+}
+
+type Answer = std::result::Result<ScimWritten, ScimRefusal>;
+
+/// Writes everything, and answers when it lasts.
+pub(super) async fn together(store: &Store, jobs: &mut Vec<WriteJob>) {
+    let mut waiting = Vec::with_capacity(jobs.len());
+    let mut wanted = Vec::with_capacity(jobs.len());
+    for WriteJob { by, place, write, now, answer } in jobs.drain(..) {
+        waiting.push(answer);
+        wanted.push((by, place, write, now));
+    }
+    let count = wanted.len();
+    let answers = written(store, wanted).await.unwrap_or_else(|error| {
+        let failed = ScimRefusal::Failed(error.to_string());
+        vec![Err(failed); count]
+    });
+    for (waiting, answer) in waiting.into_iter().zip(answers) {
+        // Whoever sent it may have gone; it was done all the same.
+        let _ = waiting.send(answer);
+    }
+}
+
+/// What has become of a system.
+#[derive(Default)]
+struct Moved {
+    ends_access: bool,
+    at: Option<Timestamp>,
+}
+
+/// New resources on their way: they are written by one statement.
+struct New {
+    position: usize,
+    place: ScimPlace,
+    id: String,
+    content: ScimContent,
+    now: Timestamp,
+}
+
+async fn written(
+    store: &Store,
+    wanted: Vec<(ScimAuthority, ScimPlace, ScimWrite, Timestamp)>,
+) -> Result<Vec<Answer>> {
+    let mut tx = store.db.write().await?;
+    let (change,): (i64,) =
+        fetch_one!(&mut tx, (i64,), "UPDATE scim_head SET change = change + 1 RETURNING change")?;
+    let mut known = InForce::default();
+    let mut answers: Vec<Answer> = Vec::with_capacity(wanted.len());
+    let mut moved: BTreeMap<String, Moved> = BTreeMap::new();
+    let mut new: Vec<New> = Vec::new();
+    for (position, (by, place, write, now)) in wanted.into_iter().enumerate() {
+        answers.push(Ok(ScimWritten::NotThere));
+        if !known.holds(&mut tx, &by, &place.system, now).await? {
+            answers[position] = Err(ScimRefusal::NotInForce);
+            continue;
+        }
+        match write {
+            ScimWrite::Create { id, content } => new.push(New { position, place, id, content, now }),
+            ScimWrite::Change { id, decide } => {
+                // It may be about one of those.
+                create(&mut tx, std::mem::take(&mut new), &mut answers, &mut moved).await?;
+                let (answer, ends_access) = change_one(&mut tx, &place, &id, decide, now).await?;
+                if matches!(answer, ScimWritten::Now(_) | ScimWritten::Deleted) {
+                    let moved = moved.entry(place.system).or_default();
+                    moved.ends_access |= ends_access;
+                    moved.at = Some(now);
+                }
+                answers[position] = Ok(answer);
+            }
+        }
+    }
+    create(&mut tx, new, &mut answers, &mut moved).await?;
+    for (system, Moved { ends_access, at }) in moved {
+        let at = micros(at.unwrap_or_default());
+        execute!(
+            &mut tx,
+            "INSERT INTO scim_feed (system, change, urgent_change, changed_at, unread_since, read_change)
+             VALUES ($1, $2, $3, $4, $4, 0)
+             ON CONFLICT (system) DO UPDATE SET change = $2, changed_at = $4,
+                urgent_change = CASE WHEN $3 > 0 THEN $3 ELSE scim_feed.urgent_change END,
+                unread_since = COALESCE(scim_feed.unread_since, $4)",
+            system.as_str(),
+            change,
+            if ends_access { change } else { 0 },
+            at
+        )?;
+    }
+    tx.commit().await?;
+    Ok(answers)
+}
+
+async fn create(
+    tx: &mut Tx,
+    new: Vec<New>,
+    answers: &mut [Answer],
+    moved: &mut BTreeMap<String, Moved>,
+) -> Result<()> {
+    if new.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<_> = new
+        .iter()
+        .map(|New { place, id, content, now, .. }| {
+            let tie = if content.is_name_unique { "" } else { id.as_str() };
+            let external_id = content.external_id.as_deref();
+            let (name, document) = (content.name.as_str(), content.document.as_str());
+            (place.system.as_str(), place.kind, id.as_str(), name, tie, external_id, document, micros(*now))
+        })
+        .collect();
+    let made = crate::db::fetch_rows!(
+        tx,
+        &rows,
+        (String,),
+        "INSERT INTO scim_resource
+            (system, kind, id, name, name_tie, external_id, document, version, created_at, changed_at)
+         SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, 1,
+                CAST(value->>7 AS BIGINT), CAST(value->>7 AS BIGINT) FROM ",
+        " WHERE true ON CONFLICT (system, kind, name, name_tie) DO NOTHING RETURNING id"
+    )?;
+    let made: std::collections::HashSet<String> = made.into_iter().map(|(id,)| id).collect();
+    let names: Vec<(&str, &str, &str)> = new
+        .iter()
+        .filter(|new| made.contains(&new.id))
+        .map(|New { place, content, .. }| (place.system.as_str(), place.kind, content.name.as_str()))
+        .collect();
+    returned(tx, &names).await?;
+    for New { position, place, id, content, now } in new {
+        if !made.contains(&id) {
+            answers[position] = Ok(ScimWritten::NameTaken);
+            continue;
+        }
+        add_members(tx, &place.system, &id, &content.members).await?;
+        moved.entry(place.system).or_default().at = Some(now);
+        let now = instant(micros(now))?;
+        let ScimContent { document, members, .. } = content;
+        answers[position] = Ok(ScimWritten::Now(ScimResource {
+            id,
+            document,
+            version: 1,
+            created_at: now,
+            changed_at: now,
+            members,
+        }));
+    }
+    Ok(())
+}
+
+/// Whoever has the name of somebody who was deleted came back: systems, types and names.
+async fn returned(tx: &mut Tx, names: &[(&str, &str, &str)]) -> Result<()> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    execute_rows!(
+        tx,
+        names,
+        "DELETE FROM scim_deleted WHERE (system, kind, name) IN (SELECT value->>0, value->>1, value->>2 FROM ",
+        ")"
+    )?;
+    Ok(())
+}
+
+async fn change_one(
+    tx: &mut Tx,
+    place: &ScimPlace,
+    id: &str,
+    decide: ScimDecide,
+    now: Timestamp,
+) -> Result<(ScimWritten, bool)> {
+    let Some(mut before) = by_id(tx, &place.system, place.kind, id).await? else {
+        return Ok((ScimWritten::NotThere, false));
+    };
+    if place.has_members {
+        fill_members(tx, &place.system, std::slice::from_mut(&mut before)).await?;
+    }
+    match decide(&before) {
+        ScimDecision::Keep => Ok((ScimWritten::Kept(before), false)),
+        ScimDecision::Delete { containers } => {
+            delete(tx, place, id, &containers, now).await?;
+            Ok((ScimWritten::Deleted, true))
+        }
+        ScimDecision::Put { content, ends_access } => {
+            Ok((put(tx, place, before, content, now).await?, ends_access))
+        }
+    }
+}
+
+async fn put(
+    tx: &mut Tx,
+    place: &ScimPlace,
+    before: ScimResource,
+    content: ScimContent,
+    now: Timestamp,
+) -> Result<ScimWritten> {
+    let system = place.system.as_str();
+    let tie = if content.is_name_unique { "" } else { before.id.as_str() };
+    let other = fetch_optional!(
+        tx,
+        (String,),
+        "SELECT id FROM scim_resource WHERE system = $1 AND kind = $2 AND name = $3 AND name_tie = $4 AND id <> $5",
+        system,
+        place.kind,
+        content.name.as_str(),
+        tie,
+        before.id.as_str()
+    )?;
+    if other.is_some() {
+        return Ok(ScimWritten::NameTaken);
+    }
+    let version = before.version + 1;
+    execute!(
+        tx,
+        "UPDATE scim_resource SET name = $4, name_tie = $5, external_id = $6, document = $7, version = $8,
+                changed_at = $9
+         WHERE system = $1 AND kind = $2 AND id = $3",
+        system,
+        place.kind,
+        before.id.as_str(),
+        content.name.as_str(),
+        tie,
+        content.external_id.as_deref(),
+        content.document.as_str(),
+        version,
+        micros(now)
+    )?;
+    if place.has_members {
+        let kept: std::collections::HashMap<&str, &str> =
+            before.members.iter().map(|member| (member.id.as_str(), member.document.as_str())).collect();
+        let mut members = content.members.clone();
+        members.retain(|member| kept.get(member.id.as_str()) != Some(&member.document.as_str()));
+        let wanted: std::collections::HashSet<&str> =
+            content.members.iter().map(|member| member.id.as_str()).collect();
+        let gone: Vec<(&str, &str, &str)> = before
+            .members
+            .iter()
+            .map(|member| member.id.as_str())
+            .filter(|member| !wanted.contains(member))
+            .map(|member| (system, before.id.as_str(), member))
+            .collect();
+        remove_members(tx, &gone).await?;
+        add_members(tx, system, &before.id, &members).await?;
+    }
+    returned(tx, &[(system, place.kind, content.name.as_str())]).await?;
+    let mut members = content.members;
+    members.sort_by(|one, other| one.id.cmp(&other.id));
+    Ok(ScimWritten::Now(ScimResource {
+        id: before.id,
+        document: content.document,
+        version,
+        created_at: before.created_at,
+        changed_at: instant(micros(now))?,
+        members,
+    }))
+}
+
+async fn delete(
+    tx: &mut Tx,
+    place: &ScimPlace,
+    id: &str,
+    containers: &[&'static str],
+    now: Timestamp,
+) -> Result<()> {
+    let system = place.system.as_str();
+    // Without a member a group is another version of itself: whoever kept the old one has to hear of it.
+    for kind in containers {
+        execute!(
+            tx,
+            "UPDATE scim_resource SET version = version + 1, changed_at = $4
+             WHERE system = $1 AND kind = $2
+               AND id IN (SELECT container FROM scim_member WHERE system = $1 AND member = $3)",
+            system,
+            *kind,
+            id,
+            micros(now)
+        )?;
+    }
+    execute!(
+        tx,
+        "INSERT INTO scim_deleted (system, kind, id, name, document, deleted_at)
+         SELECT system, kind, id, name, document, $4 FROM scim_resource
+         WHERE system = $1 AND kind = $2 AND id = $3",
+        system,
+        place.kind,
+        id,
+        micros(now)
+    )?;
+    execute!(
+        tx,
+        "DELETE FROM scim_resource WHERE system = $1 AND kind = $2 AND id = $3",
+        system,
+        place.kind,
+        id
+    )?;
+    execute!(
+        tx,
+        "DELETE FROM scim_member WHERE system = $1 AND (member = $2 OR container = $2)",
+        system,
+        id
+    )?;
+    Ok(())
+}
+
+async fn add_members(tx: &mut Tx, system: &str, container: &str, members: &[ScimMember]) -> Result<()> {
+    if members.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<(&str, &str, &str, &str)> = members
+        .iter()
+        .map(|member| (system, container, member.id.as_str(), member.document.as_str()))
+        .collect();
+    execute_rows!(
+        tx,
+        &rows,
+        "INSERT INTO scim_member (system, container, member, document)
+         SELECT value->>0, value->>1, value->>2, value->>3 FROM ",
+        " WHERE true ON CONFLICT (system, container, member) DO UPDATE SET document = excluded.document"
+    )?;
+    Ok(())
+}
+
+async fn remove_members(tx: &mut Tx, gone: &[(&str, &str, &str)]) -> Result<()> {
+    if gone.is_empty() {
+        return Ok(());
+    }
+    execute_rows!(
+        tx,
+        gone,
+        "DELETE FROM scim_member WHERE (system, container, member) IN
+            (SELECT value->>0, value->>1, value->>2 FROM ",
+        ")"
+    )?;
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! A resource as it is kept and as it is sent.
+//!
+//! What is kept is the text that is sent, but for the end: `meta` and members are put there, so that most answers need no
+//! JSON to be read.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+use leasehold_store::{ScimContent, ScimMember, ScimResource, StoreError};
+use serde_json::{Map, Value};
+
+use crate::scim::error::ScimError;
+use crate::scim::schema::{MEMBERS, RESOURCE_TYPES, ResourceType};
+use crate::scim::value::{self, Object};
+
+/// A resource has not more bytes than this, members aside: pages hold many.
+const BYTES_MAX: usize = 128 << 10;
+/// Nor more members, and no answer shows more.
+pub(crate) const MEMBERS_MAX: usize = 250_000;
+
+/// What a resource holds, as the store keeps it.
+///
+/// # Errors
+/// `invalidValue` where it lacks what it must have; where it is too large.
+pub(crate) fn content(known: &ResourceType, id: &str, mut object: Object) -> Result<ScimContent, ScimError> {
+    value::complete(known, &mut object)?;
+    let members: Vec<ScimMember> = match object.shift_remove(MEMBERS) {
+        Some(Value::Array(members)) if known.has_members => members.into_iter().filter_map(member).collect(),
+        _ => Vec::new(),
+    };
+    if members.len() > MEMBERS_MAX {
+        return Err(ScimError::TooLarge(format!("a {} has at most {MEMBERS_MAX} members", known.name)));
+    }
+    let text = |name: &str| object.get(name).and_then(Value::as_str);
+    let name = text(known.name_attribute).unwrap_or_default().to_lowercase();
+    let external_id = text("externalId").map(str::to_owned);
+    let mut schemas = vec![Value::from(known.schema.id)];
+    schemas.extend(
+        known
+            .extensions
+            .iter()
+            .map(|extension| extension.schema.id)
+            .filter(|id| object.contains_key(*id))
+            .map(Value::from),
+    );
+    let mut document = Map::with_capacity(object.len() + 2);
+    document.insert("schemas".to_owned(), Value::Array(schemas));
+    document.insert("id".to_owned(), id.into());
+    document.extend(object);
+    let document = Value::Object(document).to_string();
+    if document.len() > BYTES_MAX {
+        let why = format!("a {} has at most {BYTES_MAX} bytes without its members; send less", known.name);
+        return Err(ScimError::TooLarge(why));
+    }
+    Ok(ScimContent { name, is_name_unique: known.is_name_unique, external_id, document, members })
+}
+
+/// A member as it is kept: of several with one id the last counts.
+fn member(value: Value) -> Option<ScimMember> {
+    let id = value.get("value")?.as_str()?.to_owned();
+    Some(ScimMember { id, document: value.to_string() })
+}
+
+/// The tag of a version.
+pub(crate) fn tag(version: i64) -> String {
+    format!("W/\"{version}\"")
+}
+
+/// Where a resource is.
+pub(crate) fn location(base: &str, known: &ResourceType, id: &str) -> String {
+    format!("{base}/{}/{id}", known.endpoint)
+}
+
+/// An instant as it is sent, in milliseconds.
+fn instant(at: Timestamp) -> String {
+    format!("{at:.3}")
+}
+
+/// The resource as it is sent.
+pub(crate) fn text(base: &str, known: &ResourceType, resource: &ScimResource) -> String {
+    let ScimResource { id, document, version, created_at, changed_at, members } = resource;
+    let mut text = String::with_capacity(document.len() + 320 + members.len() * 160);
+    text.push_str(document.strip_suffix('}').unwrap_or(document));
+    if !members.is_empty() {
+        text.push_str(",\"members\":[");
+        for (position, member) in members.iter().enumerate() {
+            if position > 0 {
+                text.push(',');
+            }
+            text.push_str(member.document.strip_suffix('}').unwrap_or(&member.document));
+            let endpoint = endpoint_of(&member.document);
+            let reference = Value::from(format!("{base}/{endpoint}/{}", member.id));
+            let _ = write!(text, ",\"$ref\":{reference}}}");
+        }
+        text.push(']');
+    }
+    let (created, changed) = (instant(*created_at), instant(*changed_at));
+    // Nothing of these needs an escape: ids and instants are ours, and so is the address.
+    let _ = write!(
+        text,
+        ",\"meta\":{{\"resourceType\":\"{}\",\"created\":\"{created}\",\"lastModified\":\"{changed}\",\
+         \"location\":\"{base}/{}/{id}\",\"version\":\"W/\\\"{version}\\\"\"}}}}",
+        known.name, known.endpoint
+    );
+    text
+}
+
+/// Where members of this sort are.
+fn endpoint_of(member: &str) -> &'static str {
+    let kind = |known: &&&ResourceType| member.contains(&format!("\"type\":\"{}\"", known.name));
+    RESOURCE_TYPES.iter().find(kind).map_or("Users", |known| known.endpoint)
+}
+
+/// The resource as it is sent, to be looked into.
+///
+/// # Errors
+/// Where the store holds something that is no resource.
+pub(crate) fn object(base: &str, known: &ResourceType, resource: &ScimResource) -> Result<Object, ScimError> {
+    read(&text(base, known, resource), &resource.id)
+}
+
+/// What a resource holds, without what the server adds: what a change begins with.
+///
+/// # Errors
+/// As [`object`].
+pub(crate) fn held(resource: &ScimResource) -> Result<Object, ScimError> {
+    let mut object = read(&resource.document, &resource.id)?;
+    object.shift_remove("schemas");
+    object.shift_remove("id");
+    if !resource.members.is_empty() {
+        let members: Result<Vec<Value>, ScimError> = resource
+            .members
+            .iter()
+            .map(|member| read(&member.document, &member.id).map(Value::Object))
+            .collect();
+        object.insert(MEMBERS.to_owned(), Value::Array(members?));
+    }
+    Ok(object)
+}
+
+fn read(text: &str, id: &str) -> Result<Object, ScimError> {
+    serde_json::from_str(text).map_err(|error| {
+        let what = format!("the pushed resource {id}");
+        StoreError::Corrupt { what, why: error.to_string() }.into()
+    })
+}

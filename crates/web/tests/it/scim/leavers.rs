@@ -1,0 +1,166 @@
+//! Who is pushed is an identity; who is deactivated or deleted has left at once, and what they hold elsewhere is drift.
+
+use leasehold_model::decision::DriftKind;
+use leasehold_model::id::IdentityKey;
+use leasehold_model::identity::{Identity, LifecycleState};
+use serde_json::{Value, json};
+
+use super::{ENTERPRISE, GROUPS, Provider, USERS, id, pushing};
+
+const MINUTE_MS: u64 = 60_000;
+
+impl Provider {
+    /// Has the loop do what is due.
+    async fn turn(&self) -> usize {
+        self.installation.driver.turn().await.expect("turns")
+    }
+
+    /// An identity as it is known now.
+    fn identity(&self, key: &str) -> Option<Identity> {
+        let view = self.installation.live.view().expect("a state");
+        let identities = &view.loaded().snapshot.identities;
+        let mut known = identities.iter().map(|(_, identity)| identity);
+        known.find(|identity| identity.key == IdentityKey::from(key)).cloned()
+    }
+
+    /// The kinds of drift about somebody.
+    fn drift(&self, key: &str) -> Vec<DriftKind> {
+        let view = self.installation.live.view().expect("a state");
+        view.drift_of_identity(&IdentityKey::from(key)).map(|item| item.kind).collect()
+    }
+}
+
+fn ada() -> Value {
+    json!({"userName": "ada@example.com", "name": {"givenName": "Ada", "familyName": "Byron"}, "title": "Clerk",
+        "emails": [{"value": "ada@example.com", "type": "work", "primary": true}], ENTERPRISE: {"department": "Research"}})
+}
+
+#[tokio::test]
+async fn who_is_pushed_is_an_identity() {
+    let mut provider = Provider::new().await;
+    let mia = id(&provider.make(USERS, json!({"userName": "mia@example.com"})).await);
+    let mut sent = ada();
+    sent[ENTERPRISE]["manager"] = json!({"value": mia});
+    let made = id(&provider.make(USERS, sent).await);
+    provider.make(GROUPS, json!({"displayName": "Payments", "members": [{"value": made}]})).await;
+    // One push is read when no more has come for a moment: thousands of pushes are one reading.
+    assert_eq!(provider.turn().await, 0);
+    provider.installation.clock.advance_ms(2_000);
+    assert_eq!(provider.turn().await, 1);
+    assert_eq!(provider.turn().await, 0, "nothing more was pushed");
+    let known = provider.identity("ada@example.com").expect("an identity");
+    assert_eq!(
+        (known.state, known.manager),
+        (LifecycleState::Active, Some(IdentityKey::from("mia@example.com")))
+    );
+    for (name, value) in
+        [("department", "Research"), ("title", "Clerk"), ("groups", "Payments"), ("email", "ada@example.com")]
+    {
+        assert_eq!(known.attributes.get(name).map(String::as_str), Some(value), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn who_is_deactivated_or_deleted_has_left_at_once() {
+    let sent = |active: Value| json!({"userName": "ada@example.com", "emails": [{"value": "ada@example.com"}], "active": active});
+    for (how, method, body) in [
+        ("Okta, with PATCH", "PATCH", super::patch(json!([{"op": "replace", "value": {"active": false}}]))),
+        ("Okta, with PUT", "PUT", sent(json!(false))),
+        ("Entra ID", "PATCH", super::patch(json!([{"op": "Replace", "path": "active", "value": "False"}]))),
+        ("deleted", "DELETE", Value::Null),
+    ] {
+        let mut provider = Provider::new().await;
+        let path = format!("{USERS}/{}", id(&provider.make(USERS, ada()).await));
+        provider.user("mia@example.com").await;
+        provider.installation.clock.advance_ms(MINUTE_MS);
+        provider.turn().await;
+        assert!(!provider.drift("ada@example.com").contains(&DriftKind::Leaver));
+        let status = if method == "DELETE" { 204 } else { 200 };
+        provider.call(method, &path, body, status).await;
+        // Not a moment later.
+        assert_eq!(provider.turn().await, 1, "{how}");
+        assert_eq!(
+            provider.identity("ada@example.com").expect("known still").state,
+            LifecycleState::Left,
+            "{how}"
+        );
+        assert!(provider.drift("ada@example.com").contains(&DriftKind::Leaver), "{how}");
+        assert_eq!(provider.identity("mia@example.com").expect("known").state, LifecycleState::Active);
+
+        if method != "DELETE" {
+            // Not by taking that away.
+            let taken_away = json!([{"op": "remove", "path": "active"}]);
+            provider.patch(&path, taken_away).await;
+            provider.installation.clock.advance_ms(MINUTE_MS);
+            assert_eq!(provider.turn().await, 1, "{how}");
+            assert_eq!(
+                provider.identity("ada@example.com").expect("known still").state,
+                LifecycleState::Left,
+                "{how}"
+            );
+        }
+
+        // Who comes back is there again, by a new user of the same name too.
+        match method {
+            "DELETE" => drop(provider.make(USERS, ada()).await),
+            _ => drop(provider.call("PUT", &path, sent(json!(true)), 200).await),
+        }
+        provider.installation.clock.advance_ms(MINUTE_MS);
+        provider.turn().await;
+        assert_eq!(
+            provider.identity("ada@example.com").expect("known").state,
+            LifecycleState::Active,
+            "{how}"
+        );
+        assert!(!provider.drift("ada@example.com").contains(&DriftKind::Leaver), "{how}");
+    }
+}
+
+#[tokio::test]
+async fn a_reading_is_asked_for_once_however_much_is_pushed() {
+    let mut provider = Provider::new().await;
+    for number in 0..40 {
+        provider.user(&format!("user{number}@example.com")).await;
+        // More comes before it is quiet.
+        provider.installation.clock.advance_ms(1_000);
+        let read = provider.turn().await;
+        assert_eq!(read, usize::from(number == 29), "after {number}: half a minute is the longest wait");
+    }
+    provider.installation.clock.advance_ms(2_000);
+    assert_eq!(provider.turn().await, 1);
+    assert_eq!(provider.installation.live.view().expect("a state").loaded().snapshot.identities.len(), 40);
+}
+
+#[tokio::test]
+async fn where_the_system_is_not_authoritative_users_are_accounts_and_groups_entitlements() {
+    let mut provider = Provider::new().await;
+    provider.make(USERS, ada()).await;
+    let mut portal = pushing(&provider.installation, "portal").await;
+    let mut made = async |path: &str, body: Value| id(&portal.call("POST", path, body).await.json());
+    let ada = made(USERS, ada()).await;
+    let bo = made(USERS, json!({"userName": "stranger", "active": false})).await;
+    let inner =
+        made(GROUPS, json!({"displayName": "Readers", "members": [{"value": ada}, {"value": bo}]})).await;
+    made(GROUPS, json!({"displayName": "Writers", "members": [{"value": inner, "type": "Group"}]})).await;
+    made(GROUPS, json!({"displayName": "Writers"})).await;
+    provider.installation.clock.advance_ms(MINUTE_MS);
+    assert_eq!(provider.turn().await, 2);
+    let mut program = provider.installation.program().await;
+    let access = program.get("/api/v1/identities/ada@example.com/access").await.json().to_string();
+    assert!(access.contains("group/Readers"), "{access}");
+    let listed = program.get("/api/v1/entitlements?system=portal").await.json();
+    let names: Vec<&str> = listed["items"]
+        .as_array()
+        .expect("rows")
+        .iter()
+        .filter_map(|row| row["entitlement"].as_str())
+        .collect();
+    assert!(names.iter().any(|name| name.contains("group/Readers")), "{listed:#}");
+    assert_eq!(
+        names.iter().filter(|name| name.contains("Writers (")).count(),
+        2,
+        "of one name, told apart: {listed:#}"
+    );
+    let accounts = program.get("/api/v1/accounts?system=portal").await.json().to_string();
+    assert!(accounts.contains("stranger"), "{accounts}");
+}
