@@ -357,7 +357,7 @@ pub fn nothing_unjustified_is_left(story: &Story, oracle: &Oracle<'_>, plan: &Pl
                     .filter(|credential| credential.account == *key && credential.lets_in(oracle.now));
                 let held = |credential: &Credential| {
                     plan.items.iter().any(|item| {
-                        item.verb == Verb::RevokeCredential
+                        matches!(item.verb, Verb::RevokeCredential | Verb::DisableCredential)
                             && item.system == *name
                             && item.credential.as_ref().is_some_and(|name| name.key == credential.key)
                             && plan.guard_of(&item.id).is_some()

@@ -145,7 +145,7 @@ impl Planner<'_, '_> {
     }
 
     /// A credential of somebody who may hold no access. It ends where its holder has left, and is stopped where they may
-    /// come back. Work that runs by itself is stopped in either case: others may wait for what it does, and want it back.
+    /// come back. Work that runs by itself is stopped in either case where that can be: others may wait for what it does.
     fn consider_credential(&mut self, item: &DriftItem, account: AccountIndex, credential: &CredentialName) {
         let evaluation = self.evaluation;
         let identity =
@@ -160,9 +160,10 @@ impl Planner<'_, '_> {
             return self.leave(item, why);
         }
         let can = self.abilities(&item.system);
-        let ends = item.kind == DriftKind::Leaver && credential.kind != CredentialKind::ScheduledJob;
+        let has_left = item.kind == DriftKind::Leaver;
+        let is_job = credential.kind == CredentialKind::ScheduledJob;
         let verb = match (can.revoke_credential, can.disable_credential) {
-            (true, _) if ends => Verb::RevokeCredential,
+            (true, can_stop) if has_left && !(is_job && can_stop) => Verb::RevokeCredential,
             (_, true) => Verb::DisableCredential,
             (true, false) => {
                 let why = format!(
