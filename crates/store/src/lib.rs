@@ -20,6 +20,7 @@ mod epoch;
 pub mod error;
 mod feed_end;
 mod finish;
+mod gather;
 mod history;
 mod idempotency;
 mod ledger;

@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::db::Db;
 use crate::error::{Result, StoreError};
+use crate::gather::gather;
 use crate::ledger;
 use crate::transition::{Transition, TransitionOutcome, make};
 
@@ -23,7 +24,7 @@ struct Waiting {
 /// What the queue is asked for.
 #[derive(Debug)]
 enum Asked {
-    Step(Waiting),
+    Step(Box<Waiting>),
     /// To say when everything is made that was begun before.
     Drained(oneshot::Sender<()>),
 }
@@ -44,7 +45,7 @@ impl TransitionQueue {
         });
         let (answer, answered) = oneshot::channel();
         // Where the queue has ended the answer is dropped with it, which is seen when it is waited for.
-        let _ = queue.send(Asked::Step(Waiting { transition: transition.clone(), answer }));
+        let _ = queue.send(Asked::Step(Box::new(Waiting { transition: transition.clone(), answer })));
         BegunTransition { db: db.clone(), transition: transition.clone(), answered }
     }
 
@@ -83,11 +84,11 @@ impl BegunTransition {
 
 async fn work_on(db: Db, mut asked: mpsc::UnboundedReceiver<Asked>) {
     let mut all = Vec::with_capacity(BATCH_MAX);
-    while asked.recv_many(&mut all, BATCH_MAX).await > 0 {
+    while gather(&mut asked, &mut all, BATCH_MAX).await {
         let (mut batch, mut drained) = (Vec::with_capacity(all.len()), Vec::new());
         for asked in all.drain(..) {
             match asked {
-                Asked::Step(waiting) => batch.push(waiting),
+                Asked::Step(waiting) => batch.push(*waiting),
                 Asked::Drained(answer) => drained.push(answer),
             }
         }

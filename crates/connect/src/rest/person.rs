@@ -70,10 +70,9 @@ fn snake_case(name: &str) -> String {
     for c in name.chars() {
         let begins_word = c.is_uppercase()
             && before.is_some_and(|before: char| before.is_lowercase() || before.is_numeric());
-        if begins_word || !c.is_alphanumeric() {
-            if !folded.is_empty() && !folded.ends_with('_') {
-                folded.push('_');
-            }
+        let parts = begins_word || !c.is_alphanumeric();
+        if parts && !folded.is_empty() && !folded.ends_with('_') {
+            folded.push('_');
         }
         if c.is_alphanumeric() {
             folded.extend(c.to_lowercase());

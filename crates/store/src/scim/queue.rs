@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::read::{self, ReadJob};
 use super::write::{self, WriteJob};
 use super::{ScimAuthority, ScimPlace, ScimRefusal, ScimResource, ScimSought, ScimWrite, ScimWritten};
+use crate::gather::gather;
 use crate::store::Store;
 
 /// So many requests share a transaction.
@@ -94,7 +95,7 @@ fn stopped() -> ScimRefusal {
 
 async fn write_on(store: Store, mut waiting: mpsc::Receiver<WriteJob>) {
     let mut jobs = Vec::with_capacity(BATCH_MAX);
-    while waiting.recv_many(&mut jobs, BATCH_MAX).await > 0 {
+    while gather(&mut waiting, &mut jobs, BATCH_MAX).await {
         let done = AssertUnwindSafe(write::together(&store, &mut jobs)).catch_unwind().await;
         ended(&done, &mut jobs);
     }
@@ -102,7 +103,7 @@ async fn write_on(store: Store, mut waiting: mpsc::Receiver<WriteJob>) {
 
 async fn read_on(store: Store, mut waiting: mpsc::Receiver<ReadJob>) {
     let mut jobs = Vec::with_capacity(BATCH_MAX);
-    while waiting.recv_many(&mut jobs, BATCH_MAX).await > 0 {
+    while gather(&mut waiting, &mut jobs, BATCH_MAX).await {
         let done = AssertUnwindSafe(read::together(&store, &mut jobs)).catch_unwind().await;
         ended(&done, &mut jobs);
     }

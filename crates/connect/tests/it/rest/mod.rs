@@ -20,7 +20,7 @@ pub fn people() -> Value {
             "givenName": format!("Given {number}"),
             "costCenter": 4200 + number,
             "skills": ["one", "two"],
-            "remote": number % 2 == 0,
+            "remote": number.is_multiple_of(2),
             "employment": {"state": "Employed", "ends": null},
             "startDate": "2024-02-01",
         })
