@@ -171,7 +171,7 @@ fn columns(settings: &mut Settings) -> Result<BTreeMap<String, String>, ConnectE
     match columns.iter().find(|(_, place)| place.trim().is_empty()) {
         Some((ours, _)) => {
             let message =
-                "names nothing; write the name of a member, or a JSON Pointer such as `/work/email`";
+                "names nothing; write the name of a member, or a JSON Pointer such as `/contact/email`";
             Err(settings.error(&format!("columns.{ours}"), message))
         }
         None => Ok(columns),

@@ -16,7 +16,7 @@ pub fn people() -> Value {
         json!({
             "id": number,
             "employeeNumber": format!("E{number}"),
-            "work": {"email": format!("p{number}@example.com"), "boss": "p1@example.com"},
+            "contact": {"email": format!("p{number}@example.com"), "boss": "p1@example.com"},
             "givenName": format!("Given {number}"),
             "costCenter": 4200 + number,
             "skills": ["one", "two"],
@@ -31,7 +31,7 @@ pub fn people() -> Value {
 /// What the settings say of such people.
 pub const COLUMNS: &str = "
 authoritative = true
-columns = { email = '/work/email', manager = '/work/boss', status = '/employment/state', end_date = '/employment/ends' }
+columns = { email = '/contact/email', manager = '/contact/boss', status = '/employment/state', end_date = '/employment/ends' }
 statuses = { employed = 'active', dismissed = 'left' }
 ";
 
