@@ -9,7 +9,7 @@ use crate::db::Db;
 use crate::error::{Result, StoreError};
 use crate::gather::gather;
 use crate::ledger;
-use crate::transition::{Transition, TransitionOutcome, make};
+use crate::transition::{Transition, TransitionOutcome, make_all};
 
 /// So many steps share a transaction.
 const BATCH_MAX: usize = 256;
@@ -118,18 +118,8 @@ async fn together(db: &Db, batch: &[Waiting]) -> Result<Vec<Result<TransitionOut
     }
     let mut tx = db.write().await?;
     ledger::lock(&mut tx).await?;
-    let mut outcomes = Vec::with_capacity(batch.len());
-    for waiting in batch {
-        match make(&mut tx, &waiting.transition).await {
-            // Refused before anything was written for it; the others are not concerned.
-            Err(
-                error @ (StoreError::UnknownAction { .. }
-                | StoreError::Transition { .. }
-                | StoreError::ReadBackTooOld { .. }),
-            ) => outcomes.push(Err(error)),
-            outcome => outcomes.push(Ok(outcome?)),
-        }
-    }
+    let transitions: Vec<&Transition> = batch.iter().map(|waiting| &waiting.transition).collect();
+    let outcomes = make_all(&mut tx, &transitions).await?;
     tx.commit().await?;
     Ok(outcomes)
 }
@@ -137,7 +127,7 @@ async fn together(db: &Db, batch: &[Waiting]) -> Result<Vec<Result<TransitionOut
 async fn alone(db: &Db, transition: &Transition) -> Result<TransitionOutcome> {
     let mut tx = db.write().await?;
     ledger::lock(&mut tx).await?;
-    let outcome = make(&mut tx, transition).await?;
+    let outcome = make_all(&mut tx, &[transition]).await?.pop();
     tx.commit().await?;
-    Ok(outcome)
+    outcome.unwrap_or_else(|| Err(StoreError::UnknownAction { action: transition.action.clone() }))
 }

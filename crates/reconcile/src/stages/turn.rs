@@ -256,11 +256,8 @@ impl Worker {
         done
     }
 
-    /// Reads back what is due of a round, when every step of it lasts. What one showed lasts before the next is looked at.
+    /// Reads back what is due of a round. While one is read, what the one before showed is on its way to the log.
     async fn read_all(&self, round: &mut [Running]) -> Result<(), ReconcileError> {
-        for running in round.iter_mut() {
-            self.lasting(running).await?;
-        }
         for last in [false, true] {
             // Whether a session can begin is known when everything else was read back.
             if last && round.iter().any(|running| !running.closing && running.is_open()) {
@@ -270,14 +267,17 @@ impl Worker {
                 running.row.item.verb == Verb::DisableAccount && running.row.state == ActionState::Verified
             });
             for running in round.iter_mut().filter(|running| running.closing == last) {
+                self.lasting(running).await?;
                 if running.is_due(Next::Read, self.shared.pace.now()) {
                     if closed {
                         running.sessions = Sessions::All;
                     }
                     let span = running.span.clone();
                     self.read_back(running).instrument(span).await?;
-                    self.lasting(running).await?;
                 }
+            }
+            for running in round.iter_mut() {
+                self.lasting(running).await?;
             }
         }
         Ok(())
