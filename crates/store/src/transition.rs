@@ -10,7 +10,8 @@ use leasehold_model::plan::PlanItem;
 use serde_json::{Value, json};
 
 use crate::db::{
-    Tx, count, execute_rows, fetch_all, fetch_rows, from_json, instant, micros, stored, to_json, without_nul,
+    Tx, count, execute_rows, fetch_all, fetch_optional, fetch_rows, from_json, instant, micros, stored,
+    to_json, without_nul,
 };
 use crate::error::{Result, StoreError};
 use crate::ledger::{self, Event};
@@ -276,6 +277,21 @@ async fn standing<'a>(
         standing.insert((plan.as_str(), action.as_str()), found);
     }
     Ok(standing)
+}
+
+/// The entry of exactly this step, where it is the last that its action made.
+pub(crate) async fn made(tx: &mut Tx, transition: &Transition) -> Result<Option<u64>> {
+    let row = fetch_optional!(
+        tx,
+        (String, String, i64, i64),
+        "SELECT from_state, to_state, at, ledger_index FROM action_transition
+         WHERE plan = $1 AND action = $2 ORDER BY seq DESC LIMIT 1",
+        transition.plan.as_str(),
+        transition.action.as_str()
+    )?;
+    let ours = (transition.from.as_str(), transition.to.as_str(), micros(transition.at));
+    let is_ours = |(from, to, at, _): &(String, String, i64, i64)| (from.as_str(), to.as_str(), *at) == ours;
+    Ok(row.filter(is_ours).map(|(.., ledger_index)| count(ledger_index)))
 }
 
 /// The action, where a step of it can be made if it stands where the caller believes.
