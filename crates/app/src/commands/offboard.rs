@@ -59,9 +59,9 @@ pub struct Offboard {
     /// How often an action is sent before a person is asked: 5 times, unless this says otherwise
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100), conflicts_with_all = ["at", "cancel"])]
     tries: Option<u32>,
-    /// How long an emergency may last: what is not read back by then is listed, and no longer waited for: 45 seconds, unless
-    /// this says otherwise
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400), requires = "now")]
+    /// How long it may last: what is not read back by then is listed, and no longer waited for; an emergency lasts 45 seconds,
+    /// unless this says otherwise
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400), conflicts_with_all = ["at", "cancel"])]
     within: Option<u32>,
     /// Where to write the receipt; never over another file [default: offboarding-IDENTITY-TIME.json]
     #[arg(long, value_name = "FILE")]
@@ -126,7 +126,7 @@ impl Offboard {
     /// On the machine of the store.
     async fn here(&self, common: &Common, identity: &IdentityKey) -> anyhow::Result<Outcome> {
         let mut context = Context::open_to_change(common).await?;
-        let (systems, by, begun) = (context.connect_all()?, named_actor()?, context.now());
+        let (systems, by, mut begun) = (context.connect_all()?, named_actor()?, context.now());
         if !self.now {
             // What somebody got since the last reading ends, too. A system that does not answer holds up no other.
             let readings = sync::sync(&context, &[], Observe::default()).await?;
@@ -147,6 +147,10 @@ impl Offboard {
             PlanDocument::from(plan.clone()).show(false)?;
         }
         self.confirm(&identity)?;
+        if !self.now {
+            // Reading and asking are no part of it.
+            begun = context.now();
+        }
         // Each system has a worker of its own, so that a slow one holds up nobody else.
         let (systems_at_once, usual) = (systems.len().max(1), Patience::default());
         let sends_max = self.tries.unwrap_or(usual.sends_max);
@@ -247,10 +251,8 @@ impl Offboard {
 
     /// Until when systems are waited for.
     fn until(&self, begun: Timestamp) -> Option<Timestamp> {
-        let seconds = self.within.unwrap_or(EMERGENCY_SECONDS);
-        self.now.then(|| {
-            begun.saturating_add(SignedDuration::from_secs(seconds.into())).unwrap_or(Timestamp::MAX)
-        })
+        let seconds = self.within.or(self.now.then_some(EMERGENCY_SECONDS))?;
+        Some(begun.saturating_add(SignedDuration::from_secs(seconds.into())).unwrap_or(Timestamp::MAX))
     }
 
     fn successor(&self) -> Option<IdentityKey> {
