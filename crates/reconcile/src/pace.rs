@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use leasehold_model::clock::{Clock, ManualClock, SystemClock};
 
 /// A clock that can also be waited on.
@@ -46,6 +47,8 @@ pub struct Patience {
     pub read_again_ms: u64,
     /// How many systems are worked on at once.
     pub systems_at_once: usize,
+    /// No system is waited for any longer than to this instant: what is open then waits for a person.
+    pub until: Option<Timestamp>,
 }
 
 impl Default for Patience {
@@ -57,6 +60,7 @@ impl Default for Patience {
             reads_max: 4,
             read_again_ms: 250,
             systems_at_once: 64,
+            until: None,
         }
     }
 }

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::certificates::{Certificate, CertificateAuthority};
+use crate::lie::Lie;
 use crate::process::{ServerProcess, free_port, listens, new_folder};
 use crate::programs::require;
 
@@ -130,6 +131,11 @@ impl OpenLdapServer {
     /// The server's own certificate.
     pub fn certificate(&self) -> &Path {
         &self.certificate.certificate
+    }
+
+    /// How somebody in front of it lies.
+    pub fn lie(&self) -> Lie {
+        Lie::ldap(&self.certificate, &self.authority, Ipv4Addr::LOCALHOST.into())
     }
 
     /// A folder that goes with the server, for files of the test.

@@ -1,5 +1,5 @@
-//! A TCP proxy in front of a real server, which makes it refuse, be slow, break off in the middle of an answer, or, where it
-//! speaks HTTP, ask for patience or say that it did what it did not.
+//! A TCP proxy in front of a real server, which makes it refuse, be slow, say nothing at all, break off in the middle of an answer,
+//! say that it did what it did not, or, where it speaks HTTP, ask for patience.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -10,6 +10,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::between::{last_on_its_connection, read_message};
+use crate::lie::Lie;
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 64;
@@ -23,11 +24,13 @@ pub enum Manner {
     Delay(Duration),
     /// Nobody listens: connecting is refused.
     Refuse,
+    /// Connections are accepted, and what is said is swallowed without an answer.
+    Silent,
     /// Requests go through; each connection breaks after that many bytes of the answers.
     Half(usize),
     /// Over HTTP: that many requests are told to come again in a second, then everything passes.
     Limit(u32),
-    /// Over HTTP: every change is said to be made and never arrives.
+    /// Every change is said to be made and never is, as [`Proxy::start_lying`] was told.
     Lie,
 }
 
@@ -44,6 +47,7 @@ pub struct Proxy {
 #[derive(Debug)]
 struct Shared {
     upstream: SocketAddr,
+    lie: Option<Lie>,
     state: Mutex<State>,
 }
 
@@ -77,12 +81,24 @@ impl Proxy {
     /// # Panics
     /// Where no port is free.
     pub fn start(upstream: SocketAddr) -> Self {
+        Self::start_with(upstream, None)
+    }
+
+    /// The same, and it knows how the server would lie.
+    ///
+    /// # Panics
+    /// As [`Proxy::start`].
+    pub fn start_lying(upstream: SocketAddr, lie: Lie) -> Self {
+        Self::start_with(upstream, Some(lie))
+    }
+
+    fn start_with(upstream: SocketAddr, lie: Option<Lie>) -> Self {
         let holder = bound((upstream.ip(), 0).into());
         let address = holder.local_addr().expect("the proxy's address").as_socket();
         let state = Mutex::new(State { manner: Manner::Pass, put_off: 0, open: Vec::new() });
         let mut proxy = Self {
             address: address.expect("an internet address"),
-            shared: Arc::new(Shared { upstream, state }),
+            shared: Arc::new(Shared { upstream, lie, state }),
             accepting: None,
             _holder: holder,
         };
@@ -98,8 +114,9 @@ impl Proxy {
     /// Another manner from now on. What is connected is broken off.
     ///
     /// # Panics
-    /// Where the port cannot be listened on again.
+    /// Where the port cannot be listened on again, or it is to lie and was not told how.
     pub fn set(&mut self, manner: Manner) {
+        assert!(manner != Manner::Lie || self.shared.lie.is_some(), "nobody said how this server lies");
         self.stop();
         let mut state = self.shared.state();
         (state.manner, state.put_off) = (manner, 0);
@@ -147,14 +164,26 @@ impl Drop for Proxy {
 /// Joins a client with the server, as the manner says at this instant.
 fn serve(shared: &Arc<Shared>, client: TcpStream) {
     let mut state = shared.state();
+    let by_request = match state.manner {
+        Manner::Limit(_) => true,
+        Manner::Lie => shared.lie.as_ref().is_some_and(Lie::is_over_http),
+        _ => false,
+    };
+    if by_request {
+        let shared = Arc::clone(shared);
+        std::thread::spawn(move || answer(&shared, client));
+        return;
+    }
     let (there, back) = match state.manner {
-        Manner::Pass => (Pump::default(), Pump::default()),
         Manner::Delay(delay) => (Pump { delay, ..Pump::default() }, Pump { delay, ..Pump::default() }),
         Manner::Half(bytes) => (Pump::default(), Pump { bytes_max: Some(bytes), ..Pump::default() }),
+        Manner::Pass | Manner::Limit(_) | Manner::Lie => (Pump::default(), Pump::default()),
         Manner::Refuse => return,
-        Manner::Limit(_) | Manner::Lie => {
-            let shared = Arc::clone(shared);
-            std::thread::spawn(move || answer(&shared, client));
+        Manner::Silent => {
+            if let Ok(kept) = client.try_clone() {
+                state.open.push(kept);
+                std::thread::spawn(move || std::io::copy(&mut &client, &mut std::io::sink()));
+            }
             return;
         }
     };
@@ -165,6 +194,12 @@ fn serve(shared: &Arc<Shared>, client: TcpStream) {
     // Small answers must not wait for acknowledgements that come later still.
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     state.open.extend([kept_client, kept_server]);
+    if state.manner == Manner::Lie {
+        drop(state);
+        let shared = Arc::clone(shared);
+        std::thread::spawn(move || shared.lie.as_ref().map(|lie| lie.converse(&client, &server)));
+        return;
+    }
     drop(state);
     std::thread::spawn(move || there.run(from_client, server));
     std::thread::spawn(move || back.run(from_server, client));
@@ -173,18 +208,17 @@ fn serve(shared: &Arc<Shared>, client: TcpStream) {
 /// Answers one request over HTTP, which is the only one on its connection.
 fn answer(shared: &Shared, mut client: TcpStream) {
     let request = read_message(&mut client);
-    let is_change = ["PATCH ", "PUT ", "DELETE "].iter().any(|method| request.starts_with(method.as_bytes()));
     let mut state = shared.state();
     let own = match state.manner {
         Manner::Limit(requests) if state.put_off < requests => {
             state.put_off += 1;
-            Some("HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n")
+            Some("HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n".to_owned())
         }
-        Manner::Lie if is_change => Some("HTTP/1.1 204 No Content\r\n\r\n"),
+        Manner::Lie => shared.lie.as_ref().and_then(|lie| lie.answer(&request)),
         _ => None,
     };
     drop(state);
-    let answer = own.map(|own| own.as_bytes().to_vec()).or_else(|| {
+    let answer = own.map(String::into_bytes).or_else(|| {
         let mut server = TcpStream::connect(shared.upstream).ok()?;
         server.write_all(&request).ok()?;
         Some(read_message(&mut server))

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::certificates::CertificateAuthority;
+use crate::certificates::{Certificate, CertificateAuthority};
+use crate::lie::Lie;
 use crate::openldap::{search_values, send_ldif};
 use crate::process::{ServerProcess, listens, new_folder};
 use crate::programs::{is_root, require, succeed};
@@ -25,6 +26,7 @@ pub struct SambaServer {
     process: ServerProcess,
     address: IpAddr,
     authority: CertificateAuthority,
+    certificate: Certificate,
 }
 
 /// An address of 127.0.0.0/8 on whose LDAP ports nobody listens. The process id spreads parallel test processes.
@@ -83,7 +85,7 @@ impl SambaServer {
         ];
         let process = ServerProcess::start(&folder, &command);
         process.wait_until_ready(Duration::from_secs(120), || listens(address.into(), 636));
-        Self { process, address: address.into(), authority }
+        Self { process, address: address.into(), authority, certificate }
     }
 
     /// `ldaps://ADDRESS:636`.
@@ -94,6 +96,11 @@ impl SambaServer {
     /// The authority that signed the server's certificate.
     pub fn authority(&self) -> &CertificateAuthority {
         &self.authority
+    }
+
+    /// How somebody in front of it lies.
+    pub fn lie(&self) -> Lie {
+        Lie::ldap(&self.certificate, &self.authority, self.address)
     }
 
     /// A folder that goes with the server, for files of the test.

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
+use crate::lie;
 use crate::process::{ServerProcess, free_port, listens, new_folder};
 use crate::programs::{is_root, require, succeed};
 
@@ -148,6 +149,17 @@ impl SshServer {
         let processes = listed.lines().filter_map(|line| line.trim().split_once(' '));
         let running = processes.filter(|(_, state)| !state.trim().starts_with('Z'));
         running.map(|(number, _)| number.to_owned()).collect()
+    }
+
+    /// Has the host lie to an account from now on, or no more: what would change the host does nothing for it, and succeeds.
+    ///
+    /// # Panics
+    /// Where the account cannot be changed.
+    pub fn lie_to(&self, short: &str, lies: bool) {
+        let name = self.name(short);
+        let shell =
+            if lies { lie::host::shell(&Path::new(HOMES).join(&name).join("lie")) } else { "/bin/sh".into() };
+        succeed(Command::new(require("usermod", "passwd")).arg("--shell").arg(shell).arg(&name));
     }
 
     /// Makes a group. Gives its whole name.

@@ -5,7 +5,7 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use leasehold_ledger::bundle::Bundle;
 use leasehold_ledger::checkpoint::VerifyingKey;
 use leasehold_model::action::ActionState;
@@ -29,6 +29,9 @@ use crate::offboarding_receipt::OffboardingReceipt;
 use crate::output::{self, Tone, toned};
 use crate::progress::Progress;
 use crate::remote::Remote;
+
+/// How long an emergency lasts at most, the receipt not counted: under a minute with it.
+const EMERGENCY_SECONDS: u32 = 45;
 
 /// Arguments of `offboard`.
 #[derive(Debug, clap::Args)]
@@ -56,6 +59,10 @@ pub struct Offboard {
     /// How often an action is sent before a person is asked: 5 times, unless this says otherwise
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100), conflicts_with_all = ["at", "cancel"])]
     tries: Option<u32>,
+    /// How long it may last: what is not read back by then is listed, and no longer waited for; an emergency lasts 45 seconds,
+    /// unless this says otherwise
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400), conflicts_with_all = ["at", "cancel"])]
+    within: Option<u32>,
     /// Where to write the receipt; never over another file [default: offboarding-IDENTITY-TIME.json]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -119,7 +126,7 @@ impl Offboard {
     /// On the machine of the store.
     async fn here(&self, common: &Common, identity: &IdentityKey) -> anyhow::Result<Outcome> {
         let mut context = Context::open_to_change(common).await?;
-        let (systems, by) = (context.connect_all()?, named_actor()?);
+        let (systems, by, mut begun) = (context.connect_all()?, named_actor()?, context.now());
         if !self.now {
             // What somebody got since the last reading ends, too. A system that does not answer holds up no other.
             let readings = sync::sync(&context, &[], Observe::default()).await?;
@@ -140,10 +147,14 @@ impl Offboard {
             PlanDocument::from(plan.clone()).show(false)?;
         }
         self.confirm(&identity)?;
+        if !self.now {
+            // Reading and asking are no part of it.
+            begun = context.now();
+        }
         // Each system has a worker of its own, so that a slow one holds up nobody else.
         let (systems_at_once, usual) = (systems.len().max(1), Patience::default());
-        let patience =
-            Patience { systems_at_once, sends_max: self.tries.unwrap_or(usual.sends_max), ..usual };
+        let sends_max = self.tries.unwrap_or(usual.sends_max);
+        let patience = Patience { systems_at_once, sends_max, until: self.until(begun), ..usual };
         let runner = apply::runner(&context, systems, Progress::new("offboarding"), patience);
         let carried_out = self.carry_out(&context, &runner, &identity, &earlier, plan, &by).await;
         // What was done is published even where the rest failed.
@@ -217,8 +228,9 @@ impl Offboard {
              proof of each action; nothing was changed"
         );
         ensure!(
-            self.tries.is_none(),
-            "a server decides by itself how often it sends an action; leave --tries out; nothing was changed"
+            self.tries.is_none() && self.within.is_none(),
+            "a server decides by itself how often it sends an action and for how long; leave --tries and --within out; \
+             nothing was changed"
         );
         let document: PlanDocument =
             remote.post(&["identities", &identity.0, "offboard"], &[], self.asked()).await?;
@@ -238,6 +250,12 @@ impl Offboard {
             apply::show(&actions, true)?;
         }
         Ok(if actions.iter().all(Receipt::is_done) { Outcome::Clean } else { Outcome::Outstanding })
+    }
+
+    /// Until when systems are waited for.
+    fn until(&self, begun: Timestamp) -> Option<Timestamp> {
+        let seconds = self.within.or(self.now.then_some(EMERGENCY_SECONDS))?;
+        Some(begun.saturating_add(SignedDuration::from_secs(seconds.into())).unwrap_or(Timestamp::MAX))
     }
 
     fn successor(&self) -> Option<IdentityKey> {

@@ -13,7 +13,7 @@ use crate::remote::Remote;
 /// Arguments of `retire`.
 #[derive(Debug, clap::Args)]
 pub struct Retire {
-    /// What: the key of a service account, workload or agent
+    /// What: the key of a service account, workload or agent; or, to end the scheduled jobs that they left, of somebody who has left
     non_human: String,
     /// It is needed after all: what was stopped is brought back
     #[arg(long, conflicts_with = "end")]

@@ -13,6 +13,7 @@ use leasehold_model::identity::LifecycleState;
 use leasehold_model::plan::{Plan, Verb};
 use leasehold_reconcile::pace::SharedPace;
 use leasehold_reconcile::workflow::credential_link::{self, LASTS_DEFAULT, Refusal, Wanted};
+use leasehold_reconcile::workflow::steward::{self, Word};
 
 use crate::invariants;
 use crate::scene::{Scene, identity};
@@ -78,6 +79,66 @@ fn the_keys_of_a_leaver_end() {
         assert_eq!(key(&story, "works"), None);
         assert!(key(&story, "stopped").is_some() && key(&story, "ended").is_some(), "nobody asked for these");
     });
+}
+
+/// What a leaver had running by itself is stopped, waits for whoever needs it where everybody sees it, and ends after the time for
+/// which everything that is stopped is kept, or by a person's word.
+#[test]
+fn the_job_of_a_leaver_is_stopped_and_ends_later() {
+    tell("the_job_of_a_leaver_is_stopped_and_ends_later", 60, |seed| async move {
+        let mut story = with_keys(seed, LifecycleState::Left).await;
+        let job = Credential::new("job", "uid-kim", CredentialKind::ScheduledJob, "nightly report");
+        story.world.create_credential("alpha", job).expect("a job");
+        story.observe_all().await;
+        let about_job = |plan: &Plan| {
+            let job = |item: &&leasehold_model::plan::PlanItem| {
+                item.credential.as_ref().is_some_and(|credential| credential.key.0 == "job")
+            };
+            plan.items.iter().filter(job).map(|item| item.verb).collect::<Vec<_>>()
+        };
+        let (_, plan) = story.plan().await;
+        assert_eq!(about_job(&plan), [Verb::DisableCredential]);
+        story.apply(&plan, &overrides_of(&plan)).await;
+        assert!(key(&story, "job").is_some_and(|job| !job.active), "others may need what it does");
+
+        // It is told of, and nothing is done about it.
+        story.observe_all().await;
+        let (drift, plan) = story.plan().await;
+        invariants::plan_explains_drift(&story, &drift, &plan);
+        let told: Vec<_> = drift
+            .iter()
+            .filter(|item| item.credential.as_ref().is_some_and(|credential| credential.key.0 == "job"))
+            .collect();
+        assert_eq!(told.len(), 1, "{drift:#?}");
+        assert_eq!(told[0].kind, DriftKind::Ownerless);
+        assert!(
+            told[0].because[0].to_string().contains("leasehold retire kim@example.com --end"),
+            "{told:?}"
+        );
+        assert_eq!(about_job(&plan), []);
+        let say = async |story: &Story, word: &Word| {
+            let (loaded, now) = (story.load().await, story.clock.now());
+            steward::say(&story.store, &loaded, &HOLDER.into(), word, "story", now).await
+        };
+        let refused = say(&story, &Word::BringBack).await;
+        assert!(matches!(refused, Err(steward::Refusal::HolderLeft(_))), "{refused:?}");
+
+        // A person says so, or the time is over.
+        match seed % 2 {
+            0 => _ = say(&story, &Word::End).await.expect("ends"),
+            _ => story.clock.advance_ms(15 * 86_400_000),
+        }
+        story.observe_all().await;
+        let (drift, plan) = story.plan().await;
+        invariants::plan_explains_drift(&story, &drift, &plan);
+        assert_eq!(about_job(&plan), [Verb::RevokeCredential]);
+        story.apply(&plan, &overrides_of(&plan)).await;
+        assert_eq!(key(&story, "job"), None);
+    });
+}
+
+fn overrides_of(plan: &Plan) -> Vec<String> {
+    plan.guards.iter().map(|guard| guard.name.clone()).collect()
 }
 
 /// A lying target: the key works on, and nobody says that it is gone.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -21,49 +20,56 @@ use leasehold_connect::simulated::{
 
 use crate::support::{account, collect, read_grant, request, settings};
 
-type Fixtures = Pin<Box<dyn Future<Output = Vec<Box<dyn ContractFixture>>>>>;
+/// One line for each kind of connector: what prepares targets of that kind, and a test of its own, because most of their time is
+/// spent waiting for servers. A connector whose target is a server starts it here, or panics; it is never skipped.
+macro_rules! fixtures {
+    ($($kind:ident: $fixtures:expr,)+) => {
+        const KINDS: &[&str] = &[$(stringify!($kind)),+];
 
-type Line = (&'static str, fn() -> Fixtures);
+        mod every_connector_holds_the_contract {
+            use super::*;
 
-/// One line for each kind of connector: what prepares targets of that kind. A connector whose target is a server
-/// starts it here, or panics; it is never skipped.
-const FIXTURES: &[Line] = &[
-    ("aws_iam", || Box::pin(crate::aws_iam::contract::fixtures())),
-    ("csv", || Box::pin(csv_fixtures())),
-    ("external", || Box::pin(crate::external::contract::fixtures())),
-    ("ldap", || Box::pin(crate::ldap::contract::fixtures())),
-    ("mariadb", || Box::pin(crate::mariadb::contract::fixtures())),
-    ("openbao", || Box::pin(crate::openbao::contract::fixtures())),
-    ("postgres", || Box::pin(crate::postgres::contract::fixtures())),
-    ("rest", || Box::pin(crate::rest::contract::fixtures())),
-    ("scim", || Box::pin(crate::scim::contract::fixtures())),
+            $(#[tokio::test]
+            async fn $kind() {
+                hold_the_contract($fixtures.await).await;
+            })+
+        }
+    };
+}
+
+fixtures! {
+    aws_iam: crate::aws_iam::contract::fixtures(),
+    csv: csv_fixtures(),
+    external: crate::external::contract::fixtures(),
+    ldap: crate::ldap::contract::fixtures(),
+    mariadb: crate::mariadb::contract::fixtures(),
+    openbao: crate::openbao::contract::fixtures(),
+    postgres: crate::postgres::contract::fixtures(),
+    rest: crate::rest::contract::fixtures(),
+    scim: crate::scim::contract::fixtures(),
     // What is pushed is in the store: `it::scim::leavers` of the server holds what a connector would have to.
-    ("scim_push", || Box::pin(async { Vec::new() })),
-    ("simulated", || Box::pin(simulated_fixtures())),
-    ("ssh", || Box::pin(crate::ssh::contract::fixtures())),
-];
+    scim_push: async { Vec::new() },
+    simulated: simulated_fixtures(),
+    ssh: crate::ssh::contract::fixtures(),
+}
 
 #[test]
 fn every_kind_has_a_fixture() {
     let kinds: Vec<&str> = registry::KINDS.iter().map(|kind| kind.name()).collect();
-    let fixtures: Vec<&str> = FIXTURES.iter().map(|(name, _)| *name).collect();
-    assert_eq!(kinds, fixtures, "add a line to FIXTURES for each connector, in the registry's order");
+    assert_eq!(kinds, KINDS, "add a line to `fixtures!` for each connector, in the registry's order");
 }
 
-#[tokio::test]
-async fn every_connector_holds_the_contract() {
-    for (kind, fixtures) in FIXTURES {
-        for fixture in fixtures().await {
-            let failed: Vec<String> = contract::run(fixture.as_ref())
-                .await
-                .into_iter()
-                .filter_map(|result| match result.outcome {
-                    CheckOutcome::Failed(message) => Some(format!("{}: {message}", result.name)),
-                    CheckOutcome::Held | CheckOutcome::DoesNotApply(_) => None,
-                })
-                .collect();
-            assert!(failed.is_empty(), "{kind}: {}", failed.join("\n"));
-        }
+async fn hold_the_contract(fixtures: Vec<Box<dyn ContractFixture>>) {
+    for fixture in fixtures {
+        let failed: Vec<String> = contract::run(fixture.as_ref())
+            .await
+            .into_iter()
+            .filter_map(|result| match result.outcome {
+                CheckOutcome::Failed(message) => Some(format!("{}: {message}", result.name)),
+                CheckOutcome::Held | CheckOutcome::DoesNotApply(_) => None,
+            })
+            .collect();
+        assert!(failed.is_empty(), "{}", failed.join("\n"));
     }
 }
 

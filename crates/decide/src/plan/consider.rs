@@ -145,7 +145,8 @@ impl Planner<'_, '_> {
     }
 
     /// A credential of somebody who may hold no access. It ends where its holder has left, and is stopped where they may
-    /// come back. Work that runs by itself is stopped in either case where that can be: others may wait for what it does.
+    /// come back. Work that runs by itself is stopped in either case where that can be, and kept for a time: others may wait for
+    /// what it does.
     fn consider_credential(&mut self, item: &DriftItem, account: AccountIndex, credential: &CredentialName) {
         let evaluation = self.evaluation;
         let identity =
@@ -161,9 +162,16 @@ impl Planner<'_, '_> {
         }
         let can = self.abilities(&item.system);
         let has_left = item.kind == DriftKind::Leaver;
-        let is_job = credential.kind == CredentialKind::ScheduledJob;
+        let is_over = item.because.iter().any(|because| matches!(because, Because::RetentionPassed { .. }));
+        let is_kept = credential.kind == CredentialKind::ScheduledJob && !is_over;
         let verb = match (can.revoke_credential, can.disable_credential) {
-            (true, can_stop) if has_left && !(is_job && can_stop) => Verb::RevokeCredential,
+            (true, can_stop) if has_left && !(is_kept && can_stop) => Verb::RevokeCredential,
+            (false, true) if is_over => {
+                let why = format!(
+                    "the connector of this system stops {credential} and cannot remove it; a person must do it there"
+                );
+                return self.leave(item, why);
+            }
             (_, true) => Verb::DisableCredential,
             (true, false) => {
                 let why = format!(

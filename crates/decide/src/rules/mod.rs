@@ -10,6 +10,7 @@ mod ownerless;
 mod posture;
 mod replaced;
 mod stale_credential;
+mod stopped_job;
 mod toxic;
 
 use jiff::Timestamp;
@@ -44,6 +45,7 @@ pub const RULES: &[Rule] = &[
     Rule { kinds: &[DriftKind::Toxic], find: toxic::find },
     Rule { kinds: &[DriftKind::Orphan], find: orphan::find },
     Rule { kinds: &[DriftKind::Ownerless], find: ownerless::find },
+    Rule { kinds: &[DriftKind::Ownerless, DriftKind::Leaver], find: stopped_job::find },
     Rule { kinds: &[DriftKind::Missing, DriftKind::RemovedOutOfBand], find: missing::find },
     Rule { kinds: &[DriftKind::Missing], find: closed::find },
     Rule { kinds: &[DriftKind::Dormant], find: dormant::find },

@@ -12,12 +12,14 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use leasehold_model::action::ActionState;
-use leasehold_model::id::{AccountKey, CredentialKey, EntitlementName, SystemName};
+use leasehold_model::id::{AccountKey, CredentialKey, EntitlementName, PlanHash, SystemName};
 use leasehold_model::plan::{Plan, PlanItem, Verb};
-use leasehold_store::{ActionRow, Store};
+use leasehold_store::{ActionRow, Store, Transition, TransitionOutcome};
+use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
@@ -27,6 +29,9 @@ use crate::error::ReconcileError;
 use crate::pace::{Patience, SharedPace};
 use crate::system::{System, Systems};
 use crate::trace::SPANS;
+
+/// How often open actions are looked for when the time is over.
+const STEPS_ON_THEIR_WAY: u32 = 3;
 
 /// What an action does, without its name: how an action of an interrupted run is found in a fresh plan.
 pub type Effect = (Verb, SystemName, AccountId, Option<EntitlementName>, Option<CredentialKey>);
@@ -80,17 +85,24 @@ pub async fn run(enforcement: &Enforcement, systems: &Systems, plan: &Plan) -> R
     for (name, rows) in by_system {
         // What cannot be done in one system holds up no other.
         let Some(system) = systems.get(&name).cloned() else {
-            let is_open = rows.iter().any(|row| is_open(row));
+            let is_open = rows.iter().any(is_open);
             first_error = first_error.or(is_open.then(|| ReconcileError::UnknownSystem(name.clone())));
             continue;
         };
         let worker = Worker { shared: enforcement.clone(), system };
         let turns = Arc::clone(&turns);
         let span = tracing::info_span!(target: SPANS, "enforce", "leasehold.system" = %name);
+        let plan = plan.hash.clone();
         let working = async move {
             // The semaphore is never closed.
-            let _turn = turns.acquire().await;
-            worker.system(rows).await
+            let working = async {
+                let _turn = turns.acquire().await;
+                worker.system(rows).await
+            };
+            match worker.in_time(working).await {
+                Some(worked) => worked,
+                None => worker.give_up(&plan).await,
+            }
         };
         workers.spawn(working.instrument(span));
     }
@@ -106,6 +118,17 @@ fn is_open(row: &ActionRow) -> bool {
     !row.state.is_final() && row.state != ActionState::Planned
 }
 
+/// Why an action is open when the time is over.
+fn given_up(state: ActionState, reason: Option<&str>) -> String {
+    let open = match state {
+        ActionState::Approved => "nothing was sent",
+        ActionState::Sent => "it was sent, and whether it arrived is not known",
+        ActionState::Acknowledged => "it was said to be done, and was not read back",
+        _ => reason.unwrap_or("not verified"),
+    };
+    format!("the system did not come to an end in the time that there was: {open}")
+}
+
 /// Works on one system.
 pub(super) struct Worker {
     pub(super) shared: Enforcement,
@@ -113,6 +136,45 @@ pub(super) struct Worker {
 }
 
 impl Worker {
+    /// Waits for the work, and drops it in the middle where the time is over: what was written down by then is what a run
+    /// that was killed leaves, from which the next one goes on.
+    async fn in_time<T>(&self, working: impl Future<Output = T>) -> Option<T> {
+        let Some(until) = self.shared.patience.until else { return Some(working.await) };
+        let left_ms = until.duration_since(self.shared.pace.now()).as_millis();
+        let left = Duration::from_millis(u64::try_from(left_ms).unwrap_or(0));
+        tokio::time::timeout(left, working).await.ok()
+    }
+
+    /// Puts what is open in this system on the list of what waits for a person.
+    async fn give_up(&self, plan: &PlanHash) -> Result<(), ReconcileError> {
+        // A step that was on its way to the store is there before this reading, or moves an action on at most once more.
+        for _ in 0..STEPS_ON_THEIR_WAY {
+            let rows = self.shared.store.actions(plan).await?;
+            let ours = rows.into_iter().filter(|row| row.item.system == self.system.name);
+            let mut open = ours.filter(is_open).peekable();
+            if open.peek().is_none() {
+                return Ok(());
+            }
+            for row in open {
+                let transition = Transition {
+                    plan: row.plan.clone(),
+                    action: row.id.clone(),
+                    from: row.state,
+                    to: ActionState::Stuck,
+                    at: self.shared.pace.now(),
+                    reason: Some(given_up(row.state, row.reason.as_deref())),
+                    detail: Value::Null,
+                    next_attempt_at: None,
+                    observed: Vec::new(),
+                };
+                if let TransitionOutcome::Done { .. } = self.shared.store.transition(&transition).await? {
+                    (self.shared.watch)(&row.item, ActionState::Stuck);
+                }
+            }
+        }
+        Ok(())
+    }
+
     async fn system(&self, rows: Vec<ActionRow>) -> Result<(), ReconcileError> {
         let mut by_account: BTreeMap<AccountId, Vec<ActionRow>> = BTreeMap::new();
         for row in rows {

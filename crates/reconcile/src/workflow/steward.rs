@@ -7,6 +7,7 @@
 use leasehold_decide::engine::IdentityIndex;
 use leasehold_decide::evaluate::Evaluation;
 use leasehold_model::Timestamp;
+use leasehold_model::credential::CredentialKind;
 use leasehold_model::id::IdentityKey;
 use leasehold_model::identity::IdentityKind;
 use leasehold_store::{Store, StoreError};
@@ -47,6 +48,11 @@ pub enum Refusal {
     /// It has ended.
     #[error("{0} has ended; what ended is not brought back: what it needs is granted anew")]
     Ended(IdentityKey),
+    /// What they had running by itself is stopped with them.
+    #[error(
+        "{0} has left, and what they had running by itself comes back when they do: whoever needs it takes over what it does"
+    )]
+    HolderLeft(IdentityKey),
     /// The policy stopped it, because nobody answers for it.
     #[error("{0} is stopped because its owner left: it comes back when somebody takes it over")]
     NeedsOwner(IdentityKey),
@@ -71,6 +77,9 @@ pub async fn say(
     now: Timestamp,
 ) -> Result<IdentityKey, Refusal> {
     let evaluation = loaded.evaluate()?;
+    if let Some(leaver) = evaluation.identity(about).filter(|index| has_stopped_jobs(&evaluation, *index)) {
+        return end_jobs(store, &evaluation, leaver, word, by, now).await;
+    }
     let index = find(&evaluation, about)?;
     let key = evaluation.identities[index.index()].key.clone();
     let stop = evaluation.steward_of(index).and_then(|steward| steward.stop.clone());
@@ -101,6 +110,37 @@ pub async fn say(
                 return Err(Refusal::Ended(key));
             }
         }
+    }
+    Ok(key)
+}
+
+/// Whether a person has left work behind that runs by itself, and that we stopped.
+fn has_stopped_jobs(evaluation: &Evaluation<'_>, index: IdentityIndex) -> bool {
+    let snapshot = evaluation.inputs.snapshot;
+    let who = &evaluation.identities[index.index()];
+    (who.kind == IdentityKind::Person && who.has_left(evaluation.inputs.now))
+        && snapshot.stopped.keys().map(|position| &snapshot.credentials[*position as usize]).any(|stopped| {
+            stopped.credential.kind == CredentialKind::ScheduledJob
+                && evaluation.graph.identity_of(evaluation.index_of(stopped.account)) == Some(index)
+        })
+}
+
+/// What somebody who has left had running by itself ends now. There is no other word about it: with whose rights would it run?
+async fn end_jobs(
+    store: &Store,
+    evaluation: &Evaluation<'_>,
+    leaver: IdentityIndex,
+    word: &Word,
+    by: &str,
+    now: Timestamp,
+) -> Result<IdentityKey, Refusal> {
+    let key = evaluation.identities[leaver.index()].key.clone();
+    if *word != Word::End {
+        return Err(Refusal::HolderLeft(key));
+    }
+    store.begin_retirement(&key, by, now).await?;
+    if !store.finish_retirement(&key, by, now).await? {
+        return Err(Refusal::Ended(key));
     }
     Ok(key)
 }

@@ -1,7 +1,7 @@
 //! AWS: a user with two access keys, a group that carries a policy, a policy of their own; and the service account with its key.
 
 use leasehold_testing::aws::{ACCOUNT, anybody, key_of};
-use leasehold_testing::{AwsKey, AwsServer, Proxy};
+use leasehold_testing::{AwsKey, AwsServer, Lie, Proxy};
 use serde_json::{Value, json};
 
 use super::documented;
@@ -79,7 +79,7 @@ impl Cloud {
         let [admin, own] = <[AwsKey; 2]>::try_from(made).expect("two keys");
         server.secret_file("own", &own.secret);
         server.check_requests();
-        let proxy = Proxy::start(address_of(&server.url()));
+        let proxy = Proxy::start_lying(address_of(&server.url()), Lie::AwsQuery);
         Self { server, proxy, admin, own, keys: Vec::new(), other_keys }
     }
 

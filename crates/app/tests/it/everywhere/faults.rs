@@ -1,16 +1,18 @@
-//! The targets fail in every manner, several at a time: what works ends all the same, what fails is listed and never called gone,
-//! and once it is mended the rest ends.
+//! The targets fail in every manner, all at a time and each in another one, or each alone: what works ends all the same, what fails is
+//! listed and never called gone, and once it is mended the rest ends.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use leasehold_testing::Manner;
 
-use super::fixture::Everywhere;
-use super::target::Target;
+use super::fixture::{Everywhere, NOW};
+use super::outcome::Outcome;
+use super::silence;
+use super::target::{Left, Target};
 
-/// How many targets fail at once. The others show that nobody waits for those.
-const AT_ONCE: usize = 5;
+/// Says that each target fails alone in each manner, as `LEASEHOLD_FAULTS=alone`.
+const FAULTS_VARIABLE: &str = "LEASEHOLD_FAULTS";
 
 /// How much later everything arrives from a slow target.
 const DELAY: Duration = Duration::from_millis(25);
@@ -22,33 +24,73 @@ const PUT_OFF: u32 = 3;
 fn manners(target: &dyn Target) -> Vec<Manner> {
     // Over HTTP each answer is broken after its change was made; the others get through their greetings, or not even those.
     let half = if target.speaks_http() { 20 } else { 1500 };
-    let mut manners = vec![Manner::Refuse, Manner::Delay(DELAY), Manner::Half(half)];
-    if target.believes_a_lie() {
-        manners.push(Manner::Lie);
+    vec![Manner::Refuse, Manner::Delay(DELAY), Manner::Half(half), Manner::Lie, Manner::Silent]
+}
+
+/// How long one answer is waited for, where that is less than usual: what does not answer never will.
+fn patience_ms(manner: Manner) -> Option<u32> {
+    match manner {
+        Manner::Pass | Manner::Delay(_) | Manner::Limit(_) => None,
+        Manner::Refuse | Manner::Half(_) => Some(300),
+        Manner::Silent => Some(100),
+        // It answers, so that there is time to. Only sessions that never end are waited for in vain.
+        Manner::Lie => Some(5000),
     }
-    manners
+}
+
+fn are_to_fail_alone() -> bool {
+    match std::env::var(FAULTS_VARIABLE) {
+        Ok(text) if text == "alone" => true,
+        Ok(text) => panic!("{FAULTS_VARIABLE} is `alone` or not set, not `{text}`"),
+        Err(_) => false,
+    }
 }
 
 /// Who fails in which manner, round by round.
 fn rounds(everywhere: &Everywhere) -> Vec<Vec<(usize, Manner)>> {
     let mut waiting: Vec<Vec<Manner>> =
         everywhere.targets.iter().map(|target| manners(target.as_ref())).collect();
-    // Everybody begins elsewhere, so that a round has several manners.
+    let web = (0..).zip(&everywhere.targets).filter(|(_, target)| target.speaks_http());
+    let put_off: Vec<(usize, Manner)> = web.map(|(index, _)| (index, Manner::Limit(PUT_OFF))).collect();
+    if are_to_fail_alone() {
+        let each = (0..)
+            .zip(waiting)
+            .flat_map(|(index, manners)| manners.into_iter().map(move |manner| (index, manner)));
+        return each.chain(put_off).map(|failing| vec![failing]).collect();
+    }
+    // Everybody begins elsewhere, so that a round has every manner: those that are slow only show that nobody waits for the others.
     for (index, manners) in waiting.iter_mut().enumerate() {
         let begin = index % manners.len();
         manners.rotate_left(begin);
     }
-    let mut rounds = Vec::new();
+    let mut rounds: Vec<Vec<(usize, Manner)>> = Vec::new();
     while waiting.iter().any(|manners| !manners.is_empty()) {
-        let mut order: Vec<usize> = (0..waiting.len()).collect();
-        order.sort_by_key(|index| std::cmp::Reverse(waiting[*index].len()));
-        let failing = order.into_iter().take(AT_ONCE);
-        rounds.push(failing.filter_map(|index| Some((index, waiting[index].pop()?))).collect());
+        let failing = (0..).zip(&mut waiting).filter_map(|(index, manners)| Some((index, manners.pop()?)));
+        rounds.push(failing.collect());
     }
     // Whom a target puts off has to come again, for which the other rounds have no patience.
-    let web = (0..).zip(&everywhere.targets).filter(|(_, target)| target.speaks_http());
-    rounds.push(web.map(|(index, _)| (index, Manner::Limit(PUT_OFF))).collect());
+    rounds.push(put_off);
     rounds
+}
+
+/// Demands of one target what its manner allows.
+fn check(outcome: &Outcome, target: &dyn Target, manner: Option<Manner>, had: &[Left], left: &[Left]) {
+    outcome.check_claims(target.name(), left);
+    let name = target.name();
+    let Some(manner) = manner.filter(|manner| !matches!(manner, Manner::Delay(_) | Manner::Limit(_))) else {
+        return outcome.check_all_gone(target, left);
+    };
+    if matches!(manner, Manner::Half(_)) {
+        // What is outstanding may have arrived.
+        assert_ne!(outcome.outstanding(name), BTreeSet::new(), "{name} {manner:?}");
+        return;
+    }
+    assert_eq!(outcome.verified(name), BTreeSet::new(), "{name} {manner:?}");
+    assert_eq!(outcome.outstanding(name).len(), outcome.items(name).count(), "{name} {manner:?}");
+    assert_eq!(left, had, "{name} {manner:?}");
+    if manner == Manner::Lie {
+        outcome.check_lies(name);
+    }
 }
 
 #[test]
@@ -60,48 +102,42 @@ fn targets_that_fail_hold_up_nobody_and_are_never_called_gone() {
         if number > 0 {
             everywhere.take_back(&mut installation);
         }
+        for (index, manner) in failing {
+            println!("round {number}: {} {manner:?}", everywhere.targets[*index].name());
+        }
         let had = everywhere.each(|target| target.left());
         for (index, manner) in failing {
-            everywhere.targets[*index].proxy().set(*manner);
+            everywhere.targets[*index].behave(*manner);
         }
         // One try is enough to see what fails, and little patience with what does not answer.
-        let impatient: Vec<usize> = failing
-            .iter()
-            .filter(|(_, manner)| !matches!(manner, Manner::Delay(_) | Manner::Limit(_)))
-            .map(|(index, _)| *index)
-            .collect();
+        let impatient: Vec<(usize, u32)> =
+            failing.iter().filter_map(|(index, manner)| Some((*index, patience_ms(*manner)?))).collect();
         installation.write("leasehold.toml", &everywhere.configuration(&impatient));
         let is_patient = failing.iter().any(|(_, manner)| matches!(manner, Manner::Limit(_)));
         let tries = if is_patient { "5" } else { "1" };
-        let outcome = Everywhere::offboard(&mut installation, &["--now", "--tries", tries]);
+        let outcome = Everywhere::offboard(&mut installation, &[NOW, &["--tries", tries]].concat());
         for (index, _) in failing {
-            everywhere.targets[*index].proxy().set(Manner::Pass);
+            everywhere.targets[*index].behave(Manner::Pass);
         }
         let manner_of =
             |index: usize| failing.iter().find(|(failing, _)| *failing == index).map(|(_, manner)| *manner);
         everywhere.each_numbered(|index, target| {
             let left = target.left();
-            outcome.check_claims(target.name(), &left);
-            let (name, manner) = (target.name(), manner_of(index));
-            match manner {
-                None | Some(Manner::Delay(_) | Manner::Limit(_)) => outcome.check_all_gone(target, &left),
-                Some(Manner::Refuse | Manner::Lie) => {
-                    assert_eq!(outcome.verified(name), BTreeSet::new(), "{name} {manner:?}");
-                    assert_eq!(
-                        outcome.outstanding(name).len(),
-                        outcome.items(name).count(),
-                        "{name} {manner:?}"
-                    );
-                    assert_eq!(left, had[index], "{name} {manner:?}");
-                }
-                // What is outstanding may have arrived.
-                Some(_) => assert_ne!(outcome.outstanding(name), BTreeSet::new(), "{name} {manner:?}"),
-            }
+            check(&outcome, target, manner_of(index), &had[index], &left);
         });
         // Everything works again, so that all of it ends.
         installation.write("leasehold.toml", &everywhere.configuration(&[]));
-        let outcome = Everywhere::offboard(&mut installation, &["--now"]);
+        let outcome = Everywhere::offboard(&mut installation, NOW);
         everywhere.check_all_gone(&outcome);
+    }
+    // One target is silent for ever, or each, one after the other.
+    let silent: Vec<usize> = if are_to_fail_alone() {
+        (0..everywhere.targets.len()).collect()
+    } else {
+        vec![everywhere.targets.len() - 1]
+    };
+    for index in silent {
+        silence::check(&mut everywhere, &mut installation, index);
     }
     everywhere.each(|target| target.check_others_unchanged());
     installation.run(&["ledger", "verify"]).expect(0);

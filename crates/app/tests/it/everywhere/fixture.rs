@@ -19,6 +19,9 @@ pub const SUCCESSOR_KEY: &str = "dana@example.com";
 /// The command that offboards the leaver.
 pub const OFFBOARD: &[&str] = &["offboard", LEAVER_KEY, "--successor", SUCCESSOR_KEY, "--json"];
 
+/// An emergency in which nobody looks at the clock: what a test shows must not depend on how fast the machine is.
+pub const NOW: &[&str] = &["--now", "--within", "3600"];
+
 const PEOPLE: &str = "\
 email,employee_number,given_name,family_name,title,department,manager,owner,kind,status,start_date,end_date
 dana@example.com,1,Dana,Field,Engineer,Payments,ravi@example.com,,person,active,2020-01-01,
@@ -104,14 +107,14 @@ impl Everywhere {
         });
     }
 
-    /// The configuration, with little patience with some of the targets.
-    pub fn configuration(&self, impatient: &[usize]) -> String {
+    /// The configuration; with some of the targets there is less patience, in milliseconds for each answer.
+    pub fn configuration(&self, impatient: &[(usize, u32)]) -> String {
         let mut text =
             "[system.hr]\nconnector = \"csv\"\npath = \"people.csv\"\nauthoritative = true\nkey = \"email\"\n".to_owned();
         for (index, target) in self.targets.iter().enumerate() {
             text += &format!("\n[system.{}]\n{}", target.name(), target.settings());
-            if impatient.contains(&index) {
-                text += "timeout_ms = 300\n";
+            for (_, timeout_ms) in impatient.iter().filter(|(impatient, _)| *impatient == index) {
+                text += &format!("timeout_ms = {timeout_ms}\n");
             }
         }
         text

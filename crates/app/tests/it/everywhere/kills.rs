@@ -1,10 +1,14 @@
-//! The command is killed at random instants, over and over: it always goes on, to where everything is read back as gone.
+//! The command is killed at random instants, over and over, with a target down or all well: it always goes on, to where everything is
+//! read back as gone.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use leasehold_testing::Manner;
 use serde_json::Value;
 
-use super::fixture::{Everywhere, OFFBOARD};
+use super::fixture::{Everywhere, NOW, OFFBOARD};
+use crate::installation::Installation;
 
 /// How often the command is killed in all, where nothing else is said.
 const KILLS: u32 = 12;
@@ -40,6 +44,20 @@ fn kills_in_all() -> u32 {
     }
 }
 
+/// Demands of a run that nobody kills that it ends with everything gone but what is in the target that is down, which it lists.
+fn check_down(everywhere: &mut Everywhere, installation: &mut Installation, down: usize) {
+    let outcome = Everywhere::offboard(installation, &[NOW, &["--tries", "1"]].concat());
+    everywhere.each_numbered(|index, target| {
+        let (name, left) = (target.name(), target.left());
+        if index != down {
+            return outcome.check_all_gone(target, &left);
+        }
+        outcome.check_claims(name, &left);
+        assert_eq!(outcome.verified(name), BTreeSet::new(), "{name} is down");
+        assert_ne!(outcome.outstanding(name), BTreeSet::new(), "{name} is down");
+    });
+}
+
 #[test]
 fn killed_at_any_instant_it_goes_on_to_where_everything_is_gone() {
     let mut everywhere = Everywhere::start();
@@ -47,7 +65,7 @@ fn killed_at_any_instant_it_goes_on_to_where_everything_is_gone() {
     let key = installation.run(&["ledger", "key"]).expect(0).stdout.trim().to_owned();
     // How long it takes undisturbed says when it can be killed, on whatever machine.
     let begun = Instant::now();
-    let outcome = Everywhere::offboard(&mut installation, &["--now"]);
+    let outcome = Everywhere::offboard(&mut installation, NOW);
     let undisturbed = begun.elapsed();
     everywhere.check_all_gone(&outcome);
 
@@ -55,8 +73,13 @@ fn killed_at_any_instant_it_goes_on_to_where_everything_is_gone() {
     while killed < in_all {
         rounds += 1;
         everywhere.take_back(&mut installation);
+        // In every other round a target is down meanwhile, each time another one.
+        let down = (rounds % 2 == 0).then_some(rounds / 2 % everywhere.targets.len());
+        if let Some(index) = down {
+            everywhere.targets[index].behave(Manner::Refuse);
+        }
         for number in 0..KILLS_A_ROUND.min(in_all - killed) {
-            let mut command = installation.command(&[OFFBOARD, &["--now"]].concat());
+            let mut command = installation.command(&[OFFBOARD, NOW].concat());
             command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
             let mut child = command.spawn().expect("run leasehold");
             // Whoever was killed before has less left to do.
@@ -68,8 +91,12 @@ fn killed_at_any_instant_it_goes_on_to_where_everything_is_gone() {
             child.wait().expect("wait for it");
             killed += 1;
         }
+        if let Some(index) = down {
+            check_down(&mut everywhere, &mut installation, index);
+            everywhere.targets[index].behave(Manner::Pass);
+        }
         let receipt = format!("receipt-{rounds}.json");
-        let outcome = Everywhere::offboard(&mut installation, &["--now", "--out", &receipt]);
+        let outcome = Everywhere::offboard(&mut installation, &[NOW, &["--out", &receipt]].concat());
         everywhere.check_all_gone(&outcome);
         // Whichever run did it, the receipt tells of it.
         everywhere.each(|target| assert!(!outcome.verified(target.name()).is_empty(), "{}", target.name()));

@@ -2,7 +2,7 @@
 
 use std::process::Child;
 
-use leasehold_testing::{MariadbServer, Proxy};
+use leasehold_testing::{Lie, MariadbServer, Proxy};
 
 use super::target::{LEAVER, Left, OTHERS, Target, address_of, password};
 
@@ -41,7 +41,8 @@ impl Shop {
         server.sql(&OTHERS.map(user).concat());
         std::fs::write(server.folder().join("own"), password(OWN)).expect("write the password");
         let other_session = server.live_session(OTHERS[0], &password(OTHERS[0]));
-        let proxy = Proxy::start(address_of(&format!("mariadb://127.0.0.1:{}", server.port())));
+        let address = address_of(&format!("mariadb://127.0.0.1:{}", server.port()));
+        let proxy = Proxy::start_lying(address, Lie::Mariadb);
         Self { server, proxy, session: None, other_session }
     }
 
@@ -73,7 +74,7 @@ impl Target for Shop {
     fn settings(&self) -> String {
         format!(
             "connector = \"mariadb\"\nurl = \"mariadb://{OWN}@{}\"\npassword = \"file:{}\"\n\
-             correlate = [\"login = email.local\"]\n",
+             sslmode = \"disable\"\ncorrelate = [\"login = email.local\"]\n",
             self.proxy.address(),
             self.server.folder().join("own").display()
         )

@@ -12,6 +12,7 @@ mod outcome;
 mod postgres;
 mod samba;
 mod scim;
+mod silence;
 mod ssh;
 mod target;
 

@@ -1,7 +1,7 @@
 //! OpenBao: a user of `userpass` with a token, a group that carries a policy, a group that the group is in; and the agent with
 //! its token.
 
-use leasehold_testing::{OpenBaoServer, Proxy};
+use leasehold_testing::{Lie, OpenBaoServer, Proxy};
 
 use super::documented;
 use super::target::{AGENT, LEAVER, Left, OTHERS, Target, address_of, password};
@@ -42,7 +42,7 @@ impl Vault {
         server.bao(&["write", "identity/group", "name=engineering", &format!("member_group_ids={group}")]);
         let own = server.bao(&["token", "create", "-policy=leasehold", "-field=token"]);
         server.token_file("own", &own);
-        let proxy = Proxy::start(address_of(&server.url()));
+        let proxy = Proxy::start_lying(address_of(&server.url()), Lie::OpenBao);
         let mut vault = Self { server, proxy, mount, token: String::new(), other_tokens: Vec::new() };
         for login in OTHERS.into_iter().chain([AGENT]) {
             let token = vault.add_user(login);

@@ -39,7 +39,7 @@ impl Directory {
         server.add(&group("wiki", &others));
         // Whoever is in payments is in engineering.
         server.add(&group("engineering", &[format!("cn=payments,ou=groups,{}", openldap::BASE)]));
-        let proxy = Proxy::start(address_of(&server.tls_url()));
+        let proxy = Proxy::start_lying(address_of(&server.tls_url()), server.lie());
         Self { server, proxy, session: None }
     }
 

@@ -69,6 +69,18 @@ impl Outcome {
         }
     }
 
+    /// Demands that each action in a system that lies has the reason that the system says so itself, or that nobody can look.
+    pub fn check_lies(&self, name: &str) {
+        let seen = ["read back as still", "still there", "lists no sessions"];
+        for item in self.items(name) {
+            let reason = text(&item["reason"]);
+            assert!(
+                seen.iter().any(|seen| reason.contains(seen)),
+                "{name} lies, and nobody says so:\n{item:#}"
+            );
+        }
+    }
+
     /// Demands that nothing is left in a target but what nobody can end, and that nothing else is outstanding.
     pub fn check_all_gone(&self, target: &dyn Target, left: &[Left]) {
         let name = target.name();

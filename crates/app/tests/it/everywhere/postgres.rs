@@ -2,7 +2,7 @@
 
 use std::process::Child;
 
-use leasehold_testing::{PostgresServer, Proxy};
+use leasehold_testing::{Lie, PostgresServer, Proxy};
 
 use super::target::{LEAVER, Left, OTHERS, SERVICE, Target, address_of, password};
 
@@ -39,7 +39,8 @@ impl Database {
         server.sql(&(OTHERS.map(login).concat() + &login(SERVICE)));
         std::fs::write(server.folder().join("own"), password(OWN)).expect("write the password");
         let other_session = server.live_session(OTHERS[0], &password(OTHERS[0]));
-        let proxy = Proxy::start(address_of(&format!("postgres://127.0.0.1:{}", server.port())));
+        let address = address_of(&format!("postgres://127.0.0.1:{}", server.port()));
+        let proxy = Proxy::start_lying(address, Lie::Postgres);
         Self { server, proxy, session: None, other_session }
     }
 

@@ -26,7 +26,7 @@ impl Domain {
         }
         // Whoever is in payments is in engineering.
         server.modify(&joins("engineering", "payments"));
-        let proxy = Proxy::start(address_of(&server.tls_url()));
+        let proxy = Proxy::start_lying(address_of(&server.tls_url()), server.lie());
         let domain = Self { server, proxy };
         for login in OTHERS {
             domain.add_user(login);

@@ -1,6 +1,6 @@
 //! An application with SCIM: a user with a role, a group, and a group that the group is in.
 
-use leasehold_testing::{Proxy, ScimServer};
+use leasehold_testing::{Lie, Proxy, ScimServer};
 use serde_json::{Value, json};
 
 use super::target::{LEAVER, Left, OTHERS, Target, address_of, mail};
@@ -38,7 +38,8 @@ impl Application {
         let outer = [group("engineering", std::slice::from_ref(&payments), "Group")];
         let engineering = server.make("Groups", outer).remove(0);
         let url = server.url();
-        let proxy = Proxy::start(address_of(url.rsplit_once('/').expect("a path").0));
+        let address = address_of(url.rsplit_once('/').expect("a path").0);
+        let proxy = Proxy::start_lying(address, Lie::Scim);
         Self { server, proxy, users, groups: [payments, engineering] }
     }
 
@@ -99,10 +100,6 @@ impl Target for Application {
     }
 
     fn speaks_http(&self) -> bool {
-        true
-    }
-
-    fn believes_a_lie(&self) -> bool {
         true
     }
 

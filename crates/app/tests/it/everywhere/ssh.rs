@@ -3,9 +3,12 @@
 
 use std::process::Child;
 
-use leasehold_testing::{Proxy, SshServer};
+use leasehold_testing::{Manner, Proxy, SshServer};
 
 use super::target::{AGENT, LEAVER, Left, OTHERS, Target, address_of};
+
+/// Leasehold's own account.
+const OWN: &str = "leasehold";
 
 pub struct Host {
     server: SshServer,
@@ -71,8 +74,8 @@ impl Target for Host {
             "connector = \"ssh\"\nhost = \"127.0.0.1\"\nport = {}\nuser = \"{}\"\nprivate_key = \"file:{}\"\nhost_key = \"{}\"\n\
              correlate = ['login ~ \"{}\" = email.local']\n",
             self.proxy.address().port(),
-            self.server.name("leasehold"),
-            self.server.private_key("leasehold").display(),
+            self.server.name(OWN),
+            self.server.private_key(OWN).display(),
             self.server.host_key(),
             self.server.name("{}")
         )
@@ -88,6 +91,12 @@ impl Target for Host {
 
     fn proxy(&mut self) -> &mut Proxy {
         &mut self.proxy
+    }
+
+    fn behave(&mut self, manner: Manner) {
+        // What is said to a host is encrypted, so that only the host itself can lie.
+        self.server.lie_to(OWN, manner == Manner::Lie);
+        self.proxy.set(if manner == Manner::Lie { Manner::Pass } else { manner });
     }
 
     fn give(&mut self) {

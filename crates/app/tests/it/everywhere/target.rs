@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use leasehold_testing::Proxy;
+use leasehold_testing::{Manner, Proxy};
 
 /// Who leaves. Everything that starts with this login is theirs.
 pub const LEAVER: &str = "lee";
@@ -67,6 +67,11 @@ pub trait Target: Send + Sync {
     /// What is in front of it.
     fn proxy(&mut self) -> &mut Proxy;
 
+    /// From now on it behaves like this.
+    fn behave(&mut self, manner: Manner) {
+        self.proxy().set(manner);
+    }
+
     /// Gives the leaver everything anew, as if they came today: an account, what it holds, its keys, a live session.
     fn give(&mut self);
 
@@ -85,11 +90,6 @@ pub trait Target: Send + Sync {
 
     /// Whether it is spoken to over HTTP.
     fn speaks_http(&self) -> bool {
-        false
-    }
-
-    /// Whether its changes are told from its readings by HTTP's method, and need no answer but a status.
-    fn believes_a_lie(&self) -> bool {
         false
     }
 
