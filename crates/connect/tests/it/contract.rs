@@ -31,6 +31,7 @@ const FIXTURES: &[Line] = &[
     ("aws_iam", || Box::pin(crate::aws_iam::contract::fixtures())),
     ("csv", || Box::pin(csv_fixtures())),
     ("external", || Box::pin(crate::external::contract::fixtures())),
+    ("jupyterhub", || Box::pin(crate::jupyterhub::contract::fixtures())),
     ("ldap", || Box::pin(crate::ldap::contract::fixtures())),
     ("mariadb", || Box::pin(crate::mariadb::contract::fixtures())),
     ("openbao", || Box::pin(crate::openbao::contract::fixtures())),
