@@ -1,37 +1,25 @@
 //! Changes, each looked at with a browser, an application's token, or the hub's own word.
 
-use std::collections::BTreeMap;
-
 use leasehold_connect::connector::Connector;
 use leasehold_model::credential::{Credential, CredentialKind};
-use leasehold_model::id::ActionId;
 use leasehold_model::plan::Verb;
-use leasehold_model::request::{AccountTarget, ActionRequest, Outcome, ReadBack, ReadTarget};
+use leasehold_model::request::{AccountTarget, Outcome};
 use leasehold_testing::jupyterhub::{OWN_TOKEN, PASSWORD};
 
 use super::{Company, RIGHTS, connector, target, user};
 use crate::harness::{
-    acknowledged, entitlement, enumerate_all, execute, read_account, read_grant, read_sessions, refused,
+    acknowledged, change_credential, entitlement, enumerate_all, execute, read_account, read_credential,
+    read_grant, read_sessions, refused,
 };
 
 async fn revoke(connector: &dyn Connector, account: &AccountTarget, credential: &Credential) -> Outcome {
-    let request = ActionRequest {
-        id: ActionId::from("test"),
-        verb: Verb::RevokeCredential,
-        account: account.clone(),
-        entitlement: None,
-        credential: Some(target(credential)),
-        attributes: BTreeMap::new(),
-    };
-    connector.execute(&request).await.expect("revoke")
+    change_credential(connector, Verb::RevokeCredential, account, &target(credential)).await
 }
 
 async fn exists(connector: &dyn Connector, account: &AccountTarget, credential: &Credential) -> bool {
-    let target = ReadTarget::Credential { account: account.clone(), credential: target(credential) };
-    match connector.read_back(&target).await.expect("read back") {
-        ReadBack::Credential { exists, active } if exists == active => exists,
-        other => panic!("{other:?}"),
-    }
+    let (exists, active) = read_credential(connector, account, &target(credential)).await;
+    assert_eq!(exists, active, "{credential:?}");
+    exists
 }
 
 #[tokio::test]
