@@ -8,6 +8,7 @@ pub mod error;
 mod external;
 mod http_client;
 mod issue;
+mod jupyterhub;
 mod ldap;
 mod log_in;
 mod mariadb;

@@ -10,6 +10,7 @@ pub const KINDS: &[&dyn ConnectorKind] = &[
     &crate::aws_iam::AwsIamKind,
     &crate::csv::Csv,
     &crate::external::ExternalKind,
+    &crate::jupyterhub::JupyterHubKind,
     &crate::ldap::LdapKind,
     &crate::mariadb::MariadbKind,
     &crate::openbao::OpenBaoKind,

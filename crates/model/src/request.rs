@@ -89,7 +89,7 @@ pub struct IssueRequest {
 /// A credential that was made. Its secret is here and nowhere else: no connector keeps or tells it again.
 #[derive(Debug, Clone)]
 pub struct Issued {
-    /// Which one it is, where the connector lists credentials.
+    /// Which one it is, where the connector lists credentials of this kind.
     pub credential: Option<CredentialTarget>,
     /// What sort it is.
     pub kind: CredentialKind,

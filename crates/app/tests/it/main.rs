@@ -8,6 +8,7 @@ mod demo;
 mod everywhere;
 mod external;
 mod installation;
+mod jupyterhub;
 mod killed;
 mod ledger;
 mod login;

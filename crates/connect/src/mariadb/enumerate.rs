@@ -5,18 +5,20 @@ use std::collections::BTreeSet;
 use leasehold_model::account::{Account, PostureFinding};
 use leasehold_model::entitlement::{Containment, DirectGrant, Entitlement};
 use leasehold_model::fact::{Completeness, Fact};
-use leasehold_model::id::EntitlementName;
+use leasehold_model::id::{AccountKey, EntitlementName};
 
 use crate::connector::{Batch, Sink};
 use crate::error::ConnectError;
 use crate::mariadb::catalogue::{AccountState, Catalogue, Holder, PUBLIC};
 use crate::mariadb::client::Client;
+use crate::mariadb::event::Event;
 use crate::mariadb::name::{AccountName, Held, Object};
 
 /// Streams every fact.
 pub(super) async fn enumerate(client: &Client, sink: &mut dyn Sink) -> Result<Completeness, ConnectError> {
     let mut session = client.session().await?;
     let catalogue = Catalogue::read(client, &mut session).await?;
+    let events = Event::read_all(client, &mut session).await?;
     client.keep(session).await;
     let mut batch = Batch::new(sink);
     let public = Held::Role(PUBLIC.to_owned());
@@ -58,6 +60,17 @@ pub(super) async fn enumerate(client: &Client, sink: &mut dyn Sink) -> Result<Co
             }
         }
     }
+    let keys: BTreeSet<AccountKey> = catalogue.accounts.keys().map(AccountName::key).collect();
+    for event in &events {
+        if keys.contains(&AccountKey::from(event.definer.as_str())) {
+            batch.push(Fact::Credential(event.credential())).await?;
+        } else {
+            let place = format!("{} of {}", event.key(), event.definer);
+            let message =
+                "its definer is no account that is there; it does nothing until that account is made";
+            batch.problem(leasehold_model::fact::Problem::new(place, message));
+        }
+    }
     batch.flush().await?;
     let (accounts, grants) =
         (catalogue.accounts.len(), catalogue.held.values().map(|all| all.len()).sum::<usize>());
@@ -68,8 +81,9 @@ pub(super) async fn enumerate(client: &Client, sink: &mut dyn Sink) -> Result<Co
         return Ok(Completeness::Partial { why });
     }
     let evidence = format!(
-        "{accounts} accounts, {} roles and {grants} grants, read between two equal checksums of the grant tables",
-        catalogue.roles.len()
+        "{accounts} accounts, {} roles and {grants} grants, read between two equal checksums of the grant tables; {} events",
+        catalogue.roles.len(),
+        events.len()
     );
     Ok(Completeness::Complete { evidence })
 }

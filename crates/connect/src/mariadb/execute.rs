@@ -9,6 +9,7 @@ use crate::connector::not_offered;
 use crate::error::ConnectError;
 use crate::mariadb::catalogue::{Catalogue, Holder, PUBLIC};
 use crate::mariadb::client::{Client, Session, code, describe, error_number};
+use crate::mariadb::event::{self, Event};
 use crate::mariadb::name::{AccountName, Held, Object};
 use crate::mariadb::read_back::{keyed, sessions, still};
 use crate::mariadb::sql;
@@ -62,18 +63,23 @@ async fn create(client: &Client, session: &mut Session, login: &str) -> Result<O
             held.name()
         )));
     }
+    let waiting = Event::read_all(client, session).await?;
+    if let Some(event) = waiting.iter().find(|event| event.definer == account.key().as_str()) {
+        return Ok(refused(format!(
+            "`{}` of `{}` is left from an account that is gone, and would run with the rights of the new one: drop it first",
+            event.key(),
+            account.key()
+        )));
+    }
     run(client, session, sql::CREATE, &Names::of(&account), "created; no password lets it in yet").await
 }
 
 /// What is done to an account that is not there.
 fn nobody(request: &ActionRequest) -> Outcome {
     match request.verb {
-        // Who does not exist holds nothing.
-        Verb::Revoke | Verb::DisableAccount | Verb::DeleteAccount | Verb::EndSessions => Outcome::AlreadySo,
-        Verb::Grant | Verb::EnableAccount => {
-            refused(format!("there is no account `{}`", request.account.login))
-        }
-        verb => not_offered(verb),
+        // Who does not exist holds nothing, and the server does nothing for them.
+        verb if verb.takes_away() => Outcome::AlreadySo,
+        _ => refused(format!("there is no account `{}`", request.account.login)),
     }
 }
 
@@ -102,6 +108,13 @@ async fn execute_now(
     if verb == Verb::EndSessions {
         return end_sessions(client, session, account).await;
     }
+    if matches!(verb, Verb::DisableCredential | Verb::EnableCredential | Verb::RevokeCredential) {
+        // An event stays when its definer goes.
+        return match &request.credential {
+            Some(credential) => event::change(client, session, account, credential, verb).await,
+            None => Ok(refused(format!("{verb} needs a credential"))),
+        };
+    }
     let catalogue = still(client, session).await?;
     let Some(state) = catalogue.accounts.get(account) else {
         return Ok(nobody(request));
@@ -121,7 +134,7 @@ async fn execute_now(
     }
 }
 
-fn refused(why: impl Into<String>) -> Outcome {
+pub(super) fn refused(why: impl Into<String>) -> Outcome {
     Outcome::Refused { why: why.into() }
 }
 

@@ -6,6 +6,7 @@
 //! * `privilege/SELECT on *.*`, `… on app.*`, `… on app.orders`, `UPDATE (note) on app.orders`, `EXECUTE on procedure app.p`;
 //!   `proxy/user@host` is to act as that account. An identifier that is no plain word stands in backticks. Of a database the
 //!   name is a pattern, as the server keeps it.
+//! * An event is a scheduled job of its definer: the server does it with the definer's rights, also while the account is locked.
 //! * `REVOKE` takes a role from the account and not from its live sessions, so they are ended with it.
 //! * No statement is put together by this program: names travel as parameters into variables of the session, and a constant
 //!   `EXECUTE IMMEDIATE` has the server quote them (`sql.rs`).
@@ -13,6 +14,7 @@
 mod catalogue;
 mod client;
 mod enumerate;
+mod event;
 mod execute;
 mod issue;
 mod name;
@@ -56,14 +58,19 @@ const CAPABILITIES: Capabilities = Capabilities {
     ),
     disable_account: Capability::with("ACCOUNT LOCK; live sessions stay until they are ended"),
     enable_account: Capability::YES,
-    delete_account: Capability::with("DROP USER; live sessions stay until they are ended"),
+    delete_account: Capability::with(
+        "DROP USER; live sessions stay until they are ended, and events stay but do nothing without their definer",
+    ),
+    list_credentials: Capability::with("events, by their definer; passwords are told with their account"),
     issue_credential: Capability::with(
         "a password in place of the one that is there; the server is told its hash only; not where another plugin lets in, \
          and not where strict_password_validation refuses hashes",
     ),
+    disable_credential: Capability::with("events, by DISABLE; the definer stays"),
+    revoke_credential: Capability::with("events, by DROP EVENT"),
     list_sessions: Capability::with("of several accounts of one user, by the host that fits most narrowly"),
     end_sessions: Capability::with("KILL CONNECTION; waits until the sessions are gone"),
-    last_use: Capability::without("the server keeps none without an audit plugin"),
+    last_use: Capability::with("of events; of accounts the server keeps none without an audit plugin"),
     native_expiry: Capability::without("only passwords expire, and then log-ins go on"),
     ..Capabilities::NONE
 };
@@ -104,7 +111,7 @@ impl ConnectorKind for MariadbKind {
     }
 
     fn summary(&self) -> &'static str {
-        "MariaDB 10.5 or newer: accounts, roles, privileges, proxies, live sessions"
+        "MariaDB 10.5 or newer: accounts, roles, privileges, proxies, events, live sessions"
     }
 
     fn capabilities(&self) -> Capabilities {

@@ -243,7 +243,7 @@ fn is_plain(name: &str) -> bool {
 }
 
 /// An identifier as the language writes it: in backticks, unless it is a plain word.
-fn written(name: &str) -> String {
+pub(super) fn written(name: &str) -> String {
     if is_plain(name) {
         return name.to_owned();
     }

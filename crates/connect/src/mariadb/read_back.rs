@@ -1,12 +1,14 @@
 //! Asking the server, now, about one grant, account or session list; and what this log-in may do at all.
 
 use leasehold_model::account::Session as LiveSession;
+use leasehold_model::credential::CredentialKind;
 use leasehold_model::request::{AccountTarget, ReadBack, ReadTarget};
 
 use crate::connector::{TestReport, no_credentials, only_one};
 use crate::error::ConnectError;
 use crate::mariadb::catalogue::{Catalogue, Holder};
 use crate::mariadb::client::{Client, Session};
+use crate::mariadb::event::{self, Event};
 use crate::mariadb::name::{AccountName, Held, Object};
 use crate::mariadb::{pattern, sql};
 
@@ -23,6 +25,8 @@ pub(super) async fn test(client: &Client) -> Result<TestReport, ConnectError> {
         ("GRANT OPTION", "to grant and revoke what it holds itself"),
         ("PROCESS", "to see the sessions of others"),
         ("CONNECTION ADMIN", "to end the sessions of others"),
+        ("EVENT", "to stop and drop events"),
+        ("SET USER", "to stop an event that stays its definer's"),
     ] {
         if !may(privilege) && !may("SUPER") {
             missing_rights.push(format!("{privilege} on *.*, {what_for}"));
@@ -90,6 +94,11 @@ pub(super) async fn read_back(client: &Client, target: &ReadTarget) -> Result<Re
             let catalogue = still(client, &mut session).await?;
             let found = catalogue.accounts.get(&name);
             ReadBack::Account { exists: found.is_some(), enabled: found.is_some_and(|found| !found.locked) }
+        }
+        ReadTarget::Credential { credential, .. } if credential.kind == CredentialKind::ScheduledJob => {
+            let found = event::find(client, &mut session, &name, credential.key.as_str()).await?;
+            let active = found.as_ref().is_some_and(Event::is_enabled);
+            ReadBack::Credential { exists: found.is_some(), active }
         }
         ReadTarget::Credential { .. } => no_credentials(),
         ReadTarget::Sessions { .. } => {

@@ -39,6 +39,11 @@ pub(super) const ROUTINES: &str = "select User, Host, Db, Routine_name, cast(Rou
 /// Who may act as whom.
 pub(super) const PROXIES: &str = "select User, Host, Proxied_user, Proxied_host from mysql.proxies_priv";
 
+/// Events. The server keeps their times in UTC, but for the first.
+pub(super) const EVENTS: &str = "select db, name, definer, cast(status as char), cast(unix_timestamp(created) as signed), \
+     timestampdiff(second, '1970-01-01', last_executed), timestampdiff(second, '1970-01-01', ends) \
+     from mysql.event order by db, name";
+
 /// Live sessions of a user, without the one that asks.
 pub(super) const SESSIONS: &str = "select ID, HOST, COMMAND, coalesce(DB, '') \
      from information_schema.PROCESSLIST where USER = ? and ID <> connection_id()";
@@ -132,6 +137,34 @@ pub(super) const SET_PASSWORD: &str =
 pub(super) const LOCK: &str = immediately!("'alter user ', ", account!(), ", ' account lock'");
 pub(super) const UNLOCK: &str = immediately!("'alter user ', ", account!(), ", ' account unlock'");
 pub(super) const DROP: &str = immediately!("'drop user ', ", account!());
+/// Alters an event by its database and name, under the definer that it has and in the character sets that it was written in: the
+/// server would give it those of the session, and read its text anew with them. [`OWN_CHARACTER_SETS`] has to follow.
+macro_rules! alter_event {
+    ($what:literal) => {
+        concat!(
+            "set @leasehold_client = @@character_set_client, @leasehold_collation = @@collation_connection; \
+             set character_set_client = (select character_set_client from mysql.event \
+             where db = @leasehold_first and name = @leasehold_second), \
+             collation_connection = (select collation_connection from mysql.event \
+             where db = @leasehold_first and name = @leasehold_second); ",
+            immediately!(
+                "'alter definer = ', ",
+                account!(),
+                ", ' event ', ",
+                identifier!("first"),
+                ", '.', ",
+                identifier!("second"),
+                concat!(", '", $what, "'")
+            )
+        )
+    };
+}
+pub(super) const DISABLE_EVENT: &str = alter_event!(" disable");
+pub(super) const ENABLE_EVENT: &str = alter_event!(" enable");
+pub(super) const OWN_CHARACTER_SETS: &str =
+    "set character_set_client = @leasehold_client, collation_connection = @leasehold_collation";
+pub(super) const DROP_EVENT: &str =
+    immediately!("'drop event if exists ', ", identifier!("first"), ", '.', ", identifier!("second"));
 /// One session, by its number.
 pub(super) const KILL: &str =
     "execute immediate concat('kill connection ', cast(@leasehold_words as unsigned))";

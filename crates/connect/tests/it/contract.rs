@@ -41,6 +41,7 @@ fixtures! {
     aws_iam: crate::aws_iam::contract::fixtures(),
     csv: csv_fixtures(),
     external: crate::external::contract::fixtures(),
+    jupyterhub: crate::jupyterhub::contract::fixtures(),
     ldap: crate::ldap::contract::fixtures(),
     mariadb: crate::mariadb::contract::fixtures(),
     openbao: crate::openbao::contract::fixtures(),

@@ -15,7 +15,8 @@ use leasehold_model::id::{ActionId, EntitlementName, SystemName};
 use leasehold_model::identity::Identity;
 use leasehold_model::plan::Verb;
 use leasehold_model::request::{
-    AccountTarget, ActionRequest, EntitlementTarget, IssueRequest, Issued, Outcome, ReadBack, ReadTarget,
+    AccountTarget, ActionRequest, CredentialTarget, EntitlementTarget, IssueRequest, Issued, Outcome,
+    ReadBack, ReadTarget,
 };
 use secrecy::ExposeSecret;
 
@@ -205,6 +206,37 @@ pub async fn refused(
     match execute(connector, verb, account, entitlement).await {
         Outcome::Refused { why } => why,
         other => panic!("{verb} {entitlement:?} of {}: {other:?}", account.login),
+    }
+}
+
+/// Asks for one change of a credential.
+pub async fn change_credential(
+    connector: &dyn Connector,
+    verb: Verb,
+    account: &AccountTarget,
+    credential: &CredentialTarget,
+) -> Outcome {
+    let request = ActionRequest {
+        id: ActionId::from("test"),
+        verb,
+        account: account.clone(),
+        entitlement: None,
+        credential: Some(credential.clone()),
+        attributes: BTreeMap::new(),
+    };
+    connector.execute(&request).await.unwrap_or_else(|error| panic!("{request:?}: {error}"))
+}
+
+/// Reads a credential: whether it exists, and whether it can be used.
+pub async fn read_credential(
+    connector: &dyn Connector,
+    account: &AccountTarget,
+    credential: &CredentialTarget,
+) -> (bool, bool) {
+    let target = ReadTarget::Credential { account: account.clone(), credential: credential.clone() };
+    match connector.read_back(&target).await.expect("read back") {
+        ReadBack::Credential { exists, active } => (exists, active),
+        other => panic!("{target:?}: {other:?}"),
     }
 }
 

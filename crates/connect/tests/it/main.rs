@@ -5,6 +5,7 @@ mod contract;
 mod csv;
 mod external;
 mod harness;
+mod jupyterhub;
 mod ldap;
 mod mariadb;
 mod openbao;

@@ -1,4 +1,4 @@
-//! MariaDB: a user, a role that carries another one, a live session of the client.
+//! MariaDB: a user, a role that carries another one, an event that the server runs as the user, a live session of the client.
 
 use std::process::Child;
 
@@ -18,9 +18,14 @@ pub struct Shop {
 fn user(login: &str) -> String {
     format!(
         "create user {login}@'127.0.0.1' identified by '{}'; grant orders_rw to {login}@'127.0.0.1';
-         set default role orders_rw for {login}@'127.0.0.1'; grant select on app.notes to {login}@'127.0.0.1';",
+         set default role orders_rw for {login}@'127.0.0.1'; grant select on app.notes to {login}@'127.0.0.1';
+         create or replace definer = {login}@'127.0.0.1' event app.{login}_report on schedule every 1 hour do delete from notes;",
         password(login)
     )
+}
+
+fn event(login: &str) -> String {
+    format!("event app.{login}_report")
 }
 
 impl Shop {
@@ -33,7 +38,7 @@ impl Shop {
              grant orders_read to orders_rw;
              create user {OWN}@'127.0.0.1' identified by '{}';
              grant select on mysql.* to {OWN}@'127.0.0.1';
-             grant process, create user, connection admin on *.* to {OWN}@'127.0.0.1';
+             grant process, create user, connection admin, event, set user on *.* to {OWN}@'127.0.0.1';
              grant orders_rw to {OWN}@'127.0.0.1' with admin option;
              grant select on app.* to {OWN}@'127.0.0.1' with grant option;",
             password(OWN)
@@ -58,6 +63,13 @@ impl Shop {
 
     fn may_read_notes(&self, login: &str) -> bool {
         self.server.sql(&format!("select count(*) from mysql.tables_priv where User = '{login}'")) != "0"
+    }
+
+    fn is_run_for(&self, login: &str) -> bool {
+        let running = format!(
+            "select count(*) from mysql.event where definer = '{login}@127.0.0.1' and name = '{login}_report' and status = 'ENABLED'"
+        );
+        self.server.sql(&running) == "1"
     }
 
     fn sessions(&self, login: &str) -> String {
@@ -111,6 +123,9 @@ impl Target for Shop {
         if self.may_read_notes(LEAVER) {
             left.push(Left::Entitlement("privilege/SELECT on app.notes".to_owned()));
         }
+        if self.is_run_for(LEAVER) {
+            left.push(Left::Job(event(LEAVER)));
+        }
         if self.sessions(LEAVER) != "0" {
             left.push(Left::Session);
         }
@@ -124,6 +139,7 @@ impl Target for Shop {
                 self.holds(login, "orders_rw") && self.may_read_notes(login),
                 "{login} holds what they held"
             );
+            assert!(self.is_run_for(login), "the event of {login} goes on");
         }
         assert_ne!(self.sessions(OTHERS[0]), "0", "{} works on", OTHERS[0]);
         assert!(self.other_session.try_wait().expect("look at the client").is_none());

@@ -34,7 +34,7 @@ fn end(session: &mut Option<Child>) {
 }
 
 /// The rights that the documents give Leasehold in a system: what the test shows to be enough is what they say.
-fn documented(system: &str) -> String {
+pub fn documented(system: &str) -> String {
     let text = include_str!("../../../../../docs/operating.md");
     let after = text.split_once(&format!("\n**{system}**")).expect("a heading").1;
     let block = after.split("```").nth(1).expect("a fenced block");

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use leasehold_connect::connector::Connector;
 use leasehold_connect::contract::{ContractFixture, Subject};
-use leasehold_model::request::Issued;
+use leasehold_model::credential::CredentialKind;
+use leasehold_model::request::{AccountTarget, CredentialTarget, Issued};
 use leasehold_testing::MariadbServer;
 use leasehold_testing::mariadb::PASSWORD;
 use secrecy::ExposeSecret;
@@ -29,6 +30,11 @@ impl ContractFixture for Fixture {
 
     fn subject(&self) -> Option<Subject> {
         Some(self.subject.clone())
+    }
+
+    fn credential(&self) -> Option<(AccountTarget, CredentialTarget)> {
+        let kind = CredentialKind::ScheduledJob;
+        Some((account("bob@%"), CredentialTarget { key: "event app.`odd ``event`".into(), kind }))
     }
 
     fn new_account(&self) -> Option<(String, BTreeMap<String, String>)> {
@@ -75,6 +81,7 @@ pub async fn fixtures() -> Vec<Box<dyn ContractFixture>> {
     .map(|(key, name, oracle)| -> Box<dyn ContractFixture> {
         let server = MariadbServer::start();
         server.sql(COMPANY);
+        server.sql("create definer = bob event app.`odd ``event` on schedule every 1 day do select 1");
         let connector = connector(&server);
         let subject = Subject { account: account(key), entitlement: entitlement(name) };
         Box::new(Fixture { server, connector, subject, oracle })

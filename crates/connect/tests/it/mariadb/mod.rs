@@ -4,6 +4,7 @@ mod accounts;
 mod changes;
 pub mod contract;
 mod enumeration;
+mod events;
 mod failures;
 mod issuing;
 

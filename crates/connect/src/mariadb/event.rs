@@ -1,0 +1,155 @@
+//! Events: work that the server does by itself with the rights of whoever is its definer, whether or not they can log in.
+//!
+//! An event is stopped and brought back under its definer and in its character sets: without that the server would give it
+//! those of whoever changes it. Nothing else of it changes.
+
+use jiff::Timestamp;
+use leasehold_model::account::LastUse;
+use leasehold_model::credential::{Credential, CredentialKind};
+use leasehold_model::plan::Verb;
+use leasehold_model::request::{CredentialTarget, Outcome};
+use sqlx::mysql::MySqlRow;
+
+use crate::connector::not_offered;
+use crate::error::ConnectError;
+use crate::mariadb::client::{Client, Session};
+use crate::mariadb::execute::{Names, refused, run};
+use crate::mariadb::name::{AccountName, written};
+use crate::mariadb::sql;
+
+/// Whether an event runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Status {
+    Enabled,
+    Disabled,
+    /// It runs on the server that this one is a replica of.
+    Elsewhere,
+}
+
+/// One event.
+pub(super) struct Event {
+    database: String,
+    name: String,
+    /// `user@host`, which need not be an account that is there.
+    pub definer: String,
+    status: Status,
+    created: Option<Timestamp>,
+    last_executed: Option<Timestamp>,
+    /// When a repeated one ends.
+    ends: Option<Timestamp>,
+}
+
+impl Event {
+    /// Every event. One statement sees the table at one instant, and whoever may read it sees all of it.
+    pub async fn read_all(client: &Client, session: &mut Session) -> Result<Vec<Self>, ConnectError> {
+        let reading = sqlx::query(sql::EVENTS).fetch_all(&mut session.connection);
+        let rows = client.wait("reading events", reading).await?;
+        rows.iter().map(|row| Self::read(client, row)).collect()
+    }
+
+    fn read(client: &Client, row: &MySqlRow) -> Result<Self, ConnectError> {
+        let instant = |index| -> Result<Option<Timestamp>, ConnectError> {
+            let seconds: Option<i64> = client.get(row, index)?;
+            Ok(seconds.and_then(|seconds| Timestamp::from_second(seconds).ok()))
+        };
+        let status = match client.text(row, 3)?.as_str() {
+            "ENABLED" => Status::Enabled,
+            "DISABLED" => Status::Disabled,
+            _ => Status::Elsewhere,
+        };
+        Ok(Self {
+            database: client.text(row, 0)?,
+            name: client.text(row, 1)?,
+            definer: client.text(row, 2)?,
+            status,
+            created: instant(4)?,
+            last_executed: instant(5)?,
+            ends: instant(6)?,
+        })
+    }
+
+    /// Its key, which is what people call it, too.
+    pub fn key(&self) -> String {
+        format!("event {}.{}", written(&self.database), written(&self.name))
+    }
+
+    /// Whether it runs when its time comes.
+    pub fn is_enabled(&self) -> bool {
+        self.status == Status::Enabled
+    }
+
+    /// It as a credential of its definer.
+    pub fn credential(&self) -> Credential {
+        let kind = CredentialKind::ScheduledJob;
+        let mut credential = Credential::new(self.key(), self.definer.as_str(), kind, self.key());
+        credential.active = self.is_enabled();
+        credential.created_at = self.created;
+        credential.expires_at = self.ends;
+        credential.last_use = self.last_executed.map_or(LastUse::Never, LastUse::At);
+        credential
+    }
+}
+
+/// An event of an account by its key; `None` where it has none of that name.
+pub(super) async fn find(
+    client: &Client,
+    session: &mut Session,
+    account: &AccountName,
+    key: &str,
+) -> Result<Option<Event>, ConnectError> {
+    let definer = account.key();
+    let is_it = |event: &Event| event.definer == definer.as_str() && event.key() == key;
+    Ok(Event::read_all(client, session).await?.into_iter().find(is_it))
+}
+
+/// Stops an event, brings it back, or drops it.
+pub(super) async fn change(
+    client: &Client,
+    session: &mut Session,
+    account: &AccountName,
+    credential: &CredentialTarget,
+    verb: Verb,
+) -> Result<Outcome, ConnectError> {
+    if credential.kind != CredentialKind::ScheduledJob {
+        let kind = credential.kind.as_str();
+        return Ok(refused(format!(
+            "only events can be stopped and dropped by themselves here, and no {kind}"
+        )));
+    }
+    let Some(event) = find(client, session, account, credential.key.as_str()).await? else {
+        return Ok(match verb.takes_away() {
+            true => Outcome::AlreadySo,
+            false => refused(format!("{} has no `{}` any more", account.key(), credential.key.as_str())),
+        });
+    };
+    let names =
+        Names { account: Some(account), first: &event.database, second: &event.name, ..Names::default() };
+    match (verb, event.status) {
+        (Verb::DisableCredential, Status::Enabled) => {
+            alter(client, session, sql::DISABLE_EVENT, &names, "stopped").await
+        }
+        (Verb::EnableCredential, Status::Disabled) => {
+            alter(client, session, sql::ENABLE_EVENT, &names, "brought back").await
+        }
+        (Verb::EnableCredential, Status::Elsewhere) => {
+            Ok(refused("it runs on the server that this one is a replica of; bring it back there"))
+        }
+        (Verb::RevokeCredential, _) => run(client, session, sql::DROP_EVENT, &names, "dropped").await,
+        (Verb::DisableCredential | Verb::EnableCredential, _) => Ok(Outcome::AlreadySo),
+        (verb, _) => Ok(not_offered(verb)),
+    }
+}
+
+/// Alters an event. After an error the session is given up, and its character sets with it.
+async fn alter(
+    client: &Client,
+    session: &mut Session,
+    statement: &'static str,
+    names: &Names<'_>,
+    detail: &str,
+) -> Result<Outcome, ConnectError> {
+    let outcome = run(client, session, statement, names, detail).await?;
+    let setting = sqlx::raw_sql(sql::OWN_CHARACTER_SETS).execute(&mut session.connection);
+    client.wait("setting the session back", setting).await?;
+    Ok(outcome)
+}
