@@ -56,6 +56,7 @@ impl LiveConfiguration {
     /// Follows the file until told to stop: at SIGHUP, and where it changed. A file that cannot be used changes nothing.
     pub async fn follow(self: &Arc<Self>, mut stop: watch::Receiver<bool>) {
         let mut hang_up = signal(SignalKind::hangup()).ok();
+        // What is wrong may be mended elsewhere, as a file with a secret: it is tried again and again, and told once.
         let mut complained_of = String::new();
         while !*stop.borrow() {
             let told = async {
@@ -64,31 +65,39 @@ impl LiveConfiguration {
                     None => std::future::pending().await,
                 }
             };
-            tokio::select! {
-                _ = told => complained_of.clear(),
-                () = tokio::time::sleep(LOOK_EVERY) => {}
+            let anew = tokio::select! {
+                _ = told => true,
+                () = tokio::time::sleep(LOOK_EVERY) => false,
                 Ok(_) = stop.changed() => continue,
+            };
+            if anew {
+                complained_of.clear();
             }
-            let Ok(text) = tokio::fs::read_to_string(&self.path).await else { continue };
-            if text == complained_of {
-                continue;
-            }
-            if let Err(error) = self.follow_to(&text).await {
-                tracing::error!(file = %self.path.display(), "the configuration changed and cannot be used; what was in force goes on: {error:#}");
-                complained_of = text;
+            match self.follow_file(anew).await {
+                Ok(()) => complained_of.clear(),
+                Err(error) => {
+                    let complaint = format!("{error:#}");
+                    if complaint != complained_of {
+                        tracing::error!(file = %self.path.display(), "the configuration cannot be used; what was in force goes on: {complaint}");
+                        complained_of = complaint;
+                    }
+                }
             }
         }
     }
 
-    async fn follow_to(&self, text: &str) -> anyhow::Result<()> {
+    /// Follows the file as it is now; `anew` also where its text is in force already, because what it names, as a file with a
+    /// secret, may hold something else.
+    async fn follow_file(&self, anew: bool) -> anyhow::Result<()> {
         let mut in_force = self.in_force.lock().await;
-        if *in_force == text {
+        let text = tokio::fs::read_to_string(&self.path).await.context("it cannot be read")?;
+        if !anew && *in_force == text {
             return Ok(());
         }
-        let config = Config::parse(&self.path, text.to_owned())?;
+        let config = Config::parse(&self.path, text.clone())?;
         self.take(&config).await?;
-        *in_force = text.to_owned();
-        tracing::info!(file = %self.path.display(), "the configuration changed: systems and owners follow, [server] and the rest at the next start");
+        *in_force = text;
+        tracing::info!(file = %self.path.display(), "the configuration was taken: systems and owners follow, [server] and the rest at the next start");
         Ok(())
     }
 
@@ -96,9 +105,9 @@ impl LiveConfiguration {
     async fn take(&self, config: &Config) -> anyhow::Result<()> {
         let (systems, owners) = (config.systems()?, config.owners()?);
         let notice_secrets = config.notice_secrets()?;
+        self.driver.reconfigure(systems).await?;
         self.owners.replace(owners);
         self.notice_secrets.replace(notice_secrets);
-        self.driver.reconfigure(systems).await?;
         Ok(())
     }
 
@@ -132,6 +141,16 @@ impl LiveConfiguration {
                 );
                 return Err(NotConnected::Unreachable(why));
             }
+        };
+        // Somebody may have written into it while the target was tried.
+        let (after, config) = match std::fs::read_to_string(&self.path) {
+            Ok(now) if now != before => {
+                let after = draft.appended_to(&now);
+                let config =
+                    Config::parse(&self.path, after.clone()).map_err(|error| as_complaint(&error))?;
+                (after, config)
+            }
+            _ => (after, config),
         };
         write_whole(&self.path, &after).map_err(|error| {
             not_written(format!(

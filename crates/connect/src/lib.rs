@@ -19,7 +19,7 @@ pub mod registry;
 mod rest;
 mod scim;
 pub mod scim_push;
-mod seen;
+pub mod seen;
 pub mod settings;
 pub mod simulated;
 mod ssh;

@@ -6,8 +6,8 @@ use hashbrown::HashSet;
 
 /// The ids that came, a few bytes for each: a million users are nothing to remember. Two ids that share a mark look like one
 /// that came twice; then a reading is partial, and the next one has other marks.
-#[derive(Default)]
-pub(crate) struct Seen {
+#[derive(Debug, Default)]
+pub struct Seen {
     marks: HashSet<u64>,
     random: RandomState,
 }

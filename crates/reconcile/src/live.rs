@@ -174,7 +174,8 @@ async fn computed(
 /// Whether something that decisions rest on is another than before. A reading that showed nothing new is not.
 fn has_moved(before: &View, revision: Revision, systems: &[SystemState]) -> bool {
     let known = before.systems();
-    let claims = |revision: Revision| (revision.policy, revision.baseline, revision.departures);
+    // Of what people and credential links say everything counts; readings are told apart by what they showed.
+    let claims = |revision: Revision| Revision { epoch: 0, ..revision };
     claims(before.revision()) != claims(revision)
         || known.len() != systems.len()
         || known.iter().zip(systems).any(|(then, now)| {

@@ -131,6 +131,55 @@ macro_rules! execute_rows {
     }};
 }
 
+/// Inserts numbered texts, which are UTF-8, into a table that keeps them as bytes, all in one statement.
+macro_rules! insert_blobs {
+    ($tx:expr, $table:literal, $number:literal, $bytes:literal, $rows:expr) => {{
+        let rows: Vec<(i64, Vec<u8>)> = $rows;
+        match &mut *$tx {
+            $crate::db::Tx::Sqlite(transaction) => {
+                let mut texts = Vec::with_capacity(rows.len());
+                for (number, bytes) in &rows {
+                    let text = std::str::from_utf8(bytes)
+                        .map_err(|error| $crate::error::StoreError::corrupt("a text to be written", error))?;
+                    texts.push((*number, text));
+                }
+                sqlx::query::<sqlx::Sqlite>(concat!(
+                    "INSERT INTO ",
+                    $table,
+                    " (",
+                    $number,
+                    ", ",
+                    $bytes,
+                    ")
+                     SELECT CAST(value->>0 AS BIGINT), CAST(value->>1 AS BLOB) FROM json_each($1)"
+                ))
+                .bind($crate::db::json_rows(&texts)?)
+                .execute(&mut **transaction)
+                .await
+                .map(|done| done.rows_affected())
+            }
+            $crate::db::Tx::Postgres(transaction) => {
+                let (numbers, bytes): (Vec<i64>, Vec<Vec<u8>>) = rows.into_iter().unzip();
+                sqlx::query::<sqlx::Postgres>(concat!(
+                    "INSERT INTO ",
+                    $table,
+                    " (",
+                    $number,
+                    ", ",
+                    $bytes,
+                    ") SELECT * FROM UNNEST($1, $2)"
+                ))
+                .bind(numbers)
+                .bind(bytes)
+                .execute(&mut **transaction)
+                .await
+                .map(|done| done.rows_affected())
+            }
+        }
+        .map_err($crate::error::StoreError::from)
+    }};
+}
+
 /// Reads every row as a tuple.
 macro_rules! fetch_all {
     ($tx:expr, $row:ty, $sql:expr $(, $bind:expr)* $(,)?) => {
@@ -240,7 +289,7 @@ macro_rules! for_each_row {
 
 pub(crate) use {
     execute, execute_list, execute_rows, fetch_all, fetch_list_alone, fetch_one, fetch_optional, fetch_rows,
-    for_each_row,
+    for_each_row, insert_blobs,
 };
 
 /// Numbers as a JSON array, the form in which SQLite takes a list.

@@ -9,7 +9,7 @@ use leasehold_model::event::EventKind;
 use serde_json::Value;
 
 use crate::db::{
-    Tx, count, execute, execute_rows, fetch_all, fetch_one, fetch_optional, stored, without_nul,
+    Tx, count, execute, execute_rows, fetch_all, fetch_one, fetch_optional, insert_blobs, stored, without_nul,
 };
 use crate::error::{Result, StoreError};
 use crate::store::Store;
@@ -39,6 +39,11 @@ pub(crate) async fn lock(tx: &mut Tx) -> Result<i64> {
 
 /// Writes entries in this transaction and gives the index of the first.
 pub(crate) async fn append(tx: &mut Tx, events: Vec<Event>, now: Timestamp) -> Result<u64> {
+    append_each(tx, events.into_iter().map(|event| (event, now)).collect()).await
+}
+
+/// The same with a time for each.
+pub(crate) async fn append_each(tx: &mut Tx, events: Vec<(Event, Timestamp)>) -> Result<u64> {
     let (length,): (i64,) = fetch_one!(
         tx,
         (i64,),
@@ -46,8 +51,8 @@ pub(crate) async fn append(tx: &mut Tx, events: Vec<Event>, now: Timestamp) -> R
         stored(events.len() as u64)
     )?;
     let first = length - stored(events.len() as u64);
-    let mut openings = Vec::new();
-    for (index, event) in (first..).zip(events) {
+    let (mut entries, mut openings) = (Vec::with_capacity(events.len()), Vec::new());
+    for (index, (event, at)) in (first..).zip(events) {
         let mut commitments = BTreeMap::new();
         for (field, value) in event.personal {
             let value = without_nul(&value).into_owned();
@@ -57,14 +62,14 @@ pub(crate) async fn append(tx: &mut Tx, events: Vec<Event>, now: Timestamp) -> R
         }
         let entry = Entry {
             kind: event.kind.as_str().to_owned(),
-            at: now.to_string(),
+            at: at.to_string(),
             subject: event.subject,
             body: event.body,
             commitments,
         };
-        let bytes = entry.to_bytes()?;
-        execute!(tx, "INSERT INTO ledger_entry (entry_index, bytes) VALUES ($1, $2)", index, &bytes[..])?;
+        entries.push((index, entry.to_bytes()?));
     }
+    insert_blobs!(tx, "ledger_entry", "entry_index", "bytes", entries)?;
     execute_rows!(
         tx,
         &openings,

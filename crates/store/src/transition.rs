@@ -1,6 +1,6 @@
 //! The journal of actions: one step of one action, with its ledger entry and what was observed, in one transaction.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
 use leasehold_model::action::ActionState;
@@ -10,7 +10,8 @@ use leasehold_model::plan::PlanItem;
 use serde_json::{Value, json};
 
 use crate::db::{
-    Tx, count, execute, fetch_all, fetch_optional, from_json, instant, micros, stored, to_json, without_nul,
+    Tx, count, execute_rows, fetch_all, fetch_optional, fetch_rows, from_json, instant, micros, stored,
+    to_json, without_nul,
 };
 use crate::error::{Result, StoreError};
 use crate::ledger::{self, Event};
@@ -132,77 +133,179 @@ impl Store {
     }
 }
 
-/// Makes one step in a transaction that holds the store's write lock, or nothing at all where it is refused.
-pub(crate) async fn make(tx: &mut Tx, transition: &Transition) -> Result<TransitionOutcome> {
-    let Transition { plan, action, from, to, at, detail, next_attempt_at, observed, .. } = transition;
-    let reason = transition.reason.as_deref().map(without_nul);
-    let reason = reason.as_deref();
+/// Makes steps in a transaction that holds the store's write lock, in this order. One that is refused changes nothing, and
+/// the others are made all the same.
+pub(crate) async fn make_all(
+    tx: &mut Tx,
+    transitions: &[&Transition],
+) -> Result<Vec<Result<TransitionOutcome>>> {
+    let mut outcomes = Vec::with_capacity(transitions.len());
+    let mut rest = transitions;
+    while !rest.is_empty() {
+        // The second step of an action sees what the first one made.
+        let mut actions = HashSet::new();
+        let again = rest.iter().position(|step| !actions.insert((&step.plan, &step.action)));
+        let (now, later) = rest.split_at(again.unwrap_or(rest.len()));
+        outcomes.extend(make_one_of_each(tx, now).await?);
+        rest = later;
+    }
+    Ok(outcomes)
+}
+
+/// An action as it stands before its step.
+struct Standing {
+    state: ActionState,
+    sent_at: Option<i64>,
+    item: PlanItem,
+    /// How many steps it made.
+    steps: i64,
+}
+
+/// Makes at most one step of each action. What the steps write into the same tables goes there in one statement.
+async fn make_one_of_each(
+    tx: &mut Tx,
+    transitions: &[&Transition],
+) -> Result<Vec<Result<TransitionOutcome>>> {
+    let mut standing = standing(tx, transitions).await?;
+    let mut outcomes = Vec::with_capacity(transitions.len());
+    let (mut events, mut made) = (Vec::new(), Vec::new());
+    for (place, transition) in transitions.iter().enumerate() {
+        let Transition { plan, action, from, to, at, observed, .. } = transition;
+        let found = standing.remove(&(plan.as_str(), action.as_str()));
+        let Standing { state, sent_at, item, steps } = match allowed(transition, found) {
+            Ok(found) => found,
+            Err(refused) => {
+                outcomes.push(Err(refused));
+                continue;
+            }
+        };
+        if state != *from {
+            outcomes.push(Ok(TransitionOutcome::Moved { actual: state }));
+            continue;
+        }
+        // Only what we asked for and what takes access away was ended by us; the rest went out of band.
+        let ended_by_us = item.verb.takes_away() && sent_at.is_some();
+        let read_back = read_back::apply(tx, action, ended_by_us, observed, *at).await?;
+        events.extend(read_back.into_iter().map(|event| (event, *at)));
+        let reason = transition.reason.as_deref().map(without_nul);
+        events.push((transition_event(&item, plan, *from, *to, reason.as_deref()), *at));
+        made.push((place, steps, events.len() as u64 - 1));
+        // Replaced below, when the index is known.
+        outcomes.push(Ok(TransitionOutcome::Done { ledger_index: 0 }));
+    }
+    if made.is_empty() {
+        return Ok(outcomes);
+    }
+    let first = ledger::append_each(tx, events).await?;
+    let (mut changes, mut steps) = (Vec::with_capacity(made.len()), Vec::with_capacity(made.len()));
+    for (place, seq, event) in made {
+        let Transition { plan, action, from, to, at, detail, next_attempt_at, .. } = transitions[place];
+        let ledger_index = first + event;
+        outcomes[place] = Ok(TransitionOutcome::Done { ledger_index });
+        let reason = transitions[place].reason.as_deref().map(without_nul);
+        let (at, ledger_index) = (micros(*at), stored(ledger_index));
+        let sent = *to == ActionState::Sent;
+        let read_back = matches!(to, ActionState::Verified | ActionState::Contradicted);
+        // A person who takes an action off the stuck list begins anew.
+        let again = *to == ActionState::Approved;
+        let (plan, action, from, to) = (plan.as_str(), action.as_str(), from.as_str(), to.as_str());
+        let times = (next_attempt_at.map(micros), sent.then_some(at), read_back.then_some(at), at);
+        changes.push((
+            plan,
+            action,
+            to,
+            reason.clone(),
+            ledger_index,
+            times,
+            i64::from(sent),
+            i64::from(again),
+        ));
+        let detail = to_json("a step's detail", detail)?;
+        steps.push((plan, action, seq, from, to, at, reason, detail, ledger_index));
+    }
+    execute_rows!(
+        tx,
+        &changes,
+        "UPDATE action SET state = list.value->>2, reason = list.value->>3,
+             ledger_index = CAST(list.value->>4 AS BIGINT),
+             next_attempt_at = CAST(list.value->5->>0 AS BIGINT),
+             sent_at = COALESCE(CAST(list.value->5->>1 AS BIGINT), sent_at),
+             read_back_at = COALESCE(CAST(list.value->5->>2 AS BIGINT), read_back_at),
+             changed_at = CAST(list.value->5->>3 AS BIGINT),
+             attempts = CASE WHEN CAST(list.value->>7 AS BIGINT) = 1 THEN 0 ELSE attempts + CAST(list.value->>6 AS BIGINT) END,
+             approved_at = CASE WHEN CAST(list.value->>7 AS BIGINT) = 1
+                 THEN COALESCE(approved_at, CAST(list.value->5->>3 AS BIGINT)) ELSE approved_at END
+         FROM ",
+        " WHERE action.plan = list.value->>0 AND action.id = list.value->>1"
+    )?;
+    execute_rows!(
+        tx,
+        &steps,
+        "INSERT INTO action_transition (plan, action, seq, from_state, to_state, at, reason, detail, ledger_index)
+         SELECT value->>0, value->>1, CAST(value->>2 AS BIGINT), value->>3, value->>4, CAST(value->>5 AS BIGINT),
+                value->>6, value->>7, CAST(value->>8 AS BIGINT) FROM ",
+        ""
+    )?;
+    Ok(outcomes)
+}
+
+/// Where actions stand, by plan and action.
+async fn standing<'a>(
+    tx: &mut Tx,
+    transitions: &[&'a Transition],
+) -> Result<HashMap<(&'a str, &'a str), Standing>> {
+    let keys: Vec<(usize, &str, &str)> = transitions
+        .iter()
+        .enumerate()
+        .map(|(place, step)| (place, step.plan.as_str(), step.action.as_str()))
+        .collect();
+    let rows = fetch_rows!(
+        tx,
+        &keys,
+        (i64, String, Option<i64>, String, i64),
+        "SELECT CAST(list.value->>0 AS BIGINT), action.state, action.sent_at, action.item,
+                (SELECT COALESCE(MAX(seq) + 1, 0) FROM action_transition AS step
+                 WHERE step.plan = action.plan AND step.action = action.id)
+         FROM ",
+        " JOIN action ON action.plan = list.value->>1 AND action.id = list.value->>2"
+    )?;
+    let mut standing = HashMap::with_capacity(rows.len());
+    for (place, state, sent_at, item, steps) in rows {
+        let Transition { plan, action, .. } = transitions[count(place) as usize];
+        let state = parse_state(action, &state)?;
+        let found = Standing { state, sent_at, item: from_json("an action", &item)?, steps };
+        standing.insert((plan.as_str(), action.as_str()), found);
+    }
+    Ok(standing)
+}
+
+/// The entry of exactly this step, where it is the last that its action made.
+pub(crate) async fn made(tx: &mut Tx, transition: &Transition) -> Result<Option<u64>> {
+    let row = fetch_optional!(
+        tx,
+        (String, String, i64, i64),
+        "SELECT from_state, to_state, at, ledger_index FROM action_transition
+         WHERE plan = $1 AND action = $2 ORDER BY seq DESC LIMIT 1",
+        transition.plan.as_str(),
+        transition.action.as_str()
+    )?;
+    let ours = (transition.from.as_str(), transition.to.as_str(), micros(transition.at));
+    let is_ours = |(from, to, at, _): &(String, String, i64, i64)| (from.as_str(), to.as_str(), *at) == ours;
+    Ok(row.filter(is_ours).map(|(.., ledger_index)| count(ledger_index)))
+}
+
+/// The action, where a step of it can be made if it stands where the caller believes.
+fn allowed(transition: &Transition, found: Option<Standing>) -> Result<Standing> {
+    let Transition { action, from, to, at, .. } = transition;
     if !from.may_become(*to) {
         return Err(StoreError::Transition { action: action.clone(), from: *from, to: *to });
     }
-    let row = fetch_optional!(
-        tx,
-        (String, Option<i64>, String),
-        "SELECT state, sent_at, item FROM action WHERE plan = $1 AND id = $2",
-        plan.as_str(),
-        action.as_str()
-    )?;
-    let (state, sent_at, item) = row.ok_or_else(|| StoreError::UnknownAction { action: action.clone() })?;
-    let actual = parse_state(action, &state)?;
-    if actual != *from {
-        return Ok(TransitionOutcome::Moved { actual });
-    }
-    if *to == ActionState::Verified && sent_at.is_none_or(|sent_at| micros(*at) < sent_at) {
+    let found = found.ok_or_else(|| StoreError::UnknownAction { action: action.clone() })?;
+    let is_too_old = || found.sent_at.is_none_or(|sent_at| micros(*at) < sent_at);
+    if *to == ActionState::Verified && found.state == *from && is_too_old() {
         return Err(StoreError::ReadBackTooOld { action: action.clone() });
     }
-    let item: PlanItem = from_json("an action", &item)?;
-
-    // Only what we asked for and what takes access away was ended by us; the rest went out of band.
-    let ended_by_us = item.verb.takes_away() && sent_at.is_some();
-    let mut events = read_back::apply(tx, action, ended_by_us, observed, *at).await?;
-    events.push(transition_event(&item, plan, *from, *to, reason));
-    let entries = events.len() as u64;
-    let ledger_index = ledger::append(tx, events, *at).await? + entries - 1;
-
-    let sent = *to == ActionState::Sent;
-    let read_back = matches!(to, ActionState::Verified | ActionState::Contradicted);
-    // A person who takes an action off the stuck list begins anew.
-    let again = *to == ActionState::Approved;
-    execute!(
-        tx,
-        "UPDATE action SET state = $1, reason = $2, next_attempt_at = $3, ledger_index = $4,
-             sent_at = COALESCE($5, sent_at), read_back_at = COALESCE($6, read_back_at),
-             attempts = CASE WHEN $7 = 1 THEN 0 ELSE attempts + $8 END, changed_at = $12,
-             approved_at = CASE WHEN $7 = 1 THEN COALESCE(approved_at, $12) ELSE approved_at END
-         WHERE plan = $9 AND id = $10 AND state = $11",
-        to.as_str(),
-        reason,
-        next_attempt_at.map(micros),
-        stored(ledger_index),
-        sent.then(|| micros(*at)),
-        read_back.then(|| micros(*at)),
-        i64::from(again),
-        i64::from(sent),
-        plan.as_str(),
-        action.as_str(),
-        from.as_str(),
-        micros(*at)
-    )?;
-    execute!(
-        tx,
-        "INSERT INTO action_transition (plan, action, seq, from_state, to_state, at, reason, detail, ledger_index)
-         SELECT $1, $2, COALESCE(MAX(seq) + 1, 0), $3, $4, $5, $6, $7, $8 FROM action_transition
-         WHERE plan = $1 AND action = $2",
-        plan.as_str(),
-        action.as_str(),
-        from.as_str(),
-        to.as_str(),
-        micros(*at),
-        reason,
-        to_json("a step's detail", detail)?,
-        stored(ledger_index)
-    )?;
-    Ok(TransitionOutcome::Done { ledger_index })
+    Ok(found)
 }
 
 fn parse_state(action: &ActionId, state: &str) -> Result<ActionState> {

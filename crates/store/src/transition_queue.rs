@@ -9,7 +9,7 @@ use crate::db::Db;
 use crate::error::{Result, StoreError};
 use crate::gather::gather;
 use crate::ledger;
-use crate::transition::{Transition, TransitionOutcome, make};
+use crate::transition::{Transition, TransitionOutcome, made, make_all};
 
 /// So many steps share a transaction.
 const BATCH_MAX: usize = 256;
@@ -76,8 +76,8 @@ impl BegunTransition {
     pub async fn lasting(self) -> Result<TransitionOutcome> {
         match self.answered.await {
             Ok(outcome) => outcome,
-            // The runtime on which the queue was begun has ended. A step that it made all the same shows as moved.
-            Err(_) => alone(&self.db, &self.transition).await,
+            // The runtime on which the queue was begun has ended.
+            Err(_) => again(&self.db, &self.transition).await,
         }
     }
 }
@@ -100,7 +100,7 @@ async fn work_on(db: Db, mut asked: mpsc::UnboundedReceiver<Asked>) {
         for Waiting { transition, answer } in batch.drain(..) {
             let outcome = match outcomes.next() {
                 Some(outcome) => outcome,
-                None => alone(&db, &transition).await,
+                None => again(&db, &transition).await,
             };
             // Nobody waits any longer where the caller was dropped.
             let _ = answer.send(outcome);
@@ -118,26 +118,28 @@ async fn together(db: &Db, batch: &[Waiting]) -> Result<Vec<Result<TransitionOut
     }
     let mut tx = db.write().await?;
     ledger::lock(&mut tx).await?;
-    let mut outcomes = Vec::with_capacity(batch.len());
-    for waiting in batch {
-        match make(&mut tx, &waiting.transition).await {
-            // Refused before anything was written for it; the others are not concerned.
-            Err(
-                error @ (StoreError::UnknownAction { .. }
-                | StoreError::Transition { .. }
-                | StoreError::ReadBackTooOld { .. }),
-            ) => outcomes.push(Err(error)),
-            outcome => outcomes.push(Ok(outcome?)),
-        }
-    }
+    let transitions: Vec<&Transition> = batch.iter().map(|waiting| &waiting.transition).collect();
+    let outcomes = make_all(&mut tx, &transitions).await?;
     tx.commit().await?;
     Ok(outcomes)
+}
+
+/// Makes a step of which it is not known whether it was made: a commit that failed may have been done all the same.
+async fn again(db: &Db, transition: &Transition) -> Result<TransitionOutcome> {
+    let outcome = alone(db, transition).await?;
+    match outcome {
+        TransitionOutcome::Moved { actual } if actual == transition.to => {
+            let made = made(&mut db.read().await?, transition).await?;
+            Ok(made.map_or(outcome, |ledger_index| TransitionOutcome::Done { ledger_index }))
+        }
+        _ => Ok(outcome),
+    }
 }
 
 async fn alone(db: &Db, transition: &Transition) -> Result<TransitionOutcome> {
     let mut tx = db.write().await?;
     ledger::lock(&mut tx).await?;
-    let outcome = make(&mut tx, transition).await?;
+    let outcome = make_all(&mut tx, &[transition]).await?.pop();
     tx.commit().await?;
-    Ok(outcome)
+    outcome.unwrap_or_else(|| Err(StoreError::UnknownAction { action: transition.action.clone() }))
 }

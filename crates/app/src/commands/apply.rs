@@ -10,7 +10,7 @@ use leasehold_decide::plan::Scope;
 use leasehold_model::action::ActionState;
 use leasehold_model::credential::CredentialName;
 use leasehold_model::id::{ActionId, EntitlementName, PlanHash, SystemName};
-use leasehold_model::plan::{Guard, Plan, Verb};
+use leasehold_model::plan::{Guard, Plan, PlanItem, Verb};
 use leasehold_reconcile::pace::Patience;
 use leasehold_reconcile::run::Runner;
 use leasehold_reconcile::stages::plan;
@@ -188,9 +188,16 @@ impl From<&ActionRow> for Receipt {
 }
 
 impl Receipt {
-    /// Whether it is of this plan.
-    pub fn is_of(&self, plan: &PlanHash) -> bool {
-        self.plan == *plan
+    /// Its plan.
+    pub fn plan(&self) -> &PlanHash {
+        &self.plan
+    }
+
+    /// Whether it tells of this item of this plan, and of everything about it what the plan says.
+    pub fn is_of(&self, plan: &PlanHash, item: &PlanItem) -> bool {
+        (&self.plan, &self.id) == (plan, &item.id)
+            && (self.verb, &self.system, &self.account) == (item.verb, &item.system, &item.account)
+            && (&self.entitlement, &self.credential) == (&item.entitlement, &item.credential)
     }
 
     /// Whether nothing about it is outstanding.

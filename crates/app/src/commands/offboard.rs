@@ -193,7 +193,10 @@ impl Offboard {
             return Ok(plan);
         }
         for plan in interrupted {
-            runner.apply(plan, &[], by).await?;
+            // What is wrong with an earlier plan holds up nothing else; what it leaves open is told as such.
+            if let Err(error) = runner.apply(plan, &[], by).await {
+                tracing::warn!(plan = %plan.hash, "an earlier run of this offboarding cannot be finished: {error}");
+            }
         }
         let loaded = context.load(None).await?;
         let plan = offboard::plan(loaded, identity, Vec::new(), self.successor().as_ref())?;

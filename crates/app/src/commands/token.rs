@@ -137,6 +137,13 @@ async fn create(
 ) -> anyhow::Result<(Row, String)> {
     if let Some(system) = system {
         context.system_name(system)?;
+        let kind = context.config.table(system).and_then(|table| table.get("connector"));
+        let pushes = kind.and_then(toml::Value::as_str) == Some("scim_push");
+        anyhow::ensure!(
+            pushes,
+            "`{system}` is read and not pushed, so a token of it would open nothing; give it `connector = \"scim_push\"`, or name a \
+             system that has it; no token was made"
+        );
     }
     let user = owner(context, mail).await?;
     let made = create_token(&context.store, &user, name, scopes, system, days, &actor(), context.now()).await;

@@ -102,7 +102,18 @@ fn everything_of_somebody_ends_and_the_receipt_proves_it() {
     // A receipt that claims more than was done, or leaves something out, is found out.
     let receipt: Value = serde_json::from_str(&installation.read("receipt.json")).expect("JSON");
     type Forgery = (&'static str, fn(&mut Value));
-    let forgeries: [Forgery; 4] = [
+    let forgeries: [Forgery; 8] = [
+        ("is told as no plan", |receipt| {
+            let mut made_up = receipt["actions"][0].clone();
+            (made_up["id"], made_up["state"]) = (json!("act_made_up"), json!("verified"));
+            receipt["actions"].as_array_mut().expect("actions").push(made_up);
+        }),
+        ("is told twice", |receipt| {
+            let twice = receipt["actions"][0].clone();
+            receipt["actions"].as_array_mut().expect("actions").push(twice);
+        }),
+        ("is told as no plan", |receipt| receipt["actions"][0]["account"] = json!("somebody")),
+        ("is about", |receipt| receipt["identity"] = json!("somebody@example.com")),
         ("is said to be", |receipt| receipt["actions"][0]["state"] = json!("stuck")),
         ("is not told", |receipt| drop(receipt["actions"].as_array_mut().map(|all| all.pop()))),
         ("the plan was changed", |receipt| {

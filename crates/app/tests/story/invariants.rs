@@ -139,13 +139,12 @@ pub fn actions_are_settled(story: &Story, plan: &Plan, overrides: &[String], row
             continue;
         }
         assert!(row.read_back_at >= row.sent_at && row.sent_at.is_some(), "read back before sent: {row:?}");
+        let read_back_at = row.read_back_at.expect("later than its sending");
         let truth = |facet: Facet| {
             let account = found_by(&row.item.account_key, &row.item.account);
             let looked = (row.item.system.clone(), account, facet);
-            let then = calls.verdicts.get(&row.id).and_then(|verdict| verdict.get(&looked));
-            *then
-                .or_else(|| calls.truths.get(&looked))
-                .unwrap_or_else(|| panic!("verified without a look: {row:?}"))
+            let then = calls.truth_before(&looked, read_back_at);
+            then.unwrap_or_else(|| panic!("verified without a look: {row:?}"))
         };
         let own = || truth(Facet::Grant(row.item.entitlement.clone().expect("of a grant")));
         let credential =

@@ -13,8 +13,7 @@ use leasehold_model::Timestamp;
 use leasehold_model::capability::Capabilities;
 use leasehold_model::clock::{Clock, ManualClock};
 use leasehold_model::fact::Completeness;
-use leasehold_model::id::{AccountKey, ActionId, CredentialKey, EntitlementName, SystemName};
-use leasehold_model::plan::{PlanItem, Verb};
+use leasehold_model::id::{AccountKey, CredentialKey, EntitlementName, SystemName};
 use leasehold_model::request::{
     AccountTarget, ActionRequest, IssueRequest, Issued, Outcome, ReadBack, ReadTarget,
 };
@@ -146,29 +145,16 @@ pub type Looked = (SystemName, AccountKey, Facet);
 /// What was asked of the systems in a story.
 #[derive(Default)]
 pub struct Calls {
-    /// The truth at the latest answered read-back of each object.
-    pub truths: BTreeMap<Looked, Truth>,
-    /// The truth at the read-back by which each action became verified. What another action looks at later is not it.
-    pub verdicts: BTreeMap<ActionId, BTreeMap<Looked, Truth>>,
+    /// The truth at each answered read-back of each object, by when it was.
+    pub truths: BTreeMap<Looked, BTreeMap<Timestamp, Truth>>,
     /// How often each change was asked for.
     pub asked: BTreeMap<Effect, u32>,
 }
 
 impl Calls {
-    /// Keeps what was true when an action was just now found verified: of its own object and of every path.
-    pub fn keep_verdict(&mut self, item: &PlanItem) {
-        let own = match (&item.entitlement, &item.credential) {
-            (Some(entitlement), _) => Facet::Grant(entitlement.clone()),
-            (None, Some(credential)) => Facet::Credential(credential.key.clone()),
-            (None, None) if item.verb == Verb::EndSessions => Facet::Sessions,
-            (None, None) => Facet::Account,
-        };
-        let paths = item.must_end.iter().cloned().map(Facet::Grant);
-        let account = found_by(&item.account_key, &item.account);
-        let looked = |facet| -> Looked { (item.system.clone(), account.clone(), facet) };
-        let all = std::iter::once(own).chain(paths).map(looked);
-        let truths = all.filter_map(|looked| Some((looked.clone(), *self.truths.get(&looked)?))).collect();
-        self.verdicts.insert(item.id.clone(), truths);
+    /// What was true of an object at the newest look before an instant: another action may have looked at it later.
+    pub fn truth_before(&self, looked: &Looked, read_back_at: Timestamp) -> Option<Truth> {
+        self.truths.get(looked)?.range(..read_back_at).next_back().map(|(_, truth)| *truth)
     }
 }
 
@@ -178,6 +164,7 @@ pub struct MortalConnector {
     pub system: SystemName,
     pub world: Arc<World>,
     pub life: Arc<Life>,
+    pub clock: Arc<StoryClock>,
     pub calls: Arc<Mutex<Calls>>,
 }
 
@@ -240,7 +227,10 @@ impl Connector for MortalConnector {
         let answer = self.inner.read_back(target).await;
         if answer.is_ok() {
             let (looked, truth) = self.look(target);
-            self.calls.lock().expect("calls").truths.insert(looked, truth);
+            let mut calls = self.calls.lock().expect("calls");
+            calls.truths.entry(looked).or_default().insert(self.clock.now(), truth);
+            // No two looks are at the same time, so that each can be found by it.
+            self.clock.advance_ms(1);
         }
         self.life.async_point().await;
         answer

@@ -26,7 +26,7 @@ use crate::scene::{Scene, days_from, identity};
 use crate::seeds::tell;
 use crate::world::Story;
 
-const KIM: &str = "kim@example.com";
+pub const KIM: &str = "kim@example.com";
 const LEE: &str = "lee@example.com";
 const ROBOT: &str = "robot@example.com";
 const KEY: &str = "robot-key";
@@ -48,7 +48,7 @@ fn policy(hand_over: &str, further: &str) -> BTreeMap<String, String> {
 }
 
 /// A drawn company with two roles that carry nothing, in which accounts are made for whoever needs one.
-async fn company(seed: u64, hand_over: &str, further: &str) -> Story {
+pub async fn company(seed: u64, hand_over: &str, further: &str) -> Story {
     let mut scene = Scene::drawn(seed);
     for state in scene.state.systems.values_mut() {
         state.carries.clear();
@@ -68,12 +68,12 @@ async fn company(seed: u64, hand_over: &str, further: &str) -> Story {
     story
 }
 
-fn person(key: &str, department: &str, state: LifecycleState) -> Identity {
+pub fn person(key: &str, department: &str, state: LifecycleState) -> Identity {
     Identity { state, ..identity(key, department) }
 }
 
 /// A plan about these, carried out through faults, and again until nothing of it is left.
-async fn close(story: &mut Story, seed: u64, identities: &[&str]) -> Plan {
+pub async fn close(story: &mut Story, seed: u64, identities: &[&str]) -> Plan {
     let scope = Scope {
         identities: identities.iter().map(|key| IdentityKey::from(*key)).collect(),
         kinds: vec![DriftKind::Leaver, DriftKind::Expired, DriftKind::Unjustified, DriftKind::Missing],

@@ -15,4 +15,5 @@ mod oracle;
 mod reasons;
 mod scene;
 mod seeds;
+mod sessions;
 mod world;

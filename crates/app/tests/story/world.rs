@@ -11,7 +11,6 @@ use leasehold_decide::correlate::CorrelationRule;
 use leasehold_decide::merge::Precedence;
 use leasehold_decide::plan::Scope;
 use leasehold_decide::{policy, rules};
-use leasehold_model::action::ActionState;
 use leasehold_model::clock::Clock;
 use leasehold_model::decision::DriftItem;
 use leasehold_model::id::{AccountKey, EntitlementName, SystemName};
@@ -87,7 +86,7 @@ impl Story {
         names.insert(0, SystemName::new("hr").expect("the feed"));
         let systems = names
             .into_iter()
-            .map(|name| (name.clone(), system(&scene, &world, &life, &calls, name)))
+            .map(|name| (name.clone(), system(&scene, &world, &life, &clock, &calls, name)))
             .collect();
         let mut story = Self {
             scene,
@@ -160,16 +159,13 @@ impl Story {
     }
 
     pub fn runner(&self) -> Runner {
-        let (life, calls) = (self.life.clone(), self.calls.clone());
+        let life = self.life.clone();
         Runner {
             store: self.store.clone(),
             systems: self.systems.clone(),
             pace: self.clock.clone(),
             patience: Patience { systems_at_once: self.systems_at_once, ..Patience::default() },
-            watch: Arc::new(move |item, state| {
-                if state == ActionState::Verified {
-                    calls.lock().expect("calls").keep_verdict(item);
-                }
+            watch: Arc::new(move |_, _| {
                 life.point();
             }),
         }
@@ -322,6 +318,7 @@ fn system(
     scene: &Scene,
     world: &Arc<World>,
     life: &Arc<Life>,
+    clock: &Arc<StoryClock>,
     calls: &Arc<Mutex<Calls>>,
     name: SystemName,
 ) -> System {
@@ -330,6 +327,7 @@ fn system(
         system: name.clone(),
         world: world.clone(),
         life: life.clone(),
+        clock: clock.clone(),
         calls: calls.clone(),
     };
     let rules = scene.correlate.get(&name).into_iter().flatten();

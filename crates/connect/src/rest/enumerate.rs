@@ -52,6 +52,13 @@ pub(super) async fn enumerate(client: &Client, sink: &mut dyn Sink) -> Result<Co
     }
     let proof = if found.has_total {
         "the API counts as many, on every page"
+    } else if found.pages == 1 && !client.settings.is_paging_said {
+        doubts.push(
+            "one page came and nothing says that it is everything; write `paging = \"none\"` where the API has no pages, how it \
+             pages where it does, or name in `total` where it counts people"
+                .to_owned(),
+        );
+        ""
     } else if found.pages == 1 {
         "on the only page"
     } else if doubts.is_empty() {

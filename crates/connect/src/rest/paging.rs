@@ -133,6 +133,7 @@ impl<'run> Walk<'run> {
             Paging::Offset { parameter, first } => {
                 return Ok((!is_all).then(|| with(url, parameter, &(first + self.read).to_string())));
             }
+            Paging::None => return Ok(None),
             Paging::Link => {
                 let headers = answer.headers.get_all(LINK).iter();
                 headers.filter_map(|value| value.to_str().ok()).find_map(link::next).map(str::to_owned)

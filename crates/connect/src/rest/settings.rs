@@ -27,6 +27,8 @@ pub(super) struct RestSettings {
     pub paging: Paging,
     /// Our name of what tells people apart.
     pub key: String,
+    /// Somebody wrote how the API pages: otherwise one page is no proof that there are no others.
+    pub is_paging_said: bool,
     /// Where our names are to be found: a JSON Pointer, or the name of a member.
     pub columns: BTreeMap<String, String>,
     /// What their words for where somebody stands mean, by the word in lower case.
@@ -45,6 +47,8 @@ pub(super) enum Count {
 
 /// How the page after a page is found.
 pub(super) enum Paging {
+    /// There is one page.
+    None,
     /// By a `Link` header with `rel="next"` (RFC 8288); none on the last page.
     Link,
     /// By an address in the answer, at this JSON Pointer; empty on the last page.
@@ -81,6 +85,7 @@ pub(super) fn read(settings: &mut Settings) -> Result<RestSettings, ConnectError
         (Some(_), 0) => return Err(settings.error("page_size_parameter", "needs `page_size`")),
         (None, _) => return Err(settings.error("page_size", "needs `page_size_parameter`")),
     }
+    let is_paging_said = settings.has("paging");
     let items = settings.optional_string("items")?.unwrap_or_default();
     Ok(RestSettings {
         http,
@@ -89,6 +94,7 @@ pub(super) fn read(settings: &mut Settings) -> Result<RestSettings, ConnectError
         items: pointer(settings, "items", items)?,
         total: count(settings)?,
         paging: paging(settings)?,
+        is_paging_said,
         key: settings.optional_string("key")?.unwrap_or_else(|| "email".to_owned()),
         columns: columns(settings)?,
         statuses: statuses(settings)?,
@@ -120,6 +126,7 @@ fn count(settings: &mut Settings) -> Result<Option<Count>, ConnectError> {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum By {
+    None,
     Link,
     Next,
     Cursor,
@@ -130,6 +137,7 @@ enum By {
 fn paging(settings: &mut Settings) -> Result<Paging, ConnectError> {
     let ways = [
         ("link", By::Link),
+        ("none", By::None),
         ("next", By::Next),
         ("cursor", By::Cursor),
         ("page", By::Page),
@@ -158,6 +166,7 @@ fn paging(settings: &mut Settings) -> Result<Paging, ConnectError> {
     let first = settings.integer_or("page_first", u64::from(by == By::Page), 0, u64::from(u32::MAX))?;
     let next = pointer(settings, "next", next)?;
     Ok(match by {
+        By::None => Paging::None,
         By::Link => Paging::Link,
         By::Next => Paging::Next(next),
         By::Cursor => Paging::Cursor { next, parameter },

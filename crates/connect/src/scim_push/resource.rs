@@ -63,6 +63,11 @@ impl Pushed {
         self.is_authoritative
     }
 
+    /// Whether no two users can have the same key.
+    pub fn is_key_unique(&self) -> bool {
+        matches!(self.key, "userName" | "id")
+    }
+
     /// The key of the identity that a user is.
     ///
     /// # Errors

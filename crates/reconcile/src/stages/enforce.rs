@@ -71,8 +71,8 @@ pub struct Enforcement {
 /// Brings every unfinished, approved action of a plan to a final state.
 ///
 /// # Errors
-/// Where the store fails or the plan names a system that is not configured. Failing targets are no error: they end in
-/// the actions' states.
+/// Where the store fails, or something is to be done in a system that is not configured; everything else is done all the
+/// same. Failing targets are no error: they end in the actions' states.
 pub async fn run(enforcement: &Enforcement, systems: &Systems, plan: &Plan) -> Result<(), ReconcileError> {
     let mut by_system: BTreeMap<SystemName, Vec<ActionRow>> = BTreeMap::new();
     for row in enforcement.store.actions(&plan.hash).await? {
@@ -81,8 +81,14 @@ pub async fn run(enforcement: &Enforcement, systems: &Systems, plan: &Plan) -> R
     let turns =
         Arc::new(Semaphore::new(enforcement.patience.systems_at_once.clamp(1, Semaphore::MAX_PERMITS)));
     let mut workers: JoinSet<Result<(), ReconcileError>> = JoinSet::new();
+    let mut first_error = None;
     for (name, rows) in by_system {
-        let system = systems.get(&name).ok_or_else(|| ReconcileError::UnknownSystem(name.clone()))?.clone();
+        // What cannot be done in one system holds up no other.
+        let Some(system) = systems.get(&name).cloned() else {
+            let is_open = rows.iter().any(|row| is_open(row));
+            first_error = first_error.or(is_open.then(|| ReconcileError::UnknownSystem(name.clone())));
+            continue;
+        };
         let worker = Worker { shared: enforcement.clone(), system };
         let turns = Arc::clone(&turns);
         let span = tracing::info_span!(target: SPANS, "enforce", "leasehold.system" = %name);
@@ -100,7 +106,6 @@ pub async fn run(enforcement: &Enforcement, systems: &Systems, plan: &Plan) -> R
         };
         workers.spawn(working.instrument(span));
     }
-    let mut first_error = None;
     while let Some(ended) = workers.join_next().await {
         let ended = ended.unwrap_or_else(|panic| Err(ReconcileError::Worker(panic.to_string())));
         first_error = first_error.or(ended.err());
@@ -117,6 +122,11 @@ fn given_up(state: ActionState, reason: Option<&str>) -> String {
         _ => reason.unwrap_or("not verified"),
     };
     format!("the system did not come to an end in the time that there was: {open}")
+}
+
+/// Whether there is something to do for an action still.
+fn is_open(row: &ActionRow) -> bool {
+    !row.state.is_final() && row.state != ActionState::Planned
 }
 
 /// Works on one system.
@@ -141,8 +151,7 @@ impl Worker {
         for _ in 0..STEPS_ON_THEIR_WAY {
             let rows = self.shared.store.actions(plan).await?;
             let ours = rows.into_iter().filter(|row| row.item.system == self.system.name);
-            let mut open =
-                ours.filter(|row| !row.state.is_final() && row.state != ActionState::Planned).peekable();
+            let mut open = ours.filter(is_open).peekable();
             if open.peek().is_none() {
                 return Ok(());
             }

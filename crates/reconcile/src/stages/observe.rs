@@ -91,6 +91,7 @@ async fn read(
         _ => None,
     };
     let completeness = match answer {
+        Ok(completeness) if change == Some(0) && facts == 0 => nothing_pushed(completeness, system),
         Ok(completeness) => about_nothing(completeness, facts, options),
         Err(ConnectError::Sink(message)) => {
             Completeness::Partial { why: format!("the facts could not be stored: {message}") }
@@ -110,6 +111,20 @@ async fn read(
         store.pushes_read(&system.name, change, clock.now()).await?;
     }
     Ok(Observed { report, failed })
+}
+
+/// A system that pushes and has not begun to: that proves nothing about what is in it.
+fn nothing_pushed(completeness: Completeness, system: &System) -> Completeness {
+    match completeness {
+        Completeness::Complete { .. } => Completeness::Partial {
+            why: format!(
+                "nothing was pushed yet; give the identity provider the address `/scim/v2` of this server and a token of \
+                 `leasehold token create --scope scim --system {}`",
+                system.name
+            ),
+        },
+        partial => partial,
+    }
 }
 
 /// An empty answer is how a broken source looks (FIELD 26), and now and then the truth (FIELD 27): a person decides.

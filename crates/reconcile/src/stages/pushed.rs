@@ -2,11 +2,12 @@
 //!
 //! Everything is of one instant of the store, which holds everything that was pushed: that is the evidence.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use leasehold_connect::connector::{Batch, Sink};
 use leasehold_connect::error::ConnectError;
 use leasehold_connect::scim_push::{Pushed, PushedGroup, PushedUser};
+use leasehold_connect::seen::Seen;
 use leasehold_model::entitlement::{Containment, DirectGrant};
 use leasehold_model::fact::{Completeness, Fact, Problem};
 use leasehold_model::id::{AccountKey, EntitlementName, IdentityKey, SystemName};
@@ -16,6 +17,9 @@ use serde_json::Value;
 
 /// So many resources are read at a time.
 const STEP: u64 = 1_000;
+
+/// So many doubts are told by name; all of them are listed as problems.
+const DOUBTS_TOLD: usize = 3;
 
 const USER: &str = "User";
 const GROUP: &str = "Group";
@@ -37,7 +41,8 @@ pub(super) async fn enumerate(
     };
     let feed = store.push_feed(system).await.map_err(failed)?;
     let change = feed.change();
-    let mut reading = Reading { system, feed, pushed, batch: Batch::new(sink), users: 0, groups: 0 };
+    let (batch, doubts) = (Batch::new(sink), Vec::new());
+    let mut reading = Reading { system, feed, pushed, batch, users: 0, groups: 0, doubts };
     if pushed.is_authoritative() {
         reading.identities().await?;
     } else {
@@ -45,6 +50,13 @@ pub(super) async fn enumerate(
     }
     reading.batch.flush().await?;
     let (users, groups) = (reading.users, reading.groups);
+    if let Some(more) = reading.doubts.len().checked_sub(DOUBTS_TOLD) {
+        reading.doubts.truncate(DOUBTS_TOLD);
+        reading.doubts.push(format!("{more} more like these"));
+    }
+    if !reading.doubts.is_empty() {
+        return Ok((Completeness::Partial { why: reading.doubts.join("; ") }, change));
+    }
     let evidence =
         format!("everything that was pushed up to change {change}: {users} users, {groups} groups");
     Ok((Completeness::Complete { evidence }, change))
@@ -57,6 +69,8 @@ struct Reading<'a> {
     batch: Batch<'a>,
     users: u64,
     groups: u64,
+    /// Why somebody may seem absent who is there, or there who is not.
+    doubts: Vec<String>,
 }
 
 impl Reading<'_> {
@@ -85,6 +99,7 @@ impl Reading<'_> {
     /// Users as identities, and after them those who were deleted.
     async fn identities(&mut self) -> Result<(), ConnectError> {
         let mut gone = self.deleted().await?;
+        let shared = self.shared_keys().await?;
         let mut last = String::new();
         loop {
             let step = self.after(USER, &last).await?;
@@ -111,9 +126,14 @@ impl Reading<'_> {
                 match self.pushed.identity(user, groups, manager) {
                     Ok(identity) => {
                         gone.remove(&identity.key);
-                        self.batch.push(Fact::Identity(identity)).await?;
+                        if shared.contains(&identity.key.folded()) {
+                            // Which of them says how it is nobody knows, so nothing is taken from either.
+                            self.doubt(user.id, format!("is {}, as another one is", identity.key));
+                        } else {
+                            self.batch.push(Fact::Identity(identity)).await?;
+                        }
                     }
-                    Err(why) => self.batch.problem(Problem::new(format!("user {}", user.id), why)),
+                    Err(why) => self.doubt(user.id, why),
                 }
             }
             self.batch.progress(self.users, None);
@@ -122,6 +142,35 @@ impl Reading<'_> {
             self.batch.push(Fact::Identity(identity)).await?;
         }
         Ok(())
+    }
+
+    /// The keys, folded, that more than one user has.
+    async fn shared_keys(&mut self) -> Result<HashSet<String>, ConnectError> {
+        let mut shared = HashSet::new();
+        if self.pushed.is_key_unique() {
+            return Ok(shared);
+        }
+        let (mut seen, mut last) = (Seen::default(), String::new());
+        loop {
+            let step = self.after(USER, &last).await?;
+            let Some(end) = step.last() else { return Ok(shared) };
+            last = end.id.clone();
+            for resource in &step {
+                let value = self.parsed(&resource.id, &resource.document)?;
+                let key = self.pushed.key_of(PushedUser { id: &resource.id, resource: &value });
+                if let Ok(key) = key.map(|key| key.folded())
+                    && !seen.insert(&key)
+                {
+                    shared.insert(key);
+                }
+            }
+        }
+    }
+
+    /// A user of whom it is not known whom they stand for.
+    fn doubt(&mut self, id: &str, why: String) {
+        self.doubts.push(format!("user {id} {why}"));
+        self.batch.problem(Problem::new(format!("user {id}"), why));
     }
 
     /// Who was deleted, by their keys: they have left.

@@ -3,7 +3,8 @@
 //! * An account is made or opened before it is given anything. What somebody keeps is granted and seen before its old path ends.
 //! * Whoever leaves loses their sessions first, then their credentials, then the account's own switch, and then elevated
 //!   entitlements before the rest. Sessions are looked at again when no new one can begin: what was begun in between ends too.
-//! * Where the account stays open, sessions end after what was taken away, on which none can begin any more.
+//! * Where the account stays open, or could not be closed, sessions end after what was taken away, on which none can begin
+//!   any more.
 //! * An account is deleted when nothing else is left to do with it.
 //! * Within a round every action that is due is sent before one is read back, because an effective entitlement ends only when
 //!   the last direct grant that leads to it has ended. While one is under way the intent of the next is written down, so that
@@ -175,13 +176,19 @@ impl AccountRun {
     /// Does what is due; gives when to come back, or nothing where everything is at its end.
     pub(super) async fn turn(&mut self, worker: &Worker) -> Result<Option<Timestamp>, ReconcileError> {
         loop {
+            let Some(round) = self.rounds.front() else { return Ok(None) };
+            // Sessions that end first count on what any later round takes away.
+            let ahead = if round.iter().any(|running| running.closing) { self.rounds.len() } else { 1 };
+            let taken = self.rounds.iter().take(ahead).flatten();
+            let done = worker.done_with(self.done, taken);
             let Some(round) = self.rounds.front_mut() else { return Ok(None) };
-            worker.send_all(round, &self.states, self.done).await?;
+            worker.send_all(round, &self.states, done).await?;
             worker.read_all(round).await?;
+            let again = to_end_again(round);
             self.states.extend(round.iter().map(|running| (running.row.id.clone(), running.row.state)));
             let is_closing = round.iter().any(|running| !running.closing && running.is_open());
-            // What is read back last is due when the others are at their end, however early it could be read.
             let open = round.iter().filter(|running| running.is_open());
+            // What is read back last is due when the others are at their end, however early it could be read.
             let open = open.filter(|running| !(is_closing && running.closing && running.next == Next::Read));
             match open.map(|running| running.due_at).min() {
                 // Also where it is due again by now: a target that hangs would else be asked for this account only.
@@ -193,10 +200,36 @@ impl AccountRun {
                         self.done.stuck |= item.verb.takes_away() && *state == ActionState::Stuck;
                     }
                     self.rounds.pop_front();
+                    if !again.is_empty() {
+                        self.rounds.push_back(again);
+                    }
                 }
             }
         }
     }
+}
+
+/// Whether a round was to close its account, and did not.
+fn stays_open(round: &[Running]) -> bool {
+    let mut rows = round.iter().map(|running| &running.row);
+    rows.any(|row| {
+        row.item.verb == Verb::DisableAccount
+            && matches!(row.state, ActionState::Stuck | ActionState::Unverifiable)
+    })
+}
+
+/// Takes the sessions out of a round that did not close its account and is otherwise at its end: who logged in since they
+/// were ended would go on holding what the rest takes away, so they are ended again after it.
+fn to_end_again(round: &mut Vec<Running>) -> Vec<Running> {
+    let is_last = !round.iter().any(|running| !running.closing && running.is_open());
+    let is_meant = is_last && stays_open(round);
+    let is_again = |running: &mut Running| is_meant && running.closing && running.is_open();
+    let again = round.extract_if(.., is_again).map(|mut running| {
+        (running.closing, running.sessions, running.next) = (false, Sessions::All, Next::Send);
+        running.row.reason.get_or_insert_with(|| "the account stays open".to_owned());
+        running
+    });
+    again.collect()
 }
 
 /// What of a round is sent first.
@@ -219,7 +252,6 @@ impl Worker {
         done: Done,
     ) -> Result<(), ReconcileError> {
         let now = self.shared.pace.now();
-        let done = self.with_round(done, round);
         let is_due = |running: &&mut Running| running.is_due(Next::Send, now);
         let mut due = round.iter_mut().filter(is_due);
         let mut next = due.next();
@@ -239,13 +271,10 @@ impl Worker {
         Ok(())
     }
 
-    /// What is done, with what this round takes away: sessions that end first count on it.
-    fn with_round(&self, mut done: Done, round: &[Running]) -> Done {
-        let other = |running: &&Running| {
-            let verb = running.row.item.verb;
-            verb.takes_away() && verb != Verb::EndSessions
-        };
-        for row in round.iter().filter(other).map(|running| &running.row) {
+    /// What is done, with what these take away: sessions that end first count on it.
+    fn done_with<'a>(&self, mut done: Done, running: impl Iterator<Item = &'a Running>) -> Done {
+        let rows = running.map(|running| &running.row);
+        for row in rows.filter(|row| row.item.verb.takes_away() && row.item.verb != Verb::EndSessions) {
             match row.state {
                 ActionState::Planned | ActionState::Void => {}
                 ActionState::Stuck => done.stuck = true,
@@ -256,28 +285,31 @@ impl Worker {
         done
     }
 
-    /// Reads back what is due of a round, when every step of it lasts. What one showed lasts before the next is looked at.
+    /// Reads back what is due of a round. While one is read, what the one before showed is on its way to the log.
     async fn read_all(&self, round: &mut [Running]) -> Result<(), ReconcileError> {
-        for running in round.iter_mut() {
-            self.lasting(running).await?;
-        }
         for last in [false, true] {
             // Whether a session can begin is known when everything else was read back.
             if last && round.iter().any(|running| !running.closing && running.is_open()) {
+                break;
+            }
+            if last && stays_open(round) {
                 break;
             }
             let closed = round.iter().any(|running| {
                 running.row.item.verb == Verb::DisableAccount && running.row.state == ActionState::Verified
             });
             for running in round.iter_mut().filter(|running| running.closing == last) {
+                self.lasting(running).await?;
                 if running.is_due(Next::Read, self.shared.pace.now()) {
                     if closed {
                         running.sessions = Sessions::All;
                     }
                     let span = running.span.clone();
                     self.read_back(running).instrument(span).await?;
-                    self.lasting(running).await?;
                 }
+            }
+            for running in round.iter_mut() {
+                self.lasting(running).await?;
             }
         }
         Ok(())

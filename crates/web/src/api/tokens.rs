@@ -6,12 +6,14 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use leasehold_decide::authority::{Action, Resource};
+use leasehold_model::id::SystemName;
 use leasehold_store::ApiToken;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
 use super::document::Problems;
+use crate::FieldError;
 use crate::error::WebError;
 use crate::person::{Person, Via};
 use crate::route::Route;
@@ -128,6 +130,13 @@ async fn create(
         if !new.scopes.iter().all(has) {
             return Err(WebError::Refused("a token cannot make one that may more than itself".to_owned()));
         }
+    }
+    if let Some(system) = &new.system
+        && !SystemName::new(system).is_ok_and(|name| app.driver.is_pushed(&name))
+    {
+        let why =
+            "is not a system that pushes (`connector = \"scim_push\"`), so a token of it would open nothing";
+        return Err(WebError::Invalid(vec![FieldError::new("system", why)]));
     }
     let user = app.store.user(person.user()).await?.ok_or(WebError::SignedOut)?;
     let days = new.days.unwrap_or(DAYS_DEFAULT);

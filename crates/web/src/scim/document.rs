@@ -3,6 +3,7 @@
 //! What is kept is the text that is sent, but for the end: `meta` and members are put there, so that most answers need no
 //! JSON to be read.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
@@ -25,7 +26,7 @@ pub(crate) const MEMBERS_MAX: usize = 250_000;
 pub(crate) fn content(known: &ResourceType, id: &str, mut object: Object) -> Result<ScimContent, ScimError> {
     value::complete(known, &mut object)?;
     let members: Vec<ScimMember> = match object.shift_remove(MEMBERS) {
-        Some(Value::Array(members)) if known.has_members => members.into_iter().filter_map(member).collect(),
+        Some(Value::Array(members)) if known.has_members => each_once(members.into_iter().filter_map(member)),
         _ => Vec::new(),
     };
     if members.len() > MEMBERS_MAX {
@@ -55,7 +56,13 @@ pub(crate) fn content(known: &ResourceType, id: &str, mut object: Object) -> Res
     Ok(ScimContent { name, is_name_unique: known.is_name_unique, external_id, document, members })
 }
 
-/// A member as it is kept: of several with one id the last counts.
+/// In the order of ids, as they are read again; of several with one id the last counts.
+fn each_once(members: impl Iterator<Item = ScimMember>) -> Vec<ScimMember> {
+    let by_id: BTreeMap<String, ScimMember> = members.map(|member| (member.id.clone(), member)).collect();
+    by_id.into_values().collect()
+}
+
+/// A member as it is kept.
 fn member(value: Value) -> Option<ScimMember> {
     let id = value.get("value")?.as_str()?.to_owned();
     Some(ScimMember { id, document: value.to_string() })

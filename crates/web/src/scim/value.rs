@@ -10,8 +10,10 @@ use crate::scim::error::ScimError;
 use crate::scim::schema::attribute::REFERENCE;
 use crate::scim::schema::{Attribute, Kind, MEMBERS, Place, ResourceType};
 
-/// A text that is looked for in an index is not longer than this, in characters.
+/// A text that is looked for in an index is not longer than this, in characters and in bytes: names of facts have less than
+/// 1,500 bytes, and a group's gets a word before it.
 const KEY_CHARS_MAX: usize = 512;
+const KEY_BYTES_MAX: usize = 1_400;
 /// Any other text.
 const TEXT_CHARS_MAX: usize = 65_536;
 /// A list has not more values, members aside.
@@ -211,6 +213,9 @@ pub(crate) fn one(
             let chars_max = if attribute.kind == Kind::Binary { TEXT_CHARS_MAX } else { chars_max };
             if text.len() > chars_max && text.chars().count() > chars_max {
                 return Err(ScimError::value(format!("`{name}` is longer than {chars_max} characters")));
+            }
+            if chars_max == KEY_CHARS_MAX && text.len() > KEY_BYTES_MAX {
+                return Err(ScimError::value(format!("`{name}` is longer than {KEY_BYTES_MAX} bytes")));
             }
             if text.contains('\0') {
                 return Err(ScimError::value(format!(

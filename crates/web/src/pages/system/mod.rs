@@ -103,8 +103,10 @@ struct Baseline {
 fn seen(app: &App, person: &Person, view: &View, name: &str) -> Result<SystemName, WebError> {
     let what = || format!("system `{}`", safe(name));
     let found = SystemName::new(name).map_err(|_| WebError::NotFound(what()))?;
-    let known =
-        view.systems().iter().any(|state| state.name == found) || view.loaded().settings.contains_key(&found);
+    // One that was connected just now is configured before the present state knows it.
+    let known = view.systems().iter().any(|state| state.name == found)
+        || view.loaded().settings.contains_key(&found)
+        || app.driver.systems().iter().any(|face| face.name == found);
     if !known {
         return Err(WebError::NotFound(what()));
     }

@@ -118,12 +118,13 @@ fn mutability(attribute: &Attribute, why: &str) -> ScimError {
 fn remove(object: &mut Object, attribute: &'static Attribute, named: Option<Value>) -> Result<(), ScimError> {
     let named = match named {
         Some(named) if attribute.is_multi_valued && !named.is_null() => value::many(attribute, named)?,
-        _ => None,
+        _ => {
+            object.shift_remove(attribute.name);
+            return Ok(());
+        }
     };
-    let Some(Value::Array(named)) = named else {
-        object.shift_remove(attribute.name);
-        return Ok(());
-    };
+    // An empty list names nothing: that is not everything.
+    let Some(Value::Array(named)) = named else { return Ok(()) };
     keep_values(object, attribute, |value| !named.iter().any(|named| is_same(attribute, value, named)));
     Ok(())
 }

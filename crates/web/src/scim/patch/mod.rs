@@ -66,15 +66,17 @@ impl Patch {
     /// # Errors
     /// `invalidPath`, `invalidValue`, `noTarget`, `mutability`; where it is too much at once.
     pub fn apply(&self, known: &'static ResourceType, mut object: Object) -> Result<Object, ScimError> {
-        let members = object.get(MEMBERS).and_then(Value::as_array).map_or(0, Vec::len);
-        if self.0.len().saturating_mul(members) > LOOKS_MAX {
-            let why = format!(
-                "{} operations on {members} members are too many at once; send several requests",
-                self.0.len()
-            );
-            return Err(ScimError::TooLarge(why));
-        }
+        let mut looks = 0_usize;
         for operation in &self.0 {
+            let members = object.get(MEMBERS).and_then(Value::as_array).map_or(0, Vec::len);
+            looks = looks.saturating_add(members);
+            if looks > LOOKS_MAX {
+                let why = format!(
+                    "{} operations on {members} members are too many at once; send several requests",
+                    self.0.len()
+                );
+                return Err(ScimError::TooLarge(why));
+            }
             apply::operation(known, &mut object, operation)?;
         }
         Ok(object)

@@ -58,6 +58,11 @@ async fn members_come_and_go_as_providers_say_it() {
             json!([{"op": "remove", "path": "members[value eq \"nobody\"]"}]),
             vec![&ada, &bo],
         ),
+        (
+            "an empty list of members to go names nobody",
+            json!([{"op": "remove", "path": "members", "value": []}]),
+            vec![&ada, &bo],
+        ),
         ("all members go", json!([{"op": "remove", "path": "members"}]), vec![]),
         (
             "another attribute touches no member",
@@ -84,6 +89,20 @@ async fn members_come_and_go_as_providers_say_it() {
         assert_eq!(provider.get(&path).await, changed, "{what}");
         provider.call("DELETE", &path, Value::Null, 204).await;
     }
+}
+
+#[tokio::test]
+async fn who_is_named_twice_is_a_member_once() {
+    let mut provider = Provider::new().await;
+    let (ada, bo) = (provider.user("ada").await, provider.user("bo").await);
+    let twice = json!([{"value": ada, "display": "then"}, {"value": bo}, {"value": ada, "display": "now"}]);
+    let group = provider.make(GROUPS, json!({"displayName": "Team", "members": twice})).await;
+    assert_eq!(members(&group), sorted(&[&ada, &bo]));
+    let path = format!("{GROUPS}/{}", id(&group));
+    let put = provider.call("PUT", &path, json!({"displayName": "Team", "members": twice}), 200).await.json();
+    assert_eq!(members(&put), sorted(&[&ada, &bo]));
+    assert_eq!(provider.get(&path).await, put);
+    assert!(put.to_string().contains("now") && !put.to_string().contains("then"), "{put:#}");
 }
 
 #[tokio::test]
@@ -138,7 +157,7 @@ async fn a_group_says_who_its_members_are_and_where() {
 #[tokio::test]
 async fn a_large_group_is_changed_by_few_operations_at_once() {
     let mut provider = Provider::new().await;
-    let many: Vec<Value> = (0..10_001).map(|number| json!({"value": format!("m{number:05}")})).collect();
+    let many: Vec<Value> = (0..10_501).map(|number| json!({"value": format!("m{number:05}")})).collect();
     let group = id(&provider.make(GROUPS, json!({"displayName": "Everybody", "members": many})).await);
     let path = format!("{GROUPS}/{group}");
     let remove =
@@ -150,11 +169,11 @@ async fn a_large_group_is_changed_by_few_operations_at_once() {
         "{refused}"
     );
     provider.call("PATCH", &path, operations(20), 200).await;
-    assert_eq!(members(&provider.get(&path).await).len(), 10_001 - 20);
+    assert_eq!(members(&provider.get(&path).await).len(), 10_501 - 20);
     let found =
-        provider.get(&format!("{GROUPS}?filter=members.value%20sw%20%22m1000%22&attributes=id")).await;
+        provider.get(&format!("{GROUPS}?filter=members.value%20sw%20%22m1050%22&attributes=id")).await;
     assert_eq!(found["totalResults"], 1, "found by looking at all members, as no index has the answer");
-    let none = provider.get(&format!("{GROUPS}?filter=members.value%20sw%20%22m1001%22")).await;
+    let none = provider.get(&format!("{GROUPS}?filter=members.value%20sw%20%22m1051%22")).await;
     assert_eq!(none["totalResults"], 0);
 }
 

@@ -5,6 +5,8 @@ use leasehold_model::id::IdentityKey;
 use leasehold_model::identity::{Identity, LifecycleState};
 use serde_json::{Value, json};
 
+use crate::support::{Installation, connected};
+
 use super::{ENTERPRISE, GROUPS, Provider, USERS, id, pushing};
 
 const MINUTE_MS: u64 = 60_000;
@@ -163,4 +165,45 @@ async fn where_the_system_is_not_authoritative_users_are_accounts_and_groups_ent
     );
     let accounts = program.get("/api/v1/accounts?system=portal").await.json().to_string();
     assert!(accounts.contains("stranger"), "{accounts}");
+}
+
+#[tokio::test]
+async fn of_whom_it_is_not_known_who_they_are_leaves_nobody() {
+    let installation = Installation::with_systems(|folder| {
+        let hr = connected(folder, "hr", "scim_push", true, "authoritative = true\nkey = \"email\"");
+        [(hr.name.clone(), hr)].into()
+    })
+    .await;
+    let program = pushing(&installation, "hr").await;
+    let mut provider = Provider { installation, program };
+    let reading = async |provider: &Provider| {
+        provider.installation.clock.advance_ms(MINUTE_MS);
+        provider.turn().await;
+        let epochs = provider.installation.store.systems().await.expect("systems");
+        epochs[0].latest.as_ref().expect("a reading").completeness.clone()
+    };
+    let path = format!("{USERS}/{}", id(&provider.make(USERS, ada()).await));
+    assert!(reading(&provider).await.is_complete());
+    let state = |provider: &Provider| provider.identity("ada@example.com").map(|identity| identity.state);
+    assert_eq!(state(&provider), Some(LifecycleState::Active));
+
+    // Without the attribute that tells who somebody is, it is not known that they are gone.
+    provider.patch(&path, json!([{"op": "remove", "path": "emails"}])).await;
+    let nameless = reading(&provider).await;
+    assert!(!nameless.is_complete() && nameless.detail().contains("`email`"), "{nameless:?}");
+    assert_eq!(state(&provider), Some(LifecycleState::Active));
+    let back = json!([{"op": "add", "path": "emails", "value": ada()["emails"]}]);
+    provider.patch(&path, back).await;
+    assert!(reading(&provider).await.is_complete());
+
+    // Nor which of two says how it is.
+    let mut twin = ada();
+    (twin["userName"], twin["active"]) = (json!("ada.byron"), json!(false));
+    let twin = id(&provider.make(USERS, twin).await);
+    let doubtful = reading(&provider).await;
+    assert!(!doubtful.is_complete() && doubtful.detail().contains(&twin), "{doubtful:?}");
+    assert_eq!(state(&provider), Some(LifecycleState::Active));
+    provider.call("PATCH", &path, super::patch(json!([{"op": "remove", "path": "emails"}])), 200).await;
+    reading(&provider).await;
+    assert_eq!(state(&provider), Some(LifecycleState::Left), "the other one says that they left");
 }

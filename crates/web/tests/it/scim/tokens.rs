@@ -65,6 +65,7 @@ async fn a_token_that_pushes_does_nothing_else_and_no_other_pushes() {
         (json!({"name": "x", "scopes": ["scim", "read"], "system": "hr"}), "scopes"),
         (json!({"name": "x", "scopes": ["read"], "system": "hr"}), "system"),
         (json!({"name": "x", "scopes": ["scim"], "system": "no such!"}), "system"),
+        (json!({"name": "x", "scopes": ["scim"], "system": "erp"}), "scim_push"),
     ] {
         let told = administering.call("POST", "/api/v1/tokens", sent.clone()).await;
         assert_eq!(told.status, 422, "{sent}: {}", told.text);
