@@ -230,6 +230,24 @@ macro_rules! fetch_rows {
     }};
 }
 
+/// Runs a statement once for a whole list of numbers, as `execute_list`, and reads every row that it gives as a tuple.
+macro_rules! fetch_list {
+    ($tx:expr, $numbers:expr, $row:ty, $before:literal, $after:literal $(, $bind:expr)* $(,)?) => {
+        match &mut *$tx {
+            $crate::db::Tx::Sqlite(transaction) => {
+                sqlx::query_as::<sqlx::Sqlite, $row>(concat!($before, "json_each($1) AS list", $after))
+                    .bind($crate::db::json_list($numbers))$(.bind($bind))*
+                    .fetch_all(&mut **transaction).await
+            }
+            $crate::db::Tx::Postgres(transaction) => {
+                sqlx::query_as::<sqlx::Postgres, $row>(concat!($before, "UNNEST($1) AS list(value)", $after))
+                    .bind($numbers)$(.bind($bind))*
+                    .fetch_all(&mut **transaction).await
+            }
+        }.map_err($crate::error::StoreError::from)
+    };
+}
+
 /// Reads every row of one statement about a list of texts as a tuple, without a transaction around it: one statement sees
 /// one state of the store, and what begins and ends a transaction costs more than a short one. The list stands between
 /// `$before` and `$after` as a table with the column `value`, and is parameter `$1`.
@@ -288,8 +306,8 @@ macro_rules! for_each_row {
 }
 
 pub(crate) use {
-    execute, execute_list, execute_rows, fetch_all, fetch_list_alone, fetch_one, fetch_optional, fetch_rows,
-    for_each_row, insert_blobs,
+    execute, execute_list, execute_rows, fetch_all, fetch_list, fetch_list_alone, fetch_one, fetch_optional,
+    fetch_rows, for_each_row, insert_blobs,
 };
 
 /// Numbers as a JSON array, the form in which SQLite takes a list.

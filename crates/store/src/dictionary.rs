@@ -1,15 +1,19 @@
-//! The names of one system in memory while it is enumerated: which number each has, and whether it was there before.
+//! The names of one system while it is enumerated: which number each has, and whether it was there before.
 //!
-//! Memory grows with the number of names (about 150 bytes each), not with the number of grants.
+//! In memory a name is a mark of 12 bytes, its number and what is known of it: some 70 bytes, however long it is, and nothing
+//! for its grants. The names themselves are in the store; where one has to be told, it is read from there.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher as _, RandomState};
 
+use hashbrown::HashTable;
 use leasehold_model::account::{Account, LastUse};
 use leasehold_model::credential::Credential;
 use sha2::{Digest as _, Sha256};
 
-use crate::db::{Tx, for_each_row, to_json};
+use crate::db::{Tx, fetch_list, for_each_row, to_json};
 use crate::error::{Result, StoreError};
+use crate::finish::number;
 
 /// What a name names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -115,8 +119,8 @@ pub(crate) struct Slot {
     pub class: Class,
     /// The state that the store held when the enumeration began.
     pub state: Digest,
-    /// The owner that the store held then.
-    pub owner: Digest,
+    /// The store held an owner then.
+    pub had_owner: bool,
     /// This enumeration has told its state.
     pub seen: bool,
     /// This enumeration has told a grant to it.
@@ -136,7 +140,7 @@ impl Slot {
         Self {
             class,
             state: Digest::default(),
-            owner: Digest::default(),
+            had_owner: false,
             seen: false,
             holds: false,
             changed: false,
@@ -147,11 +151,28 @@ impl Slot {
     }
 }
 
+/// What stands for a name: 96 bits of two keyed hashes. The keys are drawn anew for each enumeration, so that nobody can choose
+/// two names with one mark; among a million names two share one with a chance of 1 in 10^17 (the birthday bound).
+type Mark = [u32; 3];
+
+#[derive(Debug, Clone, Copy)]
+struct Marked {
+    mark: Mark,
+    number: u32,
+}
+
+fn bucket(mark: &Mark) -> u64 {
+    u64::from(mark[0]) << 32 | u64::from(mark[1])
+}
+
 /// The names of one system.
 #[derive(Debug, Default)]
 pub(crate) struct Dictionary {
-    numbers: [HashMap<Box<str>, u32>; Class::ALL.len()],
+    keys: [RandomState; 2],
+    numbers: HashTable<Marked>,
     slots: Vec<Slot>,
+    /// The owners that the store held when the enumeration began.
+    owners: HashMap<u32, Digest>,
     /// Names that the store does not have yet.
     pub new: Vec<(u32, &'static str, Box<str>)>,
     /// The memory that those take.
@@ -174,31 +195,51 @@ impl Dictionary {
              WHERE object.system = $1 ORDER BY object.id",
             [system],
             |(id, class, key, state, owner)| {
-                let mut slot = Slot::new(Class::parse(&class)?);
-                slot.state = state.as_deref().map(Digest::from_text).transpose()?.unwrap_or_default();
-                slot.owner = owner.as_deref().map(Digest::from_text).transpose()?.unwrap_or_default();
                 if usize::try_from(id).ok() != Some(dictionary.slots.len()) {
                     return Err(StoreError::corrupt(
                         "the names of a system",
                         format!("number {id} is out of line"),
                     ));
                 }
-                dictionary.numbers[slot.class as usize].insert(key.into(), dictionary.slots.len() as u32);
-                dictionary.slots.push(slot);
+                let class = Class::parse(&class)?;
+                let number = dictionary.add(class, dictionary.mark(class, &key));
+                let slot = dictionary.slot(number);
+                slot.state = state.as_deref().map(Digest::from_text).transpose()?.unwrap_or_default();
+                if let Some(owner) = owner {
+                    slot.had_owner = true;
+                    dictionary.owners.insert(number, Digest::from_text(&owner)?);
+                }
             }
         );
         Ok(dictionary)
     }
 
-    /// The number of a name, which it keeps for ever.
-    pub(crate) fn intern(&mut self, class: Class, key: &str) -> u32 {
-        if let Some(number) = self.numbers[class as usize].get(key) {
-            return *number;
-        }
+    fn mark(&self, class: Class, key: &str) -> Mark {
+        let [one, other] = &self.keys;
+        let (one, other) = (one.hash_one((class, key)), other.hash_one((class, key)));
+        // Cut to 32 bits each.
+        [(one >> 32) as u32, one as u32, other as u32]
+    }
+
+    fn find(&self, mark: &Mark) -> Option<u32> {
+        self.numbers.find(bucket(mark), |known| known.mark == *mark).map(|known| known.number)
+    }
+
+    fn add(&mut self, class: Class, mark: Mark) -> u32 {
         // A dictionary in memory does not reach 2^31 names.
         let number = self.slots.len() as u32;
-        self.numbers[class as usize].insert(key.into(), number);
+        self.numbers.insert_unique(bucket(&mark), Marked { mark, number }, |known| bucket(&known.mark));
         self.slots.push(Slot::new(class));
+        number
+    }
+
+    /// The number of a name, which it keeps for ever.
+    pub(crate) fn intern(&mut self, class: Class, key: &str) -> u32 {
+        let mark = self.mark(class, key);
+        if let Some(number) = self.find(&mark) {
+            return number;
+        }
+        let number = self.add(class, mark);
         self.new_bytes += key.len() + 40;
         self.new.push((number, class.as_str(), key.into()));
         number
@@ -206,7 +247,7 @@ impl Dictionary {
 
     /// The number of a name that has one.
     pub(crate) fn number(&self, class: Class, key: &str) -> Option<u32> {
-        self.numbers[class as usize].get(key).copied()
+        self.find(&self.mark(class, key))
     }
 
     pub(crate) fn slot(&mut self, number: u32) -> &mut Slot {
@@ -217,38 +258,57 @@ impl Dictionary {
         &self.slots
     }
 
-    /// The accounts that are there and differ only by case from one of these.
-    pub(crate) fn spelled_like(&self, strangers: &HashSet<u32>, present: &[bool]) -> HashSet<u32> {
-        if strangers.is_empty() {
-            return HashSet::new();
-        }
-        let accounts = &self.numbers[Class::Account as usize];
-        let folded: HashSet<String> = accounts
-            .iter()
-            .filter(|(_, number)| strangers.contains(number))
-            .map(|(name, _)| name.to_lowercase())
-            .collect();
-        accounts
-            .iter()
-            .filter(|(_, number)| present.get(**number as usize).copied().unwrap_or(false))
-            .filter(|(name, _)| folded.contains(&name.to_lowercase()))
-            .map(|(_, number)| *number)
-            .collect()
+    /// The owner that the store held when the enumeration began.
+    pub(crate) fn owner(&self, number: u32) -> Digest {
+        self.owners.get(&number).copied().unwrap_or_default()
     }
+}
 
-    /// The name of one number, for a message about what is rare.
-    pub(crate) fn name(&self, wanted: u32) -> &str {
-        let of_class = self.slots.get(wanted as usize).map(|slot| &self.numbers[slot.class as usize]);
-        let mut names = of_class.into_iter().flatten();
-        names.find(|(_, number)| **number == wanted).map_or("?", |(name, _)| name)
+/// The accounts that are there and differ only by case from one of these. Every name is in the store by now.
+pub(crate) async fn spelled_like(
+    tx: &mut Tx,
+    system: i64,
+    strangers: &HashSet<u32>,
+    present: &[bool],
+) -> Result<HashSet<u32>> {
+    let mut alike = HashSet::new();
+    if strangers.is_empty() {
+        return Ok(alike);
     }
-
-    /// The names of some numbers, for messages: one pass over everything, so it is asked for many at once.
-    pub(crate) fn names(&self, wanted: &HashSet<u32>) -> HashMap<u32, &str> {
-        if wanted.is_empty() {
-            return HashMap::new();
+    let names = names(tx, system, strangers).await?;
+    let folded: HashSet<String> = names.into_values().map(|name| name.to_lowercase()).collect();
+    for_each_row!(
+        tx,
+        (i64, String),
+        "SELECT id, key FROM object WHERE system = $1 AND class = 'account'",
+        [system],
+        |(id, name)| {
+            let is_present = usize::try_from(id).ok().and_then(|id| present.get(id)).copied();
+            if is_present.unwrap_or(false) && folded.contains(&name.to_lowercase()) {
+                alike.insert(number(id)?);
+            }
         }
-        let all = self.numbers.iter().flatten();
-        all.filter(|(_, number)| wanted.contains(number)).map(|(key, number)| (*number, &**key)).collect()
+    );
+    Ok(alike)
+}
+
+/// The names of some numbers, for messages. Every name is in the store by now.
+pub(crate) async fn names(tx: &mut Tx, system: i64, wanted: &HashSet<u32>) -> Result<HashMap<u32, String>> {
+    let mut names = HashMap::with_capacity(wanted.len());
+    if wanted.is_empty() {
+        return Ok(names);
     }
+    let wanted: Vec<i64> = wanted.iter().copied().map(i64::from).collect();
+    let rows = fetch_list!(
+        tx,
+        &wanted[..],
+        (i64, String),
+        "SELECT id, key FROM object WHERE system = $2 AND id IN (SELECT value FROM ",
+        ")",
+        system
+    )?;
+    for (id, name) in rows {
+        names.insert(number(id)?, name);
+    }
+    Ok(names)
 }

@@ -347,6 +347,7 @@ impl EpochWriter {
             self.problems.push(Problem::new("an owner", "its name holds a NUL character; it was left out"));
             return;
         }
+        let before = self.dictionary.owner(number);
         let slot = self.dictionary.slot(number);
         if slot.owner_seen {
             let place = match &fact.of {
@@ -358,7 +359,7 @@ impl EpochWriter {
         }
         slot.owner_seen = true;
         let digest = Digest::of(fact.owner.as_str());
-        if slot.owner != digest {
+        if before != digest {
             slot.owner_changed = true;
             self.states.push(number, "owner", fact.owner.as_str().to_owned(), digest);
         }

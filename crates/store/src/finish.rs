@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::db::{Tx, execute, execute_list, fetch_all, fetch_one, micros, stored, without_nul};
+use crate::dictionary;
 use crate::dictionary::{Class, Slot};
 use crate::epoch::EpochWriter;
 use crate::error::{Result, StoreError};
@@ -116,7 +117,7 @@ impl EpochWriter {
             .filter(|(_, (slot, present))| slot.holds && !**present)
             .map(|(number, _)| number)
             .collect();
-        let in_doubt = self.dictionary.spelled_like(&strangers, &present);
+        let in_doubt = dictionary::spelled_like(&mut tx, self.system, &strangers, &present).await?;
         let presence = Presence { present, read_back: read_backs.grants, in_doubt, complete };
         pair_changes::apply(&mut self, &mut tx, epoch, &presence, &mut changes).await?;
 
@@ -180,7 +181,7 @@ impl EpochWriter {
         read_backs: &ReadBacks,
         changes: &mut ChangeCounts,
     ) -> Result<Vec<bool>> {
-        let without_account = self.credentials_without_account(complete, read_backs);
+        let without_account = self.credentials_without_account(tx, complete, read_backs).await?;
         let slots = self.dictionary.slots();
         let mut present = Vec::with_capacity(slots.len());
         let (mut ended, mut owners_ended) = (Vec::new(), Vec::new());
@@ -196,15 +197,11 @@ impl EpochWriter {
             if !after && !slot.state.is_absent() && !read_backs.objects.contains_key(&number) {
                 ended.push(i64::from(number));
             }
-            if !slot.owner.is_absent() && (!after || (!slot.owner_seen && complete)) {
+            if slot.had_owner && (!after || (!slot.owner_seen && complete)) {
                 owners_ended.push(i64::from(number));
                 changes.owners_ended += 1;
             } else if slot.owner_changed && after {
-                *(if slot.owner.is_absent() {
-                    &mut changes.owners_added
-                } else {
-                    &mut changes.owners_changed
-                }) += 1;
+                *(if slot.had_owner { &mut changes.owners_changed } else { &mut changes.owners_added }) += 1;
             }
             if slot.owner_seen && !after {
                 owners_of_nothing.push(i64::from(number));
@@ -214,7 +211,7 @@ impl EpochWriter {
         let not_taken: Vec<i64> = not_taken.chain(without_account).map(i64::from).collect();
         drop_staged(tx, self.system, "state", &not_taken).await?;
         drop_staged(tx, self.system, "owner", &owners_of_nothing).await?;
-        self.list_owners_of_nothing(&owners_of_nothing);
+        self.list_owners_of_nothing(tx, &owners_of_nothing).await?;
         end_states(tx, self.system, epoch, "state", &ended).await?;
         end_states(tx, self.system, epoch, "owner", &owners_ended).await?;
         if self.states.staged() > 0 {
@@ -224,7 +221,12 @@ impl EpochWriter {
     }
 
     /// The credentials that were told of accounts which are not there afterwards. Each is a problem, and none counts.
-    fn credentials_without_account(&mut self, complete: bool, read_backs: &ReadBacks) -> HashSet<u32> {
+    async fn credentials_without_account(
+        &mut self,
+        tx: &mut Tx,
+        complete: bool,
+        read_backs: &ReadBacks,
+    ) -> Result<HashSet<u32>> {
         let mut without = HashSet::new();
         for Pair { holder, held } in std::mem::take(&mut self.credentials) {
             let slot = &self.dictionary.slots()[holder as usize];
@@ -232,30 +234,36 @@ impl EpochWriter {
                 Some(there) => *there,
                 None => slot.seen || (!slot.state.is_absent() && !complete),
             };
-            if !there && without.insert(held) {
-                self.problems.push(Problem::new(
-                    format!("credential {}", self.dictionary.name(held)),
-                    "told of an account that is not there; it was left out",
-                ));
+            if !there {
+                without.insert(held);
             }
         }
-        without
+        let listed: HashSet<u32> = without.iter().copied().take(self.problems.room()).collect();
+        for name in dictionary::names(tx, self.system, &listed).await?.into_values() {
+            self.problems.push(Problem::new(
+                format!("credential {name}"),
+                "told of an account that is not there; it was left out",
+            ));
+        }
+        self.problems.push_unlisted((without.len() - listed.len()) as u64);
+        Ok(without)
     }
 
-    fn list_owners_of_nothing(&mut self, numbers: &[i64]) {
+    async fn list_owners_of_nothing(&mut self, tx: &mut Tx, numbers: &[i64]) -> Result<()> {
         let listed: Vec<u32> = numbers
             .iter()
             .take(self.problems.room())
             .filter_map(|number| u32::try_from(*number).ok())
             .collect();
-        let names = self.dictionary.names(&listed.iter().copied().collect());
+        let names = dictionary::names(tx, self.system, &listed.iter().copied().collect()).await?;
         for number in &listed {
             let class = self.dictionary.slots()[*number as usize].class.as_str();
-            let place = format!("owner of {class} {}", names.get(number).copied().unwrap_or("?"));
+            let place = format!("owner of {class} {}", names.get(number).map_or("?", String::as_str));
             let message = format!("an owner was told for {class} that is not there; it was left out");
             self.problems.push(Problem::new(place, message.replace("for ", "for an ")));
         }
         self.problems.push_unlisted((numbers.len() - listed.len()) as u64);
+        Ok(())
     }
 
     async fn write_epoch(&self, tx: &mut Tx, summary: &EpochSummary, changes: &ChangeCounts) -> Result<()> {

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use leasehold_model::fact::Problem;
 
 use crate::db::{Tx, execute_list, execute_rows, fetch_all};
+use crate::dictionary;
 use crate::diff::{Changes, Held, Rules, diff};
 use crate::epoch::EpochWriter;
 use crate::error::{Result, StoreError};
@@ -89,7 +90,7 @@ async fn apply_relation(
         let changes = diff(told, held, rules);
         write_changes(tx, writer.system, epoch, relation, &changes).await?;
         count(relation, &changes, counts);
-        list_problems(writer, relation, &changes);
+        list_problems(writer, tx, relation, &changes).await?;
         from = to;
         width = if size > RANGE_PAIRS {
             (width / 2).max(1)
@@ -257,7 +258,12 @@ async fn write_changes(
     Ok(())
 }
 
-fn list_problems(writer: &mut EpochWriter, relation: Relation, changes: &Changes) {
+async fn list_problems(
+    writer: &mut EpochWriter,
+    tx: &mut Tx,
+    relation: Relation,
+    changes: &Changes,
+) -> Result<()> {
     const DUPLICATE: &str = "listed more than once; the first one counts";
     let room = writer.problems.room();
     let all = changes.duplicates.len() + changes.dangling.len();
@@ -268,10 +274,9 @@ fn list_problems(writer: &mut EpochWriter, relation: Relation, changes: &Changes
         .chain(changes.dangling.iter().map(|pair| (*pair, false)))
         .take(room)
         .collect();
-    let names = writer
-        .dictionary
-        .names(&listed.iter().flat_map(|(pair, _)| [pair.holder, pair.held]).collect::<HashSet<_>>());
-    let name = |number: &u32| names.get(number).copied().unwrap_or("?");
+    let wanted: HashSet<u32> = listed.iter().flat_map(|(pair, _)| [pair.holder, pair.held]).collect();
+    let names = dictionary::names(tx, writer.system, &wanted).await?;
+    let name = |number: &u32| names.get(number).map_or("?", String::as_str);
     for (pair, duplicate) in &listed {
         let (holder, held) = (name(&pair.holder), name(&pair.held));
         let (place, ends) = match relation {
@@ -286,4 +291,5 @@ fn list_problems(writer: &mut EpochWriter, relation: Relation, changes: &Changes
         writer.problems.push(Problem::new(place, message));
     }
     writer.problems.push_unlisted((all - listed.len()) as u64);
+    Ok(())
 }

@@ -85,7 +85,7 @@ pub async fn run(enforcement: &Enforcement, systems: &Systems, plan: &Plan) -> R
     for (name, rows) in by_system {
         // What cannot be done in one system holds up no other.
         let Some(system) = systems.get(&name).cloned() else {
-            let is_open = rows.iter().any(|row| is_open(row));
+            let is_open = rows.iter().any(is_open);
             first_error = first_error.or(is_open.then(|| ReconcileError::UnknownSystem(name.clone())));
             continue;
         };
@@ -113,6 +113,11 @@ pub async fn run(enforcement: &Enforcement, systems: &Systems, plan: &Plan) -> R
     first_error.map_or(Ok(()), Err)
 }
 
+/// Whether there is something to do for an action still.
+fn is_open(row: &ActionRow) -> bool {
+    !row.state.is_final() && row.state != ActionState::Planned
+}
+
 /// Why an action is open when the time is over.
 fn given_up(state: ActionState, reason: Option<&str>) -> String {
     let open = match state {
@@ -122,11 +127,6 @@ fn given_up(state: ActionState, reason: Option<&str>) -> String {
         _ => reason.unwrap_or("not verified"),
     };
     format!("the system did not come to an end in the time that there was: {open}")
-}
-
-/// Whether there is something to do for an action still.
-fn is_open(row: &ActionRow) -> bool {
-    !row.state.is_final() && row.state != ActionState::Planned
 }
 
 /// Works on one system.

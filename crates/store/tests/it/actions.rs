@@ -109,6 +109,58 @@ on_both! {
         assert!(matches!(fresh.store.save_plan(&edited, at(8)).await, Err(StoreError::PlanChanged { .. })));
     }
 
+    async fn steps_that_come_together_are_made_in_their_order(fresh: &Fresh) {
+        let facts = vec![account("ada"), account("bo"), entitlement("staff"), grant("ada", "staff"), grant("bo", "staff")];
+        sync(&fresh.store, facts, complete(), 1).await;
+        let items = vec![
+            item("a", Verb::Revoke, "ada", Some("staff")),
+            item("b", Verb::Revoke, "bo", Some("staff")),
+            item("c", Verb::Revoke, "cy", Some("staff")),
+        ];
+        let plan = plan(items, Vec::new());
+        fresh.store.begin_apply(&plan, &[], "ops", at(1)).await.expect("begins");
+        let length = fresh.store.ledger_len().await.expect("reads");
+        let detail = serde_json::json!({"said": "it's \"done\", \u{1f512}\n"});
+        let steps = [
+            step(&plan, "a", Approved, Sent, 2),
+            Transition { detail: detail.clone(), ..step(&plan, "a", Sent, Acknowledged, 3) },
+            step(&plan, "b", Sent, Acknowledged, 3),
+            step(&plan, "b", Approved, Sent, 4),
+            step(&plan, "c", Approved, Verified, 4),
+            step(&plan, "d", Approved, Sent, 4),
+            Transition { observed: vec![absent("ada", "staff")], ..step(&plan, "a", Acknowledged, Verified, 5) },
+            step(&plan, "b", Sent, Contradicted, 5),
+        ];
+        // None is waited for before all of them were begun.
+        let begun: Vec<_> = steps.iter().map(|step| fresh.store.begin_transition(step)).collect();
+        let mut outcomes = Vec::new();
+        for begun in begun {
+            outcomes.push(begun.lasting().await);
+        }
+        let made: Vec<u64> = outcomes.iter().filter_map(|outcome| match outcome {
+            Ok(TransitionOutcome::Done { ledger_index }) => Some(ledger_index - length),
+            _ => None,
+        }).collect();
+        // What was read back has an entry of its own before the step's.
+        assert_eq!(made, [0, 1, 2, 4, 5], "{outcomes:?}");
+        assert!(matches!(outcomes[2], Ok(TransitionOutcome::Moved { actual: Approved })), "{outcomes:?}");
+        assert!(matches!(outcomes[4], Err(StoreError::Transition { .. })), "{outcomes:?}");
+        assert!(matches!(outcomes[5], Err(StoreError::UnknownAction { .. })), "{outcomes:?}");
+        assert_eq!(fresh.store.ledger_len().await.expect("reads"), length + 6);
+        assert_eq!(states(&fresh.store, &plan).await, [Verified, Contradicted, Approved]);
+        let rows = fresh.store.actions(&plan.hash).await.expect("reads");
+        let times = |row: &leasehold_store::ActionRow| (row.attempts, row.sent_at, row.read_back_at);
+        assert_eq!(times(&rows[0]), (1, Some(at(2)), Some(at(5))));
+        assert_eq!(times(&rows[2]), (0, None, None));
+        let walked = fresh.store.transitions(&plan.hash, &rows[0].id).await.expect("reads");
+        let states: Vec<_> = walked.iter().map(|step| step.to).collect();
+        assert_eq!(states, [Approved, Sent, Acknowledged, Verified]);
+        assert_eq!(walked[2].detail, detail);
+        let entries = entries(&fresh.store).await;
+        let times: Vec<&str> = entries[length as usize..].iter().map(|entry| entry.at.as_str()).collect();
+        assert_eq!(times, [2, 3, 4, 5, 5, 5].map(|minute| at(minute).to_string()));
+    }
+
     async fn an_action_goes_from_state_to_state(fresh: &Fresh) {
         sync(&fresh.store, vec![account("ada"), entitlement("staff"), grant("ada", "staff")], complete(), 1).await;
         let plan = plan(vec![item("a", Verb::Revoke, "ada", Some("staff"))], Vec::new());
