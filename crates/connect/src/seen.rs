@@ -14,7 +14,7 @@ pub struct Seen {
 
 impl Seen {
     /// How many came.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.marks.len()
     }
 

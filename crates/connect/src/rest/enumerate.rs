@@ -86,7 +86,7 @@ async fn read(client: &Client, mut batch: Option<&mut Batch<'_>>) -> Result<Foun
     let mut digest = Sha256::new();
     let (mut at, mut problems, mut unusable) = (0_u64, 0_u64, Vec::new());
     while let Some(page) = walk.next().await? {
-        let before = seen.len();
+        let before = seen.count();
         for object in &page {
             at += 1;
             let place = format!("item {at}");
@@ -116,7 +116,7 @@ async fn read(client: &Client, mut batch: Option<&mut Batch<'_>>) -> Result<Foun
                 batch.push(Fact::Identity(identity)).await?;
             }
         }
-        if !page.is_empty() && seen.len() == before && unusable.len() < page.len() {
+        if !page.is_empty() && seen.count() == before && unusable.len() < page.len() {
             // Some give the last page again for every number beyond it.
             walk.doubt("a page told of nobody new; name in `total` where the API counts people".to_owned());
             walk.stop();
@@ -134,7 +134,7 @@ async fn read(client: &Client, mut batch: Option<&mut Batch<'_>>) -> Result<Foun
             places.join(", ")
         ));
     }
-    let people = seen.len() as u64;
+    let people = seen.count() as u64;
     if problems > PROBLEMS_ALWAYS_BORNE && problems as f64 > settings.problem_share_max * people as f64 {
         doubts.push(format!(
             "{problems} of {people} people have problems, more than `problem_share_max` allows"

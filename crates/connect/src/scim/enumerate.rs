@@ -68,7 +68,7 @@ pub(super) async fn enumerate(client: &Client, sink: &mut dyn Sink) -> Result<Co
         reading
             .doubt("no group shows a member, and users show groups; set `membership = \"user\"`".to_owned());
     }
-    let (user_count, group_count) = (reading.users.len(), reading.groups.len());
+    let (user_count, group_count) = (reading.users.count(), reading.groups.len());
     if user_count == 0 {
         reading.doubt("there is no user at all, not even the connector's own".to_owned());
     }
