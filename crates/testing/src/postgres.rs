@@ -247,6 +247,9 @@ impl PostgresServer {
     /// # Panics
     /// Where it cannot log in.
     pub fn live_session(&self, user: &str, password: &str) -> Child {
+        let quoted = user.replace('\'', "''");
+        let count = format!("select count(*) from pg_stat_activity where usename = '{quoted}'");
+        let before = self.sql(&count);
         let mut child = self
             .psql_command(user, password, "postgres")
             .stdin(Stdio::piped())
@@ -254,11 +257,9 @@ impl PostgresServer {
             .stderr(Stdio::piped())
             .spawn()
             .expect("start psql");
-        let quoted = user.replace('\'', "''");
-        let count = format!("select count(*) from pg_stat_activity where usename = '{quoted}'");
         self.process.wait_until_ready(Duration::from_secs(20), || {
             assert!(child.try_wait().expect("look at psql").is_none(), "psql ended: {child:?}");
-            self.sql(&count) != "0"
+            self.sql(&count) != before
         });
         child
     }
