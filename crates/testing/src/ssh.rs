@@ -5,6 +5,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -17,6 +18,7 @@ use crate::programs::{is_root, require, succeed};
 const PREFIX: &str = "lhtest";
 const LOCK: &str = "/run/lock/leasehold-testing-accounts.lock";
 const HOMES: &str = "/home";
+const AT_JOBS: &str = "/var/spool/cron/atjobs";
 const RULES: &str = "/etc/sudoers.d/leasehold-testing";
 
 /// A running server with its accounts. Dropping it stops the server and removes the accounts.
@@ -192,6 +194,53 @@ impl SshServer {
         String::from_utf8_lossy(&listed.stdout).into_owned()
     }
 
+    /// Has an account ask `at` for a job that is due now. It runs once [`SshServer::start_atd`] was called.
+    ///
+    /// # Panics
+    /// Where `at` does not take it.
+    pub fn ask_at(&self, short: &str, job: &str) {
+        self.ask_at_for(short, "now", job);
+    }
+
+    /// The same with a job that is not due before the test ends.
+    ///
+    /// # Panics
+    /// As [`SshServer::ask_at`].
+    pub fn ask_at_later(&self, short: &str, job: &str) {
+        self.ask_at_for(short, "now + 7 days", job);
+    }
+
+    fn ask_at_for(&self, short: &str, time: &str, job: &str) {
+        let mut command = Command::new(require("runuser", "util-linux"));
+        command.args(["-u", &self.name(short), "--"]).arg(require("at", "at")).args(time.split(' '));
+        command.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut at = command.spawn().expect("start at");
+        let mut pipe = at.stdin.take().expect("the input of at");
+        pipe.write_all(job.as_bytes()).expect("ask at");
+        drop(pipe);
+        assert!(at.wait().expect("wait for at").success(), "at does not take {job}");
+    }
+
+    /// Starts the program that runs what `at` was asked for; it ends with what is given.
+    ///
+    /// # Panics
+    /// Where it cannot be started, or where this machine runs one by itself.
+    pub fn start_atd(&self) -> ServerProcess {
+        let number = || std::fs::read_to_string("/run/atd.pid").unwrap_or_default();
+        let runs = |number: &str| !number.is_empty() && Path::new("/proc").join(number.trim()).is_dir();
+        assert!(!runs(&number()), "this machine runs atd; stop it for this test");
+        let folder = new_folder("atd");
+        let command = [require("atd", "at").into_os_string(), "-f".into()];
+        let process = ServerProcess::start(&folder, &command);
+        process.wait_until_ready(Duration::from_secs(20), || runs(&number()));
+        process
+    }
+
+    /// A file in the home folder of an account.
+    pub fn home_file(&self, short: &str, name: &str) -> PathBuf {
+        Path::new(HOMES).join(self.name(short)).join(name)
+    }
+
     /// Runs a program of the administrator, which must succeed, and gives its output.
     ///
     /// # Panics
@@ -284,6 +333,7 @@ fn remove_account(name: &str) {
     quietly(Command::new("pkill").args(["-KILL", "-U", name]));
     // Its jobs would be those of the next account of this name.
     quietly(Command::new(require("crontab", "cron")).args(["-u", name, "-r"]));
+    quietly(Command::new("find").args([AT_JOBS, "-type", "f", "-user", name, "-delete"]));
     quietly(Command::new(require("userdel", "passwd")).args(["--force", "--remove", name]));
 }
 

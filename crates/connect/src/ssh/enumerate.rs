@@ -11,6 +11,7 @@ use leasehold_model::id::{CredentialKey, EntitlementName};
 
 use crate::connector::{Batch, Sink};
 use crate::error::ConnectError;
+use crate::ssh::at::{self, AtJobs};
 use crate::ssh::client::Client;
 use crate::ssh::crontab::{self, Crontab};
 use crate::ssh::host::{Group, Host, User};
@@ -90,6 +91,8 @@ pub(super) async fn enumerate(client: &Client, sink: &mut dyn Sink) -> Result<Co
         }
         let crontabs = host.crontabs.iter().filter(|crontab| crontab.account == *name && crontab.is_there());
         keys.extend(crontabs.map(jobs).map(|told| (told.key.clone(), told)));
+        let told = at_jobs(name, host.at_jobs_of(name));
+        keys.extend(told.map(|told| (told.key.clone(), told)));
         credentials += keys.len();
         for credential in keys.into_values() {
             batch.push(Fact::Credential(credential)).await?;
@@ -99,6 +102,11 @@ pub(super) async fn enumerate(client: &Client, sink: &mut dyn Sink) -> Result<Co
     problems.extend(strangers.map(|crontab| {
         let place = format!("crontab of {}", crontab.account);
         Problem::new(place, "there is no such account; it runs for whoever gets this name, so remove it")
+    }));
+    let known: BTreeSet<u32> = host.users.values().map(|user| user.uid).collect();
+    problems.extend(host.at_jobs.keys().filter(|uid| !known.contains(uid)).map(|uid| {
+        let place = format!("jobs of `at` of the number {uid}");
+        Problem::new(place, "there is no such account; they run for whoever gets this number, so remove them")
     }));
     problems.append(&mut host.problems);
     problems.into_iter().for_each(|problem| batch.problem(problem));
@@ -110,7 +118,7 @@ pub(super) async fn enumerate(client: &Client, sink: &mut dyn Sink) -> Result<Co
     Ok(if host.missing.is_empty() {
         Completeness::Complete {
             evidence: format!(
-                "{} accounts, {} groups, {grants} direct grants, {credentials} keys and crontabs, {} sudo rules; the account files have the sum {} before and after",
+                "{} accounts, {} groups, {grants} direct grants, {credentials} keys, crontabs and jobs of `at`, {} sudo rules; the account files have the sum {} before and after",
                 host.users.len(),
                 host.groups.len(),
                 host.rules.len(),
@@ -235,4 +243,14 @@ fn jobs(crontab: &Crontab) -> Credential {
     let mut credential = Credential::new(key, account, CredentialKind::ScheduledJob, label);
     credential.active = running > 0;
     credential
+}
+
+/// The jobs of `at` of an account as one credential; `None` where it has none. What they run is not told here either.
+fn at_jobs(account: &str, jobs: AtJobs) -> Option<Credential> {
+    let count = jobs.waiting + jobs.stopped;
+    let label = format!("{count} job{} of at", if count == 1 { "" } else { "s" });
+    let key = credential_key(account, at::KEY);
+    let mut credential = Credential::new(key, account, CredentialKind::ScheduledJob, label);
+    credential.active = jobs.waiting > 0;
+    jobs.is_there().then_some(credential)
 }

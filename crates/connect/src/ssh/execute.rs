@@ -9,12 +9,12 @@ use leasehold_model::request::{ActionRequest, Outcome};
 use crate::connector::not_offered;
 use crate::error::ConnectError;
 use crate::ssh::client::{Answer, Client, Session};
-use crate::ssh::crontab;
 use crate::ssh::enumerate::RULES_ARE_EDITED;
 use crate::ssh::host::Host;
 use crate::ssh::keys::{self, Change};
 use crate::ssh::read_back::{checked, name_of, sessions};
 use crate::ssh::scripts::{self, Script};
+use crate::ssh::{at, crontab};
 
 /// Between two looks at whether processes have ended.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -179,6 +179,9 @@ async fn change_key(
     if credential.key.as_str() == format!("{name} {}", crontab::KEY) {
         return change_crontab(session, host, name, change).await;
     }
+    if credential.key.as_str() == format!("{name} {}", at::KEY) {
+        return change_at_jobs(session, host, name, change).await;
+    }
     let Some(fingerprint) = credential.key.as_str().strip_prefix(&format!("{name} ")) else {
         return Ok(refused(format!("`{}` is not a key of `{name}`", credential.key)));
     };
@@ -227,6 +230,28 @@ async fn change_crontab(
     };
     let input = format!("{name}\n{}\n{content}", crontab.sum());
     run(session, &scripts::WRITE_CRONTAB, &input, detail).await
+}
+
+/// Changes every job of `at` of an account.
+async fn change_at_jobs(
+    session: &Session<'_>,
+    host: &Host,
+    name: &str,
+    change: Change,
+) -> Result<Outcome, ConnectError> {
+    let jobs = host.at_jobs_of(name);
+    if !jobs.is_there() && change == Change::Enable {
+        return Ok(refused("it has no jobs of `at` any more"));
+    }
+    if jobs.is_so(change) {
+        return Ok(Outcome::AlreadySo);
+    }
+    let detail = match change {
+        Change::Enable => "the jobs are back; one whose time is over runs now",
+        Change::Disable => "the jobs are stopped; what runs already ends with the account's sessions",
+        Change::Remove => "the jobs are gone",
+    };
+    run(session, &scripts::CHANGE_AT, &format!("{name}\n{}\n", at::word(change)), detail).await
 }
 
 /// Runs a command, and says what the host made of it.

@@ -9,6 +9,7 @@ use leasehold_model::fact::Problem;
 use sha2::{Digest as _, Sha256};
 
 use crate::error::ConnectError;
+use crate::ssh::at::AtJobs;
 use crate::ssh::client::{Client, Session};
 use crate::ssh::crontab::Crontab;
 use crate::ssh::keys::{self, Key};
@@ -66,6 +67,8 @@ pub(super) struct Host {
     pub groups: BTreeMap<String, Group>,
     pub key_files: Vec<KeyFile>,
     pub crontabs: Vec<Crontab>,
+    /// By the number of the account.
+    pub at_jobs: BTreeMap<u32, AtJobs>,
     pub rules: Vec<Rule>,
     pub problems: Vec<Problem>,
     /// Why there may be more than this.
@@ -134,7 +137,7 @@ impl Host {
                 (
                     _,
                     "@sums" | "@passwd" | "@group" | "@shadow" | "@nsswitch" | "@sshd" | "@keys"
-                    | "@crontabs" | "@sudoers" | "@end",
+                    | "@crontabs" | "@atjobs" | "@sudoers" | "@end",
                 ) => {
                     section = line;
                 }
@@ -146,6 +149,7 @@ impl Host {
                 ("@sshd", line) => host.read_sshd(line),
                 ("@keys", line) => host.read_keys(line)?,
                 ("@crontabs", line) => host.read_crontab(line)?,
+                ("@atjobs", line) => host.read_at_job(line)?,
                 ("@sudoers", line) => host.read_rules(line),
                 _ => return Err(
                     "the answer is not as the command makes it; does the account's shell print something?"
@@ -285,6 +289,23 @@ impl Host {
         Ok(())
     }
 
+    fn read_at_job(&mut self, line: &str) -> Result<(), String> {
+        if line == "unknown" {
+            self.missing.push("jobs of `at` could not be read: `find` cannot list them".to_owned());
+            return Ok(());
+        }
+        let job = line.split_once(':').and_then(|(uid, mode)| Some((uid.parse().ok()?, mode)));
+        let (uid, mode): (u32, _) = job.ok_or("a job of `at` came in pieces")?;
+        self.at_jobs.entry(uid).or_default().add(mode);
+        Ok(())
+    }
+
+    /// The jobs of `at` of an account.
+    pub fn at_jobs_of(&self, name: &str) -> AtJobs {
+        let found = self.users.get(name).and_then(|user| self.at_jobs.get(&user.uid));
+        found.copied().unwrap_or_default()
+    }
+
     fn read_rules(&mut self, line: &str) {
         let read = match line {
             "none" => return,
@@ -330,10 +351,11 @@ mod tests {
 
     #[test]
     fn an_answer_that_was_cut_is_an_error() {
-        let whole = "@sums\nx\n@passwd\na:x:1000:1000:A,,:/home/a:/bin/sh\n@group\na:x:1000:\nb:x:5:a\n@shadow\na:!:100::::::\n@nsswitch\n@sshd\n@keys\n@crontabs\na:NSA0ICogKiAqIHgK\n@sudoers\n@sums\nx\n@end\n";
+        let whole = "@sums\nx\n@passwd\na:x:1000:1000:A,,:/home/a:/bin/sh\n@group\na:x:1000:\nb:x:5:a\n@shadow\na:!:100::::::\n@nsswitch\n@sshd\n@keys\n@crontabs\na:NSA0ICogKiAqIHgK\n@atjobs\n1000:-rwx------\n1000:-rw-------\n@sudoers\n@sums\nx\n@end\n";
         let host = Host::parse(whole).unwrap();
         assert!(host.is_still() && host.missing.is_empty());
         assert_eq!(host.groups_of("a").collect::<Vec<_>>(), [("a", true), ("b", false)]);
+        assert_eq!(host.at_jobs_of("a"), AtJobs { waiting: 1, stopped: 1 });
         assert_eq!(host.crontabs, [Crontab::new("a", "5 4 * * * x\n".to_owned())]);
         assert!(Host::parse(whole.strip_suffix("@end\n").unwrap()).is_err());
     }

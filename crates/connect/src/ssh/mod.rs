@@ -8,6 +8,7 @@
 //! * A credential's key is the account and the fingerprint, `alice SHA256:…`. A disabled one stays in its file behind a marker.
 //! * Every command that runs on the host is a constant (`scripts.rs`). What varies travels on its standard input.
 
+mod at;
 mod client;
 mod crontab;
 mod enumerate;
@@ -55,11 +56,12 @@ const CAPABILITIES: Capabilities = Capabilities {
     ),
     enable_account: Capability::with("takes the expiry away, also one that was there before"),
     delete_account: Capability::with(
-        "userdel, and its crontab; the home folder stays; processes must be ended first",
+        "userdel, with its crontab and jobs of `at`; the home folder stays; processes must be ended first",
     ),
-    list_credentials: Capability::with("authorized keys and crontabs; no certificates, no jobs of `at`"),
+    list_credentials: Capability::with("authorized keys, crontabs and jobs of `at`; no certificates"),
     disable_credential: Capability::with(
-        "the line stays behind a marker, so that it can come back; jobs of a crontab too",
+        "the line stays behind a marker, so that it can come back; jobs of a crontab too; of a job of `at` the file's right to be executed goes, and one whose time is over \
+         by then runs when it comes back",
     ),
     revoke_credential: Capability::YES,
     list_sessions: Capability::with("every process of the account, what it left in the background included"),
@@ -103,7 +105,7 @@ impl ConnectorKind for SshKind {
     }
 
     fn summary(&self) -> &'static str {
-        "a Linux host over SSH: local accounts, groups, sudo rules, authorized keys, crontabs, live sessions"
+        "a Linux host over SSH: local accounts, groups, sudo rules, authorized keys, crontabs, jobs of `at`, live sessions"
     }
 
     fn capabilities(&self) -> Capabilities {

@@ -7,9 +7,9 @@ use leasehold_model::request::{AccountTarget, ReadBack, ReadTarget};
 use crate::connector::TestReport;
 use crate::error::ConnectError;
 use crate::ssh::client::{Client, Session};
-use crate::ssh::crontab;
 use crate::ssh::host::Host;
 use crate::ssh::scripts;
+use crate::ssh::{at, crontab};
 
 /// What account names and group names are made of, so that one fits on a line of its own.
 ///
@@ -123,6 +123,14 @@ async fn read(
                 let found = host.crontabs.iter().find(|crontab| crontab.account == name);
                 let (running, stopped) = found.map_or((0, 0), |crontab| crontab.jobs());
                 return Ok(ReadBack::Credential { exists: running + stopped > 0, active: running > 0 });
+            }
+            if credential.key.as_str() == format!("{name} {}", at::KEY) {
+                let host = Host::read_of(client, session, name).await?;
+                if let Some(why) = host.missing.iter().find(|why| why.starts_with("jobs of `at`")) {
+                    return Err(client.wrong("reading jobs of at", why.clone()));
+                }
+                let jobs = host.at_jobs_of(name);
+                return Ok(ReadBack::Credential { exists: jobs.is_there(), active: jobs.waiting > 0 });
             }
             let Some(fingerprint) = credential.key.as_str().strip_prefix(&format!("{name} ")) else {
                 let why = format!("`{}` is not a key of `{name}`", credential.key);

@@ -66,6 +66,11 @@ for folder in /var/spool/cron/crontabs /var/spool/cron; do
     printf "%s:" "$name"; jobs=$(crontab -u "$name" -l 2>/dev/null | head -c 1048576 | base64 -w 0); echo "$jobs"
   done
 done
+echo "@atjobs"
+for folder in /var/spool/cron/atjobs /var/spool/at; do
+  [ -d "$folder" ] || continue
+  find "$folder" -maxdepth 1 -type f -name "[a-zA-Z]*" -printf "%U:%M\n" || { echo unknown; break; }
+done
 echo "@sudoers"
 if [ "$rules" = yes ]; then
   if [ ! -e /etc/sudoers ]; then echo none
@@ -101,12 +106,15 @@ pub(super) const ENABLE: Script = script!(concat!(
 exec usermod --expiredate "" -- "$name""#
 ));
 
-/// Removes an account, and its crontab first: it would run for whoever gets the name next. On standard input: its name.
+/// Removes an account, and its jobs first: they would run for whoever gets the name or the number next. On standard input: its name.
 pub(super) const DELETE: Script = script!(concat!(
     prelude!(),
     r#"IFS= read -r name; uid=$(id -u -- "$name" 2>/dev/null) || exit 67
 [ "$uid" != 0 ] || exit 77
 if command -v crontab >/dev/null; then crontab -u "$name" -r 2>/dev/null; fi
+for folder in /var/spool/cron/atjobs /var/spool/at; do
+  [ ! -d "$folder" ] || find "$folder" -maxdepth 1 -type f -uid "$uid" -delete || exit 1
+done
 exec userdel -- "$name""#
 ));
 
@@ -149,6 +157,24 @@ if [ -z "$new" ]; then exec crontab -u "$name" -r; fi
 printf "%s" "$new" | crontab -u "$name" -"#
 ));
 
+/// Stops, starts or removes every job of `at` of an account; atd looks again then. On standard input: its name, and which of the three.
+pub(super) const CHANGE_AT: Script = script!(concat!(
+    prelude!(),
+    r#"IFS= read -r name; IFS= read -r change; uid=$(id -u -- "$name" 2>/dev/null) || exit 67
+case $change in
+  stop) set -- -exec chmod u-x -- "{}" +;;
+  start) set -- -exec chmod u+x -- "{}" +;;
+  remove) set -- -delete;;
+  *) exit 1;;
+esac
+for folder in /var/spool/cron/atjobs /var/spool/at; do
+  [ -d "$folder" ] || continue
+  find "$folder" -maxdepth 1 -type f -uid "$uid" -name "[a-zA-Z]*" "$@" || exit 1
+done
+if [ -s /run/atd.pid ]; then kill -HUP "$(cat /run/atd.pid)" 2>/dev/null; fi
+exit 0"#
+));
+
 /// Lists the processes of an account. On standard input: its name.
 pub(super) const PROCESSES: Script = script!(concat!(
     prelude!(),
@@ -188,6 +214,7 @@ mod tests {
             LEAVE,
             WRITE,
             WRITE_CRONTAB,
+            CHANGE_AT,
             PROCESSES,
             OWNERLESS,
             END,
