@@ -20,6 +20,10 @@ const DAY_SECONDS: i64 = 86_400;
 /// How often the accounts are read before it is said that they do not hold still.
 const READINGS_MAX: usize = 4;
 
+/// No file of an account is read beyond this: what is longer counts as not read.
+const FILE_BYTES_MAX: usize = 1 << 20;
+const TOO_LARGE: &str = "has more than 1 MiB; make it shorter";
+
 /// A local account.
 pub(super) struct User {
     pub uid: u32,
@@ -266,6 +270,10 @@ impl Host {
         let bytes = decoded(content)?;
         let sum = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         let path = String::from_utf8_lossy(&decoded(path)?).into_owned();
+        if bytes.len() > FILE_BYTES_MAX {
+            self.problem("authorized_keys", account, TOO_LARGE);
+            return Ok(());
+        }
         match String::from_utf8(bytes) {
             Ok(content) => {
                 self.key_files.push(KeyFile { account: account.to_owned(), path, content, sum });
@@ -281,8 +289,17 @@ impl Host {
             self.missing.push("there are crontabs, and no program `crontab` to read them".to_owned());
             return Ok(());
         }
+        if let Some(account) = line.strip_prefix("unknown ") {
+            self.problem("crontab", account, "cannot be read by `crontab -l`");
+            return Ok(());
+        }
         let (account, content) = line.split_once(':').ok_or(in_pieces)?;
-        match String::from_utf8(STANDARD.decode(content).map_err(|_| in_pieces)?) {
+        let content = STANDARD.decode(content).map_err(|_| in_pieces)?;
+        if content.len() > FILE_BYTES_MAX {
+            self.problem("crontab", account, TOO_LARGE);
+            return Ok(());
+        }
+        match String::from_utf8(content) {
             Ok(content) => self.crontabs.push(Crontab::new(account, content)),
             Err(_) => self.problem("crontab", account, "is not UTF-8; mend it by `crontab -e`"),
         }
@@ -358,5 +375,25 @@ mod tests {
         assert_eq!(host.at_jobs_of("a"), AtJobs { waiting: 1, stopped: 1 });
         assert_eq!(host.crontabs, [Crontab::new("a", "5 4 * * * x\n".to_owned())]);
         assert!(Host::parse(whole.strip_suffix("@end\n").unwrap()).is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_missing_and_not_absent() {
+        let large = STANDARD.encode("# ".repeat(FILE_BYTES_MAX / 2 + 1));
+        for (crontabs, keys) in [
+            ("unknown a".to_owned(), String::new()),
+            (format!("a:{large}"), String::new()),
+            (format!("a:{}", STANDARD.encode(b"* * * * * \xff")), String::new()),
+            (String::new(), format!("a:L2E=:{large}")),
+            (String::new(), format!("a:L2E=:{}", STANDARD.encode(b"\xff"))),
+        ] {
+            let (word, text) = match keys.is_empty() {
+                true => ("crontab", format!("@crontabs\n{crontabs}\n")),
+                false => ("authorized_keys", format!("@keys\n{keys}\n")),
+            };
+            let host = Host::parse(&format!("@sums\nx\n{text}@sums\nx\n@end\n")).unwrap();
+            assert!(host.crontabs.is_empty() && host.key_files.is_empty(), "{word}");
+            assert!(host.missing.iter().any(|why| why.contains(word)), "{word}: {:?}", host.missing);
+        }
     }
 }

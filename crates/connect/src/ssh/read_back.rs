@@ -137,6 +137,9 @@ async fn read(
                 return Ok(ReadBack::Unsupported { why });
             };
             let host = Host::read_of(client, session, name).await?;
+            if let Some(why) = host.missing.iter().find(|why| why.contains("authorized_keys")) {
+                return Err(client.wrong("reading keys", why.clone()));
+            }
             let lines: Vec<_> = host
                 .keys_of(name)
                 .filter_map(|(_, key)| key.ok())

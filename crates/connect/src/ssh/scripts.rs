@@ -52,7 +52,7 @@ getent passwd | while IFS=: read -r name x x x x home x; do
   for file in "$home/.ssh/authorized_keys" "$home/.ssh/authorized_keys2"; do
     [ -f "$file" ] || continue
     printf "%s:" "$name"; printf "%s" "$file" | base64 -w 0; printf ":"
-    head -c 1048576 -- "$file" | base64 -w 0 || exit 1
+    head -c 1048577 -- "$file" | base64 -w 0 || exit 1
     echo
   done
 done
@@ -63,7 +63,8 @@ for folder in /var/spool/cron/crontabs /var/spool/cron; do
     [ -f "$file" ] || continue
     name=${file##*/}; [ -z "$only" ] || [ "$only" = "$name" ] || continue
     command -v crontab >/dev/null || { echo unknown; break 2; }
-    printf "%s:" "$name"; jobs=$(crontab -u "$name" -l 2>/dev/null | head -c 1048576 | base64 -w 0); echo "$jobs"
+    crontab -u "$name" -l >/dev/null 2>&1 || { echo "unknown $name"; continue; }
+    printf "%s:" "$name"; jobs=$(crontab -u "$name" -l 2>/dev/null | head -c 1048577 | base64 -w 0); echo "$jobs"
   done
 done
 echo "@atjobs"

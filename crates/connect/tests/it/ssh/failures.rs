@@ -1,9 +1,10 @@
 //! What goes wrong has a name and a next step, and is never taken for an absence.
 
 use leasehold_connect::error::ConnectError;
+use leasehold_model::request::ReadTarget;
 use leasehold_testing::SshServer;
 
-use super::{company, settings};
+use super::{company, connector, key_of, settings};
 use crate::harness::{Facts, build, try_build};
 
 #[tokio::test]
@@ -33,6 +34,25 @@ async fn who_may_not_read_everything_gets_an_error_and_no_absence() {
         let error = build("ssh", &text).enumerate(&mut Facts::default()).await.expect_err("is refused");
         assert!(error.to_string().contains("connector test"), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_key_in_a_file_that_cannot_be_read_is_not_gone() {
+    let server = SshServer::start();
+    let (alice, bob, _) = company(&server);
+    let path = server.authorized_keys("alice");
+    let mut keys = std::fs::read(&path).expect("read");
+    keys.extend(b"# caf\xe9\n");
+    std::fs::write(&path, keys).expect("write");
+    let connector = connector(&server);
+    for (account, short, is_known) in [(alice, "alice", false), (bob, "bob", true)] {
+        let target = ReadTarget::Credential { account, credential: key_of(&server, short) };
+        let read = connector.read_back(&target).await;
+        assert_eq!(read.is_ok(), is_known, "{short}: {read:?}");
+    }
+    let mut facts = Facts::default();
+    let completeness = connector.enumerate(&mut facts).await.expect("is read");
+    assert!(completeness.detail().contains("authorized_keys"), "{completeness:?}");
 }
 
 #[test]
