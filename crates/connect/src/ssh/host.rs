@@ -391,7 +391,8 @@ mod tests {
                 true => ("crontab", format!("@crontabs\n{crontabs}\n")),
                 false => ("authorized_keys", format!("@keys\n{keys}\n")),
             };
-            let host = Host::parse(&format!("@sums\nx\n{text}@sums\nx\n@end\n")).unwrap();
+            let users = "@passwd\na:x:1000:1000:A,,:/home/a:/bin/sh\n@shadow\na:!:100::::::\n";
+            let host = Host::parse(&format!("@sums\nx\n{users}{text}@sums\nx\n@end\n")).unwrap();
             assert!(host.crontabs.is_empty() && host.key_files.is_empty(), "{word}");
             assert!(host.missing.iter().any(|why| why.contains(word)), "{word}: {:?}", host.missing);
         }

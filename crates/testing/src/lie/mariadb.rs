@@ -1,7 +1,7 @@
 //! MariaDB's protocol (its documentation, "Client/Server Protocol"), as far as a liar has to know it.
 //!
-//! Changes are statements that the server puts together and executes (`execute immediate`). In the place of each, one that does
-//! nothing is sent, which the server answers with success.
+//! Changes are statements that the server puts together and executes (`execute immediate`), alone or after what they need of the
+//! session. In the place of each, one that does nothing is sent, which the server answers with success.
 
 use std::io::{Error, Result, Write};
 use std::net::TcpStream;
@@ -14,11 +14,12 @@ const NOTHING: &[u8] = b"do 0";
 
 /// What is sent in the place of a packet. A command is the first packet of its exchange, which log-ins never begin.
 fn harmless(sequence: u8, content: Vec<u8>) -> Vec<u8> {
-    let text = content.strip_prefix(&[QUERY]).filter(|_| sequence == 0);
-    let is_change = text
-        .and_then(|text| text.get(..CHANGE.len()))
-        .is_some_and(|begin| begin.eq_ignore_ascii_case(CHANGE));
-    if is_change { [&[QUERY], NOTHING].concat() } else { content }
+    let is_question = sequence == 0 && content.first() == Some(&QUERY);
+    let change = content.windows(CHANGE.len()).position(|found| found.eq_ignore_ascii_case(CHANGE));
+    match change.filter(|_| is_question) {
+        Some(change) => [&content[..change], NOTHING].concat(),
+        None => content,
+    }
 }
 
 /// Passes on what the client says: packets of a length (three bytes, the lowest first), a number in their exchange, and a content.
@@ -45,6 +46,7 @@ mod tests {
     #[test]
     fn what_is_executed_is_not() {
         assert_eq!(harmless(0, b"\x03execute immediate concat('drop user ', @a)".to_vec()), b"\x03do 0");
+        assert_eq!(harmless(0, b"\x03set @a = 1; EXECUTE IMMEDIATE @b".to_vec()), b"\x03set @a = 1; do 0");
         assert_eq!(harmless(0, b"\x03select 1".to_vec()), b"\x03select 1");
         assert_eq!(harmless(1, b"\x03execute immediate".to_vec()), b"\x03execute immediate");
     }

@@ -100,6 +100,8 @@ async fn a_list_that_moved_proves_no_absence() {
         ("", Box::new(|_, _| json!([person(1), {"name": "nobody"}])), "1 objects could not be used at all"),
         ("", Box::new(|_, _| json!([person(1), "nobody"])), "(items 2)"),
         ("", Box::new(|_, _| json!([])), "the API told of nobody"),
+        // The API may have pages of another kind than the one that was asked for.
+        ("", Box::new(|_, _| json!([person(1)])), "`paging = \"none\"`"),
     ] {
         let answer = move |asked: usize, line: &str| ("200 OK", String::new(), answer(asked, line));
         let (_, completeness) = read(more, answer).await.unwrap_or_else(|error| panic!("{more}: {error}"));
@@ -152,7 +154,7 @@ async fn refusals_name_the_way_on_and_not_now_is_waited_for() {
         }
     };
     for status in ["429 Too Many Requests", "503 Service Unavailable"] {
-        let (facts, completeness) = read("", first(status)).await.expect("it is read");
+        let (facts, completeness) = read("paging = 'none'", first(status)).await.expect("it is read");
         assert_eq!((facts.identities.len(), completeness.is_complete()), (1, true), "{status}");
     }
     for (status, body, more, expected) in [

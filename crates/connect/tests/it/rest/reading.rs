@@ -12,7 +12,8 @@ use crate::harness::{build, enumerate};
 async fn every_way_of_paging_ends_with_everybody_and_says_why_that_is_all() {
     let server = RestServer::start(&people());
     for (path, more, evidence) in [
-        ("people", "", "12 people on 1 pages; on the only page"),
+        ("people", "paging = 'none'", "12 people on 1 pages; on the only page"),
+        ("people", "paging = 'link'", "12 people on 1 pages; on the only page"),
         ("people?_page=1&_limit=5", "", "12 people on 3 pages; a second reading told of the same"),
         (
             "people?_page=1&_limit=5",
@@ -51,7 +52,8 @@ async fn an_object_becomes_a_person() {
         3,
         &json!({"employment": {"state": "on the moon"}, "kind": "agent", "owner": "p1@example.com"}),
     );
-    let (facts, completeness) = enumerate(&*connector(&server, "people", "timezone = 'Europe/Berlin'")).await;
+    let (facts, completeness) =
+        enumerate(&*connector(&server, "people", "timezone = 'Europe/Berlin'\npaging = 'none'")).await;
     assert!(completeness.is_complete(), "{completeness:?}");
     let first = &facts.identities["p1@example.com"];
     assert_eq!((first.kind, first.state), (IdentityKind::Person, LifecycleState::Active));
