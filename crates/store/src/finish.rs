@@ -20,6 +20,9 @@ use crate::pair::Pair;
 use crate::pair_changes::{self, Presence};
 use crate::stage;
 
+/// States of so many objects begin in one statement: the database holds what it inserts from its own tables in memory before.
+const RANGE_OBJECTS: usize = 20_000;
+
 /// What an enumeration changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[allow(missing_docs)] // Each name says it whole.
@@ -215,7 +218,10 @@ impl EpochWriter {
         end_states(tx, self.system, epoch, "state", &ended).await?;
         end_states(tx, self.system, epoch, "owner", &owners_ended).await?;
         if self.states.staged() > 0 {
-            begin_states(tx, self.system, epoch).await?;
+            let end = i64::try_from(self.dictionary.slots().len()).unwrap_or(i64::MAX);
+            for from in (0..end).step_by(RANGE_OBJECTS) {
+                begin_states(tx, self.system, epoch, from).await?;
+            }
         }
         Ok(present)
     }
@@ -366,15 +372,19 @@ pub(crate) async fn end_states(
     Ok(())
 }
 
-/// Ends the intervals whose state was told differently and begins the new ones. A state that follows another without
-/// a gap keeps the epoch in which the object came.
-async fn begin_states(tx: &mut Tx, system: i64, epoch: i64) -> Result<()> {
+/// Ends the intervals of a range of objects whose state was told differently and begins the new ones. A state that follows
+/// another without a gap keeps the epoch in which the object came.
+async fn begin_states(tx: &mut Tx, system: i64, epoch: i64, from: i64) -> Result<()> {
+    let to = from + RANGE_OBJECTS as i64;
     execute!(
         tx,
-        "UPDATE state_interval SET until = $1 WHERE system = $2 AND until IS NULL
-         AND (object, aspect) IN (SELECT object, aspect FROM stage_state WHERE system = $2)",
+        "UPDATE state_interval SET until = $1 WHERE system = $2 AND until IS NULL AND object >= $3 AND object < $4
+         AND (object, aspect) IN (SELECT object, aspect FROM stage_state
+                                  WHERE system = $2 AND object >= $3 AND object < $4)",
         epoch,
-        system
+        system,
+        from,
+        to
     )?;
     execute!(
         tx,
@@ -383,9 +393,11 @@ async fn begin_states(tx: &mut Tx, system: i64, epoch: i64) -> Result<()> {
          FROM stage_state AS told
          LEFT JOIN state_interval AS old ON old.system = told.system AND old.object = told.object
              AND old.aspect = told.aspect AND old.until = $1
-         WHERE told.system = $2",
+         WHERE told.system = $2 AND told.object >= $3 AND told.object < $4",
         epoch,
-        system
+        system,
+        from,
+        to
     )?;
     Ok(())
 }

@@ -86,6 +86,7 @@ async fn open_sqlite(url: &str, options: &StoreOptions) -> Result<Db> {
         .busy_timeout(busy_timeout)
         // Pages in KiB: a bulk load touches a few indexes in order, and 64 MiB hold their edges.
         .pragma("cache_size", "-65536")
+        .pragma("temp_store", "memory")
         // Rows that the driver's thread hands over at a time: with its default of 50 it mostly changes threads.
         .row_buffer_size(2_048)
         // The log of one large first read is not kept around for ever.

@@ -23,7 +23,11 @@ for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
   kill -0 "$server" 2>/dev/null || break
   sleep 0.1
 done
-rm -rf -- "$folder"
+# Whoever ends late may write into it once more.
+for _ in 1 2 3 4 5; do
+  rm -rf -- "$folder" && break
+  sleep 0.2
+done
 kill -KILL 0
 "#;
 
