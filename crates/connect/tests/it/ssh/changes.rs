@@ -7,10 +7,10 @@ use leasehold_model::plan::Verb;
 use leasehold_model::request::{CredentialTarget, Outcome, ReadBack, ReadTarget};
 use leasehold_testing::SshServer;
 
-use super::{change_key, company, connector, key_of};
+use super::{company, connector, key_of};
 use crate::harness::{
-    account, acknowledged, entitlement, enumerate, execute, read_account, read_credential, read_sessions,
-    refused,
+    account, acknowledged, change_credential, entitlement, enumerate, execute, read_account, read_credential,
+    read_sessions, refused,
 };
 
 #[tokio::test]
@@ -67,14 +67,14 @@ async fn a_key_goes_and_comes_back_and_the_file_stays_as_it_was() {
     std::fs::set_permissions(&file, PermissionsExt::from_mode(0o640)).expect("set the mode");
     let owner = std::fs::metadata(&file).expect("look").uid();
 
-    let disabled = change_key(connector.as_ref(), Verb::DisableCredential, &alice, &key).await;
+    let disabled = change_credential(connector.as_ref(), Verb::DisableCredential, &alice, &key).await;
     assert!(matches!(disabled, Outcome::Acknowledged { .. }), "{disabled:?}");
     assert!(!server.run_as("alice", "true").status.success(), "a disabled key still lets in");
-    let enabled = change_key(connector.as_ref(), Verb::EnableCredential, &alice, &key).await;
+    let enabled = change_credential(connector.as_ref(), Verb::EnableCredential, &alice, &key).await;
     assert!(matches!(enabled, Outcome::Acknowledged { .. }), "{enabled:?}");
     assert_eq!(std::fs::read_to_string(&file).expect("read"), before);
     assert!(server.run_as("alice", "true").status.success());
-    let revoked = change_key(connector.as_ref(), Verb::RevokeCredential, &alice, &key).await;
+    let revoked = change_credential(connector.as_ref(), Verb::RevokeCredential, &alice, &key).await;
     assert!(matches!(revoked, Outcome::Acknowledged { .. }), "{revoked:?}");
     assert!(!server.run_as("alice", "true").status.success(), "a revoked key still lets in");
     assert_eq!(std::fs::read_to_string(&file).expect("read"), format!("# first\n{hostile}\n"));
@@ -104,10 +104,10 @@ async fn jobs_of_at_stop_and_come_back_and_go_with_the_account() {
 
     // All three are due: hers were asked for first, and stay away when somebody runs them.
     let key = CredentialTarget { key: told[0].key.clone(), kind: CredentialKind::ScheduledJob };
-    let changed = change_key(connector, Verb::DisableCredential, &alice, &key).await;
+    let changed = change_credential(connector, Verb::DisableCredential, &alice, &key).await;
     assert!(matches!(changed, Outcome::Acknowledged { .. }), "{changed:?}");
     assert_eq!(read_credential(connector, &alice, &key).await, (true, false));
-    assert_eq!(change_key(connector, Verb::DisableCredential, &alice, &key).await, Outcome::AlreadySo);
+    assert_eq!(change_credential(connector, Verb::DisableCredential, &alice, &key).await, Outcome::AlreadySo);
     let _atd = server.start_atd();
     let wait_for = |file: &std::path::Path| {
         let until = std::time::Instant::now() + std::time::Duration::from_secs(120);
@@ -118,7 +118,7 @@ async fn jobs_of_at_stop_and_come_back_and_go_with_the_account() {
     };
     wait_for(&of_bob);
     assert!(!of_alice.exists(), "a stopped job ran");
-    let changed = change_key(connector, Verb::EnableCredential, &alice, &key).await;
+    let changed = change_credential(connector, Verb::EnableCredential, &alice, &key).await;
     assert!(matches!(changed, Outcome::Acknowledged { .. }), "{changed:?}");
     wait_for(&of_alice);
 
@@ -128,7 +128,7 @@ async fn jobs_of_at_stop_and_come_back_and_go_with_the_account() {
     }
     for expected in [(true, true), (false, false)] {
         assert_eq!(read_credential(connector, &alice, &key).await, expected);
-        let changed = change_key(connector, Verb::RevokeCredential, &alice, &key).await;
+        let changed = change_credential(connector, Verb::RevokeCredential, &alice, &key).await;
         assert_eq!(matches!(changed, Outcome::Acknowledged { .. }), expected.0, "{changed:?}");
     }
     acknowledged(connector, Verb::DeleteAccount, &bob, None).await;
@@ -165,14 +165,14 @@ async fn jobs_of_a_crontab_stop_and_come_back_and_go_with_the_account() {
         (Verb::EnableCredential, JOBS.to_owned()),
         (Verb::RevokeCredential, "# nightly\nPATH=/usr/bin:/bin\n".to_owned()),
     ] {
-        let changed = change_key(connector, verb, &alice, &key).await;
+        let changed = change_credential(connector, verb, &alice, &key).await;
         assert!(matches!(changed, Outcome::Acknowledged { .. }), "{changed:?}");
         assert_eq!(server.crontab("alice"), crontab, "{verb}");
         let target = ReadTarget::Credential { account: alice.clone(), credential: key.clone() };
         let read = connector.read_back(&target).await.expect("reads");
         let (exists, active) = (verb != Verb::RevokeCredential, verb == Verb::EnableCredential);
         assert_eq!(read, ReadBack::Credential { exists, active }, "{verb}");
-        let again = change_key(connector, verb, &alice, &key).await;
+        let again = change_credential(connector, verb, &alice, &key).await;
         assert_eq!(again, Outcome::AlreadySo, "{verb}");
     }
     assert_eq!(server.crontab("bob"), JOBS, "somebody else's jobs were changed");
@@ -193,7 +193,7 @@ async fn a_link_into_another_home_gives_no_power_over_it() {
     std::os::unix::fs::symlink(victim.parent().expect("a folder"), &folder).expect("link");
     let mut key = key_of(&server, "bob");
     key.key = format!("{} {}", server.name("alice"), server.fingerprint("bob")).into();
-    let outcome = change_key(connector(&server).as_ref(), Verb::RevokeCredential, &alice, &key).await;
+    let outcome = change_credential(connector(&server).as_ref(), Verb::RevokeCredential, &alice, &key).await;
     assert!(matches!(outcome, Outcome::Refused { .. }), "{outcome:?}");
     assert_eq!(std::fs::read_to_string(&victim).expect("read"), before);
     assert!(server.run_as("bob", "true").status.success());

@@ -8,9 +8,7 @@ mod failures;
 
 use leasehold_connect::connector::Connector;
 use leasehold_model::credential::CredentialKind;
-use leasehold_model::id::ActionId;
-use leasehold_model::plan::Verb;
-use leasehold_model::request::{AccountTarget, ActionRequest, CredentialTarget, Outcome};
+use leasehold_model::request::{AccountTarget, CredentialTarget};
 use leasehold_testing::SshServer;
 
 use crate::harness::{account, build};
@@ -50,22 +48,4 @@ pub fn company(server: &SshServer) -> (AccountTarget, AccountTarget, String) {
 pub fn key_of(server: &SshServer, short: &str) -> CredentialTarget {
     let key = format!("{} {}", server.name(short), server.fingerprint(short));
     CredentialTarget { key: key.into(), kind: CredentialKind::SshKey }
-}
-
-/// Asks for one change of a key.
-pub async fn change_key(
-    connector: &dyn Connector,
-    verb: Verb,
-    account: &AccountTarget,
-    credential: &CredentialTarget,
-) -> Outcome {
-    let request = ActionRequest {
-        id: ActionId::from("test"),
-        verb,
-        account: account.clone(),
-        entitlement: None,
-        credential: Some(credential.clone()),
-        attributes: Default::default(),
-    };
-    connector.execute(&request).await.unwrap_or_else(|error| panic!("{request:?}: {error}"))
 }
