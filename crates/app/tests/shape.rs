@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 const EDGES: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("ledger", &[]),
+    ("spill", &[]),
     ("decide", &["model"]),
-    ("connect", &["model"]),
-    ("store", &["model", "ledger"]),
+    ("connect", &["model", "spill"]),
+    ("store", &["model", "ledger", "spill"]),
     ("reconcile", &["model", "decide", "connect", "store", "ledger"]),
     // No connector: a page records intent, and a task acts.
     ("web", &["model", "ledger", "decide", "store", "reconcile"]),

@@ -35,7 +35,9 @@ impl Sink for Count {
 
     fn progress(&mut self, _done: u64, _total: Option<u64>) {}
 
-    fn feed_ended(&mut self, _end: FeedEnd) {}
+    fn feed_ended(&mut self, _end: FeedEnd) -> Result<(), ConnectError> {
+        Ok(())
+    }
 }
 
 #[tokio::main(flavor = "current_thread")]

@@ -31,7 +31,10 @@ pub trait Sink: Send {
 
     /// Says where a feed with an order of its own ended, so that one that was cut can be told from one that got shorter.
     /// Comes after the feed's facts.
-    fn feed_ended(&mut self, end: FeedEnd);
+    ///
+    /// # Errors
+    /// [`ConnectError::Sink`]: it could not be noted.
+    fn feed_ended(&mut self, end: FeedEnd) -> Result<(), ConnectError>;
 }
 
 /// What a connection test found.

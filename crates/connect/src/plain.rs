@@ -82,8 +82,8 @@ impl Sink for PlainSink<'_> {
         self.0.progress(done, total);
     }
 
-    fn feed_ended(&mut self, end: FeedEnd) {
-        self.0.feed_ended(end);
+    fn feed_ended(&mut self, end: FeedEnd) -> Result<(), ConnectError> {
+        self.0.feed_ended(end)
     }
 }
 

@@ -47,8 +47,26 @@ pub struct Patience {
     pub read_again_ms: u64,
     /// How many systems are worked on at once.
     pub systems_at_once: usize,
-    /// No system is waited for any longer than to this instant: what is open then waits for a person.
-    pub until: Option<Timestamp>,
+    /// No system is waited for any longer than that.
+    pub deadline: Option<Deadline>,
+}
+
+/// When a run ends, whatever a system does.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadline {
+    /// The instant.
+    pub until: Timestamp,
+    /// What becomes of what is open then.
+    pub then: WhenLate,
+}
+
+/// What becomes of actions that are open when the time is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenLate {
+    /// They wait for a person.
+    WaitForPerson,
+    /// They stay open, and a later run goes on with them: others have their turn.
+    GoOnLater,
 }
 
 impl Default for Patience {
@@ -60,7 +78,7 @@ impl Default for Patience {
             reads_max: 4,
             read_again_ms: 250,
             systems_at_once: 64,
-            until: None,
+            deadline: None,
         }
     }
 }

@@ -3,16 +3,17 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
+use futures::future::join_all;
 use jiff::Timestamp;
 use leasehold_decide::plan::Scope;
 use leasehold_model::action::ActionState;
-use leasehold_model::id::{PlanHash, SystemName};
+use leasehold_model::id::{IdentityKey, PlanHash, SystemName};
 use leasehold_model::plan::{Plan, Verb};
 use leasehold_store::{ActionRow, Store, StoreError, Transition};
 use tracing::Instrument as _;
 
 use crate::error::ReconcileError;
-use crate::pace::{Patience, SharedPace};
+use crate::pace::{Patience, SharedPace, WhenLate};
 use crate::stages::decide::Loaded;
 use crate::stages::enforce::{self, Effect, Enforcement, Watch};
 use crate::stages::observe::{Observe, observe};
@@ -72,6 +73,23 @@ impl Runner {
         by: &str,
         asked: Asked,
     ) -> Result<Vec<ActionRow>, ReconcileError> {
+        let retried = self.begin(plan, overrides, by, asked).await?;
+        let wanted = Arc::new(self.wanted_now().await?);
+        self.carry_out(plan, &retried, &wanted).await
+    }
+
+    /// Approves a plan's actions, so that whatever happens they come to an end; gives actions of earlier plans that are tried
+    /// again with it.
+    ///
+    /// # Errors
+    /// As [`Runner::apply`].
+    pub(crate) async fn begin(
+        &self,
+        plan: &Plan,
+        overrides: &[String],
+        by: &str,
+        asked: Asked,
+    ) -> Result<Vec<ActionRow>, ReconcileError> {
         plan::check_is_whole(plan)?;
         let rows = self.store.actions(&plan.hash).await?;
         if rows.is_empty() {
@@ -88,8 +106,21 @@ impl Runner {
                 self.try_again(row, by).await?;
             }
         }
-        let mut rows = self.go_on(plan).await?;
-        rows.extend(self.go_on_with(&retried).await?);
+        Ok(retried)
+    }
+
+    /// Carries out what was begun. `wanted` is what is wanted now.
+    ///
+    /// # Errors
+    /// Where the store fails, or something is to be done in a system that is not configured.
+    pub(crate) async fn carry_out(
+        &self,
+        plan: &Plan,
+        retried: &[ActionRow],
+        wanted: &Arc<HashSet<Effect>>,
+    ) -> Result<Vec<ActionRow>, ReconcileError> {
+        let mut rows = self.go_on(plan, None, wanted).await?;
+        rows.extend(self.go_on_with(retried, wanted).await?);
         self.read_new_accounts(&rows).await?;
         Ok(rows)
     }
@@ -122,13 +153,18 @@ impl Runner {
         })
     }
 
-    /// Goes on with single actions of earlier plans.
-    async fn go_on_with(&self, actions: &[ActionRow]) -> Result<Vec<ActionRow>, ReconcileError> {
+    /// Goes on with single actions of earlier plans, and with nothing that those plans hold of others.
+    async fn go_on_with(
+        &self,
+        actions: &[ActionRow],
+        wanted: &Arc<HashSet<Effect>>,
+    ) -> Result<Vec<ActionRow>, ReconcileError> {
         let plans: BTreeSet<&PlanHash> = actions.iter().map(|row| &row.plan).collect();
+        let accounts: BTreeSet<_> = actions.iter().map(|row| enforce::account(&row.item)).collect();
         let mut rows = Vec::new();
         for hash in plans {
             if let Some(plan) = self.store.plan(hash.as_str()).await? {
-                let all = self.go_on(&plan).await?;
+                let all = self.go_on(&plan, Some(&accounts), wanted).await?;
                 let ours = |row: &ActionRow| actions.iter().any(|action| action.id == row.id);
                 rows.extend(all.into_iter().filter(ours));
             }
@@ -144,7 +180,7 @@ impl Runner {
         Ok(())
     }
 
-    /// Takes up every run that was interrupted.
+    /// Takes up every run that was interrupted, all at once: what one system does not answer holds up no other plan.
     ///
     /// # Errors
     /// Where the store fails, or a plan names a system that is not configured; the others are taken up all the same.
@@ -155,10 +191,17 @@ impl Runner {
                 hashes.push(row.plan);
             }
         }
-        let (mut rows, mut first_error) = (Vec::new(), None);
+        let mut plans = Vec::with_capacity(hashes.len());
         for hash in hashes {
-            let Some(plan) = self.store.plan(hash.as_str()).await? else { continue };
-            match self.go_on(&plan).await {
+            plans.extend(self.store.plan(hash.as_str()).await?);
+        }
+        let (mut rows, mut first_error) = (Vec::new(), None);
+        if plans.is_empty() {
+            return Ok(rows);
+        }
+        let wanted = Arc::new(self.wanted_now().await?);
+        for ended in join_all(plans.iter().map(|plan| self.go_on(plan, None, &wanted))).await {
+            match ended {
                 Ok(ended) => rows.extend(ended),
                 // What is wrong with one plan, such as a system that is not configured any more, holds up no other.
                 Err(error) => first_error = first_error.or(Some(error)),
@@ -168,22 +211,27 @@ impl Runner {
         first_error.map_or(Ok(rows), Err)
     }
 
-    async fn go_on(&self, plan: &Plan) -> Result<Vec<ActionRow>, ReconcileError> {
-        let wanted = self.wanted_now().await?;
+    /// Goes on with a plan, or with what it holds of some accounts.
+    async fn go_on(
+        &self,
+        plan: &Plan,
+        accounts: Option<&BTreeSet<enforce::Account>>,
+        wanted: &Arc<HashSet<Effect>>,
+    ) -> Result<Vec<ActionRow>, ReconcileError> {
         let enforcement = Enforcement {
             store: self.store.clone(),
             pace: self.pace.clone(),
             patience: self.patience,
             watch: self.watch.clone(),
-            wanted: Arc::new(wanted),
+            wanted: wanted.clone(),
         };
         let span = tracing::info_span!(target: SPANS, "apply plan", "leasehold.plan" = %plan.hash);
-        enforce::run(&enforcement, &self.systems, plan).instrument(span).await?;
+        enforce::run(&enforcement, &self.systems, plan, accounts).instrument(span).await?;
         Ok(self.store.actions(&plan.hash).await?)
     }
 
     /// What a plan made now would do, were it about everything.
-    async fn wanted_now(&self) -> Result<HashSet<Effect>, ReconcileError> {
+    pub(crate) async fn wanted_now(&self) -> Result<HashSet<Effect>, ReconcileError> {
         let loaded = Loaded::load(&self.store, &self.systems, self.pace.now(), None).await?;
         // Whether something returns was asked of a person when the plan was made.
         let everything = Scope { restore: true, ..Scope::default() };
@@ -206,12 +254,17 @@ impl Runner {
         }
         let wanted = self.wanted_now().await?;
         let taken_up: HashSet<Effect> = plan.items.iter().map(enforce::effect_of).collect();
+        // Where there is little time, it is for those whom the plan is about.
+        let is_urgent =
+            self.patience.deadline.is_some_and(|deadline| deadline.then == WhenLate::WaitForPerson);
+        let about: BTreeSet<&Option<IdentityKey>> = plan.items.iter().map(|item| &item.identity).collect();
         for row in waiting.iter().filter(|row| row.plan != plan.hash) {
             let effect = enforce::effect_of(&row.item);
             let why = if taken_up.contains(&effect) {
                 format!("plan {:.12} takes it up", plan.hash.as_str())
             } else if row.item.verb == Verb::EndSessions && row.state == ActionState::Stuck {
-                if self.is_asked_again(row, asked).await? {
+                let is_meant = !is_urgent || about.contains(&row.item.identity);
+                if is_meant && self.is_asked_again(row, asked).await? {
                     self.try_again(row, by).await?;
                     retried.push(row.clone());
                 }

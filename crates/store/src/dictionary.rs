@@ -1,14 +1,15 @@
 //! The names of one system while it is enumerated: which number each has, and whether it was there before.
 //!
-//! In memory a name is a mark of 12 bytes, its number and what is known of it: some 70 bytes, however long it is, and nothing
-//! for its grants. The names themselves are in the store; where one has to be told, it is read from there.
+//! In memory a name takes some four bytes, however long it is, and nothing for its grants: two bytes of what is known of it,
+//! and its share of what finds its mark of 12 bytes in a temporary file. The names themselves are in the store; where one has to
+//! be told, it is read from there.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher as _, RandomState};
 
-use hashbrown::HashTable;
+use bitflags::bitflags;
 use leasehold_model::account::{Account, LastUse};
 use leasehold_model::credential::Credential;
+use leasehold_spill::{Mark, MarkTable, Marker, RecordList};
 use sha2::{Digest as _, Sha256};
 
 use crate::db::{Tx, fetch_list, for_each_row, to_json};
@@ -55,6 +56,8 @@ pub(crate) struct Digest {
 }
 
 impl Digest {
+    const BYTES: usize = 20;
+
     pub(crate) fn of(body: &str) -> Self {
         Self { lasting: first_bytes(body), use_of_it: [0; 4] }
     }
@@ -81,10 +84,6 @@ impl Digest {
         Self { use_of_it: first_bytes(body), ..Self::of(unused) }
     }
 
-    pub(crate) fn is_absent(self) -> bool {
-        self == Self::default()
-    }
-
     /// Whether the two differ in more than use.
     pub(crate) fn differs_lastingly(self, other: Self) -> bool {
         self.lasting != other.lasting
@@ -95,15 +94,27 @@ impl Digest {
     }
 
     fn from_text(text: &str) -> Result<Self> {
-        let mut digest = [0; 20];
+        let mut digest = [0; Self::BYTES];
         // Rows from before use was told apart hold 16 bytes.
-        let length = if text.len() == 32 { 16 } else { 20 };
+        let length = if text.len() == 32 { 16 } else { Self::BYTES };
         hex::decode_to_slice(text, &mut digest[..length])
             .map_err(|error| StoreError::corrupt("a digest", error))?;
+        Ok(Self::from_bytes(&digest))
+    }
+
+    fn to_bytes(self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        bytes[..16].copy_from_slice(&self.lasting);
+        bytes[16..].copy_from_slice(&self.use_of_it);
+        bytes
+    }
+
+    /// Of the 20 bytes that it was.
+    fn from_bytes(bytes: &[u8]) -> Self {
         let (mut lasting, mut use_of_it) = ([0; 16], [0; 4]);
-        lasting.copy_from_slice(&digest[..16]);
-        use_of_it.copy_from_slice(&digest[16..]);
-        Ok(Self { lasting, use_of_it })
+        lasting.copy_from_slice(&bytes[..16]);
+        use_of_it.copy_from_slice(&bytes[16..]);
+        Self { lasting, use_of_it }
     }
 }
 
@@ -113,66 +124,53 @@ fn first_bytes<const LENGTH: usize>(body: &str) -> [u8; LENGTH] {
     first
 }
 
-/// What is known of one name.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Slot {
-    pub class: Class,
-    /// The state that the store held when the enumeration began.
-    pub state: Digest,
-    /// The store held an owner then.
-    pub had_owner: bool,
-    /// This enumeration has told its state.
-    pub seen: bool,
-    /// This enumeration has told a grant to it.
-    pub holds: bool,
-    /// What it told differs from what the store held, in more than use.
-    pub changed: bool,
-    /// It was used since; nothing else changed.
-    pub used: bool,
-    /// This enumeration has told its owner.
-    pub owner_seen: bool,
-    /// The owner differs from what the store held.
-    pub owner_changed: bool,
-}
-
-impl Slot {
-    fn new(class: Class) -> Self {
-        Self {
-            class,
-            state: Digest::default(),
-            had_owner: false,
-            seen: false,
-            holds: false,
-            changed: false,
-            used: false,
-            owner_seen: false,
-            owner_changed: false,
-        }
+bitflags! {
+    /// What is known of one name.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(crate) struct Known: u8 {
+        /// The store held a state when the enumeration began.
+        const WAS_THERE = 1;
+        /// The store held an owner then.
+        const HAD_OWNER = 1 << 1;
+        /// This enumeration has told its state.
+        const SEEN = 1 << 2;
+        /// This enumeration has told a grant to it.
+        const HOLDS = 1 << 3;
+        /// What it told differs from what the store held, in more than use.
+        const CHANGED = 1 << 4;
+        /// It was used since; nothing else changed.
+        const USED = 1 << 5;
+        /// This enumeration has told its owner.
+        const OWNER_SEEN = 1 << 6;
+        /// The owner differs from what the store held.
+        const OWNER_CHANGED = 1 << 7;
     }
 }
 
-/// What stands for a name: 96 bits of two keyed hashes. The keys are drawn anew for each enumeration, so that nobody can choose
-/// two names with one mark; among a million names two share one with a chance of 1 in 10^17 (the birthday bound).
-type Mark = [u32; 3];
-
+/// One name's place in memory.
 #[derive(Debug, Clone, Copy)]
-struct Marked {
-    mark: Mark,
-    number: u32,
+pub(crate) struct Slot {
+    pub class: Class,
+    pub known: Known,
 }
 
-fn bucket(mark: &Mark) -> u64 {
-    u64::from(mark[0]) << 32 | u64::from(mark[1])
+impl Slot {
+    pub(crate) fn is(self, known: Known) -> bool {
+        self.known.contains(known)
+    }
 }
+
+/// The digests that the store held of one name: of its state, then of its owner.
+const DIGESTS_BYTES: usize = 2 * Digest::BYTES;
 
 /// The names of one system.
 #[derive(Debug, Default)]
 pub(crate) struct Dictionary {
-    keys: [RandomState; 2],
-    numbers: HashTable<Marked>,
+    marker: Marker,
+    numbers: MarkTable,
     slots: Vec<Slot>,
-    /// The owners that the store held when the enumeration began.
-    owners: HashMap<u32, Digest>,
+    /// What the store held when the enumeration began, by number.
+    before: RecordList<DIGESTS_BYTES>,
     /// Names that the store does not have yet.
     pub new: Vec<(u32, &'static str, Box<str>)>,
     /// The memory that those take.
@@ -202,65 +200,73 @@ impl Dictionary {
                     ));
                 }
                 let class = Class::parse(&class)?;
-                let number = dictionary.add(class, dictionary.mark(class, &key));
-                let slot = dictionary.slot(number);
-                slot.state = state.as_deref().map(Digest::from_text).transpose()?.unwrap_or_default();
-                if let Some(owner) = owner {
-                    slot.had_owner = true;
-                    dictionary.owners.insert(number, Digest::from_text(&owner)?);
+                let number = dictionary.add(class, dictionary.mark(class, &key))?;
+                let mut before = [0; DIGESTS_BYTES];
+                let (of_state, of_owner) = before.split_at_mut(Digest::BYTES);
+                for (digest, known, to) in
+                    [(state, Known::WAS_THERE, of_state), (owner, Known::HAD_OWNER, of_owner)]
+                {
+                    if let Some(digest) = digest {
+                        dictionary.note(number, known);
+                        to.copy_from_slice(&Digest::from_text(&digest)?.to_bytes());
+                    }
                 }
+                dictionary.before.push(&before).map_err(StoreError::Spill)?;
             }
         );
         Ok(dictionary)
     }
 
     fn mark(&self, class: Class, key: &str) -> Mark {
-        let [one, other] = &self.keys;
-        let (one, other) = (one.hash_one((class, key)), other.hash_one((class, key)));
-        // Cut to 32 bits each.
-        [(one >> 32) as u32, one as u32, other as u32]
+        self.marker.mark((class, key))
     }
 
-    fn find(&self, mark: &Mark) -> Option<u32> {
-        self.numbers.find(bucket(mark), |known| known.mark == *mark).map(|known| known.number)
-    }
-
-    fn add(&mut self, class: Class, mark: Mark) -> u32 {
-        // A dictionary in memory does not reach 2^31 names.
+    fn add(&mut self, class: Class, mark: Mark) -> Result<u32> {
+        // A dictionary does not reach 2^31 names.
         let number = self.slots.len() as u32;
-        self.numbers.insert_unique(bucket(&mark), Marked { mark, number }, |known| bucket(&known.mark));
-        self.slots.push(Slot::new(class));
-        number
+        self.numbers.add(mark, number).map_err(StoreError::Spill)?;
+        self.slots.push(Slot { class, known: Known::empty() });
+        Ok(number)
     }
 
     /// The number of a name, which it keeps for ever.
-    pub(crate) fn intern(&mut self, class: Class, key: &str) -> u32 {
+    pub(crate) fn intern(&mut self, class: Class, key: &str) -> Result<u32> {
         let mark = self.mark(class, key);
-        if let Some(number) = self.find(&mark) {
-            return number;
+        if let Some(number) = self.numbers.find(&mark).map_err(StoreError::Spill)? {
+            return Ok(number);
         }
-        let number = self.add(class, mark);
+        let number = self.add(class, mark)?;
         self.new_bytes += key.len() + 40;
         self.new.push((number, class.as_str(), key.into()));
-        number
+        Ok(number)
     }
 
     /// The number of a name that has one.
-    pub(crate) fn number(&self, class: Class, key: &str) -> Option<u32> {
-        self.find(&self.mark(class, key))
+    pub(crate) fn number(&self, class: Class, key: &str) -> Result<Option<u32>> {
+        self.numbers.find(&self.mark(class, key)).map_err(StoreError::Spill)
     }
 
-    pub(crate) fn slot(&mut self, number: u32) -> &mut Slot {
-        &mut self.slots[number as usize]
+    /// Notes something of a name.
+    pub(crate) fn note(&mut self, number: u32, known: Known) {
+        self.slots[number as usize].known |= known;
     }
 
     pub(crate) fn slots(&self) -> &[Slot] {
         &self.slots
     }
 
-    /// The owner that the store held when the enumeration began.
-    pub(crate) fn owner(&self, number: u32) -> Digest {
-        self.owners.get(&number).copied().unwrap_or_default()
+    /// The state and the owner that the store held when the enumeration began; absent where it held none.
+    pub(crate) fn before(&mut self, number: u32) -> Result<(Digest, Digest)> {
+        let there = Known::WAS_THERE | Known::HAD_OWNER;
+        if !self.slots[number as usize].known.intersects(there) {
+            return Ok(Default::default());
+        }
+        let before = self.before.get(number as usize).map_err(StoreError::Spill)?;
+        let before = before.ok_or_else(|| {
+            StoreError::corrupt("the names of a system", format!("nothing is known of number {number}"))
+        })?;
+        let (state, owner) = before.split_at(Digest::BYTES);
+        Ok((Digest::from_bytes(state), Digest::from_bytes(owner)))
     }
 }
 

@@ -10,7 +10,7 @@ use leasehold_model::identity::Identity;
 use serde::{Deserialize, Serialize};
 
 use crate::db::{Tx, execute, fetch_one, fetch_optional, to_json};
-use crate::dictionary::{Class, Dictionary, Digest};
+use crate::dictionary::{Class, Dictionary, Digest, Known};
 use crate::error::{Result, StoreError};
 use crate::feed_end::StoredFeedEnd;
 use crate::ledger;
@@ -147,8 +147,8 @@ impl EpochWriter {
                 Fact::Credential(credential) => self.take_credential(&credential)?,
                 Fact::Entitlement(entitlement) => self.take_entitlement(&entitlement)?,
                 Fact::Grant(grant) => self.take_grant(grant)?,
-                Fact::Containment(containment) => self.take_containment(&containment),
-                Fact::Owner(owner) => self.take_owner(&owner),
+                Fact::Containment(containment) => self.take_containment(&containment)?,
+                Fact::Owner(owner) => self.take_owner(&owner)?,
             }
             if self.is_full() {
                 self.spill().await?;
@@ -180,9 +180,9 @@ impl EpochWriter {
                 Class::Credential => &mut losses.credentials,
                 Class::Entitlement => &mut losses.entitlements,
             };
-            if !slot.state.is_absent() {
+            if slot.is(Known::WAS_THERE) {
                 loss.before += 1;
-                loss.gone += u64::from(!slot.seen);
+                loss.gone += u64::from(!slot.is(Known::SEEN));
             }
         }
         if self.grants.is_empty() {
@@ -204,14 +204,13 @@ impl EpochWriter {
         self.facts
     }
 
-    /// Whether something has to be written out. Names and states leave at a quarter of the bound, because both are
-    /// written whole in one statement; pairs at the bound, because fewer runs merge faster.
+    /// Whether something has to be written out.
     fn is_full(&self) -> bool {
         let bound = self.store.stage_bytes_max;
         self.grants.is_full(bound)
             || self.containments.is_full(bound)
-            || self.states.is_full(bound / 4)
-            || (!self.dictionary.new.is_empty() && self.dictionary.new_bytes >= bound / 4)
+            || self.states.is_full(bound)
+            || (!self.dictionary.new.is_empty() && self.dictionary.new_bytes >= bound)
     }
 
     async fn spill(&mut self) -> Result<()> {
@@ -249,7 +248,7 @@ impl EpochWriter {
     }
 
     fn take_identity(&mut self, identity: &Identity) -> Result<()> {
-        match self.number(Class::Identity, identity.key.as_str()) {
+        match self.number(Class::Identity, identity.key.as_str())? {
             Some(number) => self.take_state(number, identity.key.as_str(), to_json("an identity", identity)?),
             None => Ok(()),
         }
@@ -259,7 +258,7 @@ impl EpochWriter {
         // The order in which a system lists weaknesses is no change of the account.
         account.posture.sort_unstable();
         account.posture.dedup();
-        match self.number(Class::Account, account.key.as_str()) {
+        match self.number(Class::Account, account.key.as_str())? {
             Some(number) => {
                 let body = to_json("an account", &account)?;
                 let digest = Digest::of_account(&account, &body)?;
@@ -270,8 +269,8 @@ impl EpochWriter {
     }
 
     fn take_credential(&mut self, credential: &Credential) -> Result<()> {
-        let account = self.number(Class::Account, credential.account.as_str());
-        let number = self.number(Class::Credential, credential.key.as_str());
+        let account = self.number(Class::Account, credential.account.as_str())?;
+        let number = self.number(Class::Credential, credential.key.as_str())?;
         if let (Some(account), Some(number)) = (account, number) {
             let body = to_json("a credential", credential)?;
             let digest = Digest::of_credential(credential, &body)?;
@@ -282,7 +281,7 @@ impl EpochWriter {
     }
 
     fn take_entitlement(&mut self, entitlement: &Entitlement) -> Result<()> {
-        match self.entitlement(&entitlement.name) {
+        match self.entitlement(&entitlement.name)? {
             Some(number) => self.take_state(
                 number,
                 &entitlement.name.to_string(),
@@ -298,26 +297,27 @@ impl EpochWriter {
     }
 
     fn take_digested(&mut self, number: u32, key: &str, body: String, digest: Digest) -> Result<()> {
-        let slot = self.dictionary.slot(number);
-        if slot.seen {
+        let slot = self.dictionary.slots()[number as usize];
+        if slot.is(Known::SEEN) {
             let place = format!("{} {key}", slot.class.as_str());
             self.problems.push(Problem::new(place, "listed more than once; the first one counts"));
             return Ok(());
         }
-        slot.seen = true;
-        if slot.state != digest {
-            slot.changed = slot.state.differs_lastingly(digest);
-            slot.used = !slot.changed;
+        self.dictionary.note(number, Known::SEEN);
+        let (before, _) = self.dictionary.before(number)?;
+        if before != digest {
+            let how = if before.differs_lastingly(digest) { Known::CHANGED } else { Known::USED };
+            self.dictionary.note(number, how);
             self.states.push(number, "state", body, digest);
         }
         Ok(())
     }
 
     fn take_grant(&mut self, grant: DirectGrant) -> Result<()> {
-        let account = self.number(Class::Account, grant.account.as_str());
-        let entitlement = self.entitlement(&grant.entitlement);
+        let account = self.number(Class::Account, grant.account.as_str())?;
+        let entitlement = self.entitlement(&grant.entitlement)?;
         if let (Some(holder), Some(held)) = (account, entitlement) {
-            self.dictionary.slot(holder).holds = true;
+            self.dictionary.note(holder, Known::HOLDS);
             let DirectGrant { valid_from, valid_until, options, .. } = grant;
             let qualifier = if valid_from.is_some() || valid_until.is_some() || options.is_some() {
                 Some(to_json("a grant", &Qualifier { valid_from, valid_until, options })?)
@@ -329,57 +329,58 @@ impl EpochWriter {
         Ok(())
     }
 
-    fn take_containment(&mut self, containment: &Containment) {
-        let parent = self.entitlement(&containment.parent);
-        let child = self.entitlement(&containment.child);
+    fn take_containment(&mut self, containment: &Containment) -> Result<()> {
+        let parent = self.entitlement(&containment.parent)?;
+        let child = self.entitlement(&containment.child)?;
         if let (Some(holder), Some(held)) = (parent, child) {
             self.containments.push(Pair { holder, held }, None);
         }
+        Ok(())
     }
 
-    fn take_owner(&mut self, fact: &OwnerFact) {
+    fn take_owner(&mut self, fact: &OwnerFact) -> Result<()> {
         let owned = match &fact.of {
-            Owned::Account(key) => self.number(Class::Account, key.as_str()),
-            Owned::Entitlement(name) => self.entitlement(name),
+            Owned::Account(key) => self.number(Class::Account, key.as_str())?,
+            Owned::Entitlement(name) => self.entitlement(name)?,
         };
-        let Some(number) = owned else { return };
+        let Some(number) = owned else { return Ok(()) };
         if fact.owner.as_str().contains('\0') {
             self.problems.push(Problem::new("an owner", "its name holds a NUL character; it was left out"));
-            return;
+            return Ok(());
         }
-        let before = self.dictionary.owner(number);
-        let slot = self.dictionary.slot(number);
-        if slot.owner_seen {
+        if self.dictionary.slots()[number as usize].is(Known::OWNER_SEEN) {
             let place = match &fact.of {
                 Owned::Account(key) => format!("owner of account {key}"),
                 Owned::Entitlement(name) => format!("owner of entitlement {name}"),
             };
             self.problems.push(Problem::new(place, "listed more than once; the first one counts"));
-            return;
+            return Ok(());
         }
-        slot.owner_seen = true;
+        self.dictionary.note(number, Known::OWNER_SEEN);
+        let (_, before) = self.dictionary.before(number)?;
         let digest = Digest::of(fact.owner.as_str());
         if before != digest {
-            slot.owner_changed = true;
+            self.dictionary.note(number, Known::OWNER_CHANGED);
             self.states.push(number, "owner", fact.owner.as_str().to_owned(), digest);
         }
+        Ok(())
     }
 
     /// The number of an entitlement; a name that would not read back is a problem.
-    fn entitlement(&mut self, name: &EntitlementName) -> Option<u32> {
+    fn entitlement(&mut self, name: &EntitlementName) -> Result<Option<u32>> {
         if name.kind.is_empty() || name.kind.contains('/') || name.name.is_empty() {
             self.problems.push(Problem::new(
                 format!("entitlement {name}"),
                 "an entitlement needs a kind without `/` and a name; it was left out",
             ));
             self.left_out += 1;
-            return None;
+            return Ok(None);
         }
         self.number(Class::Entitlement, &name.to_string())
     }
 
     /// The number of a name; one that the databases cannot hold is a problem.
-    fn number(&mut self, class: Class, key: &str) -> Option<u32> {
+    fn number(&mut self, class: Class, key: &str) -> Result<Option<u32>> {
         let refusal = if key.is_empty() {
             "its name is empty; it was left out".to_owned()
         } else if key.contains('\0') {
@@ -387,11 +388,11 @@ impl EpochWriter {
         } else if key.len() > KEY_BYTES_MAX {
             format!("its name has {} bytes, at most {KEY_BYTES_MAX} can be held; it was left out", key.len())
         } else {
-            return Some(self.dictionary.intern(class, key));
+            return self.dictionary.intern(class, key).map(Some);
         };
         self.left_out += 1;
         let shown: String = key.chars().take(80).collect();
         self.problems.push(Problem::new(format!("{} {shown}", class.as_str()), refusal));
-        None
+        Ok(None)
     }
 }

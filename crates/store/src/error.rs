@@ -49,6 +49,12 @@ pub enum StoreError {
         "another process is writing to the store and did not finish in time: wait for it, or end it, then repeat the command"
     )]
     Busy,
+    /// A temporary file of a large reading cannot be used.
+    #[error(
+        "a temporary file in {folder} cannot be used: {0}; free space there, or set TMPDIR to a folder that has it; this reading does not count",
+        folder = std::env::temp_dir().display()
+    )]
+    Spill(#[source] std::io::Error),
     /// What is stored does not read back as what it should be.
     #[error(
         "the store holds {what} that cannot be read: {why}; restore the store from a backup, or report this"

@@ -3,7 +3,7 @@
 use leasehold_model::fact::FeedEnd;
 
 use crate::db::fetch_optional;
-use crate::dictionary::Class;
+use crate::dictionary::{Class, Known, Slot};
 use crate::epoch::EpochWriter;
 use crate::error::Result;
 
@@ -30,9 +30,13 @@ pub enum FeedCut {
 
 impl EpochWriter {
     /// Remembers where the feed ended: at an identity that was told before.
-    pub fn feed_ended(&mut self, end: &FeedEnd) {
-        let last = self.dictionary.number(Class::Identity, end.last.as_str());
+    ///
+    /// # Errors
+    /// [`crate::StoreError::Spill`].
+    pub fn feed_ended(&mut self, end: &FeedEnd) -> Result<()> {
+        let last = self.dictionary.number(Class::Identity, end.last.as_str())?;
         self.feed_end = last.map(|last| StoredFeedEnd { last, line_break: end.line_break });
+        Ok(())
     }
 
     /// Takes nothing from the feed's last row: half a value is no value.
@@ -58,16 +62,15 @@ impl EpochWriter {
         )?;
         let Some((last_before, line_break_before)) = before else { return Ok(None) };
         let slots = self.dictionary.slots();
-        let was_there = |number: u32| slots.get(number as usize).is_some_and(|slot| !slot.state.is_absent());
-        let told = |number: u32| slots.get(number as usize).is_some_and(|slot| slot.seen);
-        let missing = slots
-            .iter()
-            .filter(|slot| slot.class == Class::Identity && !slot.state.is_absent() && !slot.seen)
-            .count() as u64;
-        let last_is_missing = u32::try_from(last_before).is_ok_and(|last| was_there(last) && !told(last));
+        let is = |number: u32, known: Known| slots.get(number as usize).is_some_and(|slot| slot.is(known));
+        let was_there = |number: u32| is(number, Known::WAS_THERE);
+        let is_missing = |slot: &&Slot| slot.is(Known::WAS_THERE) && !slot.is(Known::SEEN);
+        let identities = slots.iter().filter(|slot| slot.class == Class::Identity);
+        let missing = identities.filter(is_missing).count() as u64;
+        let last_before = u32::try_from(last_before).ok();
+        let last_is_missing = last_before.is_some_and(|last| was_there(last) && !is(last, Known::SEEN));
         // Half a value looks like another value, and half a key like another person.
-        let last_differs = last_is_missing
-            || slots.get(now.last as usize).is_some_and(|slot| slot.changed && was_there(now.last));
+        let last_differs = last_is_missing || (is(now.last, Known::CHANGED) && was_there(now.last));
         // A whole row that is new behind the others was not cut off.
         Ok(if !now.line_break && (line_break_before != 0 || last_differs) {
             Some(FeedCut::InRow)

@@ -11,8 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::db::{Tx, execute, execute_list, fetch_all, fetch_one, micros, stored, without_nul};
-use crate::dictionary;
-use crate::dictionary::{Class, Slot};
+use crate::dictionary::{self, Class, Known, Slot};
 use crate::epoch::EpochWriter;
 use crate::error::{Result, StoreError};
 use crate::ledger::{self, Event};
@@ -117,7 +116,7 @@ impl EpochWriter {
         // A grant to an account that was never listed, but for its case, is no proof that the account lost it.
         let strangers: HashSet<u32> = (0u32..)
             .zip(self.dictionary.slots().iter().zip(&present))
-            .filter(|(_, (slot, present))| slot.holds && !**present)
+            .filter(|(_, (slot, present))| slot.is(Known::HOLDS) && !**present)
             .map(|(number, _)| number)
             .collect();
         let in_doubt = dictionary::spelled_like(&mut tx, self.system, &strangers, &present).await?;
@@ -193,20 +192,21 @@ impl EpochWriter {
             let after = match read_backs.objects.get(&number) {
                 Some(present) => *present,
                 None if without_account.contains(&number) => false,
-                None if self.disregarded == Some(number) => !slot.state.is_absent(),
-                None => state_after(slot, complete, changes),
+                None if self.disregarded == Some(number) => slot.is(Known::WAS_THERE),
+                None => state_after(*slot, complete, changes),
             };
             present.push(after);
-            if !after && !slot.state.is_absent() && !read_backs.objects.contains_key(&number) {
+            if !after && slot.is(Known::WAS_THERE) && !read_backs.objects.contains_key(&number) {
                 ended.push(i64::from(number));
             }
-            if slot.had_owner && (!after || (!slot.owner_seen && complete)) {
+            if slot.is(Known::HAD_OWNER) && (!after || (!slot.is(Known::OWNER_SEEN) && complete)) {
                 owners_ended.push(i64::from(number));
                 changes.owners_ended += 1;
-            } else if slot.owner_changed && after {
-                *(if slot.had_owner { &mut changes.owners_changed } else { &mut changes.owners_added }) += 1;
+            } else if slot.is(Known::OWNER_CHANGED) && after {
+                let had_owner = slot.is(Known::HAD_OWNER);
+                *(if had_owner { &mut changes.owners_changed } else { &mut changes.owners_added }) += 1;
             }
-            if slot.owner_seen && !after {
+            if slot.is(Known::OWNER_SEEN) && !after {
                 owners_of_nothing.push(i64::from(number));
             }
         }
@@ -238,7 +238,7 @@ impl EpochWriter {
             let slot = &self.dictionary.slots()[holder as usize];
             let there = match read_backs.objects.get(&holder) {
                 Some(there) => *there,
-                None => slot.seen || (!slot.state.is_absent() && !complete),
+                None => slot.is(Known::SEEN) || (slot.is(Known::WAS_THERE) && !complete),
             };
             if !there {
                 without.insert(held);
@@ -317,23 +317,23 @@ impl EpochWriter {
 }
 
 /// Whether an object is there after the enumeration; counts what that changes.
-fn state_after(slot: &Slot, complete: bool, changes: &mut ChangeCounts) -> bool {
+fn state_after(slot: Slot, complete: bool, changes: &mut ChangeCounts) -> bool {
     let (added, changed, ended) = changes.of(slot.class);
-    let before = !slot.state.is_absent();
-    if slot.seen {
+    let (before, told) = (slot.is(Known::WAS_THERE), slot.is(Known::SEEN));
+    if told {
         if !before {
             *added += 1;
-        } else if slot.changed {
+        } else if slot.is(Known::CHANGED) {
             *changed += 1;
-        } else if slot.used && slot.class == Class::Credential {
+        } else if slot.is(Known::USED) && slot.class == Class::Credential {
             changes.credentials_used += 1;
-        } else if slot.used {
+        } else if slot.is(Known::USED) {
             changes.accounts_used += 1;
         }
     } else if before && complete {
         *ended += 1;
     }
-    slot.seen || (before && !complete)
+    told || (before && !complete)
 }
 
 async fn drop_staged(tx: &mut Tx, system: i64, aspect: &str, objects: &[i64]) -> Result<()> {

@@ -5,8 +5,9 @@ use crate::dictionary::Digest;
 use crate::error::{Result, StoreError};
 use crate::pair::{self, Pair, StagedPair};
 
-/// Pairs in one page of a run, which is what a merge holds of each run.
-const PAGE_PAIRS: usize = 1 << 15;
+/// Pairs in one page of a run, which is what a merge holds of each run: 100 kB, and a hundred million grants are 300 runs.
+const PAGE_PAIRS: usize = 1 << 12;
+
 /// What holds what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Relation {

@@ -166,17 +166,24 @@ impl Store {
     ///
     /// # Errors
     /// [`crate::StoreError::Database`].
-    pub async fn finish_retirement(&self, identity: &IdentityKey, by: &str, now: Timestamp) -> Result<bool> {
+    pub async fn finish_retirement(
+        &self,
+        identity: &IdentityKey,
+        by: &str,
+        now: Timestamp,
+        stopped_at: Option<Timestamp>,
+    ) -> Result<bool> {
         let identity = identity.folded();
         let mut tx = self.db.write().await?;
         ledger::lock(&mut tx).await?;
         let finished = execute!(
             &mut tx,
             "UPDATE retirement SET finished_at = $1, finished_by = $2
-             WHERE identity = $3 AND rescinded_at IS NULL AND finished_at IS NULL",
+             WHERE identity = $3 AND rescinded_at IS NULL AND (finished_at IS NULL OR finished_at < $4)",
             micros(now),
             by,
-            identity.as_str()
+            identity.as_str(),
+            micros(stopped_at.unwrap_or(Timestamp::UNIX_EPOCH))
         )?;
         if finished == 0 {
             return Ok(false);

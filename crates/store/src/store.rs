@@ -31,7 +31,7 @@ pub struct StoreOptions {
 impl Default for StoreOptions {
     fn default() -> Self {
         // The first read of ten million grants is one transaction of about a minute; others wait for it.
-        Self { durable: true, busy_timeout_ms: 300_000, connections_max: 8, stage_bytes_max: 32 << 20 }
+        Self { durable: true, busy_timeout_ms: 300_000, connections_max: 8, stage_bytes_max: 8 << 20 }
     }
 }
 
@@ -84,8 +84,8 @@ async fn open_sqlite(url: &str, options: &StoreOptions) -> Result<Db> {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(synchronous)
         .busy_timeout(busy_timeout)
-        // Pages in KiB: a bulk load touches a few indexes in order, and 64 MiB hold their edges.
-        .pragma("cache_size", "-65536")
+        // Pages in KiB: a bulk load touches a few indexes in order, and 32 MiB hold their edges.
+        .pragma("cache_size", "-32768")
         .pragma("temp_store", "memory")
         // Rows that the driver's thread hands over at a time: with its default of 50 it mostly changes threads.
         .row_buffer_size(2_048)
@@ -109,6 +109,8 @@ async fn open_sqlite(url: &str, options: &StoreOptions) -> Result<Db> {
     }
     create_private(connect.get_filename())?;
     let write = opened(|| pool(1).connect_with(connect.clone()), busy_timeout).await?;
+    // There are many that read, and the operating system keeps pages for all of them.
+    let connect = connect.pragma("cache_size", "-16384");
     let read = pool(options.connections_max).connect_with(connect).await.map_err(StoreError::Open)?;
     Ok(Db::Sqlite { write, read })
 }

@@ -279,19 +279,20 @@ async fn standing<'a>(
     Ok(standing)
 }
 
-/// The entry of exactly this step, where it is the last that its action made.
+/// The entry of exactly this step, where its action made it, whatever it made since.
 pub(crate) async fn made(tx: &mut Tx, transition: &Transition) -> Result<Option<u64>> {
     let row = fetch_optional!(
         tx,
-        (String, String, i64, i64),
-        "SELECT from_state, to_state, at, ledger_index FROM action_transition
-         WHERE plan = $1 AND action = $2 ORDER BY seq DESC LIMIT 1",
+        (i64,),
+        "SELECT ledger_index FROM action_transition
+         WHERE plan = $1 AND action = $2 AND from_state = $3 AND to_state = $4 AND at = $5 ORDER BY seq DESC LIMIT 1",
         transition.plan.as_str(),
-        transition.action.as_str()
+        transition.action.as_str(),
+        transition.from.as_str(),
+        transition.to.as_str(),
+        micros(transition.at)
     )?;
-    let ours = (transition.from.as_str(), transition.to.as_str(), micros(transition.at));
-    let is_ours = |(from, to, at, _): &(String, String, i64, i64)| (from.as_str(), to.as_str(), *at) == ours;
-    Ok(row.filter(is_ours).map(|(.., ledger_index)| count(ledger_index)))
+    Ok(row.map(|(ledger_index,)| count(ledger_index)))
 }
 
 /// The action, where a step of it can be made if it stands where the caller believes.

@@ -11,7 +11,7 @@ use leasehold_ledger::checkpoint::VerifyingKey;
 use leasehold_model::action::ActionState;
 use leasehold_model::id::IdentityKey;
 use leasehold_model::plan::Plan;
-use leasehold_reconcile::pace::Patience;
+use leasehold_reconcile::pace::{Deadline, Patience, WhenLate};
 use leasehold_reconcile::run::Runner;
 use leasehold_reconcile::stages::decide::Loaded;
 use leasehold_reconcile::stages::observe::Observe;
@@ -126,7 +126,7 @@ impl Offboard {
     /// On the machine of the store.
     async fn here(&self, common: &Common, identity: &IdentityKey) -> anyhow::Result<Outcome> {
         let mut context = Context::open_to_change(common).await?;
-        let (systems, by, mut begun) = (context.connect_all()?, named_actor()?, context.now());
+        let (systems, by) = (context.connect_all()?, named_actor()?);
         if !self.now {
             // What somebody got since the last reading ends, too. A system that does not answer holds up no other.
             let readings = sync::sync(&context, &[], Observe::default()).await?;
@@ -147,14 +147,11 @@ impl Offboard {
             PlanDocument::from(plan.clone()).show(false)?;
         }
         self.confirm(&identity)?;
-        if !self.now {
-            // Reading and asking are no part of it.
-            begun = context.now();
-        }
         // Each system has a worker of its own, so that a slow one holds up nobody else.
         let (systems_at_once, usual) = (systems.len().max(1), Patience::default());
         let sends_max = self.tries.unwrap_or(usual.sends_max);
-        let patience = Patience { systems_at_once, sends_max, until: self.until(begun), ..usual };
+        let patience =
+            Patience { systems_at_once, sends_max, deadline: self.deadline(context.now()), ..usual };
         let runner = apply::runner(&context, systems, Progress::new("offboarding"), patience);
         let carried_out = self.carry_out(&context, &runner, &identity, &earlier, plan, &by).await;
         // What was done is published even where the rest failed.
@@ -188,8 +185,13 @@ impl Offboard {
         let unfinished = context.store.unfinished_actions().await?;
         let interrupted: Vec<&Plan> =
             earlier.iter().filter(|plan| unfinished.iter().any(|row| row.plan == plan.hash)).collect();
-        if interrupted.is_empty() {
+        let is_urgent = runner.patience.deadline.is_some();
+        if interrupted.is_empty() || is_urgent {
+            // Where there is little time it is for everything that is still there, which this plan holds; what an earlier one has
+            // begun is found done then, or told as what it is.
             runner.apply(&plan, &self.overrides, by).await?;
+        }
+        if interrupted.is_empty() {
             return Ok(plan);
         }
         for plan in interrupted {
@@ -197,6 +199,9 @@ impl Offboard {
             if let Err(error) = runner.apply(plan, &[], by).await {
                 tracing::warn!(plan = %plan.hash, "an earlier run of this offboarding cannot be finished: {error}");
             }
+        }
+        if is_urgent {
+            return Ok(plan);
         }
         let loaded = context.load(None).await?;
         let plan = offboard::plan(loaded, identity, Vec::new(), self.successor().as_ref())?;
@@ -253,9 +258,10 @@ impl Offboard {
     }
 
     /// Until when systems are waited for.
-    fn until(&self, begun: Timestamp) -> Option<Timestamp> {
+    fn deadline(&self, begun: Timestamp) -> Option<Deadline> {
         let seconds = self.within.or(self.now.then_some(EMERGENCY_SECONDS))?;
-        Some(begun.saturating_add(SignedDuration::from_secs(seconds.into())).unwrap_or(Timestamp::MAX))
+        let until = begun.saturating_add(SignedDuration::from_secs(seconds.into())).unwrap_or(Timestamp::MAX);
+        Some(Deadline { until, then: WhenLate::WaitForPerson })
     }
 
     fn successor(&self) -> Option<IdentityKey> {

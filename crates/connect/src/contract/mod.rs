@@ -196,7 +196,9 @@ impl Sink for Told {
         self.progress.push((done, total));
     }
 
-    fn feed_ended(&mut self, _end: FeedEnd) {}
+    fn feed_ended(&mut self, _end: FeedEnd) -> Result<(), ConnectError> {
+        Ok(())
+    }
 }
 
 impl Told {

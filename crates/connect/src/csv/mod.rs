@@ -288,7 +288,7 @@ impl Connector for CsvConnector {
                 Message::Facts(facts) => sink.accept(facts).await?,
                 Message::Problem(problem) => sink.problem(problem),
                 Message::Progress(done, total) => sink.progress(done, Some(total)),
-                Message::FeedEnded(end) => sink.feed_ended(end),
+                Message::FeedEnded(end) => sink.feed_ended(end)?,
             }
         }
         match reading.await {

@@ -102,7 +102,7 @@ async fn read(client: &Client, mut batch: Option<&mut Batch<'_>>) -> Result<Foun
             };
             digest.update(identity.key.as_str().as_bytes());
             digest.update([0]);
-            if !seen.insert(&identity.key.as_str().to_lowercase()) {
+            if !seen.insert(&identity.key.as_str().to_lowercase())? {
                 walk.doubt(format!(
                     "{place} tells of somebody again: the list moved while it was read, or holds them twice"
                 ));

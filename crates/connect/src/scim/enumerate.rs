@@ -134,7 +134,7 @@ impl Reading<'_> {
         while let Some(page) = listing.next().await? {
             for user in &page {
                 let Some(id) = self.id("Users", user) else { continue };
-                if !self.users.insert(&id) {
+                if !self.users.insert(&id)? {
                     self.doubt("a user came twice: the list moved while it was read".to_owned());
                     continue;
                 }
@@ -220,7 +220,7 @@ impl Reading<'_> {
                 continue;
             };
             self.members += 1;
-            let (is_user, inner) = (self.users.contains(&id), self.groups.get(&id).cloned());
+            let (is_user, inner) = (self.users.contains(&id)?, self.groups.get(&id).cloned());
             let is_group = match kind {
                 MemberKind::User => false,
                 MemberKind::Group => true,

@@ -352,7 +352,9 @@ impl Sink for Meddler<'_> {
 
     fn progress(&mut self, _done: u64, _total: Option<u64>) {}
 
-    fn feed_ended(&mut self, _end: FeedEnd) {}
+    fn feed_ended(&mut self, _end: FeedEnd) -> Result<(), ConnectError> {
+        Ok(())
+    }
 }
 
 /// Fails as a store does that is full.
@@ -368,7 +370,9 @@ impl Sink for Full {
 
     fn progress(&mut self, _done: u64, _total: Option<u64>) {}
 
-    fn feed_ended(&mut self, _end: FeedEnd) {}
+    fn feed_ended(&mut self, _end: FeedEnd) -> Result<(), ConnectError> {
+        Ok(())
+    }
 }
 
 fn many_grants(rows: u32) -> String {

@@ -83,7 +83,9 @@ impl Sink for Facts {
 
     fn progress(&mut self, _done: u64, _total: Option<u64>) {}
 
-    fn feed_ended(&mut self, _end: FeedEnd) {}
+    fn feed_ended(&mut self, _end: FeedEnd) -> Result<(), ConnectError> {
+        Ok(())
+    }
 }
 
 impl Facts {

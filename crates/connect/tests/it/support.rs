@@ -35,7 +35,9 @@ impl Sink for Collected {
         self.progress.push((done, total));
     }
 
-    fn feed_ended(&mut self, _end: FeedEnd) {}
+    fn feed_ended(&mut self, _end: FeedEnd) -> Result<(), ConnectError> {
+        Ok(())
+    }
 }
 
 macro_rules! facts_of {

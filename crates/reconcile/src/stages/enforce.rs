@@ -10,13 +10,13 @@
 //!   moved since, in which case the target is only read.
 //! - `acknowledged`, `contradicted`: the target is read.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use leasehold_model::action::ActionState;
-use leasehold_model::id::{AccountKey, CredentialKey, EntitlementName, PlanHash, SystemName};
+use leasehold_model::id::{AccountKey, ActionId, CredentialKey, EntitlementName, PlanHash, SystemName};
 use leasehold_model::plan::{Plan, PlanItem, Verb};
 use leasehold_store::{ActionRow, Store, Transition, TransitionOutcome};
 use serde_json::Value;
@@ -26,18 +26,29 @@ use tracing::Instrument as _;
 
 use super::turn::AccountRun;
 use crate::error::ReconcileError;
-use crate::pace::{Patience, SharedPace};
+use crate::pace::{Patience, SharedPace, WhenLate};
 use crate::system::{System, Systems};
 use crate::trace::SPANS;
 
 /// How often open actions are looked for when the time is over.
 const STEPS_ON_THEIR_WAY: u32 = 3;
 
+/// Every system has so long, also where what came before has used up the time: nothing is given up that was not tried.
+const TRIED_FOR: Duration = Duration::from_secs(5);
+
 /// What an action does, without its name: how an action of an interrupted run is found in a fresh plan.
 pub type Effect = (Verb, SystemName, AccountId, Option<EntitlementName>, Option<CredentialKey>);
 
 /// What tells an account from its system's others: its key, or the login of one that has no key yet.
 type AccountId = (AccountKey, String);
+
+/// An account of a system.
+pub(crate) type Account = (SystemName, AccountId);
+
+/// Whose action an item is.
+pub(crate) fn account(item: &PlanItem) -> Account {
+    (item.system.clone(), account_of(item))
+}
 
 fn account_of(item: &PlanItem) -> AccountId {
     let (key, login) = item.account_id();
@@ -68,15 +79,22 @@ pub struct Enforcement {
     pub wanted: Arc<HashSet<Effect>>,
 }
 
-/// Brings every unfinished, approved action of a plan to a final state.
+/// Brings every unfinished, approved action of a plan to a final state, or those of some accounts.
 ///
 /// # Errors
 /// Where the store fails, or something is to be done in a system that is not configured; everything else is done all the
 /// same. Failing targets are no error: they end in the actions' states.
-pub async fn run(enforcement: &Enforcement, systems: &Systems, plan: &Plan) -> Result<(), ReconcileError> {
+pub async fn run(
+    enforcement: &Enforcement,
+    systems: &Systems,
+    plan: &Plan,
+    accounts: Option<&BTreeSet<Account>>,
+) -> Result<(), ReconcileError> {
     let mut by_system: BTreeMap<SystemName, Vec<ActionRow>> = BTreeMap::new();
     for row in enforcement.store.actions(&plan.hash).await? {
-        by_system.entry(row.item.system.clone()).or_default().push(row);
+        if accounts.is_none_or(|accounts| accounts.contains(&account(&row.item))) {
+            by_system.entry(row.item.system.clone()).or_default().push(row);
+        }
     }
     let turns =
         Arc::new(Semaphore::new(enforcement.patience.systems_at_once.clamp(1, Semaphore::MAX_PERMITS)));
@@ -92,6 +110,7 @@ pub async fn run(enforcement: &Enforcement, systems: &Systems, plan: &Plan) -> R
         let worker = Worker { shared: enforcement.clone(), system };
         let turns = Arc::clone(&turns);
         let span = tracing::info_span!(target: SPANS, "enforce", "leasehold.system" = %name);
+        let ids: BTreeSet<ActionId> = rows.iter().map(|row| row.id.clone()).collect();
         let plan = plan.hash.clone();
         let working = async move {
             // The semaphore is never closed.
@@ -101,7 +120,7 @@ pub async fn run(enforcement: &Enforcement, systems: &Systems, plan: &Plan) -> R
             };
             match worker.in_time(working).await {
                 Some(worked) => worked,
-                None => worker.give_up(&plan).await,
+                None => worker.give_up(&plan, &ids).await,
             }
         };
         workers.spawn(working.instrument(span));
@@ -114,7 +133,7 @@ pub async fn run(enforcement: &Enforcement, systems: &Systems, plan: &Plan) -> R
 }
 
 /// Whether there is something to do for an action still.
-fn is_open(row: &ActionRow) -> bool {
+pub(crate) fn is_open(row: &ActionRow) -> bool {
     !row.state.is_final() && row.state != ActionState::Planned
 }
 
@@ -139,18 +158,21 @@ impl Worker {
     /// Waits for the work, and drops it in the middle where the time is over: what was written down by then is what a run
     /// that was killed leaves, from which the next one goes on.
     async fn in_time<T>(&self, working: impl Future<Output = T>) -> Option<T> {
-        let Some(until) = self.shared.patience.until else { return Some(working.await) };
-        let left_ms = until.duration_since(self.shared.pace.now()).as_millis();
+        let Some(deadline) = self.shared.patience.deadline else { return Some(working.await) };
+        let left_ms = deadline.until.duration_since(self.shared.pace.now()).as_millis();
         let left = Duration::from_millis(u64::try_from(left_ms).unwrap_or(0));
-        tokio::time::timeout(left, working).await.ok()
+        tokio::time::timeout(left.max(TRIED_FOR), working).await.ok()
     }
 
-    /// Puts what is open in this system on the list of what waits for a person.
-    async fn give_up(&self, plan: &PlanHash) -> Result<(), ReconcileError> {
+    /// Puts what is open in this system on the list of what waits for a person, where nobody goes on with it later.
+    async fn give_up(&self, plan: &PlanHash, ids: &BTreeSet<ActionId>) -> Result<(), ReconcileError> {
+        if self.shared.patience.deadline.is_none_or(|deadline| deadline.then == WhenLate::GoOnLater) {
+            return Ok(());
+        }
         // A step that was on its way to the store is there before this reading, or moves an action on at most once more.
         for _ in 0..STEPS_ON_THEIR_WAY {
             let rows = self.shared.store.actions(plan).await?;
-            let ours = rows.into_iter().filter(|row| row.item.system == self.system.name);
+            let ours = rows.into_iter().filter(|row| ids.contains(&row.id));
             let mut open = ours.filter(is_open).peekable();
             if open.peek().is_none() {
                 return Ok(());

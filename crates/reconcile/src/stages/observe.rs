@@ -131,7 +131,7 @@ fn nothing_pushed(completeness: Completeness, system: &System) -> Completeness {
 fn about_nothing(completeness: Completeness, facts: u64, options: Observe) -> Completeness {
     match completeness {
         other if facts > 0 => other,
-        _ if options.accept_loss => {
+        Completeness::Complete { .. } if options.accept_loss => {
             Completeness::Complete { evidence: "empty, and accepted as empty by a person".to_owned() }
         }
         Completeness::Complete { .. } => Completeness::Partial {
@@ -243,8 +243,8 @@ impl Sink for StoreSink<'_> {
         self.writer.problem(problem);
     }
 
-    fn feed_ended(&mut self, end: FeedEnd) {
-        self.writer.feed_ended(&end);
+    fn feed_ended(&mut self, end: FeedEnd) -> Result<(), ConnectError> {
+        self.writer.feed_ended(&end).map_err(|error| ConnectError::Sink(error.to_string()))
     }
 
     fn progress(&mut self, done: u64, total: Option<u64>) {

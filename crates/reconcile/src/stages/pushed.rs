@@ -2,7 +2,7 @@
 //!
 //! Everything is of one instant of the store, which holds everything that was pushed: that is the evidence.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use leasehold_connect::connector::{Batch, Sink};
 use leasehold_connect::error::ConnectError;
@@ -41,7 +41,7 @@ pub(super) async fn enumerate(
     };
     let feed = store.push_feed(system).await.map_err(failed)?;
     let change = feed.change();
-    let (batch, doubts) = (Batch::new(sink), Vec::new());
+    let (batch, doubts) = (Batch::new(sink), Doubts::default());
     let mut reading = Reading { system, feed, pushed, batch, users: 0, groups: 0, doubts };
     if pushed.is_authoritative() {
         reading.identities().await?;
@@ -50,12 +50,8 @@ pub(super) async fn enumerate(
     }
     reading.batch.flush().await?;
     let (users, groups) = (reading.users, reading.groups);
-    if let Some(more) = reading.doubts.len().checked_sub(DOUBTS_TOLD) {
-        reading.doubts.truncate(DOUBTS_TOLD);
-        reading.doubts.push(format!("{more} more like these"));
-    }
-    if !reading.doubts.is_empty() {
-        return Ok((Completeness::Partial { why: reading.doubts.join("; ") }, change));
+    if let Some(why) = reading.doubts.told() {
+        return Ok((Completeness::Partial { why }, change));
     }
     let evidence =
         format!("everything that was pushed up to change {change}: {users} users, {groups} groups");
@@ -69,8 +65,40 @@ struct Reading<'a> {
     batch: Batch<'a>,
     users: u64,
     groups: u64,
-    /// Why somebody may seem absent who is there, or there who is not.
-    doubts: Vec<String>,
+    doubts: Doubts,
+}
+
+/// Why somebody may seem absent who is there, or there who is not.
+#[derive(Default)]
+struct Doubts {
+    /// The first of them.
+    told: Vec<String>,
+    more: u64,
+}
+
+impl Doubts {
+    fn push(&mut self, doubt: String) {
+        if self.told.len() < DOUBTS_TOLD {
+            self.told.push(doubt);
+        } else {
+            self.more += 1;
+        }
+    }
+
+    fn told(mut self) -> Option<String> {
+        if self.more > 0 {
+            self.told.push(format!("{} more like these", self.more));
+        }
+        (!self.told.is_empty()).then(|| self.told.join("; "))
+    }
+}
+
+/// A key that more than one user has.
+#[derive(Default)]
+struct Shared {
+    any_is_active: bool,
+    /// That they have left was told.
+    is_told: bool,
 }
 
 impl Reading<'_> {
@@ -99,7 +127,7 @@ impl Reading<'_> {
     /// Users as identities, and after them those who were deleted.
     async fn identities(&mut self) -> Result<(), ConnectError> {
         let mut gone = self.deleted().await?;
-        let shared = self.shared_keys().await?;
+        let mut shared = self.shared_keys().await?;
         let mut last = String::new();
         loop {
             let step = self.after(USER, &last).await?;
@@ -126,11 +154,18 @@ impl Reading<'_> {
                 match self.pushed.identity(user, groups, manager) {
                     Ok(identity) => {
                         gone.remove(&identity.key);
-                        if shared.contains(&identity.key.folded()) {
+                        match shared.get_mut(&identity.key.folded()) {
+                            None => self.batch.push(Fact::Identity(identity)).await?,
                             // Which of them says how it is nobody knows, so nothing is taken from either.
-                            self.doubt(user.id, format!("is {}, as another one is", identity.key));
-                        } else {
-                            self.batch.push(Fact::Identity(identity)).await?;
+                            Some(Shared { any_is_active: true, .. }) => {
+                                self.doubt(user.id, format!("is {}, as another one is", identity.key));
+                            }
+                            // That nobody of them is active is no doubt: whoever it is has left.
+                            Some(Shared { is_told, .. }) => {
+                                if !std::mem::replace(is_told, true) {
+                                    self.batch.push(Fact::Identity(identity)).await?;
+                                }
+                            }
                         }
                     }
                     Err(why) => self.doubt(user.id, why),
@@ -145,26 +180,32 @@ impl Reading<'_> {
     }
 
     /// The keys, folded, that more than one user has.
-    async fn shared_keys(&mut self) -> Result<HashSet<String>, ConnectError> {
-        let mut shared = HashSet::new();
+    async fn shared_keys(&mut self) -> Result<HashMap<String, Shared>, ConnectError> {
+        let mut shared = HashMap::new();
         if self.pushed.is_key_unique() {
             return Ok(shared);
         }
-        let (mut seen, mut last) = (Seen::default(), String::new());
+        let (mut seen, mut active, mut last) = (Seen::default(), Seen::default(), String::new());
         loop {
             let step = self.after(USER, &last).await?;
-            let Some(end) = step.last() else { return Ok(shared) };
+            let Some(end) = step.last() else { break };
             last = end.id.clone();
             for resource in &step {
                 let value = self.parsed(&resource.id, &resource.document)?;
-                let key = self.pushed.key_of(PushedUser { id: &resource.id, resource: &value });
-                if let Ok(key) = key.map(|key| key.folded())
-                    && !seen.insert(&key)
-                {
-                    shared.insert(key);
+                let user = PushedUser { id: &resource.id, resource: &value };
+                let Ok(key) = self.pushed.key_of(user).map(|key| key.folded()) else { continue };
+                if user.is_active() {
+                    active.insert(&key)?;
+                }
+                if !seen.insert(&key)? {
+                    shared.insert(key, Shared::default());
                 }
             }
         }
+        for (key, shared) in &mut shared {
+            shared.any_is_active = active.contains(key)?;
+        }
+        Ok(shared)
     }
 
     /// A user of whom it is not known whom they stand for.

@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures::future::join_all;
 use leasehold_decide::plan::{CLOSED_BY_PLANS, Scope};
 use leasehold_model::decision::DriftKind;
 use leasehold_model::id::{AccountKey, SystemName};
 use leasehold_model::plan::Plan;
-use leasehold_store::{NewTask, TaskRow};
+use leasehold_store::{ActionRow, NewTask, TaskRow};
 use serde_json::{Value, json};
 
 use super::{CHANGES, Task, TaskError, Work, tally};
@@ -69,11 +70,31 @@ impl Task for EnforcePolicy {
                 Err(error) => first_error = Some(error.into()),
             }
         }
+        let mut begun = Vec::new();
         for system in work.systems.now().values() {
-            match close(work, system).await {
-                Ok(closed) => results.extend(closed),
+            match begin(work, system).await {
+                Ok(None) => {}
+                Ok(Some(Begun::Proposed(proposed))) => results.push(proposed),
+                Ok(Some(Begun::Carry(plan, retried))) => begun.push((system.name.clone(), plan, retried)),
                 // What is wrong with one system keeps nobody else's access open.
                 Err(error) => first_error = first_error.or(Some(error)),
+            }
+        }
+        // All at once: what one system does not answer holds up no other.
+        let runner = work.runner();
+        let wanted = match begun.is_empty() {
+            true => Arc::default(),
+            false => Arc::new(runner.wanted_now().await?),
+        };
+        let carried_out = begun.iter().map(|(_, plan, retried)| runner.carry_out(plan, retried, &wanted));
+        for ((system, plan, _), ended) in begun.iter().zip(join_all(carried_out).await) {
+            work.live.notify(NoticeKind::PlanApplied, plan.hash.as_str());
+            match ended {
+                Ok(rows) => {
+                    work.go_on_later(&rows).await?;
+                    results.push(json!({"system": system, "plan": plan.hash, "actions": tally(&rows)}));
+                }
+                Err(error) => first_error = first_error.or(Some(error.into())),
             }
         }
         work.look_again().await;
@@ -89,8 +110,16 @@ enum Step {
     Carry(Plan),
 }
 
-/// Closes what may be closed in one system; gives what was done about it, where anything was.
-async fn close(work: &Work, system: &System) -> Result<Option<Value>, TaskError> {
+/// What was begun about a system.
+enum Begun {
+    /// A plan waits for people.
+    Proposed(Value),
+    /// A plan is approved, and what is tried again with it.
+    Carry(Plan, Vec<ActionRow>),
+}
+
+/// Begins to close what may be closed in one system; gives what is to be done about it, where anything is.
+async fn begin(work: &Work, system: &System) -> Result<Option<Begun>, TaskError> {
     for _ in 0..MOVES_MAX {
         let view = work.live.refresh().await?;
         let except = waiting(work).await?;
@@ -100,16 +129,13 @@ async fn close(work: &Work, system: &System) -> Result<Option<Value>, TaskError>
                 work.store.save_plan(&plan, work.pace.now()).await?;
                 work.live.notify(NoticeKind::PlanMade, plan.hash.as_str());
                 let guards: Vec<&str> = plan.guards.iter().map(|guard| guard.name.as_str()).collect();
-                return Ok(Some(json!({"system": system.name, "plan": plan.hash, "held_by": guards})));
+                let proposed = json!({"system": system.name, "plan": plan.hash, "held_by": guards});
+                return Ok(Some(Begun::Proposed(proposed)));
             }
             Step::Carry(plan) => plan,
         };
-        let applied = work.runner().apply_as_asked(&plan, &[], ACTOR, Asked::ByPolicy).await;
-        work.live.notify(NoticeKind::PlanApplied, plan.hash.as_str());
-        match applied {
-            Ok(rows) => {
-                return Ok(Some(json!({"system": system.name, "plan": plan.hash, "actions": tally(&rows)})));
-            }
+        match work.runner().begin(&plan, &[], ACTOR, Asked::ByPolicy).await {
+            Ok(retried) => return Ok(Some(Begun::Carry(plan, retried))),
             Err(ReconcileError::StateMoved { .. }) => {}
             Err(ReconcileError::Store(leasehold_store::StoreError::PlanMoved { .. })) => {}
             Err(error) => return Err(error.into()),
@@ -149,8 +175,9 @@ async fn next_step(
     Ok(if saved { Step::Nothing } else { Step::Propose(plan) })
 }
 
-/// Accounts of which an action waits for a person: nothing else is done about them meanwhile.
+/// Accounts of which an action waits for a person, or for its next turn: nothing else is done about them meanwhile.
 async fn waiting(work: &Work) -> Result<BTreeSet<(SystemName, AccountKey)>, TaskError> {
-    let rows = work.store.waiting_actions().await?;
+    let mut rows = work.store.waiting_actions().await?;
+    rows.extend(work.store.unfinished_actions().await?);
     Ok(rows.into_iter().map(|row| (row.item.system, row.item.account_key)).collect())
 }

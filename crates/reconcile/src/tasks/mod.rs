@@ -15,15 +15,25 @@ use leasehold_model::action::ActionState;
 use leasehold_store::{ActionRow, Store, StoreError, TaskRow};
 use serde_json::{Value, json};
 
+use crate::driver::SCHEDULER;
 use crate::error::ReconcileError;
 use crate::live::Live;
 use crate::notice::NoticeKind;
-use crate::pace::{Patience, SharedPace};
+use crate::pace::{Deadline, Patience, SharedPace, WhenLate};
 use crate::run::Runner;
+use crate::schedule::after;
+use crate::stages;
 use crate::system::SharedSystems;
 
 /// The lane of everything that changes systems: one such task runs at a time, whichever process has it.
 pub const CHANGES: &str = "changes";
+
+/// So long a run waits for systems. What is open then stays open, and has its next turn when others have had theirs: a system
+/// that does not answer holds up nobody else's departure.
+const RUN_MS_MAX: u64 = 60_000;
+
+/// When the next turn of what is open begins.
+const GO_ON_AFTER_MS: u64 = 2_000;
 
 /// What every task has at hand.
 #[derive(Clone)]
@@ -90,16 +100,28 @@ pub fn find(kind: &str) -> Option<&'static dyn Task> {
 }
 
 impl Work {
-    /// Carries out plans, and tells of each action's progress.
+    /// Carries out plans, and tells of each action's progress. A run has its time, and then others have theirs.
     pub(crate) fn runner(&self) -> Runner {
         let live = self.live.clone();
+        let deadline = Deadline { until: after(self.pace.now(), RUN_MS_MAX), then: WhenLate::GoOnLater };
         Runner {
             store: self.store.clone(),
             systems: self.systems.now().as_ref().clone(),
             pace: self.pace.clone(),
-            patience: self.patience,
+            patience: Patience { deadline: Some(deadline), ..self.patience },
             watch: Arc::new(move |item, _state| live.notify(NoticeKind::ActionChanged, item.id.as_str())),
         }
+    }
+
+    /// Asks for another turn for what a system has not answered by the end of this one.
+    pub(crate) async fn go_on_later(&self, rows: &[ActionRow]) -> Result<(), StoreError> {
+        if rows.iter().any(stages::enforce::is_open) {
+            let now = self.pace.now();
+            // Not at once: whoever waits for a turn comes before.
+            let resume = resume::request(SCHEDULER, after(now, GO_ON_AFTER_MS));
+            self.store.request_task(&resume, now).await?;
+        }
+        Ok(())
     }
 
     /// Brings the present state up to date after a task. Where that fails, `Live` shows why, and the task's own work is

@@ -57,7 +57,9 @@ impl Task for Offboard {
         let applied = runner.apply_as_asked(&plan, &[], &task.requested_by, asked).await;
         work.live.notify(NoticeKind::PlanApplied, plan.hash.as_str());
         work.look_again().await;
+        let rows = applied?;
+        work.go_on_later(&rows).await?;
         let held: Vec<&str> = plan.guards.iter().map(|guard| guard.name.as_str()).collect();
-        Ok(json!({"plan": plan.hash, "actions": tally(&applied?), "held_by": held}))
+        Ok(json!({"plan": plan.hash, "actions": tally(&rows), "held_by": held}))
     }
 }

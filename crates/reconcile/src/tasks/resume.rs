@@ -30,6 +30,8 @@ impl Task for Resume {
     async fn run(&self, work: &Work, _task: &TaskRow) -> Result<Value, TaskError> {
         let resumed = work.runner().resume().await;
         work.look_again().await;
-        Ok(json!({"actions": tally(&resumed?)}))
+        let rows = resumed?;
+        work.go_on_later(&rows).await?;
+        Ok(json!({"actions": tally(&rows)}))
     }
 }

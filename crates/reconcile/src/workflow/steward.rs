@@ -48,6 +48,12 @@ pub enum Refusal {
     /// It has ended.
     #[error("{0} has ended; what ended is not brought back: what it needs is granted anew")]
     Ended(IdentityKey),
+    /// It was said already.
+    #[error(
+        "it was said already that what {0} had running by itself ends: the next plan removes it (`leasehold plan`), and a \
+         running server does by itself where policy allows it"
+    )]
+    JobsEnd(IdentityKey),
     /// What they had running by itself is stopped with them.
     #[error(
         "{0} has left, and what they had running by itself comes back when they do: whoever needs it takes over what it does"
@@ -106,7 +112,7 @@ pub async fn say(
         (Word::End, Some(_)) => {
             // Where the policy stopped it, this is the first that a person says.
             store.begin_retirement(&key, by, now).await?;
-            if !store.finish_retirement(&key, by, now).await? {
+            if !store.finish_retirement(&key, by, now, None).await? {
                 return Err(Refusal::Ended(key));
             }
         }
@@ -116,13 +122,20 @@ pub async fn say(
 
 /// Whether a person has left work behind that runs by itself, and that we stopped.
 fn has_stopped_jobs(evaluation: &Evaluation<'_>, index: IdentityIndex) -> bool {
-    let snapshot = evaluation.inputs.snapshot;
     let who = &evaluation.identities[index.index()];
     (who.kind == IdentityKind::Person && who.has_left(evaluation.inputs.now))
-        && snapshot.stopped.keys().map(|position| &snapshot.credentials[*position as usize]).any(|stopped| {
-            stopped.credential.kind == CredentialKind::ScheduledJob
-                && evaluation.graph.identity_of(evaluation.index_of(stopped.account)) == Some(index)
-        })
+        && stopped_jobs(evaluation, index).next().is_some()
+}
+
+/// When somebody's jobs were stopped.
+fn stopped_jobs(evaluation: &Evaluation<'_>, index: IdentityIndex) -> impl Iterator<Item = Timestamp> {
+    let snapshot = evaluation.inputs.snapshot;
+    let is_theirs = move |position: u32| {
+        let stopped = &snapshot.credentials[position as usize];
+        stopped.credential.kind == CredentialKind::ScheduledJob
+            && evaluation.graph.identity_of(evaluation.index_of(stopped.account)) == Some(index)
+    };
+    snapshot.stopped.iter().filter(move |(position, _)| is_theirs(**position)).map(|(_, at)| *at)
 }
 
 /// What somebody who has left had running by itself ends now. There is no other word about it: with whose rights would it run?
@@ -139,8 +152,10 @@ async fn end_jobs(
         return Err(Refusal::HolderLeft(key));
     }
     store.begin_retirement(&key, by, now).await?;
-    if !store.finish_retirement(&key, by, now).await? {
-        return Err(Refusal::Ended(key));
+    // What was said before a job was stopped, or at an earlier departure, is not about it.
+    let stopped_at = stopped_jobs(evaluation, leaver).max();
+    if !store.finish_retirement(&key, by, now, stopped_at).await? {
+        return Err(Refusal::JobsEnd(key));
     }
     Ok(key)
 }

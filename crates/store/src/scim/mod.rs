@@ -3,6 +3,7 @@
 mod feed;
 mod queue;
 mod read;
+mod remembered;
 mod write;
 
 use std::fmt;

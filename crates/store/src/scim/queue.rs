@@ -2,13 +2,14 @@
 //! many questions.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use futures::FutureExt as _;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use super::read::{self, ReadJob};
+use super::remembered::Remembered;
 use super::write::{self, WriteJob};
 use super::{ScimAuthority, ScimPlace, ScimRefusal, ScimResource, ScimSought, ScimWrite, ScimWritten};
 use crate::gather::gather;
@@ -27,6 +28,7 @@ const READER_WAITING_MAX: usize = 64;
 #[derive(Debug)]
 pub struct ScimQueue {
     store: Store,
+    remembered: Arc<Remembered>,
     writes: OnceLock<mpsc::Sender<WriteJob>>,
     reads: OnceLock<Vec<mpsc::Sender<ReadJob>>>,
 }
@@ -34,7 +36,7 @@ pub struct ScimQueue {
 impl ScimQueue {
     /// Queues in front of a store.
     pub fn new(store: Store) -> Self {
-        Self { store, writes: OnceLock::new(), reads: OnceLock::new() }
+        Self { store, remembered: Arc::default(), writes: OnceLock::new(), reads: OnceLock::new() }
     }
 
     /// Writes, and returns when that lasts.
@@ -51,7 +53,7 @@ impl ScimQueue {
         let (answer, answered) = oneshot::channel();
         let queue = self.writes.get_or_init(|| {
             let (queue, waiting) = mpsc::channel(WAITING_MAX);
-            tokio::spawn(write_on(self.store.clone(), waiting));
+            tokio::spawn(write_on(self.store.clone(), self.remembered.clone(), waiting));
             queue
         });
         let job = WriteJob { by, place, write, now, answer };
@@ -74,7 +76,7 @@ impl ScimQueue {
         let queues = self.reads.get_or_init(|| {
             let begin = |_| {
                 let (queue, waiting) = mpsc::channel(WAITING_MAX);
-                tokio::spawn(read_on(self.store.clone(), waiting));
+                tokio::spawn(read_on(self.store.clone(), self.remembered.clone(), waiting));
                 queue
             };
             (0..READERS).map(begin).collect()
@@ -93,18 +95,18 @@ fn stopped() -> ScimRefusal {
     ScimRefusal::Failed("the queue in front of the store has stopped".to_owned())
 }
 
-async fn write_on(store: Store, mut waiting: mpsc::Receiver<WriteJob>) {
+async fn write_on(store: Store, remembered: Arc<Remembered>, mut waiting: mpsc::Receiver<WriteJob>) {
     let mut jobs = Vec::with_capacity(BATCH_MAX);
     while gather(&mut waiting, &mut jobs, BATCH_MAX).await {
-        let done = AssertUnwindSafe(write::together(&store, &mut jobs)).catch_unwind().await;
+        let done = AssertUnwindSafe(write::together(&store, &remembered, &mut jobs)).catch_unwind().await;
         ended(&done, &mut jobs);
     }
 }
 
-async fn read_on(store: Store, mut waiting: mpsc::Receiver<ReadJob>) {
+async fn read_on(store: Store, remembered: Arc<Remembered>, mut waiting: mpsc::Receiver<ReadJob>) {
     let mut jobs = Vec::with_capacity(BATCH_MAX);
     while gather(&mut waiting, &mut jobs, BATCH_MAX).await {
-        let done = AssertUnwindSafe(read::together(&store, &mut jobs)).catch_unwind().await;
+        let done = AssertUnwindSafe(read::together(&store, &remembered, &mut jobs)).catch_unwind().await;
         ended(&done, &mut jobs);
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
+use super::remembered::Remembered;
 use super::{ScimAuthority, ScimMember, ScimPlace, ScimRefusal, ScimResource};
 use crate::db::{Tx, count, fetch_all, fetch_list_alone, fetch_one, fetch_rows, instant, micros, stored};
 use crate::error::Result;
@@ -44,8 +45,8 @@ fn resource((id, document, version, created_at, changed_at): Row) -> Result<Scim
 }
 
 /// Answers every question from one unchanging state of the store.
-pub(super) async fn together(store: &Store, jobs: &mut Vec<ReadJob>) {
-    let answers = answered(store, jobs).await;
+pub(super) async fn together(store: &Store, remembered: &Remembered, jobs: &mut Vec<ReadJob>) {
+    let answers = answered(store, remembered, jobs).await;
     let answers = answers.unwrap_or_else(|error| {
         let failed = ScimRefusal::Failed(error.to_string());
         jobs.iter().map(|_| Err(failed.clone())).collect()
@@ -65,7 +66,7 @@ struct Alike<'a> {
     by: &'a ScimAuthority,
 }
 
-async fn answered(store: &Store, jobs: &[ReadJob]) -> Result<Answers> {
+async fn answered(store: &Store, remembered: &Remembered, jobs: &[ReadJob]) -> Result<Answers> {
     let mut answers: Answers = jobs.iter().map(|_| Ok(Vec::new())).collect();
     let mut alike: HashMap<Alike<'_>, Vec<(usize, &str)>> = HashMap::new();
     let mut others: Vec<usize> = Vec::new();
@@ -81,7 +82,7 @@ async fn answered(store: &Store, jobs: &[ReadJob]) -> Result<Answers> {
         let now = sought.iter().map(|(position, _)| jobs[*position].now).max().unwrap_or_default();
         let ids: HashSet<&str> = sought.iter().map(|(_, id)| *id).collect();
         let ids: Vec<&str> = ids.into_iter().collect();
-        let found = by_ids(store, place, by, &ids, now).await?;
+        let found = by_ids(store, remembered, place, by, &ids, now).await?;
         for (position, id) in sought {
             answers[position] = match &found {
                 None => Err(ScimRefusal::NotInForce),
@@ -121,12 +122,43 @@ async fn by_what_is_sought(tx: &mut Tx, place: &ScimPlace, sought: &ScimSought) 
 /// authority is not in force.
 async fn by_ids(
     store: &Store,
+    remembered: &Remembered,
     place: &ScimPlace,
     by: &ScimAuthority,
     ids: &[&str],
     now: Timestamp,
 ) -> Result<Option<HashMap<String, ScimResource>>> {
-    // No resource has the empty id: with it comes in how many ways the authority holds.
+    if remembered.has_all(place, ids.iter().copied()) {
+        let AsItIs { in_force, change, .. } = as_it_is(store, place, by, &[], now).await?;
+        if !in_force {
+            return Ok(None);
+        }
+        if let Some(found) = remembered.at(change, place, ids) {
+            return Ok(Some(found));
+        }
+    }
+    let AsItIs { in_force, change, found } = as_it_is(store, place, by, ids, now).await?;
+    remembered.note(change, place, found.values());
+    Ok(in_force.then_some(found))
+}
+
+/// One state of the store.
+struct AsItIs {
+    /// Whoever asks may.
+    in_force: bool,
+    /// The newest change.
+    change: i64,
+    found: HashMap<String, ScimResource>,
+}
+
+async fn as_it_is(
+    store: &Store,
+    place: &ScimPlace,
+    by: &ScimAuthority,
+    ids: &[&str],
+    now: Timestamp,
+) -> Result<AsItIs> {
+    // No resource has the empty id: with it comes in how many ways the authority holds, and the newest change.
     // A list of values and no join: joined with the list, SQLite looks at every resource of the type.
     let rows = fetch_list_alone!(
         &store.db,
@@ -136,7 +168,7 @@ async fn by_ids(
          WHERE system = $2 AND kind = $3 AND id IN (SELECT value FROM ",
         ")
          UNION ALL
-         SELECT '', '', COUNT(*), 0, 0 FROM api_token JOIN app_user ON app_user.id = api_token.user_id
+         SELECT '', '', COUNT(*), (SELECT change FROM scim_head), 0 FROM api_token JOIN app_user ON app_user.id = api_token.user_id
          WHERE api_token.id = $4 AND api_token.system = $2 AND api_token.revoked_at IS NULL
            AND api_token.expires_at > $5 AND app_user.state = 'active' AND app_user.version = $6",
         place.system.as_str(),
@@ -145,16 +177,15 @@ async fn by_ids(
         micros(now),
         by.owner_version
     )?;
-    let mut in_force = false;
-    let mut found = HashMap::with_capacity(rows.len());
+    let mut state = AsItIs { in_force: false, change: 0, found: HashMap::with_capacity(rows.len()) };
     for row in rows {
         if row.0.is_empty() {
-            in_force = row.2 > 0;
+            (state.in_force, state.change) = (row.2 > 0, row.3);
         } else {
-            found.insert(row.0.clone(), resource(row)?);
+            state.found.insert(row.0.clone(), resource(row)?);
         }
     }
-    Ok(in_force.then_some(found))
+    Ok(state)
 }
 
 /// Which authorities are in force, each looked up once in a transaction.
@@ -162,6 +193,11 @@ async fn by_ids(
 pub(super) struct InForce(HashMap<(ScimAuthority, String), bool>);
 
 impl InForce {
+    /// Notes what was looked up elsewhere.
+    pub fn note(&mut self, by: &ScimAuthority, system: &str, holds: bool) {
+        self.0.insert((by.clone(), system.to_owned()), holds);
+    }
+
     /// Whether a token for this system is in force, and its owner is as they were.
     pub async fn holds(
         &mut self,

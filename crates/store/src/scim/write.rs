@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use super::read::{InForce, by_id, fill_members};
+use super::remembered::{Followed, Remembered};
 use super::{ScimAuthority, ScimMember, ScimPlace, ScimRefusal, ScimResource};
 use crate::db::{Tx, execute, execute_rows, fetch_one, fetch_optional, instant, micros};
 use crate::error::Result;
@@ -103,7 +104,7 @@ pub(super) struct WriteJob {
 type Answer = std::result::Result<ScimWritten, ScimRefusal>;
 
 /// Writes everything, and answers when it lasts.
-pub(super) async fn together(store: &Store, jobs: &mut Vec<WriteJob>) {
+pub(super) async fn together(store: &Store, remembered: &Remembered, jobs: &mut Vec<WriteJob>) {
     let mut waiting = Vec::with_capacity(jobs.len());
     let mut wanted = Vec::with_capacity(jobs.len());
     for WriteJob { by, place, write, now, answer } in jobs.drain(..) {
@@ -111,7 +112,7 @@ pub(super) async fn together(store: &Store, jobs: &mut Vec<WriteJob>) {
         wanted.push((by, place, write, now));
     }
     let count = wanted.len();
-    let answers = written(store, wanted).await.unwrap_or_else(|error| {
+    let answers = written(store, remembered, wanted).await.unwrap_or_else(|error| {
         let failed = ScimRefusal::Failed(error.to_string());
         vec![Err(failed); count]
     });
@@ -139,15 +140,30 @@ struct New {
 
 async fn written(
     store: &Store,
+    remembered: &Remembered,
     wanted: Vec<(ScimAuthority, ScimPlace, ScimWrite, Timestamp)>,
 ) -> Result<Vec<Answer>> {
+    let Some((by, place, _, now)) = wanted.first() else { return Ok(Vec::new()) };
     let mut tx = store.db.write().await?;
-    let (change,): (i64,) =
-        fetch_one!(&mut tx, (i64,), "UPDATE scim_head SET change = change + 1 RETURNING change")?;
+    // Mostly everybody who waits is one provider: whether that one may is asked on the way, and whether anybody was deleted.
+    let (change, in_force, any_deleted): (i64, i64, i64) = fetch_one!(
+        &mut tx,
+        (i64, i64, i64),
+        "UPDATE scim_head SET change = change + 1 RETURNING change,
+            (SELECT COUNT(*) FROM api_token JOIN app_user ON app_user.id = api_token.user_id
+             WHERE api_token.id = $1 AND api_token.system = $2 AND api_token.revoked_at IS NULL
+               AND api_token.expires_at > $3 AND app_user.state = 'active' AND app_user.version = $4),
+            (SELECT COUNT(*) FROM (SELECT 1 FROM scim_deleted LIMIT 1) AS deleted)",
+        by.token.as_str(),
+        place.system.as_str(),
+        micros(*now),
+        by.owner_version
+    )?;
     let mut known = InForce::default();
+    known.note(by, &place.system, in_force > 0);
+    let mut batch = Batch { new: Vec::new(), any_deleted: any_deleted > 0, followed: Vec::new() };
     let mut answers: Vec<Answer> = Vec::with_capacity(wanted.len());
     let mut moved: BTreeMap<String, Moved> = BTreeMap::new();
-    let mut new: Vec<New> = Vec::new();
     for (position, (by, place, write, now)) in wanted.into_iter().enumerate() {
         answers.push(Ok(ScimWritten::NotThere));
         if !known.holds(&mut tx, &by, &place.system, now).await? {
@@ -155,11 +171,19 @@ async fn written(
             continue;
         }
         match write {
-            ScimWrite::Create { id, content } => new.push(New { position, place, id, content, now }),
+            ScimWrite::Create { id, content } => batch.new.push(New { position, place, id, content, now }),
             ScimWrite::Change { id, decide } => {
                 // It may be about one of those.
-                create(&mut tx, std::mem::take(&mut new), &mut answers, &mut moved).await?;
+                create(&mut tx, &mut batch, &mut answers, &mut moved).await?;
                 let (answer, ends_access) = change_one(&mut tx, &place, &id, decide, now).await?;
+                match &answer {
+                    ScimWritten::Now(_) => batch.followed.push(Followed::Forget(place.clone(), id)),
+                    ScimWritten::Deleted => {
+                        batch.any_deleted = true;
+                        batch.followed.push(Followed::ForgetAll);
+                    }
+                    _ => {}
+                }
                 if matches!(answer, ScimWritten::Now(_) | ScimWritten::Deleted) {
                     let moved = moved.entry(place.system).or_default();
                     moved.ends_access |= ends_access;
@@ -169,7 +193,7 @@ async fn written(
             }
         }
     }
-    create(&mut tx, new, &mut answers, &mut moved).await?;
+    create(&mut tx, &mut batch, &mut answers, &mut moved).await?;
     for (system, Moved { ends_access, at }) in moved {
         let at = micros(at.unwrap_or_default());
         execute!(
@@ -186,15 +210,25 @@ async fn written(
         )?;
     }
     tx.commit().await?;
+    remembered.follow(change, batch.followed);
     Ok(answers)
+}
+
+/// What a transaction has gathered.
+struct Batch {
+    new: Vec<New>,
+    /// There are names of resources that were deleted.
+    any_deleted: bool,
+    followed: Vec<Followed>,
 }
 
 async fn create(
     tx: &mut Tx,
-    new: Vec<New>,
+    batch: &mut Batch,
     answers: &mut [Answer],
     moved: &mut BTreeMap<String, Moved>,
 ) -> Result<()> {
+    let new = std::mem::take(&mut batch.new);
     if new.is_empty() {
         return Ok(());
     }
@@ -218,29 +252,29 @@ async fn create(
         " WHERE true ON CONFLICT (system, kind, name, name_tie) DO NOTHING RETURNING id"
     )?;
     let made: std::collections::HashSet<String> = made.into_iter().map(|(id,)| id).collect();
-    let names: Vec<(&str, &str, &str)> = new
-        .iter()
-        .filter(|new| made.contains(&new.id))
-        .map(|New { place, content, .. }| (place.system.as_str(), place.kind, content.name.as_str()))
-        .collect();
-    returned(tx, &names).await?;
+    if batch.any_deleted {
+        let names: Vec<(&str, &str, &str)> = new
+            .iter()
+            .filter(|new| made.contains(&new.id))
+            .map(|New { place, content, .. }| (place.system.as_str(), place.kind, content.name.as_str()))
+            .collect();
+        returned(tx, &names).await?;
+    }
     for New { position, place, id, content, now } in new {
         if !made.contains(&id) {
             answers[position] = Ok(ScimWritten::NameTaken);
             continue;
         }
         add_members(tx, &place.system, &id, &content.members).await?;
-        moved.entry(place.system).or_default().at = Some(now);
+        moved.entry(place.system.clone()).or_default().at = Some(now);
         let now = instant(micros(now))?;
         let ScimContent { document, members, .. } = content;
-        answers[position] = Ok(ScimWritten::Now(ScimResource {
-            id,
-            document,
-            version: 1,
-            created_at: now,
-            changed_at: now,
-            members,
-        }));
+        let resource = ScimResource { id, document, version: 1, created_at: now, changed_at: now, members };
+        // Providers ask for what they have just made.
+        if resource.members.is_empty() {
+            batch.followed.push(Followed::Now(place, resource.clone()));
+        }
+        answers[position] = Ok(ScimWritten::Now(resource));
     }
     Ok(())
 }

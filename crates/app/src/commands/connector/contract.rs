@@ -211,7 +211,9 @@ impl Sink for Found<'_> {
 
     fn progress(&mut self, _done: u64, _total: Option<u64>) {}
 
-    fn feed_ended(&mut self, _end: FeedEnd) {}
+    fn feed_ended(&mut self, _end: FeedEnd) -> Result<(), ConnectError> {
+        Ok(())
+    }
 }
 
 /// What the references in a system's settings stand for: none of it may be said by the connector.

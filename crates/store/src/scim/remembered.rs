@@ -1,0 +1,240 @@
+//! Resources as they stood at the newest change, so that a question for one by its id need only ask whether anything has changed
+//! since, and whether whoever asks may: a tenth of what reading it anew costs.
+//!
+//! Every transaction that writes what was pushed raises one number in the store. What is remembered counts for exactly that
+//! number: a change by any other process makes all of it worthless, one of our own is followed.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::{ScimPlace, ScimResource};
+
+/// More of one type in one system is not remembered, in bytes: what came first goes first.
+const BYTES_MAX: usize = 32 << 20;
+/// What an entry takes beside its texts, about.
+const ENTRY_BYTES: usize = 250;
+
+/// What is remembered, without members.
+#[derive(Debug, Default)]
+pub(super) struct Remembered(Mutex<AtOneChange>);
+
+#[derive(Debug, Default)]
+struct AtOneChange {
+    change: i64,
+    /// By system and type.
+    places: HashMap<(String, &'static str), OfPlace>,
+}
+
+#[derive(Debug, Default)]
+struct OfPlace {
+    bytes: usize,
+    /// By id, each with the number of its coming.
+    resources: HashMap<String, (u64, ScimResource)>,
+    /// Who came when; what came again or is forgotten stands here still.
+    order: VecDeque<(u64, String)>,
+    came: u64,
+}
+
+/// What one transaction of ours made of a resource.
+pub(super) enum Followed {
+    /// It stands so now.
+    Now(ScimPlace, ScimResource),
+    /// It is another than it was.
+    Forget(ScimPlace, String),
+    /// So are others.
+    ForgetAll,
+}
+
+impl Remembered {
+    fn lock(&self) -> MutexGuard<'_, AtOneChange> {
+        // What a panic left behind is whole: every step is one insertion or removal.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether all of these are remembered. What is may be out of date: [`Self::at`] says.
+    pub fn has_all<'a>(&self, place: &ScimPlace, mut ids: impl Iterator<Item = &'a str>) -> bool {
+        let known = self.lock();
+        let of_place = known.places.get(&(place.system.clone(), place.kind));
+        of_place.is_some_and(|of_place| ids.all(|id| of_place.resources.contains_key(id)))
+    }
+
+    /// These as they stand at a change, where that is what is remembered, and all of them are.
+    pub fn at(&self, change: i64, place: &ScimPlace, ids: &[&str]) -> Option<HashMap<String, ScimResource>> {
+        let known = self.lock();
+        let of_place = known.places.get(&(place.system.clone(), place.kind))?;
+        let is_valid = known.change == change;
+        let found = ids.iter().map(|id| of_place.resources.get_key_value(*id));
+        let found = found.map(|found| found.map(|(id, (_, resource))| (id.clone(), resource.clone())));
+        is_valid.then(|| found.collect()).flatten()
+    }
+
+    /// Notes what was read at a change.
+    pub fn note<'a>(
+        &self,
+        change: i64,
+        place: &ScimPlace,
+        resources: impl Iterator<Item = &'a ScimResource>,
+    ) {
+        let mut known = self.lock();
+        if change > known.change {
+            known.forget_all(change);
+        }
+        if change == known.change {
+            resources.for_each(|resource| known.put(place, resource.clone()));
+        }
+    }
+
+    /// Follows a transaction of ours, which is this change.
+    pub fn follow(&self, change: i64, followed: Vec<Followed>) {
+        let mut known = self.lock();
+        if change > known.change + 1 {
+            known.forget_all(change);
+        }
+        if change < known.change {
+            return;
+        }
+        known.change = change;
+        for followed in followed {
+            match followed {
+                Followed::Now(place, resource) => known.put(&place, resource),
+                Followed::Forget(place, id) => known.forget(&place, &id),
+                Followed::ForgetAll => known.forget_all(change),
+            }
+        }
+    }
+}
+
+impl AtOneChange {
+    fn forget_all(&mut self, change: i64) {
+        *self = Self { change, ..Self::default() };
+    }
+
+    fn forget(&mut self, place: &ScimPlace, id: &str) {
+        if let Some(of_place) = self.places.get_mut(&(place.system.clone(), place.kind)) {
+            of_place.forget(id);
+        }
+    }
+
+    fn put(&mut self, place: &ScimPlace, resource: ScimResource) {
+        self.places.entry((place.system.clone(), place.kind)).or_default().put(resource);
+    }
+}
+
+impl OfPlace {
+    fn forget(&mut self, id: &str) {
+        if let Some((_, resource)) = self.resources.remove(id) {
+            self.bytes -= bytes(&resource);
+        }
+    }
+
+    fn put(&mut self, mut resource: ScimResource) {
+        resource.members = Vec::new();
+        self.forget(&resource.id);
+        self.bytes += bytes(&resource);
+        self.came += 1;
+        self.order.push_back((self.came, resource.id.clone()));
+        self.resources.insert(resource.id.clone(), (self.came, resource));
+        while self.bytes > BYTES_MAX {
+            let Some((came, id)) = self.order.pop_front() else { break };
+            if self.resources.get(&id).is_some_and(|(last, _)| *last == came) {
+                self.forget(&id);
+            }
+        }
+        if self.order.len() > 2 * self.resources.len() + 64 {
+            let resources = &self.resources;
+            self.order.retain(|(came, id)| resources.get(id).is_some_and(|(last, _)| last == came));
+        }
+    }
+}
+
+fn bytes(resource: &ScimResource) -> usize {
+    resource.document.len() + 2 * resource.id.len() + ENTRY_BYTES
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    fn place() -> ScimPlace {
+        ScimPlace { system: "hr".to_owned(), kind: "User", has_members: false }
+    }
+
+    fn user(id: &str, version: i64) -> ScimResource {
+        let at = Timestamp::UNIX_EPOCH;
+        let document = format!("{{\"id\":\"{id}\"}}");
+        ScimResource {
+            id: id.to_owned(),
+            document,
+            version,
+            created_at: at,
+            changed_at: at,
+            members: Vec::new(),
+        }
+    }
+
+    fn version(remembered: &Remembered, change: i64, id: &str) -> Option<i64> {
+        Some(remembered.at(change, &place(), &[id])?[id].version)
+    }
+
+    #[test]
+    fn what_is_remembered_counts_for_one_change_only() {
+        let remembered = Remembered::default();
+        remembered.note(5, &place(), [user("ada", 1)].iter());
+        assert!(remembered.has_all(&place(), ["ada"].into_iter()));
+        assert!(!remembered.has_all(&place(), ["ada", "eve"].into_iter()));
+        assert_eq!(version(&remembered, 5, "ada"), Some(1));
+        assert_eq!(version(&remembered, 6, "ada"), None, "somebody else has changed something");
+        assert_eq!(version(&remembered, 4, "ada"), None, "whoever asks sees an older state");
+        remembered.note(7, &place(), [user("eve", 1)].iter());
+        assert_eq!(version(&remembered, 7, "ada"), None);
+        remembered.note(6, &place(), [user("ada", 1)].iter());
+        assert_eq!(
+            version(&remembered, 7, "ada"),
+            None,
+            "what was read before a change is not true after it"
+        );
+        assert_eq!(version(&remembered, 7, "eve"), Some(1));
+    }
+
+    #[test]
+    fn changes_of_our_own_are_followed() {
+        let remembered = Remembered::default();
+        remembered.note(5, &place(), [user("ada", 1), user("eve", 1), user("tom", 1)].iter());
+        let forget = Followed::Forget(place(), "eve".to_owned());
+        remembered.follow(6, vec![Followed::Now(place(), user("ada", 2)), forget]);
+        assert_eq!(version(&remembered, 6, "ada"), Some(2));
+        assert_eq!(version(&remembered, 6, "eve"), None);
+        assert_eq!(version(&remembered, 6, "tom"), Some(1));
+        // Another process made change 7.
+        remembered.follow(8, vec![Followed::Now(place(), user("ada", 4))]);
+        assert_eq!(version(&remembered, 8, "tom"), None);
+        assert_eq!(version(&remembered, 8, "ada"), Some(4));
+        // Somebody has read change 9 before this process has noted its own change 9.
+        remembered.note(9, &place(), [user("ada", 5)].iter());
+        remembered.follow(9, vec![Followed::Now(place(), user("ada", 5)), Followed::ForgetAll]);
+        assert_eq!(version(&remembered, 9, "ada"), None);
+    }
+
+    #[test]
+    fn it_takes_no_more_memory_than_it_may() {
+        let remembered = Remembered::default();
+        for number in 0..3_000 {
+            let mut large = user(&number.to_string(), 1);
+            large.document = "x".repeat(60 << 10);
+            remembered.note(1, &place(), [large].iter());
+        }
+        let change_of_one = user("2999", 2);
+        for _ in 0..3_000 {
+            remembered.note(1, &place(), [change_of_one.clone()].iter());
+        }
+        let known = remembered.lock();
+        let of_place = &known.places[&("hr".to_owned(), "User")];
+        let held: usize = of_place.resources.values().map(|(_, resource)| bytes(resource)).sum();
+        assert_eq!(held, of_place.bytes);
+        assert!(held <= BYTES_MAX && of_place.resources.len() > 500, "{held} bytes");
+        assert!(of_place.order.len() < 3 * of_place.resources.len());
+        assert!(of_place.resources.contains_key("2998") && !of_place.resources.contains_key("0"));
+    }
+}
