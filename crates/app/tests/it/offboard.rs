@@ -226,3 +226,57 @@ fn killed_at_any_instant_it_ends_in_what_is_verified() {
     }
     installation.run(&["ledger", "verify"]).expect(0);
 }
+
+#[test]
+fn a_dead_system_of_an_interrupted_run_takes_no_time_from_the_next_one() {
+    let (mut installation, whom) = company();
+    let configuration = installation.read("leasehold.toml");
+    let dead = configuration.replace(
+        "[system.cloud]\nconnector = \"simulated\"\n",
+        "[system.cloud]\nconnector = \"simulated\"\nlatency_ms = 3600000\n",
+    );
+    assert_ne!(dead, configuration, "the cloud is configured otherwise");
+    installation.write("leasehold.toml", &dead);
+    let mut child = installation
+        .command(&["offboard", &whom, "--now", "--within", "3600", "--json"])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("run leasehold");
+    let open = |installation: &mut Installation| -> BTreeSet<String> {
+        let listed = installation.run(&["action", "list", "--json"]).json();
+        let items = listed["items"].as_array().expect("items").iter();
+        let open = items.filter(|item| item["state"] == "approved" || item["state"] == "sent");
+        open.map(|item| item["system"].as_str().expect("a system").to_owned()).collect()
+    };
+    let began = std::time::Instant::now();
+    while open(&mut installation) != BTreeSet::from(["cloud".to_owned()]) {
+        assert!(began.elapsed() < Duration::from_secs(120), "{:?}", open(&mut installation));
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    child.kill().expect("kill it");
+    child.wait().expect("wait for it");
+
+    // Somebody opens an account of theirs again, in a system that is well.
+    let mut state: Value =
+        serde_json::from_str(&installation.read("company.json")).expect("the simulated company");
+    let systems = state["systems"].as_object_mut().expect("systems");
+    let (well, opened) = systems
+        .iter_mut()
+        .filter(|(system, _)| *system != "cloud")
+        .find_map(|(system, of_system)| {
+            let mut accounts = of_system["accounts"].as_object_mut()?.values_mut();
+            Some((system.clone(), accounts.find(|account| account["login"] == *whom)?))
+        })
+        .expect("an account of theirs elsewhere");
+    opened["enabled"] = json!(true);
+    installation.write("company.json", &state.to_string());
+    installation.run(&["sync", &well]).expect(0);
+
+    let done = installation.run(&["offboard", &whom, "--now", "--within", "6", "--json"]).expect(2).json();
+    let items = done["items"].as_array().expect("items");
+    let verified = |item: &&Value| item["verb"] == "disable_account" && item["state"] == "verified";
+    assert!(items.iter().filter(|item| item["system"] == *well).any(|item| verified(&item)), "{done:#}");
+    let of_dead: Vec<&Value> = items.iter().filter(|item| item["system"] == "cloud").collect();
+    assert!(!of_dead.is_empty() && of_dead.iter().all(|item| item["state"] != "verified"), "{of_dead:#?}");
+}

@@ -1,6 +1,6 @@
 //! Stories of sessions while their account is being closed: none outlives what it was begun with.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use leasehold_connect::simulated::state::SystemTraits;
 use leasehold_connect::simulated::{FaultKind, Faults, Operation};
@@ -90,4 +90,31 @@ fn sessions_end_where_somebody_else_closed_the_account_first() {
         story.runner().resume().await.expect("it is taken up");
         assert_eq!(story.world.sessions("alpha", account.key.as_str()), []);
     });
+}
+
+#[test]
+fn the_switch_comes_last_unless_taking_away_lasts() {
+    for slow in [false, true] {
+        tell("the_switch_comes_last_unless_taking_away_lasts", 6, |seed| async move {
+            let (story, plan, _) = leaver(seed).await;
+            let (clock, sent) = (story.clock.clone(), Arc::new(Mutex::new(Vec::new())));
+            let noted = sent.clone();
+            let watch = Arc::new(move |item: &leasehold_model::plan::PlanItem, state| {
+                if state == ActionState::Sent && item.system.as_str() == "alpha" {
+                    noted.lock().expect("a list").push(item.verb);
+                    if slow {
+                        clock.advance_ms(3_000);
+                    }
+                }
+            });
+            let runner = Runner { watch, ..story.runner() };
+            let rows = runner.apply(&plan, &overrides(&plan), "story").await.expect("it is applied");
+            assert!(rows.iter().all(|row| row.state == ActionState::Verified), "{rows:#?}");
+            let sent = sent.lock().expect("a list").clone();
+            let switch = sent.iter().position(|verb| *verb == Verb::DisableAccount);
+            // The next one is written down already while one is under way.
+            let expected = if slow { 2.min(sent.len() - 1) } else { sent.len() - 1 };
+            assert_eq!((sent[0], switch), (Verb::EndSessions, Some(expected)), "{sent:?}");
+        });
+    }
 }

@@ -121,6 +121,11 @@ impl Worker {
                 running.wait(Next::Read, now, 0);
                 self.begin(running, ActionState::Acknowledged, "it was already so").await
             }
+            // What was sent before may have arrived all the same.
+            Ok(Outcome::Refused { why }) if running.row.attempts > 1 => match self.verdict(running).await {
+                Verdict::Holds { seen, effects } => self.verified(running, seen, effects).await,
+                _ => self.begin(running, ActionState::Stuck, &why).await,
+            },
             Ok(Outcome::Refused { why }) => self.begin(running, ActionState::Stuck, &why).await,
             Ok(Outcome::Retry { after_ms, why }) => {
                 running.row.reason = Some(why);

@@ -1,8 +1,9 @@
 //! The turn of one account: its actions are sent, read back, and wait, in rounds.
 //!
 //! * An account is made or opened before it is given anything. What somebody keeps is granted and seen before its old path ends.
-//! * Whoever leaves loses their sessions first, then their credentials, then the account's own switch, and then elevated
-//!   entitlements before the rest. Sessions are looked at again when no new one can begin: what was begun in between ends too.
+//! * Whoever leaves loses their sessions first, then their credentials, elevated entitlements, the rest, and then the account's
+//!   own switch, all of it sent before anything is read back. Where taking entitlements away lasts, the switch does not wait for
+//!   it. Sessions are looked at again when no new one can begin: what was begun in between ends too.
 //! * Where the account stays open, or could not be closed, sessions end after what was taken away, on which none can begin
 //!   any more.
 //! * An account is deleted when nothing else is left to do with it.
@@ -25,6 +26,9 @@ use super::step::Step;
 use super::verify::Sessions;
 use crate::error::ReconcileError;
 use crate::trace::SPANS;
+
+/// So long the switch of an account that is being closed waits for what is taken away before it.
+const SWITCH_WAITS: SignedDuration = SignedDuration::from_secs(2);
 
 /// The actions of one account, as far as they are not at their end.
 pub(super) struct AccountRun {
@@ -155,7 +159,7 @@ impl AccountRun {
                 Verb::CreateAccount | Verb::EnableAccount => 0,
                 Verb::Grant | Verb::EnableCredential => 1,
                 Verb::DisableAccount | Verb::DisableCredential | Verb::RevokeCredential => 2,
-                Verb::EndSessions if closes => 2,
+                Verb::EndSessions | Verb::Revoke if closes => 2,
                 Verb::Revoke => 3,
                 Verb::EndSessions => 4,
                 Verb::DeleteAccount => 5,
@@ -237,10 +241,17 @@ fn order(row: &ActionRow) -> u8 {
     match row.item.verb {
         Verb::EndSessions => 0,
         Verb::DisableCredential | Verb::RevokeCredential => 1,
-        Verb::DisableAccount => 2,
+        Verb::DisableAccount => 4,
         // What is elevated ends before the rest.
-        _ => u8::from(!row.item.privileged),
+        _ => 2 + u8::from(!row.item.privileged),
     }
+}
+
+/// Takes what is sent next: the first, or the account's switch where it has waited for long.
+fn take_next<'round>(due: &mut VecDeque<&'round mut Running>, is_late: bool) -> Option<&'round mut Running> {
+    let is_switch = |running: &&mut Running| running.row.item.verb == Verb::DisableAccount;
+    let urgent = due.iter().position(is_switch).filter(|_| is_late);
+    due.remove(urgent.unwrap_or(0))
 }
 
 impl Worker {
@@ -253,14 +264,14 @@ impl Worker {
     ) -> Result<(), ReconcileError> {
         let now = self.shared.pace.now();
         let is_due = |running: &&mut Running| running.is_due(Next::Send, now);
-        let mut due = round.iter_mut().filter(is_due);
-        let mut next = due.next();
+        let mut due: VecDeque<&mut Running> = round.iter_mut().filter(is_due).collect();
+        let mut next = due.pop_front();
         if let Some(first) = &mut next {
             let span = first.span.clone();
             self.intend(first, states, done).instrument(span).await?;
         }
         while let Some(running) = next {
-            next = due.next();
+            next = take_next(&mut due, self.shared.pace.now().duration_since(now) >= SWITCH_WAITS);
             if let Some(next) = &mut next {
                 let span = next.span.clone();
                 self.intend(next, states, done).instrument(span).await?;

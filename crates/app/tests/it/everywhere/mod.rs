@@ -46,13 +46,13 @@ fn round(item: &Value) -> usize {
     match item["verb"].as_str() {
         Some("end_sessions") => 0,
         Some("revoke_credential" | "disable_credential") => 1,
-        Some("disable_account") => 2,
-        Some("revoke") => 3,
+        Some("revoke") => 2,
+        Some("disable_account") => 3,
         other => panic!("{other:?} is no part of leaving"),
     }
 }
 
-/// Demands that within each system sessions end first, then credentials, then log-ins, then what is elevated, then the rest.
+/// Demands that within each system sessions end first, then credentials, then what is elevated, then the rest, then log-ins.
 fn check_order(outcome: &Outcome, receipt: &Value, system: &str) {
     let planned = receipt["plan"]["items"].as_array().expect("items");
     let is_elevated = |item: &Value| {

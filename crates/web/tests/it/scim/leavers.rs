@@ -203,6 +203,18 @@ async fn of_whom_it_is_not_known_who_they_are_leaves_nobody() {
     let doubtful = reading(&provider).await;
     assert!(!doubtful.is_complete() && doubtful.detail().contains(&twin), "{doubtful:?}");
     assert_eq!(state(&provider), Some(LifecycleState::Active));
+    // Whoever of them it is: nobody of them is there any more.
+    provider.patch(&path, json!([{"op": "replace", "path": "active", "value": false}])).await;
+    assert!(reading(&provider).await.is_complete());
+    assert_eq!(state(&provider), Some(LifecycleState::Left));
+    provider.patch(&path, json!([{"op": "replace", "path": "active", "value": true}])).await;
+    assert!(!reading(&provider).await.is_complete());
+    assert_eq!(state(&provider), Some(LifecycleState::Left), "nothing is taken from either");
+    let twin_path = format!("{USERS}/{twin}");
+    provider.patch(&twin_path, json!([{"op": "remove", "path": "emails"}])).await;
+    reading(&provider).await;
+    assert_eq!(state(&provider), Some(LifecycleState::Active));
+    provider.patch(&twin_path, json!([{"op": "add", "path": "emails", "value": ada()["emails"]}])).await;
     provider.call("PATCH", &path, super::patch(json!([{"op": "remove", "path": "emails"}])), 200).await;
     reading(&provider).await;
     assert_eq!(state(&provider), Some(LifecycleState::Left), "the other one says that they left");
