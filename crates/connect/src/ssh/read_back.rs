@@ -149,7 +149,7 @@ async fn read(
             Ok(ReadBack::Credential { exists: !lines.is_empty(), active })
         }
         ReadTarget::Sessions { .. } => Ok(match sessions(client, session, name).await? {
-            Some(live) => ReadBack::Sessions { live },
+            Some(live) => ReadBack::sessions(live),
             None => ReadBack::Unsupported { why: "what root runs is the host itself".to_owned() },
         }),
     }
