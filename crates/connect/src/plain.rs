@@ -117,11 +117,11 @@ impl Connector for Plain {
         Ok(match self.0.read_back(target).await.map_err(plain_error)? {
             ReadBack::Unsupported { why } => ReadBack::Unsupported { why: plain(why) },
             // A client names itself as it likes.
-            ReadBack::Sessions { mut live } => {
+            ReadBack::Sessions { mut live, unlisted } => {
                 for session in &mut live {
                     session.detail = plain(std::mem::take(&mut session.detail));
                 }
-                ReadBack::Sessions { live }
+                ReadBack::Sessions { live, unlisted: unlisted.map(plain) }
             }
             other => other,
         })

@@ -208,12 +208,22 @@ pub enum ReadBack {
     Sessions {
         /// Every live session that the target can list.
         live: Vec<Session>,
+        /// What other sessions the account may have, which the target does not list, and until when; `None` where it lists all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unlisted: Option<String>,
     },
     /// This connector cannot read that.
     Unsupported {
         /// Why.
         why: String,
     },
+}
+
+impl ReadBack {
+    /// Sessions of a target that lists every one.
+    pub fn sessions(live: Vec<Session>) -> Self {
+        Self::Sessions { live, unlisted: None }
+    }
 }
 
 #[cfg(test)]

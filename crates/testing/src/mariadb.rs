@@ -124,7 +124,16 @@ impl MariadbServer {
     fn command(&self, user: &str, password: &str) -> Command {
         let mut command = Command::new(require("mariadb", "mariadb-client"));
         command.env("MYSQL_PWD", password).args(["--no-defaults", "--batch", "--raw", "--skip-column-names"]);
-        command.args(["--protocol=tcp", "-h", "127.0.0.1", "-P", &self.port.to_string(), "-u", user]);
+        // Whatever the locale of this machine is.
+        command.arg("--default-character-set=utf8mb4").args([
+            "--protocol=tcp",
+            "-h",
+            "127.0.0.1",
+            "-P",
+            &self.port.to_string(),
+            "-u",
+            user,
+        ]);
         command
     }
 

@@ -19,6 +19,7 @@ const PREFIX: &str = "lhtest";
 const LOCK: &str = "/run/lock/leasehold-testing-accounts.lock";
 const HOMES: &str = "/home";
 const AT_JOBS: &str = "/var/spool/cron/atjobs";
+const CRONTABS: &str = "/var/spool/cron/crontabs";
 const RULES: &str = "/etc/sudoers.d/leasehold-testing";
 
 /// A running server with its accounts. Dropping it stops the server and removes the accounts.
@@ -158,10 +159,22 @@ impl SshServer {
     /// # Panics
     /// Where the account cannot be changed.
     pub fn lie_to(&self, short: &str, lies: bool) {
-        let name = self.name(short);
-        let shell =
-            if lies { lie::host::shell(&Path::new(HOMES).join(&name).join("lie")) } else { "/bin/sh".into() };
-        succeed(Command::new(require("usermod", "passwd")).arg("--shell").arg(shell).arg(&name));
+        let shell = if lies { lie::host::shell(&self.home_file(short, "lie")) } else { "/bin/sh".into() };
+        self.set_shell(short, &shell);
+    }
+
+    /// Has an account see a folder of the test in the place of `/var/spool`; `crontab` does nothing for it there, as cronie's does
+    /// where PAM says no.
+    ///
+    /// # Panics
+    /// Where the account cannot be changed.
+    pub fn show_spool(&self, short: &str, spool: &Path) {
+        self.set_shell(short, &lie::host::shell_with_spool(&self.home_file(short, "elsewhere"), spool));
+    }
+
+    fn set_shell(&self, short: &str, shell: &Path) {
+        let mut usermod = Command::new(require("usermod", "passwd"));
+        succeed(usermod.arg("--shell").arg(shell).arg(self.name(short)));
     }
 
     /// Makes a group. Gives its whole name.
@@ -192,6 +205,11 @@ impl SshServer {
         let mut command = Command::new(require("crontab", "cron"));
         let listed = command.args(["-u", &self.name(short), "-l"]).output().expect("run crontab");
         String::from_utf8_lossy(&listed.stdout).into_owned()
+    }
+
+    /// The file that cron keeps a crontab in, be there one or not.
+    pub fn crontab_file(&self, short: &str) -> PathBuf {
+        Path::new(CRONTABS).join(self.name(short))
     }
 
     /// Has an account ask `at` for a job that is due now. It runs once [`SshServer::start_atd`] was called.
@@ -355,10 +373,12 @@ fn remove_accounts() {
             }
         }
     }
-    // An account that a test removed leaves its home.
-    for home in std::fs::read_dir(HOMES).into_iter().flatten().flatten() {
-        if home.file_name().to_string_lossy().starts_with(PREFIX) {
-            let _ = std::fs::remove_dir_all(home.path());
+    // An account that a test removed leaves its home, and may leave its crontab.
+    for left in [HOMES, CRONTABS].into_iter().flat_map(std::fs::read_dir).flatten().flatten() {
+        let name = left.file_name();
+        if name.to_string_lossy().trim_start_matches("tmp.").starts_with(PREFIX) {
+            let _ = std::fs::remove_file(left.path());
+            let _ = std::fs::remove_dir_all(left.path());
         }
     }
 }

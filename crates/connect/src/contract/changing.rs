@@ -131,7 +131,8 @@ impl Run<'_> {
         let subject = self.subject()?;
         self.change(Verb::EndSessions, &subject.account, None).await?;
         let target = ReadTarget::Sessions { account: subject.account.clone() };
-        self.settles(&target, |read| matches!(read, ReadBack::Sessions { live } if live.is_empty())).await?;
+        self.settles(&target, |read| matches!(read, ReadBack::Sessions { live, .. } if live.is_empty()))
+            .await?;
         self.change(Verb::EndSessions, &subject.account, None).await.map(|_| ())
     }
 
@@ -300,7 +301,7 @@ impl Run<'_> {
         let account = by_login.clone();
         if capabilities.list_sessions.supported {
             match self.read(&ReadTarget::Sessions { account: account.clone() }).await? {
-                ReadBack::Sessions { live } if live.is_empty() => {}
+                ReadBack::Sessions { live, .. } if live.is_empty() => {}
                 other => return Err(Miss::Failed(format!("its sessions were read as {other:?}"))),
             }
         }

@@ -223,7 +223,7 @@ impl From<ReadForm> for ReadBack {
             ReadForm::Credential { exists, active } => Self::Credential { exists, active },
             ReadForm::Sessions { live } => {
                 let session = |SessionForm { id, started_at, detail }| Session { id, started_at, detail };
-                Self::Sessions { live: live.into_iter().map(session).collect() }
+                Self::sessions(live.into_iter().map(session).collect())
             }
         }
     }

@@ -76,9 +76,9 @@ pub(super) async fn read_back(client: &Client, target: &ReadTarget) -> Result<Re
     });
     Ok(match read.await? {
         ReadBack::Unsupported { why } => ReadBack::Unsupported { why: settings.shown(&why) },
-        ReadBack::Sessions { mut live } => {
+        ReadBack::Sessions { mut live, unlisted } => {
             live.iter_mut().for_each(|session| session.detail = settings.shown(&session.detail));
-            ReadBack::Sessions { live }
+            ReadBack::Sessions { live, unlisted }
         }
         read => read,
     })

@@ -261,8 +261,8 @@ impl Client {
         body: Option<&Value>,
     ) -> Result<Reply, ConnectError> {
         let http = &self.settings.http;
-        // An empty segment or a dot would be another address.
-        if path.iter().any(|segment| matches!(*segment, "." | "..")) {
+        // A segment of dots would be another address.
+        if !path.iter().all(|segment| can_be_asked_for(segment)) {
             return Err(self.error(path, "a name of dots cannot be asked for"));
         }
         let mut url = self.settings.url.clone();
@@ -312,6 +312,11 @@ impl Client {
         }
         Ok(Reply::Refused(ApiError { status: answer.status, message, is_hub }))
     }
+}
+
+/// Whether a name can stand in an address.
+pub(super) fn can_be_asked_for(name: &str) -> bool {
+    !matches!(name, "." | "..")
 }
 
 /// The hub does not know our token, or knows it no more. It answers so with the status of a right that is missing.

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use leasehold_model::entitlement::{Containment, DirectGrant, Entitlement};
-use leasehold_model::fact::{Completeness, Fact};
+use leasehold_model::fact::{Completeness, Fact, Problem};
 use leasehold_model::id::EntitlementName;
 
 use crate::connector::{Batch, Sink};
 use crate::error::ConnectError;
-use crate::jupyterhub::client::Client;
+use crate::jupyterhub::client::{Client, can_be_asked_for};
 use crate::jupyterhub::object::{ADMIN, Group, Service, Share, Tokens, USER, User};
 
 /// What everything is read with.
@@ -132,6 +132,9 @@ impl Reading<'_> {
             let role = self.role(role).await?;
             self.contain(name.clone(), role).await?;
         }
+        if !self.can_be_asked_for("group", &group.name, "what is shared with it is") {
+            return Ok(());
+        }
         for share in self.shares(&["groups", &group.name, "shared"]).await? {
             let share = self.share(&share).await?;
             self.contain(name.clone(), share).await?;
@@ -160,6 +163,9 @@ impl Reading<'_> {
         for group in groups {
             self.grant(&user.name, EntitlementName::new("group", group), None).await?;
         }
+        if !self.can_be_asked_for("user", &user.name, "what is shared with it and its tokens are") {
+            return Ok(());
+        }
         for share in self.shares(&["users", &user.name, "shared"]).await? {
             if share.is_direct() {
                 let name = self.share(&share).await?;
@@ -174,6 +180,18 @@ impl Reading<'_> {
             self.batch.push(Fact::Credential(token.credential(&user.name))).await?;
         }
         Ok(())
+    }
+
+    /// Whether the hub can be asked about one by its name; where it cannot, what is not read is missing.
+    fn can_be_asked_for(&mut self, sort: &str, name: &str, what: &str) -> bool {
+        let can_be = can_be_asked_for(name);
+        if !can_be {
+            let message =
+                format!("no address can have a name of dots, so that {what} not read; rename the {sort}");
+            self.batch.problem(Problem::new(format!("{sort} {name}"), message));
+            self.missing.push(format!("the {sort} `{name}` cannot be asked about"));
+        }
+        can_be
     }
 
     async fn shares(&mut self, path: &[&str]) -> Result<Vec<Share>, ConnectError> {

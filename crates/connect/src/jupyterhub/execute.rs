@@ -84,7 +84,9 @@ async fn service_refusal(
     name: String,
 ) -> Result<Outcome, ConnectError> {
     if request.verb == Verb::EndSessions {
-        return Ok(Outcome::AlreadySo);
+        return Ok(refused(format!(
+            "`{name}` is a service, and the hub tells of no session of one; what runs of it ends where it is run"
+        )));
     }
     if let (Verb::Grant | Verb::Revoke, Some(entitlement)) = (request.verb, &request.entitlement)
         && let Ok(held) = Held::parse(&entitlement.name)

@@ -7,7 +7,8 @@
 //! * `share/OWNER/SERVER` is to enter somebody else's server, as its owner shared it with a user or a group.
 //! * A token that another application got by OAuth is an OAuth grant; any other is a token. The hub uses the number of a
 //!   token again once the newest is deleted, so that their keys hold when they were made.
-//! * A running server of a user is a session: it goes on with a token of its own when nobody can log in any more.
+//! * A running server of a user is a session: it goes on with a token of its own when nobody can log in any more. Browser sessions
+//!   are not told, which is said wherever none of the others is left.
 //! * The hub answers alike for what is not there and what a filtered scope hides. Before something counts as absent, the
 //!   connector's own scopes are read.
 
@@ -70,9 +71,11 @@ const CAPABILITIES: Capabilities = Capabilities {
     revoke_credential: Capability::with(
         "of an application that a user let in, every grant of that user ends at once",
     ),
-    list_sessions: Capability::with("running servers; the hub tells of no browser session"),
+    list_sessions: Capability::with(
+        "running servers of users; the hub tells of no browser session, and of no session of a service",
+    ),
     end_sessions: Capability::with(
-        "by stopping the servers, with their tokens; a browser session of the hub ends when the user is deleted",
+        "by stopping the servers of a user, with their tokens; a browser session of the hub is residual until the user is deleted",
     ),
     last_use: Capability::with("of users, tokens and OAuth grants"),
     native_expiry: Capability::without("the expiry of tokens is read"),

@@ -13,6 +13,10 @@ use crate::jupyterhub::object::{Group, Held, Service, Share, Token, Tokens, User
 /// What the changes are made with that need no administrator.
 const CHANGING: [&str; 5] = ["groups", "tokens", "delete:servers", "users:shares", "delete:users"];
 
+/// What goes on where the running servers of a user have ended.
+const BROWSER_SESSIONS: &str = "the hub tells of no browser session; whoever is still logged in makes new tokens and starts servers \
+     until the user is deleted";
+
 #[derive(Deserialize)]
 struct Root {
     version: String,
@@ -71,13 +75,16 @@ pub(super) async fn read_back(client: &Client, target: &ReadTarget) -> Result<Re
             }
             None => Ok(ReadBack::Credential { exists: false, active: false }),
         },
-        ReadTarget::Sessions { .. } => {
-            let live = match found {
-                Some(Found::User(user)) => user.sessions(),
-                Some(Found::Service(_)) | None => Vec::new(),
-            };
-            Ok(ReadBack::Sessions { live })
-        }
+        ReadTarget::Sessions { .. } => Ok(match found {
+            Some(Found::User(user)) => {
+                ReadBack::Sessions { live: user.sessions(), unlisted: Some(BROWSER_SESSIONS.to_owned()) }
+            }
+            Some(Found::Service(_)) => {
+                ReadBack::Unsupported { why: "the hub tells of no session of a service".to_owned() }
+            }
+            // What a user had open goes with the user.
+            None => ReadBack::sessions(Vec::new()),
+        }),
     }
 }
 

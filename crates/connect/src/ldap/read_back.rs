@@ -158,9 +158,10 @@ async fn read_sessions(
     };
     let dn = find_account(client, session, account).await?.and_then(|entry| NormalDn::parse(&entry.dn));
     Ok(match dn {
-        Some(dn) => ReadBack::Sessions {
-            live: connections.into_iter().filter(|(who, _)| *who == dn).map(|(_, live)| live).collect(),
-        },
+        Some(dn) => {
+            let own = connections.into_iter().filter(|(who, _)| *who == dn).map(|(_, live)| live);
+            ReadBack::sessions(own.collect())
+        }
         // A connection outlives its entry, and then nobody can say any more whose it was by its key.
         None => ReadBack::Unsupported {
             why: "the account is gone, and connections are known by its DN".to_owned(),

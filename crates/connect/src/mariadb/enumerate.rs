@@ -62,14 +62,20 @@ pub(super) async fn enumerate(client: &Client, sink: &mut dyn Sink) -> Result<Co
     }
     let keys: BTreeSet<AccountKey> = catalogue.accounts.keys().map(AccountName::key).collect();
     for event in &events {
-        if keys.contains(&AccountKey::from(event.definer.as_str())) {
-            batch.push(Fact::Credential(event.credential())).await?;
-        } else {
-            let place = format!("{} of {}", event.key(), event.definer);
-            let message =
-                "its definer is no account that is there; it does nothing until that account is made";
-            batch.problem(leasehold_model::fact::Problem::new(place, message));
-        }
+        let message = match event.role() {
+            Some(role) if catalogue.roles.contains(role) => as_role(event, role),
+            Some(_) => {
+                "its definer is no role that is there; it does nothing until that role is made".to_owned()
+            }
+            None if keys.contains(&AccountKey::from(event.definer.as_str())) => {
+                batch.push(Fact::Credential(event.credential())).await?;
+                continue;
+            }
+            None => "its definer is no account that is there; it does nothing until that account is made"
+                .to_owned(),
+        };
+        let place = format!("{} of {}", event.key(), event.definer);
+        batch.problem(leasehold_model::fact::Problem::new(place, message));
     }
     batch.flush().await?;
     let (accounts, grants) =
@@ -86,6 +92,15 @@ pub(super) async fn enumerate(client: &Client, sink: &mut dyn Sink) -> Result<Co
         events.len()
     );
     Ok(Completeness::Complete { evidence })
+}
+
+/// What an event does whose definer is a role: it is no account's, so that it stays when whoever made it goes.
+fn as_role(event: &Event, role: &str) -> String {
+    let runs = if event.is_enabled() { "runs" } else { "is stopped, and would run" };
+    format!(
+        "its definer is the role {role}: it {runs} with all that role/{role} holds, whoever made it, be they gone or not; drop it, \
+         or make it an account's by ALTER DEFINER"
+    )
 }
 
 fn account(catalogue: &Catalogue, name: &AccountName, state: &AccountState) -> Account {

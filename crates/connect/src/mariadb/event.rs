@@ -1,7 +1,9 @@
 //! Events: work that the server does by itself with the rights of whoever is its definer, whether or not they can log in.
 //!
 //! An event is stopped and brought back under its definer and in its character sets: without that the server would give it
-//! those of whoever changes it. Nothing else of it changes.
+//! those of whoever changes it. Nothing else of it changes. One whose names do not say the same there is left to people.
+//!
+//! Where the definer is a role, no account is behind it: the server does it with what the role holds, whoever made it.
 
 use jiff::Timestamp;
 use leasehold_model::account::LastUse;
@@ -37,6 +39,8 @@ pub(super) struct Event {
     last_executed: Option<Timestamp>,
     /// When a repeated one ends.
     ends: Option<Timestamp>,
+    /// In which its author wrote it.
+    character_set: String,
 }
 
 impl Event {
@@ -65,6 +69,7 @@ impl Event {
             created: instant(4)?,
             last_executed: instant(5)?,
             ends: instant(6)?,
+            character_set: client.text(row, 7)?,
         })
     }
 
@@ -76,6 +81,36 @@ impl Event {
     /// Whether it runs when its time comes.
     pub fn is_enabled(&self) -> bool {
         self.status == Status::Enabled
+    }
+
+    /// The role that it runs as, where its definer has no host: no account does.
+    pub fn role(&self) -> Option<&str> {
+        self.definer.strip_suffix('@')
+    }
+
+    /// Whether its names mean the same in the character set that it was written in.
+    ///
+    /// # Errors
+    /// Says what a person can do where they may not.
+    fn names_hold(&self) -> Result<(), String> {
+        let names = [&self.database, &self.name, &self.definer];
+        let all = |is_held: fn(char) -> bool| names.iter().all(|name| name.chars().all(is_held));
+        let hold = match self.character_set.as_str() {
+            "utf8mb4" | "utf8mb3" | "utf8" => true,
+            "latin1" => all(|letter| letter.is_ascii() || ('\u{a0}'..='\u{ff}').contains(&letter)),
+            "ascii" | "binary" => all(|letter| letter.is_ascii()),
+            // In some a letter swallows the backtick or backslash after it, in some there is none.
+            _ => false,
+        };
+        if hold {
+            return Ok(());
+        }
+        Err(format!(
+            "`{}` was written in the character set {}, in which its name may mean another: change it by hand, by ALTER EVENT … DISABLE or \
+             ENABLE in a session of that character set, or drop it",
+            self.key(),
+            self.character_set
+        ))
     }
 
     /// It as a credential of its definer.
@@ -122,14 +157,23 @@ pub(super) async fn change(
             false => refused(format!("{} has no `{}` any more", account.key(), credential.key.as_str())),
         });
     };
-    let names =
-        Names { account: Some(account), first: &event.database, second: &event.name, ..Names::default() };
+    let names = Names {
+        account: Some(account),
+        first: &event.database,
+        second: &event.name,
+        third: &event.character_set,
+        ..Names::default()
+    };
     match (verb, event.status) {
-        (Verb::DisableCredential, Status::Enabled) => {
-            alter(client, session, sql::DISABLE_EVENT, &names, "stopped").await
-        }
-        (Verb::EnableCredential, Status::Disabled) => {
-            alter(client, session, sql::ENABLE_EVENT, &names, "brought back").await
+        (Verb::DisableCredential, Status::Enabled) | (Verb::EnableCredential, Status::Disabled) => {
+            let (statement, detail) = match verb {
+                Verb::DisableCredential => (sql::DISABLE_EVENT, "stopped"),
+                _ => (sql::ENABLE_EVENT, "brought back"),
+            };
+            match event.names_hold() {
+                Ok(()) => alter(client, session, statement, &names, detail).await,
+                Err(why) => Ok(refused(why)),
+            }
         }
         (Verb::EnableCredential, Status::Elsewhere) => {
             Ok(refused("it runs on the server that this one is a replica of; bring it back there"))

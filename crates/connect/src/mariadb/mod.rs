@@ -61,12 +61,16 @@ const CAPABILITIES: Capabilities = Capabilities {
     delete_account: Capability::with(
         "DROP USER; live sessions stay until they are ended, and events stay but do nothing without their definer",
     ),
-    list_credentials: Capability::with("events, by their definer; passwords are told with their account"),
+    list_credentials: Capability::with(
+        "events, by their definer, and where that is a role as a problem; passwords are told with their account",
+    ),
     issue_credential: Capability::with(
         "a password in place of the one that is there; the server is told its hash only; not where another plugin lets in, \
          and not where strict_password_validation refuses hashes",
     ),
-    disable_credential: Capability::with("events, by DISABLE; the definer stays"),
+    disable_credential: Capability::with(
+        "events, by DISABLE; the definer stays; not one whose name would be another in the character set that it was written in",
+    ),
     revoke_credential: Capability::with("events, by DROP EVENT"),
     list_sessions: Capability::with("of several accounts of one user, by the host that fits most narrowly"),
     end_sessions: Capability::with("KILL CONNECTION; waits until the sessions are gone"),

@@ -101,9 +101,7 @@ pub(super) async fn read_back(client: &Client, target: &ReadTarget) -> Result<Re
             ReadBack::Credential { exists: found.is_some(), active }
         }
         ReadTarget::Credential { .. } => no_credentials(),
-        ReadTarget::Sessions { .. } => {
-            ReadBack::Sessions { live: sessions(client, &mut session, &name).await? }
-        }
+        ReadTarget::Sessions { .. } => ReadBack::sessions(sessions(client, &mut session, &name).await?),
     };
     client.keep(session).await;
     Ok(read)

@@ -41,8 +41,8 @@ pub(super) const PROXIES: &str = "select User, Host, Proxied_user, Proxied_host 
 
 /// Events. The server keeps their times in UTC, but for the first.
 pub(super) const EVENTS: &str = "select db, name, definer, cast(status as char), cast(unix_timestamp(created) as signed), \
-     timestampdiff(second, '1970-01-01', last_executed), timestampdiff(second, '1970-01-01', ends) \
-     from mysql.event order by db, name";
+     timestampdiff(second, '1970-01-01', last_executed), timestampdiff(second, '1970-01-01', ends), \
+     character_set_client from mysql.event order by db, name";
 
 /// Live sessions of a user, without the one that asks.
 pub(super) const SESSIONS: &str = "select ID, HOST, COMMAND, coalesce(DB, '') \
@@ -138,24 +138,24 @@ pub(super) const LOCK: &str = immediately!("'alter user ', ", account!(), ", ' a
 pub(super) const UNLOCK: &str = immediately!("'alter user ', ", account!(), ", ' account unlock'");
 pub(super) const DROP: &str = immediately!("'drop user ', ", account!());
 /// Alters an event by its database and name, under the definer that it has and in the character sets that it was written in: the
-/// server would give it those of the session, and read its text anew with them. [`OWN_CHARACTER_SETS`] has to follow.
+/// server would give it those of the session, and read its text anew with them. [`OWN_CHARACTER_SETS`] has to follow. The statement
+/// is put together before, in the character set of names: whoever wrote the event chose the others, and there a letter may swallow
+/// a backtick, or a backtick be a question mark. The third name is the character set, as it was looked at.
 macro_rules! alter_event {
     ($what:literal) => {
         concat!(
+            "set @leasehold_statement = concat('alter definer = ', ",
+            account!(),
+            ", ' event ', ",
+            identifier!("first"),
+            ", '.', ",
+            identifier!("second"),
+            concat!(", '", $what, "'); "),
             "set @leasehold_client = @@character_set_client, @leasehold_collation = @@collation_connection; \
-             set character_set_client = (select character_set_client from mysql.event \
-             where db = @leasehold_first and name = @leasehold_second), \
+             set character_set_client = @leasehold_third, \
              collation_connection = (select collation_connection from mysql.event \
-             where db = @leasehold_first and name = @leasehold_second); ",
-            immediately!(
-                "'alter definer = ', ",
-                account!(),
-                ", ' event ', ",
-                identifier!("first"),
-                ", '.', ",
-                identifier!("second"),
-                concat!(", '", $what, "'")
-            )
+             where db = @leasehold_first and name = @leasehold_second); \
+             execute immediate @leasehold_statement"
         )
     };
 }

@@ -120,7 +120,7 @@ pub(super) async fn read_back(client: &Client, target: &ReadTarget) -> Result<Re
                 started_at: token.issue_time,
                 detail: format!("token of {}", token.path),
             });
-            Ok(ReadBack::Sessions { live: live.collect() })
+            Ok(ReadBack::sessions(live.collect()))
         }
     }
 }

@@ -104,7 +104,7 @@ pub(super) async fn read_back(client: &Client, target: &ReadTarget) -> Result<Re
                     message: of_dropped_roles(&ownerless),
                 });
             }
-            Ok(ReadBack::Sessions { live })
+            Ok(ReadBack::sessions(live))
         }
     }
 }

@@ -303,7 +303,7 @@ impl SimulatedConnector {
                 ReadBack::Account { exists, enabled }
             }
             ReadTarget::Sessions { .. } if state.traits.sessions => {
-                ReadBack::Sessions { live: state.sessions.get(&key).cloned().unwrap_or_default() }
+                ReadBack::sessions(state.sessions.get(&key).cloned().unwrap_or_default())
             }
             ReadTarget::Sessions { .. } => return unsupported("this system does not list sessions"),
             ReadTarget::Credential { credential, .. } if state.traits.credentials => {

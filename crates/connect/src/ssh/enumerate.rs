@@ -13,7 +13,7 @@ use crate::connector::{Batch, Sink};
 use crate::error::ConnectError;
 use crate::ssh::at::{self, AtJobs};
 use crate::ssh::client::Client;
-use crate::ssh::crontab::{self, Crontab};
+use crate::ssh::crontab;
 use crate::ssh::host::{Group, Host, User};
 use crate::ssh::keys::Key;
 use crate::ssh::sudoers::{Rule, Subject};
@@ -89,8 +89,8 @@ pub(super) async fn enumerate(client: &Client, sink: &mut dyn Sink) -> Result<Co
                 Err(why) => problems.push(Problem::new(place, format!("{why}; sshd leaves such a line out"))),
             }
         }
-        let crontabs = host.crontabs.iter().filter(|crontab| crontab.account == *name && crontab.is_there());
-        keys.extend(crontabs.map(jobs).map(|told| (told.key.clone(), told)));
+        let told = crontab_jobs(name, crontab::jobs(host.crontabs_of(name)));
+        keys.extend(told.map(|told| (told.key.clone(), told)));
         let told = at_jobs(name, host.at_jobs_of(name));
         keys.extend(told.map(|told| (told.key.clone(), told)));
         credentials += keys.len();
@@ -98,9 +98,8 @@ pub(super) async fn enumerate(client: &Client, sink: &mut dyn Sink) -> Result<Co
             batch.push(Fact::Credential(credential)).await?;
         }
     }
-    let strangers = host.crontabs.iter().filter(|crontab| !host.users.contains_key(&crontab.account));
-    problems.extend(strangers.map(|crontab| {
-        let place = format!("crontab of {}", crontab.account);
+    problems.extend(host.strangers.iter().map(|name| {
+        let place = format!("crontab of {name}");
         Problem::new(place, "there is no such account; it runs for whoever gets this name, so remove it")
     }));
     let known: BTreeSet<u32> = host.users.values().map(|user| user.uid).collect();
@@ -234,15 +233,15 @@ fn credential(account: &str, key: &Key, now: Timestamp) -> Credential {
     credential
 }
 
-/// The jobs of an account as one credential. What they run is not told: command lines hold secrets.
-fn jobs(crontab: &Crontab) -> Credential {
-    let (account, (running, stopped)) = (crontab.account.as_str(), crontab.jobs());
+/// The jobs of an account's crontabs as one credential; `None` where it has none. What they run is not told: command lines hold
+/// secrets.
+fn crontab_jobs(account: &str, (running, stopped): (usize, usize)) -> Option<Credential> {
     let jobs = running + stopped;
     let label = format!("crontab with {jobs} job{}", if jobs == 1 { "" } else { "s" });
     let key = credential_key(account, crontab::KEY);
     let mut credential = Credential::new(key, account, CredentialKind::ScheduledJob, label);
     credential.active = running > 0;
-    credential
+    (jobs > 0).then_some(credential)
 }
 
 /// The jobs of `at` of an account as one credential; `None` where it has none. What they run is not told here either.

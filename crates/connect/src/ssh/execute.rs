@@ -209,27 +209,35 @@ async fn change_key(
     Ok(outcome)
 }
 
-/// Changes every job of an account's crontab.
+/// Changes every job of an account's crontabs.
 async fn change_crontab(
     session: &Session<'_>,
     host: &Host,
     name: &str,
     change: Change,
 ) -> Result<Outcome, ConnectError> {
-    let Some(crontab) = host.crontabs.iter().find(|crontab| crontab.account == name) else {
-        return Ok(match change {
-            Change::Enable => refused("it has no crontab any more"),
-            Change::Disable | Change::Remove => Outcome::AlreadySo,
-        });
-    };
-    let Some(content) = crontab.changed(change) else { return Ok(Outcome::AlreadySo) };
+    if let Some(why) = host.unread_crontabs() {
+        return Ok(refused(format!("what is not read is not changed: {why}")));
+    }
+    if change == Change::Enable && host.crontabs_of(name).next().is_none() {
+        return Ok(refused("it has no crontab any more"));
+    }
     let detail = match change {
         Change::Enable => "the jobs are back",
         Change::Disable => "the jobs are behind a marker; what runs already ends with the account's sessions",
         Change::Remove => "the jobs are out of the crontab",
     };
-    let input = format!("{name}\n{}\n{content}", crontab.sum());
-    run(session, &scripts::WRITE_CRONTAB, &input, detail).await
+    let mut outcome = Outcome::AlreadySo;
+    for crontab in host.crontabs_of(name) {
+        let Some(content) = crontab.changed(change) else { continue };
+        let (folder, sum, size) = (&crontab.folder, crontab.sum(), content.len());
+        let input = format!("{name}\n{folder}\n{sum}\n{size}\n{content}");
+        outcome = run(session, &scripts::WRITE_CRONTAB, &input, detail).await?;
+        if !matches!(outcome, Outcome::Acknowledged { .. }) {
+            return Ok(outcome);
+        }
+    }
+    Ok(outcome)
 }
 
 /// Changes every job of `at` of an account.
@@ -239,6 +247,9 @@ async fn change_at_jobs(
     name: &str,
     change: Change,
 ) -> Result<Outcome, ConnectError> {
+    if let Some(why) = host.unread_at_jobs() {
+        return Ok(refused(format!("what is not read is not changed: {why}")));
+    }
     let jobs = host.at_jobs_of(name);
     if !jobs.is_there() && change == Change::Enable {
         return Ok(refused("it has no jobs of `at` any more"));

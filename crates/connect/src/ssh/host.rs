@@ -1,6 +1,6 @@
 //! What a host tells of its accounts, groups, keys and rules, taken apart.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -71,6 +71,8 @@ pub(super) struct Host {
     pub groups: BTreeMap<String, Group>,
     pub key_files: Vec<KeyFile>,
     pub crontabs: Vec<Crontab>,
+    /// Whose crontabs there are, and who are no account.
+    pub strangers: BTreeSet<String>,
     /// By the number of the account.
     pub at_jobs: BTreeMap<u32, AtJobs>,
     pub rules: Vec<Rule>,
@@ -286,35 +288,71 @@ impl Host {
     fn read_crontab(&mut self, line: &str) -> Result<(), String> {
         let in_pieces = "a crontab came in pieces";
         if line == "unknown" {
-            self.missing.push("there are crontabs, and no program `crontab` to read them".to_owned());
+            self.missing.push("crontabs could not be read: `ls` cannot list their folder".to_owned());
             return Ok(());
         }
-        if let Some(account) = line.strip_prefix("unknown ") {
-            self.problem("crontab", account, "cannot be read by `crontab -l`");
+        let decoded = |text: &str| STANDARD.decode(text).map_err(|_| in_pieces);
+        let fields: Vec<&str> = line.rsplitn(3, ':').collect();
+        let (account, told) = match fields[..] {
+            [account, "unknown"] => (account, None),
+            [content, account, folder] => (account, Some((folder, decoded(content)?))),
+            _ => return Err(in_pieces.to_owned()),
+        };
+        let account = String::from_utf8_lossy(&decoded(account)?).into_owned();
+        if !self.users.contains_key(&account) {
+            // What cron's own programs put aside is nobody's.
+            let is_aside =
+                account.starts_with("tmp.") || account.starts_with('#') || account == "cron.update";
+            if !is_aside {
+                self.strangers.insert(account);
+            }
             return Ok(());
         }
-        let (account, content) = line.split_once(':').ok_or(in_pieces)?;
-        let content = STANDARD.decode(content).map_err(|_| in_pieces)?;
+        let Some((folder, content)) = told else {
+            self.problem("crontab", &account, "cannot be read by root");
+            return Ok(());
+        };
         if content.len() > FILE_BYTES_MAX {
-            self.problem("crontab", account, TOO_LARGE);
+            self.problem("crontab", &account, TOO_LARGE);
             return Ok(());
         }
         match String::from_utf8(content) {
-            Ok(content) => self.crontabs.push(Crontab::new(account, content)),
-            Err(_) => self.problem("crontab", account, "is not UTF-8; mend it by `crontab -e`"),
+            Ok(content) => self.crontabs.push(Crontab::new(&account, folder, content)),
+            Err(_) => self.problem("crontab", &account, "is not UTF-8; mend it by `crontab -e`"),
         }
         Ok(())
     }
 
+    /// The crontabs of an account: a host may have several programs of cron, each with a folder of its own.
+    pub fn crontabs_of(&self, name: &str) -> impl Iterator<Item = &Crontab> {
+        self.crontabs.iter().filter(move |crontab| crontab.account == name)
+    }
+
+    /// Why there may be more crontabs than were read.
+    pub fn unread_crontabs(&self) -> Option<&str> {
+        self.missing.iter().map(String::as_str).find(|why| why.contains("crontab"))
+    }
+
     fn read_at_job(&mut self, line: &str) -> Result<(), String> {
-        if line == "unknown" {
-            self.missing.push("jobs of `at` could not be read: `find` cannot list them".to_owned());
-            return Ok(());
-        }
-        let job = line.split_once(':').and_then(|(uid, mode)| Some((uid.parse().ok()?, mode)));
-        let (uid, mode): (u32, _) = job.ok_or("a job of `at` came in pieces")?;
-        self.at_jobs.entry(uid).or_default().add(mode);
+        let why = match line {
+            "unknown" => "jobs of `at` could not be read: `find` cannot list them",
+            "nowhere" => {
+                "jobs of `at` could not be read: `at` is installed, and no folder that it is known to keep them in is there"
+            }
+            line => {
+                let job = line.split_once(':').and_then(|(uid, mode)| Some((uid.parse().ok()?, mode)));
+                let (uid, mode): (u32, _) = job.ok_or("a job of `at` came in pieces")?;
+                self.at_jobs.entry(uid).or_default().add(mode);
+                return Ok(());
+            }
+        };
+        self.missing.push(why.to_owned());
         Ok(())
+    }
+
+    /// Why there may be more jobs of `at` than were read.
+    pub fn unread_at_jobs(&self) -> Option<&str> {
+        self.missing.iter().map(String::as_str).find(|why| why.starts_with("jobs of `at`"))
     }
 
     /// The jobs of `at` of an account.
@@ -368,12 +406,13 @@ mod tests {
 
     #[test]
     fn an_answer_that_was_cut_is_an_error() {
-        let whole = "@sums\nx\n@passwd\na:x:1000:1000:A,,:/home/a:/bin/sh\n@group\na:x:1000:\nb:x:5:a\n@shadow\na:!:100::::::\n@nsswitch\n@sshd\n@keys\n@crontabs\na:NSA0ICogKiAqIHgK\n@atjobs\n1000:-rwx------\n1000:-rw-------\n@sudoers\n@sums\nx\n@end\n";
+        let whole = "@sums\nx\n@passwd\na:x:1000:1000:A,,:/home/a:/bin/sh\n@group\na:x:1000:\nb:x:5:a\n@shadow\na:!:100::::::\n@nsswitch\n@sshd\n@keys\n@crontabs\n/var/spool/cron:YQ==:NSA0ICogKiAqIHgK\n/var/spool/cron:Ym9i:\n/var/spool/cron:dG1wLng=:\n@atjobs\n1000:-rwx------\n1000:-rw-------\n@sudoers\n@sums\nx\n@end\n";
         let host = Host::parse(whole).unwrap();
         assert!(host.is_still() && host.missing.is_empty());
         assert_eq!(host.groups_of("a").collect::<Vec<_>>(), [("a", true), ("b", false)]);
         assert_eq!(host.at_jobs_of("a"), AtJobs { waiting: 1, stopped: 1 });
-        assert_eq!(host.crontabs, [Crontab::new("a", "5 4 * * * x\n".to_owned())]);
+        assert_eq!(host.crontabs, [Crontab::new("a", "/var/spool/cron", "5 4 * * * x\n".to_owned())]);
+        assert_eq!(host.strangers, BTreeSet::from(["bob".to_owned()]), "and what cron put aside is nobody's");
         assert!(Host::parse(whole.strip_suffix("@end\n").unwrap()).is_err());
     }
 
@@ -381,9 +420,10 @@ mod tests {
     fn what_cannot_be_read_is_missing_and_not_absent() {
         let large = STANDARD.encode("# ".repeat(FILE_BYTES_MAX / 2 + 1));
         for (crontabs, keys) in [
-            ("unknown a".to_owned(), String::new()),
-            (format!("a:{large}"), String::new()),
-            (format!("a:{}", STANDARD.encode(b"* * * * * \xff")), String::new()),
+            ("unknown".to_owned(), String::new()),
+            ("unknown:YQ==".to_owned(), String::new()),
+            (format!("/var/spool/cron:YQ==:{large}"), String::new()),
+            (format!("/var/spool/cron:YQ==:{}", STANDARD.encode(b"* * * * * \xff")), String::new()),
             (String::new(), format!("a:L2E=:{large}")),
             (String::new(), format!("a:L2E=:{}", STANDARD.encode(b"\xff"))),
         ] {
@@ -395,6 +435,10 @@ mod tests {
             let host = Host::parse(&format!("@sums\nx\n{users}{text}@sums\nx\n@end\n")).unwrap();
             assert!(host.crontabs.is_empty() && host.key_files.is_empty(), "{word}");
             assert!(host.missing.iter().any(|why| why.contains(word)), "{word}: {:?}", host.missing);
+        }
+        for word in ["unknown", "nowhere"] {
+            let text = format!("@passwd\na:x:1000:1000:A,,:/home/a:/bin/sh\n@atjobs\n{word}\n@end\n");
+            assert!(Host::parse(&text).unwrap().unread_at_jobs().is_some(), "{word}");
         }
     }
 }

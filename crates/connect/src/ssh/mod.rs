@@ -56,7 +56,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     ),
     enable_account: Capability::with("takes the expiry away, also one that was there before"),
     delete_account: Capability::with(
-        "userdel, with its crontab and jobs of `at`; the home folder stays; processes must be ended first",
+        "userdel, with its crontab and jobs of `at`, and not while a crontab of it stays; the home folder stays; processes must be ended first",
     ),
     list_credentials: Capability::with("authorized keys, crontabs and jobs of `at`; no certificates"),
     disable_credential: Capability::with(

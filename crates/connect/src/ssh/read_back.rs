@@ -117,17 +117,16 @@ async fn read(
         ReadTarget::Credential { credential, .. } => {
             if credential.key.as_str() == format!("{name} {}", crontab::KEY) {
                 let host = Host::read_of(client, session, name).await?;
-                if let Some(why) = host.missing.iter().find(|why| why.contains("crontab")) {
-                    return Err(client.wrong("reading a crontab", why.clone()));
+                if let Some(why) = host.unread_crontabs() {
+                    return Err(client.wrong("reading a crontab", why));
                 }
-                let found = host.crontabs.iter().find(|crontab| crontab.account == name);
-                let (running, stopped) = found.map_or((0, 0), |crontab| crontab.jobs());
+                let (running, stopped) = crontab::jobs(host.crontabs_of(name));
                 return Ok(ReadBack::Credential { exists: running + stopped > 0, active: running > 0 });
             }
             if credential.key.as_str() == format!("{name} {}", at::KEY) {
                 let host = Host::read_of(client, session, name).await?;
-                if let Some(why) = host.missing.iter().find(|why| why.starts_with("jobs of `at`")) {
-                    return Err(client.wrong("reading jobs of at", why.clone()));
+                if let Some(why) = host.unread_at_jobs() {
+                    return Err(client.wrong("reading jobs of at", why));
                 }
                 let jobs = host.at_jobs_of(name);
                 return Ok(ReadBack::Credential { exists: jobs.is_there(), active: jobs.waiting > 0 });
@@ -149,7 +148,7 @@ async fn read(
             Ok(ReadBack::Credential { exists: !lines.is_empty(), active })
         }
         ReadTarget::Sessions { .. } => Ok(match sessions(client, session, name).await? {
-            Some(live) => ReadBack::Sessions { live },
+            Some(live) => ReadBack::sessions(live),
             None => ReadBack::Unsupported { why: "what root runs is the host itself".to_owned() },
         }),
     }

@@ -22,6 +22,35 @@ macro_rules! prelude {
     };
 }
 
+/// Where crontabs are: of Debian and vixie cron, of openSUSE, of cronie, of busybox.
+macro_rules! crontab_folders {
+    () => {
+        "/var/spool/cron/crontabs /var/spool/cron/tabs /var/spool/cron /etc/crontabs"
+    };
+}
+
+/// Where jobs of `at` are: on Debian, Fedora, openSUSE, Arch and Alpine.
+macro_rules! at_folders {
+    () => {
+        "/var/spool/cron/atjobs /var/spool/at /var/spool/atjobs /var/spool/atd"
+    };
+}
+
+/// Those of some folders that are there, each once, by whatever names and links it is known.
+macro_rules! folders {
+    () => {
+        r#"folders() { for folder in "$@"; do [ ! -d "$folder" ] || readlink -f -- "$folder"; done | sort -u; }
+"#
+    };
+}
+
+/// What atd calls the file of a job: its queue, and then its number and its time in hexadecimal digits.
+macro_rules! at_names {
+    ($first:literal) => {
+        concat!(r#"-name "["#, $first, r#"]*" ! -name "?*[!0-9a-f]*""#)
+    };
+}
+
 /// There is no such account; no such group; no such shell; a home is there already; the file is another one than was read; not to be done to root.
 pub(super) const NO_ACCOUNT: u32 = 67;
 pub(super) const NO_GROUP: u32 = 68;
@@ -34,6 +63,7 @@ pub(super) const IS_ROOT: u32 = 77;
 /// `yes` where sudo rules are wanted. Sums of the files come first and last, so that a change meanwhile shows.
 pub(super) const READ: Script = script!(concat!(
     prelude!(),
+    folders!(),
     r#"IFS= read -r only; IFS= read -r rules
 [ "$(id -u)" = 0 ] || { echo "not root" >&2; exit 1; }
 sums() { echo "@sums"; cat /etc/passwd /etc/group /etc/shadow | sha256sum; }
@@ -57,21 +87,38 @@ getent passwd | while IFS=: read -r name x x x x home x; do
   done
 done
 echo "@crontabs"
-for folder in /var/spool/cron/crontabs /var/spool/cron; do
-  [ -d "$folder" ] || continue
+spools=$(folders "#,
+    crontab_folders!(),
+    r#")
+for folder in $spools; do
+  ls -- "$folder" >/dev/null 2>&1 || { echo unknown; continue; }
   for file in "$folder"/*; do
     [ -f "$file" ] || continue
     name=${file##*/}; [ -z "$only" ] || [ "$only" = "$name" ] || continue
-    command -v crontab >/dev/null || { echo unknown; break 2; }
-    crontab -u "$name" -l >/dev/null 2>&1 || { echo "unknown $name"; continue; }
-    printf "%s:" "$name"; jobs=$(crontab -u "$name" -l 2>/dev/null | head -c 1048577 | base64 -w 0); echo "$jobs"
+    named=$(printf "%s" "$name" | base64 -w 0)
+    head -c 1048577 -- "$file" >/dev/null 2>&1 || { echo "unknown:$named"; continue; }
+    printf "%s:%s:" "$folder" "$named"; head -c 1048577 -- "$file" | base64 -w 0; echo
   done
 done
+if [ -z "$spools" ] && command -v crontab >/dev/null; then
+  getent passwd | cut -d: -f1 | while IFS= read -r name; do
+    [ -z "$only" ] || [ "$only" = "$name" ] || continue
+    named=$(printf "%s" "$name" | base64 -w 0)
+    if said=$(crontab -u "$name" -l 2>&1 >/dev/null </dev/null); then
+      printf "crontab:%s:" "$named"; crontab -u "$name" -l 2>/dev/null </dev/null | head -c 1048577 | base64 -w 0; echo
+    else
+      case $said in *"no crontab for"*) ;; *) echo "unknown:$named";; esac
+    fi
+  done
+fi
 echo "@atjobs"
-for folder in /var/spool/cron/atjobs /var/spool/at; do
-  [ -d "$folder" ] || continue
+spools=$(folders "#,
+    at_folders!(),
+    r#")
+for folder in $spools; do
   find "$folder" -maxdepth 1 -type f -name "[a-zA-Z]*" -printf "%U:%M\n" || { echo unknown; break; }
 done
+if [ -z "$spools" ] && { command -v at || command -v atd; } >/dev/null; then echo nowhere; fi
 echo "@sudoers"
 if [ "$rules" = yes ]; then
   if [ ! -e /etc/sudoers ]; then echo none
@@ -110,11 +157,27 @@ exec usermod --expiredate "" -- "$name""#
 /// Removes an account, and its jobs first: they would run for whoever gets the name or the number next. On standard input: its name.
 pub(super) const DELETE: Script = script!(concat!(
     prelude!(),
+    folders!(),
     r#"IFS= read -r name; uid=$(id -u -- "$name" 2>/dev/null) || exit 67
 [ "$uid" != 0 ] || exit 77
-if command -v crontab >/dev/null; then crontab -u "$name" -r 2>/dev/null; fi
-for folder in /var/spool/cron/atjobs /var/spool/at; do
-  [ ! -d "$folder" ] || find "$folder" -maxdepth 1 -type f -uid "$uid" -delete || exit 1
+stays() { echo "the crontab of $name could not be removed, and would run for whoever gets this name: $1" >&2; exit 1; }
+spools=$(folders "#,
+    crontab_folders!(),
+    r#")
+for folder in $spools; do
+  file=$folder/$name
+  if [ -f "$file" ] || [ -L "$file" ]; then rm -f -- "$file"; touch -- "$folder"; fi
+  if [ -f "$file" ] || [ -L "$file" ]; then stays "remove $file by hand"; fi
+done
+if [ -z "$spools" ] && command -v crontab >/dev/null; then
+  said=$(crontab -u "$name" -r 2>&1 </dev/null) || case $said in *"no crontab for"*) ;; *) stays "$said";; esac
+fi
+for folder in $(folders "#,
+    at_folders!(),
+    r#"); do
+  find "$folder" -maxdepth 1 -type f -uid "$uid" "#,
+    at_names!("a-zA-Z="),
+    r#" -delete || exit 1
 done
 exec userdel -- "$name""#
 ));
@@ -147,20 +210,36 @@ cat > \"\$new\" && chmod --reference=\"\$file\" -- \"\$new\" && now=\$(sha256sum
 mv -f -- \"\$new\" \"\$file\" || { rm -f -- \"\$new\"; exit 1; }""#
 ));
 
-/// Replaces an account's crontab, or removes it where nothing is left of it. On standard input: the account, the sum of the crontab as
-/// it was read, and its new content.
+/// Replaces an account's crontab, or removes it where nothing is left of it. On standard input: the account, the folder of the
+/// crontab as it was told, its sum as it was read, how many bytes its new content has, and that content. What was cut on its way
+/// replaces nothing. Programs of cron leave out a file whose name begins with a dot.
 pub(super) const WRITE_CRONTAB: Script = script!(concat!(
     prelude!(),
-    r#"IFS= read -r name; IFS= read -r sum; id -u -- "$name" >/dev/null 2>&1 || exit 67
-now=$(crontab -u "$name" -l 2>/dev/null | sha256sum); [ "${now%% *}" = "$sum" ] || exit 75
-new=$(cat; echo .); new=${new%.}
-if [ -z "$new" ]; then exec crontab -u "$name" -r; fi
-printf "%s" "$new" | crontab -u "$name" -"#
+    r#"IFS= read -r name; IFS= read -r folder; IFS= read -r sum; IFS= read -r size; id -u -- "$name" >/dev/null 2>&1 || exit 67
+if [ "$folder" = crontab ]; then
+  now=$(crontab -u "$name" -l 2>/dev/null </dev/null | sha256sum); [ "${now%% *}" = "$sum" ] || exit 75
+  new=$(cat; echo .); new=${new%.}
+  [ "$(printf "%s" "$new" | wc -c)" -eq "$size" ] || { echo "the new crontab was cut on its way" >&2; exit 1; }
+  if [ -z "$new" ]; then exec crontab -u "$name" -r </dev/null; fi
+  printf "%s" "$new" | crontab -u "$name" -; exit
+fi
+file=$folder/$name; umask 077; [ -f "$file" ] || exit 75
+new=$(mktemp -- "$folder/.leasehold.XXXXXXXX") || exit 1
+stop() { rm -f -- "$new"; exit "$1"; }
+cat > "$new" && owner=$(stat -c %u:%g -- "$file") && chown "$owner" -- "$new" && chmod 600 -- "$new" || stop 1
+[ "$(wc -c < "$new")" -eq "$size" ] || { echo "the new crontab was cut on its way" >&2; stop 1; }
+chcon --reference="$file" -- "$new" 2>/dev/null
+now=$(sha256sum < "$file") || stop 1
+[ "${now%% *}" = "$sum" ] || stop 75
+if [ -s "$new" ]; then mv -f -- "$new" "$file"; else rm -f -- "$new" "$file"; fi || stop 1
+exec touch -- "$folder""#
 ));
 
-/// Stops, starts or removes every job of `at` of an account; atd looks again then. On standard input: its name, and which of the three.
+/// Stops, starts or removes every job of `at` of an account; atd looks again then. On standard input: its name, and which of the
+/// three. The number that atd left may be another program's by now.
 pub(super) const CHANGE_AT: Script = script!(concat!(
     prelude!(),
+    folders!(),
     r#"IFS= read -r name; IFS= read -r change; uid=$(id -u -- "$name" 2>/dev/null) || exit 67
 case $change in
   stop) set -- -exec chmod u-x -- "{}" +;;
@@ -168,11 +247,18 @@ case $change in
   remove) set -- -delete;;
   *) exit 1;;
 esac
-for folder in /var/spool/cron/atjobs /var/spool/at; do
-  [ -d "$folder" ] || continue
-  find "$folder" -maxdepth 1 -type f -uid "$uid" -name "[a-zA-Z]*" "$@" || exit 1
+for folder in $(folders "#,
+    at_folders!(),
+    r#"); do
+  find "$folder" -maxdepth 1 -type f -uid "$uid" "#,
+    at_names!("a-zA-Z"),
+    r#" "$@" || exit 1
 done
-if [ -s /run/atd.pid ]; then kill -HUP "$(cat /run/atd.pid)" 2>/dev/null; fi
+pid=$(cat /run/atd.pid 2>/dev/null)
+case $pid in
+  ""|*[!0-9]*) ;;
+  *) [ "$(cat "/proc/$pid/comm" 2>/dev/null)" != atd ] || kill -HUP "$pid" 2>/dev/null;;
+esac
 exit 0"#
 ));
 

@@ -286,7 +286,7 @@ pub async fn read_account(connector: &dyn Connector, account: &AccountTarget) ->
 pub async fn read_sessions(connector: &dyn Connector, account: &AccountTarget) -> Vec<Session> {
     let target = ReadTarget::Sessions { account: account.clone() };
     match connector.read_back(&target).await.expect("read back") {
-        ReadBack::Sessions { live } => live,
+        ReadBack::Sessions { live, .. } => live,
         other => panic!("{target:?}: {other:?}"),
     }
 }

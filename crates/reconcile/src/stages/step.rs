@@ -226,6 +226,9 @@ impl Worker {
                 "read back; residual: this system cannot end live sessions, they last until they close by themselves"
                     .to_owned()
             }
+            Verb::EndSessions if seen["unlisted"].is_string() => {
+                format!("read back; residual: {}", seen["unlisted"].as_str().unwrap_or_default())
+            }
             _ if !kept.is_empty() => {
                 format!("read back; {} stays held on a path that a guard holds", kept.join(", "))
             }

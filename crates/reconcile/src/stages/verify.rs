@@ -66,8 +66,16 @@ pub enum Sessions {
 /// # Errors
 /// Where the target cannot be asked.
 pub async fn live_sessions(connector: &dyn Connector, item: &PlanItem) -> Result<BTreeSet<String>, Verdict> {
+    Ok(read_sessions(connector, item).await?.0)
+}
+
+/// The same with what the target says of sessions that it does not list.
+async fn read_sessions(
+    connector: &dyn Connector,
+    item: &PlanItem,
+) -> Result<(BTreeSet<String>, Option<String>), Verdict> {
     match read(connector, &ReadTarget::Sessions { account: account_target(item) }).await? {
-        ReadBack::Sessions { live } => Ok(live.iter().map(name_of_session).collect()),
+        ReadBack::Sessions { live, unlisted } => Ok((live.iter().map(name_of_session).collect(), unlisted)),
         other => Err(nonsense(&other)),
     }
 }
@@ -215,8 +223,8 @@ async fn credential(connector: &dyn Connector, item: &PlanItem) -> Verdict {
 }
 
 async fn ended_sessions(connector: &dyn Connector, item: &PlanItem, sessions: &Sessions) -> Verdict {
-    let live = match live_sessions(connector, item).await {
-        Ok(live) => live,
+    let (live, unlisted) = match read_sessions(connector, item).await {
+        Ok(read) => read,
         Err(verdict) => return verdict,
     };
     let left = match sessions {
@@ -226,6 +234,10 @@ async fn ended_sessions(connector: &dyn Connector, item: &PlanItem, sessions: &S
     if left > 0 {
         return Verdict::Contradicted { why: format!("{left} sessions were read back as still live") };
     }
-    let seen = json!({"live_sessions": 0, "begun_since": live.len()});
+    let mut seen = json!({"live_sessions": 0, "begun_since": live.len()});
+    // None that is listed is left, and that is all that may be said.
+    if let Some(unlisted) = unlisted {
+        seen["unlisted"] = unlisted.into();
+    }
     Verdict::Holds { seen, effects: Vec::new() }
 }

@@ -1,5 +1,5 @@
-//! A host that lies to one account. Its connection is encrypted, so that nobody in between could: the account's shell puts programs
-//! that do nothing and succeed before those that change the host.
+//! A host that shows one account something else than is there. Its connection is encrypted, so that nobody in between could: the
+//! account's shell puts other programs before those of the host, or another folder in the place of `/var/spool`.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -7,32 +7,74 @@ use std::path::{Path, PathBuf};
 /// What changes accounts, groups and files; each succeeds at once.
 const IDLE: [&str; 5] = ["gpasswd", "setpriv", "useradd", "userdel", "usermod"];
 
+/// What changes crontabs; a new one that was made ready goes, and everything that was there stays.
+const MOVE: &str = r#"#!/bin/sh
+for file; do case $file in */.leasehold.*) /bin/rm -f -- "$file" ;; esac; done
+"#;
+
 /// It tells what jobs there are, and changes none.
 const CRONTAB: &str = r#"#!/bin/sh
 case " $* " in *" -l "*) PATH=/usr/sbin:/usr/bin:/sbin:/bin exec crontab "$@" ;; esac
 "#;
 
+/// cronie's `crontab`, where PAM says no of the account.
+const REFUSED_BY_PAM: &str = r#"#!/bin/sh
+echo "You ($2) are not allowed to access to (crontab) because of pam configuration." >&2
+exit 1
+"#;
+
 /// Runs a command with those programs before the others, wherever it says where programs are. `kill` belongs to the shell itself.
 const SHELL: &str = r#"#!/bin/sh
 [ "$1" = -c ] || exit 64
-exec /bin/sh -c "$(printf '%s' "$2" | sed 's|PATH=/usr/sbin:|kill() { :; }; PATH=FOLDER:/usr/sbin:|')"
+exec /bin/sh -c "$(printf '%s' "$2" | sed 's|PATH=/usr/sbin:|BEFOREPATH=FOLDER:/usr/sbin:|')"
 "#;
 
-/// Makes the programs in a folder, and gives the shell to be the account's.
+/// Runs a command where another folder stands for `/var/spool`, for this command alone.
+const ELSEWHERE: &str = r#"#!/bin/sh
+[ "$1" = -c ] || exit 64
+exec sudo -n unshare --mount /bin/sh -c 'mount --bind FOLDER /var/spool && exec SHELL -c "$1"' sh "$2"
+"#;
+
+/// Makes a shell of an account that lies in a folder: what would change the host does nothing, and succeeds.
 ///
 /// # Panics
-/// Where they cannot be written.
+/// Where it cannot be written.
 pub(crate) fn shell(folder: &Path) -> PathBuf {
-    std::fs::create_dir_all(folder).expect("make the folder of programs");
-    let program = |name: &str, text: &str| {
-        let path = folder.join(name);
-        std::fs::write(&path, text).expect("write a program");
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).expect("make it a program");
-        path
-    };
+    make_folder(folder);
     for name in IDLE {
-        program(name, "#!/bin/sh\n");
+        program(folder, name, "#!/bin/sh\n");
     }
-    program("crontab", CRONTAB);
-    program("shell", &SHELL.replace("FOLDER", &folder.display().to_string()))
+    for name in ["mv", "rm"] {
+        program(folder, name, MOVE);
+    }
+    program(folder, "crontab", CRONTAB);
+    program(folder, "shell", &with_programs(folder, "kill() { :; }; "))
+}
+
+/// Makes a shell of an account in a folder, to which PAM lets nobody's crontab be read or changed, and to which another folder
+/// is `/var/spool`.
+///
+/// # Panics
+/// Where it cannot be written.
+pub(crate) fn shell_with_spool(folder: &Path, spool: &Path) -> PathBuf {
+    make_folder(folder);
+    program(folder, "crontab", REFUSED_BY_PAM);
+    let shell = program(folder, "shell", &with_programs(folder, ""));
+    let text = ELSEWHERE.replace("FOLDER", &spool.display().to_string());
+    program(folder, "elsewhere", &text.replace("SHELL", &shell.display().to_string()))
+}
+
+fn with_programs(folder: &Path, before: &str) -> String {
+    SHELL.replace("BEFORE", before).replace("FOLDER", &folder.display().to_string())
+}
+
+fn make_folder(folder: &Path) {
+    std::fs::create_dir_all(folder).expect("make the folder of programs");
+}
+
+fn program(folder: &Path, name: &str, text: &str) -> PathBuf {
+    let path = folder.join(name);
+    std::fs::write(&path, text).expect("write a program");
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).expect("make it a program");
+    path
 }

@@ -171,6 +171,7 @@ async fn what_must_not_or_cannot_be_changed_is_refused_with_a_way_on() {
         (Verb::DeleteAccount, &own, None, "itself logs in as"),
         (Verb::Revoke, &own, Some("role/leasehold"), "itself logs in as"),
         (Verb::DeleteAccount, &user("service/grader"), None, "the hub's configuration"),
+        (Verb::EndSessions, &user("service/grader"), None, "no session of one"),
         (Verb::Revoke, &user("service/caretaker"), Some("role/admin"), "the hub's configuration"),
         (Verb::Revoke, &user("alice"), Some("role/usage"), "`load_roles`"),
         (Verb::Grant, &user("alice"), Some("group/nobody-knows"), "No such group"),

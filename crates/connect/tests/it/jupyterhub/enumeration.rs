@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use leasehold_model::account::LastUse;
 use leasehold_model::credential::CredentialKind;
 use leasehold_model::identity::IdentityKind;
-use leasehold_model::request::ReadTarget;
+use leasehold_model::request::{ReadBack, ReadTarget};
 use leasehold_testing::JupyterHubServer;
 use leasehold_testing::jupyterhub::OWN_TOKEN;
+
+use serde_json::json;
 
 use super::{Company, RIGHTS, connector, user};
 use crate::harness::{Facts, enumerate, enumerate_all, read_sessions};
@@ -70,9 +72,36 @@ async fn a_running_server_is_a_session() {
     let live = read_sessions(&*connector, &user("bob")).await;
     assert_eq!(live.len(), 1, "{live:?}");
     assert!(live[0].id == "bob/" && live[0].started_at.is_some(), "{live:?}");
-    for nobody in ["carol", "service/grader", "mallory"] {
+    for nobody in ["carol", "mallory"] {
         assert_eq!(read_sessions(&*connector, &user(nobody)).await, [], "{nobody}");
     }
+    // Where no server runs, a browser may still be logged in; of whoever is no user nothing is.
+    for (account, words) in [("carol", Some("no browser session")), ("mallory", None)] {
+        let read =
+            connector.read_back(&ReadTarget::Sessions { account: user(account) }).await.expect("reads");
+        let ReadBack::Sessions { unlisted, .. } = read else { panic!("{account}: {read:?}") };
+        assert_eq!(unlisted.is_some(), words.is_some(), "{account}: {unlisted:?}");
+        assert!(words.is_none_or(|words| unlisted.is_some_and(|unlisted| unlisted.contains(words))));
+    }
+    let target = ReadTarget::Sessions { account: user("service/grader") };
+    let read = connector.read_back(&target).await.expect("reads");
+    assert!(matches!(&read, ReadBack::Unsupported { why } if why.contains("of a service")), "{read:?}");
+}
+
+#[tokio::test]
+async fn a_name_of_dots_makes_a_reading_partial_and_ends_none() {
+    let company = Company::start();
+    // The hub itself takes no user of such a name from its API, and any group.
+    company.server.ask("POST", "groups", &json!({"groups": [".", ".."]}));
+    let (facts, completeness) = enumerate(&*company.connector()).await;
+    for name in ["group `.`", "group `..`"] {
+        assert!(!completeness.is_complete() && completeness.detail().contains(name), "{completeness:?}");
+    }
+    assert!(facts.entitlements.contains_key("group/.") && facts.accounts.contains_key("carol"));
+    assert!(facts.credentials.values().any(|credential| credential.account.as_str() == "alice"));
+    let mut places: Vec<_> = facts.problems.iter().map(|problem| problem.place.as_str()).collect();
+    places.sort_unstable();
+    assert_eq!(places, ["group .", "group .."], "{:?}", facts.problems);
 }
 
 #[tokio::test]

@@ -54,11 +54,11 @@ async fn a_session_keeps_a_revoked_role_until_it_is_ended() {
     acknowledged(connector.as_ref(), Verb::DisableAccount, &alice, None).await;
     assert!(server.sql_as("alice", "alicepw", "select 1").is_err_and(|said| said.contains("locked")));
     let live = connector.read_back(&ReadTarget::Sessions { account: alice.clone() }).await.expect("lists");
-    assert!(matches!(&live, ReadBack::Sessions { live } if live.len() == 1), "{live:?}");
+    assert!(matches!(&live, ReadBack::Sessions { live, .. } if live.len() == 1), "{live:?}");
     // The other account of that name has none of its own.
     let elsewhere = ReadTarget::Sessions { account: account("alice@10.%") };
     let elsewhere = connector.read_back(&elsewhere).await.expect("lists");
-    assert_eq!(elsewhere, ReadBack::Sessions { live: Vec::new() });
+    assert_eq!(elsewhere, ReadBack::sessions(Vec::new()));
 
     acknowledged(connector.as_ref(), Verb::EndSessions, &alice, None).await;
     let mut input = session.stdin.take().expect("its input");

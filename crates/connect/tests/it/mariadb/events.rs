@@ -172,3 +172,102 @@ async fn without_the_rights_of_the_documents_an_event_goes_on_and_is_never_calle
     assert!(matches!(outcome, Outcome::Acknowledged { .. }), "{outcome:?}");
     assert_eq!(server.sql("select definer from mysql.event where name like 'nightly%'"), ALICE);
 }
+
+#[tokio::test]
+async fn an_event_of_a_role_is_told_as_what_goes_on_without_anybody() {
+    let server = MariadbServer::start();
+    server.sql(COMPANY);
+    server.sql(
+        "create table app.ran (who text); grant insert, event on app.* to team; set global event_scheduler = on;
+         create definer = team event app.of_role on schedule every 1 second do insert into app.ran (who) values ('team');
+         create definer = nobody@'%' event app.stray on schedule every 1 day do select 1;",
+    );
+    // Whoever may use the role could have made it, and here that was Alice.
+    server.sql("drop user alice@'127.0.0.1', alice@'10.%'");
+    wait_for(&server, "team", 2);
+    let connector = connector(&server);
+    for (change, words) in [
+        ("enable", "it runs with all that role/team holds"),
+        ("disable", "is stopped, and would run with all that role/team holds"),
+    ] {
+        server.sql(&format!("alter definer = team event app.of_role {change}"));
+        let (told, ended) = collect(&*connector).await;
+        assert!(ended.as_ref().is_ok_and(|ended| ended.is_complete()), "{ended:?}");
+        assert!(!told.facts.iter().any(|fact| matches!(fact, Fact::Credential(_))), "it is nobody's");
+        let message = |place: &str| {
+            let found = told.problems.iter().find(|problem| problem.place == place);
+            found.map(|found| found.message.as_str()).unwrap_or_else(|| panic!("{:?}", told.problems))
+        };
+        assert!(message("event app.of_role of team@").contains(words), "{:?}", told.problems);
+        assert!(message("event app.stray of nobody@%").contains("does nothing"), "{:?}", told.problems);
+    }
+    server.sql("drop role team");
+    let (told, _) = collect(&*connector).await;
+    let of_role = told.problems.iter().find(|problem| problem.place.contains("of_role")).expect("is told");
+    assert!(of_role.message.contains("until that role is made"), "{of_role:?}");
+}
+
+/// Where a letter swallows the backtick after it, the name in a statement is another: here that of somebody else's event.
+#[tokio::test]
+async fn an_event_whose_name_is_another_in_its_character_set_is_left_to_people() {
+    let server = MariadbServer::start();
+    server.sql(COMPANY);
+    server.sql(
+        r"create definer = carol event app.`n乣` on schedule every 1 day do select 1;
+          set @text = 'create definer = alice@\'127.0.0.1\' event app.`n乣乗` on schedule every 1 day do select 1';
+          set names gbk; execute immediate @text;",
+    );
+    let name = server.sql("select name from mysql.event where character_set_client = 'gbk'");
+    assert_eq!(name, r"n乣\", "the server itself took a part of the letter for a backslash");
+    let (connector, alice) = (connector(&server), account(ALICE));
+    let (told, _) = collect(&*connector).await;
+    let credential = told.facts.iter().find_map(|fact| match fact {
+        Fact::Credential(credential) if credential.account.as_str() == ALICE => Some(credential),
+        _ => None,
+    });
+    let key = event(credential.expect("it is told").key.as_str());
+    match change_credential(&*connector, Verb::DisableCredential, &alice, &key).await {
+        Outcome::Refused { why } => {
+            assert!(why.contains("character set gbk") && why.contains("ALTER EVENT … DISABLE"), "{why}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(read_credential(&*connector, &alice, &key).await, (true, true));
+    assert_eq!(server.sql("select group_concat(distinct status) from mysql.event"), "ENABLED");
+    // Dropping it takes no character set of its author.
+    let outcome = change_credential(&*connector, Verb::RevokeCredential, &alice, &key).await;
+    assert!(matches!(outcome, Outcome::Acknowledged { .. }), "{outcome:?}");
+    assert_eq!(server.sql("select definer from mysql.event"), "carol@%");
+}
+
+/// What is not in the author's character sets must change neither the name nor the definer on the way.
+#[tokio::test]
+async fn names_and_definers_hold_in_every_character_set_that_an_author_may_choose() {
+    let server = MariadbServer::start();
+    server.sql(COMPANY);
+    let (connector, alice, zoe) = (connector(&server), account(ALICE), account("zoë中@%"));
+    // In swe7 there is no backtick.
+    server.sql(
+        r"set collation_connection = swe7_swedish_ci;
+          create definer = alice@'127.0.0.1' event app.`swedish one` on schedule every 1 day do select 1;",
+    );
+    let swedish = event("event app.`swedish one`");
+    let outcome = change_credential(&*connector, Verb::DisableCredential, &alice, &swedish).await;
+    assert!(matches!(outcome, Outcome::Acknowledged { .. }), "{outcome:?}");
+    assert_eq!(read_credential(&*connector, &alice, &swedish).await, (true, false));
+    let kept = server.sql("select collation_connection from mysql.event where name = 'swedish one'");
+    assert_eq!(kept, "swe7_swedish_ci");
+    // In latin1 the definer would become `zo??`.
+    server.sql(
+        r"create user `zoë中`@'%';
+          set @text = 'create definer = current_user event app.latin on schedule every 1 day do select 1';
+          set names latin1; execute immediate @text; set names utf8mb4;
+          update mysql.event set definer = 'zoë中@%' where name = 'latin';",
+    );
+    let latin = event("event app.latin");
+    match change_credential(&*connector, Verb::DisableCredential, &zoe, &latin).await {
+        Outcome::Refused { why } => assert!(why.contains("character set latin1"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(server.sql("select definer from mysql.event where name = 'latin'"), "zoë中@%");
+}

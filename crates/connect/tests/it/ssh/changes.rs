@@ -2,15 +2,13 @@
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
-use leasehold_model::credential::CredentialKind;
 use leasehold_model::plan::Verb;
-use leasehold_model::request::{CredentialTarget, Outcome, ReadBack, ReadTarget};
+use leasehold_model::request::Outcome;
 use leasehold_testing::SshServer;
 
 use super::{company, connector, key_of};
 use crate::harness::{
-    account, acknowledged, change_credential, entitlement, enumerate, execute, read_account, read_credential,
-    read_sessions, refused,
+    account, acknowledged, change_credential, entitlement, execute, read_account, read_sessions, refused,
 };
 
 #[tokio::test]
@@ -85,103 +83,6 @@ async fn a_key_goes_and_comes_back_and_the_file_stays_as_it_was() {
 }
 
 /// Somebody whose folder of keys is a link to another's must not have that one's keys changed for theirs.
-#[tokio::test]
-async fn jobs_of_at_stop_and_come_back_and_go_with_the_account() {
-    let server = SshServer::start();
-    let (alice, bob, _) = company(&server);
-    let connector = connector(&server);
-    let connector = connector.as_ref();
-    let [of_alice, of_bob] = ["alice", "bob"].map(|name| server.home_file(name, "ran"));
-    for (name, file) in [("alice", &of_alice), ("bob", &of_bob), ("bob", &of_bob)] {
-        server.ask_at(name, &format!("echo hunter2 > {}", file.display()));
-    }
-    let (facts, completeness) = enumerate(connector).await;
-    assert!(completeness.is_complete(), "{completeness:?}");
-    let told = [&alice, &bob].map(|account| &facts.credentials[&format!("{} at", account.login)]);
-    assert_eq!(told.map(|told| told.label.as_str()), ["1 job of at", "2 jobs of at"]);
-    assert!(told.iter().all(|told| told.active && told.kind == CredentialKind::ScheduledJob), "{told:?}");
-    assert!(!format!("{told:?}").contains("hunter2"));
-
-    // All three are due: hers were asked for first, and stay away when somebody runs them.
-    let key = CredentialTarget { key: told[0].key.clone(), kind: CredentialKind::ScheduledJob };
-    let changed = change_credential(connector, Verb::DisableCredential, &alice, &key).await;
-    assert!(matches!(changed, Outcome::Acknowledged { .. }), "{changed:?}");
-    assert_eq!(read_credential(connector, &alice, &key).await, (true, false));
-    assert_eq!(change_credential(connector, Verb::DisableCredential, &alice, &key).await, Outcome::AlreadySo);
-    let _atd = server.start_atd();
-    let wait_for = |file: &std::path::Path| {
-        let until = std::time::Instant::now() + std::time::Duration::from_secs(120);
-        while !file.exists() {
-            assert!(std::time::Instant::now() < until, "{} was not made", file.display());
-            std::thread::sleep(std::time::Duration::from_millis(100));
-        }
-    };
-    wait_for(&of_bob);
-    assert!(!of_alice.exists(), "a stopped job ran");
-    let changed = change_credential(connector, Verb::EnableCredential, &alice, &key).await;
-    assert!(matches!(changed, Outcome::Acknowledged { .. }), "{changed:?}");
-    wait_for(&of_alice);
-
-    // What is still to come can be removed, and goes with the account.
-    for name in ["alice", "bob"] {
-        server.ask_at_later(name, "true");
-    }
-    for expected in [(true, true), (false, false)] {
-        assert_eq!(read_credential(connector, &alice, &key).await, expected);
-        let changed = change_credential(connector, Verb::RevokeCredential, &alice, &key).await;
-        assert_eq!(matches!(changed, Outcome::Acknowledged { .. }), expected.0, "{changed:?}");
-    }
-    acknowledged(connector, Verb::DeleteAccount, &bob, None).await;
-    let (facts, _) = enumerate(connector).await;
-    assert!(!facts.problems.iter().any(|problem| problem.place.contains("`at`")), "{:?}", facts.problems);
-}
-
-#[tokio::test]
-async fn jobs_of_a_crontab_stop_and_come_back_and_go_with_the_account() {
-    const JOBS: &str =
-        "# nightly\nPATH=/usr/bin:/bin\n5 4 * * * backup --password 'hunter2' $(id)\n@daily report\n";
-    let server = SshServer::start();
-    let (alice, bob, _) = company(&server);
-    let connector = connector(&server);
-    let connector = connector.as_ref();
-    server.set_crontab("alice", JOBS);
-    server.set_crontab("bob", JOBS);
-    let key = format!("{} crontab", alice.login);
-    let (facts, completeness) = enumerate(connector).await;
-    assert!(completeness.is_complete(), "{completeness:?}");
-    let told = &facts.credentials[&key];
-    assert_eq!(
-        (told.kind, told.label.as_str(), told.active),
-        (CredentialKind::ScheduledJob, "crontab with 2 jobs", true)
-    );
-    assert!(!format!("{told:?}").contains("hunter2"));
-
-    let key = CredentialTarget { key: key.as_str().into(), kind: CredentialKind::ScheduledJob };
-    for (verb, crontab) in [
-        (
-            Verb::DisableCredential,
-            JOBS.replace("5 4", "#leasehold-disabled 5 4").replace("@daily", "#leasehold-disabled @daily"),
-        ),
-        (Verb::EnableCredential, JOBS.to_owned()),
-        (Verb::RevokeCredential, "# nightly\nPATH=/usr/bin:/bin\n".to_owned()),
-    ] {
-        let changed = change_credential(connector, verb, &alice, &key).await;
-        assert!(matches!(changed, Outcome::Acknowledged { .. }), "{changed:?}");
-        assert_eq!(server.crontab("alice"), crontab, "{verb}");
-        let target = ReadTarget::Credential { account: alice.clone(), credential: key.clone() };
-        let read = connector.read_back(&target).await.expect("reads");
-        let (exists, active) = (verb != Verb::RevokeCredential, verb == Verb::EnableCredential);
-        assert_eq!(read, ReadBack::Credential { exists, active }, "{verb}");
-        let again = change_credential(connector, verb, &alice, &key).await;
-        assert_eq!(again, Outcome::AlreadySo, "{verb}");
-    }
-    assert_eq!(server.crontab("bob"), JOBS, "somebody else's jobs were changed");
-    // Whoever gets the name next does not get the jobs.
-    acknowledged(connector, Verb::DeleteAccount, &bob, None).await;
-    let (facts, _) = enumerate(connector).await;
-    assert!(!facts.problems.iter().any(|problem| problem.place.contains(&bob.login)), "{:?}", facts.problems);
-}
-
 #[tokio::test]
 async fn a_link_into_another_home_gives_no_power_over_it() {
     let server = SshServer::start();

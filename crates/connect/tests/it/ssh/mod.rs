@@ -5,6 +5,7 @@ mod changes;
 pub mod contract;
 mod enumeration;
 mod failures;
+mod jobs;
 
 use leasehold_connect::connector::Connector;
 use leasehold_model::credential::CredentialKind;
