@@ -127,15 +127,16 @@ fn has_stopped_jobs(evaluation: &Evaluation<'_>, index: IdentityIndex) -> bool {
         && stopped_jobs(evaluation, index).next().is_some()
 }
 
-/// When somebody's jobs were stopped.
-fn stopped_jobs(evaluation: &Evaluation<'_>, index: IdentityIndex) -> impl Iterator<Item = Timestamp> {
+/// What somebody had running by itself and we stopped, by its place among the credentials, and when.
+pub fn stopped_jobs(evaluation: &Evaluation<'_>, index: IdentityIndex) -> impl Iterator<Item = (u32, Timestamp)> {
     let snapshot = evaluation.inputs.snapshot;
     let is_theirs = move |position: u32| {
         let stopped = &snapshot.credentials[position as usize];
         stopped.credential.kind == CredentialKind::ScheduledJob
             && evaluation.graph.identity_of(evaluation.index_of(stopped.account)) == Some(index)
     };
-    snapshot.stopped.iter().filter(move |(position, _)| is_theirs(**position)).map(|(_, at)| *at)
+    let stopped = snapshot.stopped.iter().map(|(position, at)| (*position, *at));
+    stopped.filter(move |(position, _)| is_theirs(*position))
 }
 
 /// What somebody who has left had running by itself ends now. There is no other word about it: with whose rights would it run?
@@ -153,7 +154,7 @@ async fn end_jobs(
     }
     store.begin_retirement(&key, by, now).await?;
     // What was said before a job was stopped, or at an earlier departure, is not about it.
-    let stopped_at = stopped_jobs(evaluation, leaver).max();
+    let stopped_at = stopped_jobs(evaluation, leaver).map(|(_, at)| at).max();
     if !store.finish_retirement(&key, by, now, stopped_at).await? {
         return Err(Refusal::JobsEnd(key));
     }

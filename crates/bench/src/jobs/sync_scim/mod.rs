@@ -14,7 +14,7 @@ use clap::Args;
 use tokio::net::TcpListener;
 
 use self::target::{DEPARTMENTS, TEAMS, Target};
-use crate::measure::{Report, Row};
+use crate::measure::{Report, Row, median};
 
 /// What midPoint publishes for its reconciliation: another target, another machine, other work; not like for like.
 const MIDPOINT_ACCOUNTS_A_MINUTE: f64 = 1_300.9;
@@ -44,6 +44,8 @@ struct Ran {
     wall: Duration,
     /// The most that was in memory, as seen every few milliseconds.
     resident_bytes_max: u64,
+    /// What was in memory at each look, with its instant.
+    resident_bytes: Vec<(Duration, u64)>,
     output: String,
 }
 
@@ -103,10 +105,24 @@ fn measure(load: &Load, binary: &Path, target: Target, url: &str, report: &mut R
     for (name, ran) in [("sync, first time", &first), ("sync, nothing changed", &again), ("drift", &drift)] {
         report.push(
             Row::new(&format!("{accounts} accounts"), name)
-                .figure(ran.resident_bytes_max as f64 / 1e6, "MB at most"),
+                .figure(ran.resident_bytes_max as f64 / 1e6, "MB at most")
+                .note(format!("last quarter / second quarter of its time: {:.2}", ran.memory_grew())),
         );
     }
     Ok(())
+}
+
+impl Ran {
+    /// How many times the memory of its second quarter the memory of its last quarter is, each the one in the middle: 1 where it
+    /// holds still while what is read goes on growing.
+    fn memory_grew(&self) -> f64 {
+        let quarter = |number: u32| {
+            let (from, to) = (self.wall * number / 4, self.wall * (number + 1) / 4);
+            let within = self.resident_bytes.iter().filter(|(at, _)| (from..to).contains(at));
+            median(within.map(|(_, bytes)| *bytes as f64).collect())
+        };
+        quarter(3) / quarter(1)
+    }
 }
 
 /// People as a file, the application's address, and a role for each department and team.
@@ -155,14 +171,15 @@ fn leasehold(binary: &Path, folder: &Path, arguments: &[&str]) -> anyhow::Result
         .stdout(Stdio::from(File::create(&output)?))
         .stderr(Stdio::from(File::create(&errors)?))
         .spawn()?;
-    let mut resident_bytes_max = 0;
+    let (mut resident_bytes_max, mut resident_bytes) = (0, Vec::new());
     let status = loop {
         if let Some(status) = child.try_wait()? {
             break status;
         }
         // One that is just ending has no memory any more.
-        if let Ok((_, most)) = crate::measure::resident_bytes_of(&child.id().to_string()) {
+        if let Ok((now, most)) = crate::measure::resident_bytes_of(&child.id().to_string()) {
             resident_bytes_max = resident_bytes_max.max(most);
+            resident_bytes.push((began.elapsed(), now));
         }
         std::thread::sleep(Duration::from_millis(5));
     };
@@ -170,7 +187,7 @@ fn leasehold(binary: &Path, folder: &Path, arguments: &[&str]) -> anyhow::Result
     // 2 says that something is outstanding, which is so here.
     let ended = status.code().is_some_and(|code| code == 0 || code == 2);
     anyhow::ensure!(ended, "leasehold {arguments:?}: {}", fs::read_to_string(&errors)?);
-    Ok(Ran { wall, resident_bytes_max, output: fs::read_to_string(&output)? })
+    Ok(Ran { wall, resident_bytes_max, resident_bytes, output: fs::read_to_string(&output)? })
 }
 
 /// The reading must have been whole, or its time says nothing.

@@ -44,7 +44,7 @@ use crate::sight::Sight;
 use crate::state::App;
 
 use credential_link::AccountChoice;
-use steward::StewardNote;
+use steward::{JobsNote, StewardNote};
 use timeline::Timeline;
 
 pub(crate) use access::{Reach, reach};
@@ -103,6 +103,7 @@ struct IdentityPage {
     answers_for_non_humans: bool,
     departure: Option<DepartureNote>,
     steward: Option<StewardNote>,
+    jobs: Option<JobsNote>,
     reach: Reach,
     accounts: Vec<AccountRow>,
     /// Accounts for which a one-time link can be made.
@@ -205,6 +206,7 @@ async fn show(
         may_propose: may_propose && count > 0,
         departure: departure(&app, &person, &view, &key, is_past, now),
         steward: steward::note(&app, &person, &view, &sight, index, is_past, now),
+        jobs: steward::jobs(&app, &person, &view, index, is_past, now),
         link_choices: match is_past {
             true => Vec::new(),
             false => credential_link::choices(&app, &person, &view, index, &key),

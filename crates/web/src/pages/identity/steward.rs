@@ -36,6 +36,40 @@ pub(super) struct StewardNote {
     pub is_over: bool,
 }
 
+/// What somebody who left had running by itself: stopped, and waiting for whoever needs it.
+pub(super) struct JobsNote {
+    /// Each with its system, and since when it is stopped.
+    pub jobs: Vec<(String, String, Moment)>,
+    /// Whether this person may end it.
+    pub may_say: bool,
+}
+
+/// What of somebody's jobs there is to be said, where they have left any.
+pub(super) fn jobs(
+    app: &App,
+    person: &Person,
+    view: &View,
+    index: IdentityIndex,
+    is_past: bool,
+    now: Timestamp,
+) -> Option<JobsNote> {
+    let evaluation = view.evaluation();
+    let identity = &evaluation.identities[index.index()];
+    if identity.kind != IdentityKind::Person || !identity.has_left(view.as_of()) {
+        return None;
+    }
+    let snapshot = evaluation.inputs.snapshot;
+    let stopped = steward::stopped_jobs(evaluation, index).map(|(position, since)| {
+        let job = &snapshot.credentials[position as usize];
+        let system = snapshot.system(evaluation.account(evaluation.index_of(job.account)).system);
+        let label = safe(&job.credential.label).to_string();
+        (label, system.to_string(), Moment::relative(since, now))
+    });
+    let jobs: Vec<_> = stopped.collect();
+    (!jobs.is_empty())
+        .then(|| JobsNote { jobs, may_say: !is_past && may_take_back(app, person, &identity.key) })
+}
+
 /// That it is stopped.
 pub(super) struct StopNote {
     pub since: Moment,

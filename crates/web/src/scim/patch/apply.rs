@@ -48,9 +48,14 @@ fn everywhere(
     };
     for (name, value) in sent {
         let value = if value.is_null() { Value::String(String::new()) } else { value };
-        let brackets = name.contains('[').then(|| target::read(known, &name)).and_then(Result::ok);
-        if let Some(Target::Attribute(target)) = brackets {
-            at(object, verb, &target, Some(value))?;
+        if let Some((attribute, _)) = name.split_once('[') {
+            // What is wrong with a choice of values that are known is told; a name that is not known is passed over.
+            let is_known = !value::placed(known, attribute, Value::Null).is_empty();
+            match target::read(known, &name) {
+                Ok(Target::Attribute(target)) => at(object, verb, &target, Some(value))?,
+                Err(error) if is_known => return Err(error),
+                _ => {}
+            }
             continue;
         }
         for (place, part, value) in value::placed(known, &name, value) {

@@ -256,6 +256,8 @@ async fn what_cannot_be_done_is_refused_and_changes_nothing() {
         (json!({"op": "replace", "path": "title", "value": ["a", "b"]}), "invalidValue"),
         (json!({"op": "replace", "path": "title", "value": "a\u{0}b"}), "invalidValue"),
         (json!({"op": "replace", "value": "x"}), "invalidValue"),
+        (json!({"op": "replace", "value": {"emails[type eq": "x"}}), "invalidPath"),
+        (json!({"op": "add", "value": {"emails[colour eq \"red\"].value": "x"}}), "invalidPath"),
         (
             json!({"op": "replace", "path": "emails", "value": [{"value": "a", "primary": true}, {"value": "b", "primary": true}]}),
             "invalidValue",
