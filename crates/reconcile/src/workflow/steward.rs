@@ -128,7 +128,10 @@ fn has_stopped_jobs(evaluation: &Evaluation<'_>, index: IdentityIndex) -> bool {
 }
 
 /// What somebody had running by itself and we stopped, by its place among the credentials, and when.
-pub fn stopped_jobs(evaluation: &Evaluation<'_>, index: IdentityIndex) -> impl Iterator<Item = (u32, Timestamp)> {
+pub fn stopped_jobs(
+    evaluation: &Evaluation<'_>,
+    index: IdentityIndex,
+) -> impl Iterator<Item = (u32, Timestamp)> {
     let snapshot = evaluation.inputs.snapshot;
     let is_theirs = move |position: u32| {
         let stopped = &snapshot.credentials[position as usize];
