@@ -1,10 +1,9 @@
 //! How waiting is done: really, or by moving a clock that a test holds.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 use leasehold_model::clock::{Clock, ManualClock, SystemClock};
 
 /// A clock that can also be waited on.
@@ -54,8 +53,8 @@ pub struct Patience {
 /// When a run ends, whatever a system does.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadline {
-    /// The instant.
-    pub until: Timestamp,
+    /// The instant, by the clock of the machine: systems are waited for really.
+    pub until: Instant,
     /// What becomes of what is open then.
     pub then: WhenLate,
 }
@@ -63,9 +62,10 @@ pub struct Deadline {
 /// What becomes of actions that are open when the time is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhenLate {
-    /// They wait for a person.
+    /// They wait for a person, and no call is waited for any longer.
     WaitForPerson,
-    /// They stay open, and a later run goes on with them: others have their turn.
+    /// They stay open, and a later run goes on with them: others have their turn. The call that is under way has its own time, so
+    /// that one that takes long gets to its end.
     GoOnLater,
 }
 

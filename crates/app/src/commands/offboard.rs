@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use leasehold_ledger::bundle::Bundle;
 use leasehold_ledger::checkpoint::VerifyingKey;
 use leasehold_model::action::ActionState;
@@ -150,8 +151,7 @@ impl Offboard {
         // Each system has a worker of its own, so that a slow one holds up nobody else.
         let (systems_at_once, usual) = (systems.len().max(1), Patience::default());
         let sends_max = self.tries.unwrap_or(usual.sends_max);
-        let patience =
-            Patience { systems_at_once, sends_max, deadline: self.deadline(context.now()), ..usual };
+        let patience = Patience { systems_at_once, sends_max, deadline: self.deadline(), ..usual };
         let runner = apply::runner(&context, systems, Progress::new("offboarding"), patience);
         let carried_out = self.carry_out(&context, &runner, &identity, &earlier, plan, &by).await;
         // What was done is published even where the rest failed.
@@ -258,9 +258,9 @@ impl Offboard {
     }
 
     /// Until when systems are waited for.
-    fn deadline(&self, begun: Timestamp) -> Option<Deadline> {
+    fn deadline(&self) -> Option<Deadline> {
         let seconds = self.within.or(self.now.then_some(EMERGENCY_SECONDS))?;
-        let until = begun.saturating_add(SignedDuration::from_secs(seconds.into())).unwrap_or(Timestamp::MAX);
+        let until = Instant::now() + Duration::from_secs(seconds.into());
         Some(Deadline { until, then: WhenLate::WaitForPerson })
     }
 

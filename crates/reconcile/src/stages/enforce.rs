@@ -12,7 +12,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use leasehold_model::action::ActionState;
@@ -26,12 +26,16 @@ use tracing::Instrument as _;
 
 use super::turn::AccountRun;
 use crate::error::ReconcileError;
-use crate::pace::{Patience, SharedPace, WhenLate};
+use crate::pace::{Deadline, Patience, SharedPace, WhenLate};
 use crate::system::{System, Systems};
 use crate::trace::SPANS;
 
 /// How often open actions are looked for when the time is over.
 const STEPS_ON_THEIR_WAY: u32 = 3;
+
+/// So long the last call of a run may take where a later one goes on: there are systems that answer never, and settings that let
+/// them.
+const LAST_CALL: Duration = Duration::from_secs(240);
 
 /// Every system has so long, also where what came before has used up the time: nothing is given up that was not tried.
 const TRIED_FOR: Duration = Duration::from_secs(5);
@@ -98,6 +102,10 @@ pub async fn run(
     }
     let turns =
         Arc::new(Semaphore::new(enforcement.patience.systems_at_once.clamp(1, Semaphore::MAX_PERMITS)));
+    let deadline = enforcement
+        .patience
+        .deadline
+        .map(|deadline| Deadline { until: deadline.until.max(Instant::now() + TRIED_FOR), ..deadline });
     let mut workers: JoinSet<Result<(), ReconcileError>> = JoinSet::new();
     let mut first_error = None;
     for (name, rows) in by_system {
@@ -107,7 +115,7 @@ pub async fn run(
             first_error = first_error.or(is_open.then(|| ReconcileError::UnknownSystem(name.clone())));
             continue;
         };
-        let worker = Worker { shared: enforcement.clone(), system };
+        let worker = Worker { shared: enforcement.clone(), system, deadline };
         let turns = Arc::clone(&turns);
         let span = tracing::info_span!(target: SPANS, "enforce", "leasehold.system" = %name);
         let ids: BTreeSet<ActionId> = rows.iter().map(|row| row.id.clone()).collect();
@@ -152,21 +160,30 @@ fn given_up(state: ActionState, reason: Option<&str>) -> String {
 pub(super) struct Worker {
     pub(super) shared: Enforcement,
     pub(super) system: System,
+    deadline: Option<Deadline>,
 }
 
 impl Worker {
     /// Waits for the work, and drops it in the middle where the time is over: what was written down by then is what a run
     /// that was killed leaves, from which the next one goes on.
     async fn in_time<T>(&self, working: impl Future<Output = T>) -> Option<T> {
-        let Some(deadline) = self.shared.patience.deadline else { return Some(working.await) };
-        let left_ms = deadline.until.duration_since(self.shared.pace.now()).as_millis();
-        let left = Duration::from_millis(u64::try_from(left_ms).unwrap_or(0));
-        tokio::time::timeout(left.max(TRIED_FOR), working).await.ok()
+        let until = match self.deadline {
+            None => return Some(working.await),
+            Some(Deadline { until, then: WhenLate::WaitForPerson }) => until,
+            Some(Deadline { until, then: WhenLate::GoOnLater }) => until + LAST_CALL,
+        };
+        tokio::time::timeout_at(until.into(), working).await.ok()
+    }
+
+    /// Whether others are to have their turn before anything else is begun here.
+    pub(super) fn is_late(&self) -> bool {
+        self.deadline
+            .is_some_and(|deadline| deadline.then == WhenLate::GoOnLater && Instant::now() >= deadline.until)
     }
 
     /// Puts what is open in this system on the list of what waits for a person, where nobody goes on with it later.
     async fn give_up(&self, plan: &PlanHash, ids: &BTreeSet<ActionId>) -> Result<(), ReconcileError> {
-        if self.shared.patience.deadline.is_none_or(|deadline| deadline.then == WhenLate::GoOnLater) {
+        if self.deadline.is_none_or(|deadline| deadline.then == WhenLate::GoOnLater) {
             return Ok(());
         }
         // A step that was on its way to the store is there before this reading, or moves an action on at most once more.
@@ -212,6 +229,9 @@ impl Worker {
             }
             let mut still = Vec::with_capacity(waiting.len());
             for (due_at, mut account) in waiting {
+                if self.is_late() {
+                    return Ok(());
+                }
                 if due_at > self.shared.pace.now() {
                     still.push((due_at, account));
                 } else if let Some(due_at) = account.turn(self).await? {

@@ -27,6 +27,9 @@ use super::verify::Sessions;
 use crate::error::ReconcileError;
 use crate::trace::SPANS;
 
+/// So many interrupted sendings of an action are nobody's fault; every loop ends in something that a person can list (law 9).
+const INTERRUPTED_MAX: u32 = 20;
+
 /// So long the switch of an account that is being closed waits for what is taken away before it.
 const SWITCH_WAITS: SignedDuration = SignedDuration::from_secs(2);
 
@@ -81,7 +84,10 @@ impl Running {
         // What the target has acknowledged is only read; what was sent may not have arrived, and is sent again.
         let next = if row.state == ActionState::Acknowledged { Next::Read } else { Next::Send };
         let (reads, unanswered) = (0, 0);
-        let interrupted = if row.state == ActionState::Sent { row.attempts } else { 0 };
+        let interrupted = match row.state {
+            ActionState::Sent => row.attempts.min(INTERRUPTED_MAX),
+            _ => 0,
+        };
         let (sessions, closing, kept_by_guard) = (Sessions::All, false, Vec::new());
         let span = match row.state.is_final() || row.state == ActionState::Planned {
             true => Span::none(),
@@ -181,6 +187,9 @@ impl AccountRun {
     pub(super) async fn turn(&mut self, worker: &Worker) -> Result<Option<Timestamp>, ReconcileError> {
         loop {
             let Some(round) = self.rounds.front() else { return Ok(None) };
+            if worker.is_late() {
+                return Ok(Some(worker.shared.pace.now()));
+            }
             // Sessions that end first count on what any later round takes away.
             let ahead = if round.iter().any(|running| running.closing) { self.rounds.len() } else { 1 };
             let taken = self.rounds.iter().take(ahead).flatten();
@@ -271,7 +280,8 @@ impl Worker {
             self.intend(first, states, done).instrument(span).await?;
         }
         while let Some(running) = next {
-            next = take_next(&mut due, self.shared.pace.now().duration_since(now) >= SWITCH_WAITS);
+            let has_waited = self.shared.pace.now().duration_since(now) >= SWITCH_WAITS;
+            next = if self.is_late() { None } else { take_next(&mut due, has_waited) };
             if let Some(next) = &mut next {
                 let span = next.span.clone();
                 self.intend(next, states, done).instrument(span).await?;
@@ -311,7 +321,7 @@ impl Worker {
             });
             for running in round.iter_mut().filter(|running| running.closing == last) {
                 self.lasting(running).await?;
-                if running.is_due(Next::Read, self.shared.pace.now()) {
+                if running.is_due(Next::Read, self.shared.pace.now()) && !self.is_late() {
                     if closed {
                         running.sessions = Sessions::All;
                     }

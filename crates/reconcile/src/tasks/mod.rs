@@ -9,6 +9,7 @@ pub mod resume;
 pub mod sync;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use leasehold_model::action::ActionState;
@@ -30,7 +31,7 @@ pub const CHANGES: &str = "changes";
 
 /// So long a run waits for systems. What is open then stays open, and has its next turn when others have had theirs: a system
 /// that does not answer holds up nobody else's departure.
-const RUN_MS_MAX: u64 = 60_000;
+const RUN_MAX: Duration = Duration::from_secs(60);
 
 /// When the next turn of what is open begins.
 const GO_ON_AFTER_MS: u64 = 2_000;
@@ -103,7 +104,7 @@ impl Work {
     /// Carries out plans, and tells of each action's progress. A run has its time, and then others have theirs.
     pub(crate) fn runner(&self) -> Runner {
         let live = self.live.clone();
-        let deadline = Deadline { until: after(self.pace.now(), RUN_MS_MAX), then: WhenLate::GoOnLater };
+        let deadline = Deadline { until: Instant::now() + RUN_MAX, then: WhenLate::GoOnLater };
         Runner {
             store: self.store.clone(),
             systems: self.systems.now().as_ref().clone(),
