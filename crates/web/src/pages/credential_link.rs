@@ -122,7 +122,7 @@ async fn open(
             // What a target says of itself is for whoever made the link: it stands in the list of links.
             tracing::warn!(link = %link.id, %why, "a credential link gave no credential");
             let complaint =
-                "The system made no credential. The link is used up: ask whoever sent it for another one.";
+                "The system gave no credential. The link is used up: ask whoever sent it for another one.";
             frame::show_with(
                 StatusCode::BAD_GATEWAY,
                 &page(&app, frame, String::new(), &link, complaint.to_owned()),
