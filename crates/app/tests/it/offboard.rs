@@ -261,12 +261,15 @@ fn a_dead_system_of_an_interrupted_run_takes_no_time_from_the_next_one() {
     let mut state: Value =
         serde_json::from_str(&installation.read("company.json")).expect("the simulated company");
     let systems = state["systems"].as_object_mut().expect("systems");
+    let local = whom.split_once('@').expect("a mail address").0;
     let (well, opened) = systems
         .iter_mut()
         .filter(|(system, _)| *system != "cloud")
         .find_map(|(system, of_system)| {
             let mut accounts = of_system["accounts"].as_object_mut()?.values_mut();
-            Some((system.clone(), accounts.find(|account| account["login"] == *whom)?))
+            // Some systems know people by the part before the `@`.
+            let is_theirs = |account: &&mut Value| account["login"] == whom[..] || account["login"] == *local;
+            Some((system.clone(), accounts.find(is_theirs)?))
         })
         .expect("an account of theirs elsewhere");
     opened["enabled"] = json!(true);
