@@ -6,7 +6,6 @@ mod context;
 mod diagnostic;
 mod live_configuration;
 mod logging;
-mod offboarding_receipt;
 mod output;
 mod progress;
 mod remote;

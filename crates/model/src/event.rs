@@ -57,6 +57,8 @@ event_kinds! {
     GuardOverridden = "guard.overridden",
     /// An action changed its state.
     ActionTransition = "action.transition",
+    /// What became of an offboarding was said: what was ended, and what is still there.
+    ReceiptWritten = "receipt.written",
     /// A target was read after an action.
     ReadBack = "action.read_back",
     /// A system was connected by somebody in the server.

@@ -14,6 +14,7 @@ pub mod id;
 pub mod identity;
 pub mod plan;
 pub mod reason;
+pub mod receipt;
 pub mod request;
 pub mod secret;
 pub mod setting;

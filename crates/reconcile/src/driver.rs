@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use leasehold_store::{Store, TaskClaim};
+use leasehold_store::{SettledIdentity, Store, TaskClaim};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use uuid::Uuid;
@@ -22,7 +22,8 @@ use crate::pace::{Patience, SharedPace};
 use crate::publisher::{Publication, Publisher};
 use crate::schedule::{after, next_due};
 use crate::system::{self, SharedSystems, Systems};
-use crate::tasks::{TaskError, Work, enforce, resume, sync};
+use crate::tasks::{TaskError, Work, enforce, receipts, resume, sync};
+use crate::workflow::receipt;
 
 /// Who asks for readings that are due, and for what was interrupted.
 pub const SCHEDULER: &str = "leasehold (schedule)";
@@ -323,6 +324,23 @@ impl Driver {
         Ok(())
     }
 
+    /// Asks for the receipts of those who have left and of whom nothing is under way any more.
+    async fn request_receipts(&self, settled: Vec<SettledIdentity>, view: &View) -> Result<(), TaskError> {
+        let Work { store, pace, .. } = &self.shared.work;
+        let is_of_leaver =
+            |settled: &SettledIdentity| !receipt::leavers_of(view, &settled.identity).is_empty();
+        let (of_leavers, others): (Vec<_>, Vec<_>) = settled.into_iter().partition(is_of_leaver);
+        store.need_no_receipt(&others).await?;
+        let asked = receipts::request(pace.now());
+        if of_leavers.is_empty() || store.has_open_task(&asked.kind, &asked.subject).await? {
+            return Ok(());
+        }
+        let asked = store.request_task(&asked, pace.now()).await?;
+        self.live().notify(NoticeKind::TaskChanged, asked.id());
+        self.shared.wake.notify_waiters();
+        Ok(())
+    }
+
     async fn request_reading(&self, system: &system::System, now: Timestamp) -> Result<(), TaskError> {
         // One that is still running or waiting is reading enough; the system stays due until it has ended.
         if self.shared.work.store.has_open_task("sync", system.name.as_str()).await? {
@@ -337,10 +355,13 @@ impl Driver {
         Ok(())
     }
 
-    /// Brings the present state up to date; where it is another one, policy may want something closed.
+    /// Brings the present state up to date; where it is another one, policy may want something closed. Receipts may be due.
     async fn look(&self) -> Result<(), TaskError> {
         let work = &self.shared.work;
+        // Asked first, so that what is known is newer than what was done.
+        let settled = work.store.settled_identities().await?;
         let view = work.live.refresh().await?;
+        self.request_receipts(settled, &view).await?;
         let before = self.progress(|progress| progress.looked_at.clone());
         if before.is_some_and(|before| before.is_same_state(&view)) {
             return Ok(());

@@ -16,6 +16,7 @@ use leasehold_model::id::{ActionId, EntitlementName, EpochId, SystemName};
 use leasehold_model::identity::{Identity, IdentityKind, LifecycleState};
 use leasehold_model::plan::{Plan, PlanItem, StateFingerprint, Verb};
 use leasehold_model::reason::Baseline;
+use leasehold_model::receipt::OffboardingStatement;
 use leasehold_store::{NewTask, ReadingEnd, ReadingOutcome, Store, StoreOptions, Transition};
 use sqlx::{Column as _, Connection as _, Row as _, TypeInfo as _, ValueRef as _};
 
@@ -120,6 +121,19 @@ async fn fill(store: &Store) -> Result<(), AnyError> {
         observed: Vec::new(),
     };
     store.transition(&sent).await?;
+    let leaver = "ada@example.com".into();
+    let seen = store.actions_about(std::slice::from_ref(&leaver)).await?;
+    let statement = OffboardingStatement {
+        identity: leaver.clone(),
+        written_at: at(7),
+        left_at: None,
+        decided_by: Some("ops@example.com".to_owned()),
+        items: Vec::new(),
+        remaining: Vec::new(),
+        successors: BTreeMap::new(),
+        readings: Vec::new(),
+    };
+    store.write_receipt(&statement, &[leaver], &seen).await?;
     store
         .pin_ledger_key("leasehold.example.com/ledger+53a95617+AWN18X0yQckgBotSDaPn7XhgEOD2nTGVUG6Jl8Lb4yW/")
         .await?;

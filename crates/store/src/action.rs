@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use jiff::Timestamp;
 use leasehold_model::action::ActionState;
 use leasehold_model::event::EventKind;
-use leasehold_model::id::{ActionId, PlanHash};
+use leasehold_model::id::{ActionId, IdentityKey, PlanHash};
 use leasehold_model::plan::{Plan, PlanItem};
+use leasehold_model::receipt::ActionReceipt;
 use serde_json::json;
 
 use crate::db::{
@@ -16,7 +17,7 @@ use crate::error::{Result, StoreError};
 use crate::ledger::{self, Event};
 use crate::store::Store;
 use crate::transition::transition_event;
-use crate::{departure, plan, policy, steward};
+use crate::{departure, plan, policy, receipt, steward};
 
 /// One action and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +78,26 @@ pub(crate) fn action_row(row: Row) -> Result<ActionRow> {
         ledger_index: ledger_index.filter(|_| state.is_final()).map(count),
         reason,
     })
+}
+
+impl From<&ActionRow> for ActionReceipt {
+    fn from(row: &ActionRow) -> Self {
+        Self {
+            id: row.id.clone(),
+            plan: row.plan.clone(),
+            verb: row.item.verb,
+            system: row.item.system.clone(),
+            account: row.item.account.clone(),
+            entitlement: row.item.entitlement.clone(),
+            credential: row.item.credential.clone(),
+            state: row.state,
+            attempts: row.attempts,
+            reason: row.reason.clone(),
+            sent_at: row.sent_at,
+            read_back_at: row.read_back_at,
+            ledger_index: row.ledger_index,
+        }
+    }
 }
 
 macro_rules! select_actions {
@@ -235,18 +256,20 @@ async fn insert_actions(tx: &mut Tx, plan: &Plan, now: Timestamp) -> Result<()> 
     let mut actions = Vec::with_capacity(plan.items.len());
     for (seq, item) in plan.items.iter().enumerate() {
         let names = (item.system.as_str(), item.verb.as_str());
-        actions.push((item.id.as_str(), seq, to_json("an action", item)?, names.0, names.1));
+        let identity = item.identity.as_ref().map(IdentityKey::folded);
+        actions.push((item.id.as_str(), seq, to_json("an action", item)?, names.0, names.1, identity));
     }
     execute_rows!(
         tx,
         &actions,
-        "INSERT INTO action (plan, id, seq, state, attempts, item, system, verb, changed_at)
-         SELECT $2, value->>0, CAST(value->>1 AS BIGINT), 'planned', 0, value->>2, value->>3, value->>4, $3 FROM ",
+        "INSERT INTO action (plan, id, seq, state, attempts, item, system, verb, identity, changed_at)
+         SELECT $2, value->>0, CAST(value->>1 AS BIGINT), 'planned', 0, value->>2, value->>3, value->>4, value->>5, $3
+         FROM ",
         "",
         plan.hash.as_str(),
         micros(now)
     )?;
-    Ok(())
+    receipt::due(tx, plan.items.iter()).await
 }
 
 /// Notes each override by name in the ledger, once.

@@ -227,7 +227,7 @@ impl Store {
             .collect()
     }
 
-    /// Erases every opening of a value, and of reasons that name it, and gives how many there were. The entries stay as they are and still verify;
+    /// Erases every opening of a value, and of reasons and receipts that name it, and gives how many there were. The entries stay as they are and still verify;
     /// nobody can say any longer what their commitments meant.
     ///
     /// # Errors
@@ -237,7 +237,7 @@ impl Store {
         let within = format!("%{}%", value.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
         let erased = execute!(
             &mut tx,
-            "DELETE FROM ledger_opening WHERE value = $1 OR (field = 'reason' AND value LIKE $2 ESCAPE '\\')",
+            "DELETE FROM ledger_opening WHERE value = $1 OR (field IN ('reason', 'statement') AND value LIKE $2 ESCAPE '\\')",
             value,
             within
         )?;

@@ -16,6 +16,7 @@ use crate::db::{
 use crate::error::{Result, StoreError};
 use crate::ledger::{self, Event};
 use crate::read_back::{self, ObservedEffect};
+use crate::receipt;
 use crate::store::Store;
 use crate::transition_queue::BegunTransition;
 
@@ -168,7 +169,7 @@ async fn make_one_of_each(
 ) -> Result<Vec<Result<TransitionOutcome>>> {
     let mut standing = standing(tx, transitions).await?;
     let mut outcomes = Vec::with_capacity(transitions.len());
-    let (mut events, mut made) = (Vec::new(), Vec::new());
+    let (mut events, mut made, mut taken_up) = (Vec::new(), Vec::new(), Vec::new());
     for (place, transition) in transitions.iter().enumerate() {
         let Transition { plan, action, from, to, at, observed, .. } = transition;
         let found = standing.remove(&(plan.as_str(), action.as_str()));
@@ -190,12 +191,17 @@ async fn make_one_of_each(
         let reason = transition.reason.as_deref().map(without_nul);
         events.push((transition_event(&item, plan, *from, *to, reason.as_deref()), *at));
         made.push((place, steps, events.len() as u64 - 1));
+        // What waited for a person and moves on was told of by a receipt already.
+        if matches!(from, ActionState::Planned | ActionState::Stuck) {
+            taken_up.push(item);
+        }
         // Replaced below, when the index is known.
         outcomes.push(Ok(TransitionOutcome::Done { ledger_index: 0 }));
     }
     if made.is_empty() {
         return Ok(outcomes);
     }
+    receipt::due(tx, taken_up.iter()).await?;
     let first = ledger::append_each(tx, events).await?;
     let (mut changes, mut steps) = (Vec::with_capacity(made.len()), Vec::with_capacity(made.len()));
     for (place, seq, event) in made {

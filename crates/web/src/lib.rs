@@ -30,6 +30,7 @@ mod person;
 mod present;
 mod problem;
 mod proof;
+mod receipts;
 mod resource;
 mod route;
 mod routes;

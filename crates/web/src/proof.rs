@@ -77,7 +77,10 @@ pub(crate) async fn log(app: &App) -> Result<Log, WebError> {
 }
 
 /// The folder of the log and the key that it is signed with; `None` where nothing was published yet.
-async fn place(app: &App) -> Result<Option<(PathBuf, VerifyingKey)>, WebError> {
+///
+/// # Errors
+/// Where the store fails.
+pub(crate) async fn place(app: &App) -> Result<Option<(PathBuf, VerifyingKey)>, WebError> {
     let Some(directory) = app.driver.ledger_directory() else { return Ok(None) };
     let Some(key) = app.store.ledger_key().await? else { return Ok(None) };
     let key = VerifyingKey::from_text(&key).map_err(WebError::internal)?;

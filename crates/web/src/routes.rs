@@ -39,6 +39,7 @@ const TABLES: &[&[Route]] = &[
     api::passkeys::ROUTES,
     api::plans::ROUTES,
     api::policy::ROUTES,
+    api::receipts::ROUTES,
     api::sessions::ROUTES,
     api::stewards::ROUTES,
     api::systems::ROUTES,

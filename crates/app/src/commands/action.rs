@@ -1,9 +1,10 @@
 //! `leasehold action list`: actions by state, above all those that wait for a person.
 
 use leasehold_model::action::ActionState;
+use leasehold_model::receipt::ActionReceipt;
 use leasehold_store::ActionRow;
 
-use super::apply::{self, Receipt};
+use super::apply;
 use crate::Outcome;
 use crate::context::{Common, Context};
 use crate::output;
@@ -46,20 +47,20 @@ impl ActionCommand {
         } else {
             apply::show(&receipts, true)?;
         }
-        Ok(if receipts.iter().all(Receipt::is_done) { Outcome::Clean } else { Outcome::Outstanding })
+        Ok(if receipts.iter().all(ActionReceipt::is_done) { Outcome::Clean } else { Outcome::Outstanding })
     }
 }
 
-async fn read(context: &Context, state: Option<ActionState>) -> anyhow::Result<Vec<Receipt>> {
+async fn read(context: &Context, state: Option<ActionState>) -> anyhow::Result<Vec<ActionReceipt>> {
     let rows: Vec<ActionRow> = match state {
         Some(ActionState::Stuck) => context.store.stuck_actions().await?,
         _ => context.store.all_actions().await?,
     };
     let wanted = |row: &&ActionRow| state.is_none_or(|state| row.state == state);
-    Ok(rows.iter().filter(wanted).map(Receipt::from).collect())
+    Ok(rows.iter().filter(wanted).map(ActionReceipt::from).collect())
 }
 
-async fn ask(remote: &Remote, state: Option<ActionState>) -> anyhow::Result<Vec<Receipt>> {
+async fn ask(remote: &Remote, state: Option<ActionState>) -> anyhow::Result<Vec<ActionReceipt>> {
     let state: Vec<(&str, String)> =
         state.map(|state| ("state", state.as_str().to_owned())).into_iter().collect();
     let (receipts, Nothing {}) = remote.list(&["actions"], &state).await?;

@@ -5,19 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Context as _;
-use jiff::Timestamp;
 use leasehold_decide::plan::Scope;
 use leasehold_model::action::ActionState;
-use leasehold_model::credential::CredentialName;
-use leasehold_model::id::{ActionId, EntitlementName, PlanHash, SystemName};
-use leasehold_model::plan::{Guard, Plan, PlanItem, Verb};
+use leasehold_model::plan::{Guard, Plan};
+use leasehold_model::receipt::ActionReceipt;
 use leasehold_reconcile::pace::Patience;
 use leasehold_reconcile::run::Runner;
 use leasehold_reconcile::stages::plan;
 use leasehold_reconcile::system::Systems;
-use leasehold_store::ActionRow;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::plan::PlanDocument;
@@ -45,7 +42,7 @@ pub struct Apply {
 
 /// What became of a plan.
 struct Applied {
-    receipts: Vec<Receipt>,
+    receipts: Vec<ActionReceipt>,
     guards: Vec<Guard>,
 }
 
@@ -73,7 +70,7 @@ impl Apply {
                 ))?;
             }
         }
-        Ok(if receipts.iter().all(Receipt::is_done) { Outcome::Clean } else { Outcome::Outstanding })
+        Ok(if receipts.iter().all(ActionReceipt::is_done) { Outcome::Clean } else { Outcome::Outstanding })
     }
 
     async fn carry_out(&self, mut context: Context) -> anyhow::Result<Applied> {
@@ -108,7 +105,7 @@ impl Apply {
         // What was done is published even where the rest failed.
         context.publish().await?;
         result?;
-        Ok(Applied { receipts: rows.iter().map(Receipt::from).collect(), guards })
+        Ok(Applied { receipts: rows.iter().map(ActionReceipt::from).collect(), guards })
     }
 
     /// Approves the plan at the server, which carries it out whether or not anybody watches. What was interrupted there,
@@ -124,7 +121,7 @@ impl Apply {
         }
         #[derive(Deserialize)]
         struct Done {
-            actions: Vec<Receipt>,
+            actions: Vec<ActionReceipt>,
             guards: Vec<Guard>,
         }
         anyhow::ensure!(
@@ -145,64 +142,6 @@ impl Apply {
         let Done { actions, guards } = remote.get(&["plans", &hash], &[]).await?;
         ended?;
         Ok(Applied { receipts: actions, guards })
-    }
-}
-
-/// A finished action, or how far it is, in the documented form.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct Receipt {
-    pub id: ActionId,
-    plan: PlanHash,
-    pub verb: Verb,
-    pub system: SystemName,
-    pub account: String,
-    entitlement: Option<EntitlementName>,
-    #[serde(default)]
-    credential: Option<CredentialName>,
-    pub state: ActionState,
-    attempts: u32,
-    pub reason: Option<String>,
-    pub sent_at: Option<Timestamp>,
-    pub read_back_at: Option<Timestamp>,
-    ledger_index: Option<u64>,
-}
-
-impl From<&ActionRow> for Receipt {
-    fn from(row: &ActionRow) -> Self {
-        Self {
-            id: row.id.clone(),
-            plan: row.plan.clone(),
-            verb: row.item.verb,
-            system: row.item.system.clone(),
-            account: row.item.account.clone(),
-            entitlement: row.item.entitlement.clone(),
-            credential: row.item.credential.clone(),
-            state: row.state,
-            attempts: row.attempts,
-            reason: row.reason.clone(),
-            sent_at: row.sent_at,
-            read_back_at: row.read_back_at,
-            ledger_index: row.ledger_index,
-        }
-    }
-}
-
-impl Receipt {
-    /// Its plan.
-    pub fn plan(&self) -> &PlanHash {
-        &self.plan
-    }
-
-    /// Whether it tells of this item of this plan, and of everything about it what the plan says.
-    pub fn is_of(&self, plan: &PlanHash, item: &PlanItem) -> bool {
-        (&self.plan, &self.id) == (plan, &item.id)
-            && (self.verb, &self.system, &self.account) == (item.verb, &item.system, &item.account)
-            && (&self.entitlement, &self.credential) == (&item.entitlement, &item.credential)
-    }
-
-    /// Whether nothing about it is outstanding.
-    pub fn is_done(&self) -> bool {
-        matches!(self.state, ActionState::Verified | ActionState::Void)
     }
 }
 
@@ -243,7 +182,7 @@ pub fn runner(context: &Context, systems: Systems, progress: Progress, patience:
 }
 
 /// The documented form of several.
-pub fn document(receipts: &[Receipt]) -> Value {
+pub fn document(receipts: &[ActionReceipt]) -> Value {
     let mut summary = serde_json::Map::new();
     for state in [
         ActionState::Verified,
@@ -262,12 +201,12 @@ pub fn document(receipts: &[Receipt]) -> Value {
 const REASON_CHARS_MAX: usize = 1_000;
 
 /// States in which an action waits for a person, who needs to know why.
-fn waits_for_a_person(row: &Receipt) -> bool {
+fn waits_for_a_person(row: &ActionReceipt) -> bool {
     matches!(row.state, ActionState::Stuck | ActionState::Contradicted | ActionState::Unverifiable)
 }
 
 /// What waits for a person, each with its reason. What is stuck is never left out.
-fn waiting(rows: &[Receipt], all: bool) -> anyhow::Result<()> {
+fn waiting(rows: &[ActionReceipt], all: bool) -> anyhow::Result<()> {
     let of = |state| rows.iter().filter(move |row| row.state == state);
     let stuck = of(ActionState::Stuck).collect::<Vec<_>>();
     let others: Vec<_> = of(ActionState::Contradicted).chain(of(ActionState::Unverifiable)).collect();
@@ -301,13 +240,13 @@ fn waiting(rows: &[Receipt], all: bool) -> anyhow::Result<()> {
 }
 
 /// Prints the receipts: what waits for a person first, then what is not verified, then the rest.
-pub fn show(rows: &[Receipt], all: bool) -> anyhow::Result<()> {
+pub fn show(rows: &[ActionReceipt], all: bool) -> anyhow::Result<()> {
     if rows.is_empty() {
         output::line(toned("nothing to do", Tone::Good))?;
         return Ok(());
     }
     waiting(rows, all)?;
-    let mut sorted: Vec<&Receipt> = rows.iter().filter(|row| !waits_for_a_person(row)).collect();
+    let mut sorted: Vec<&ActionReceipt> = rows.iter().filter(|row| !waits_for_a_person(row)).collect();
     sorted.sort_by_key(|row| row.state == ActionState::Verified);
     let mut table = output::table(&["state", "", "system", "account", "what", "read back", "ledger"]);
     let (shown, more) = output::screenful(&sorted, all);
@@ -347,7 +286,7 @@ pub fn show(rows: &[Receipt], all: bool) -> anyhow::Result<()> {
 }
 
 /// `12 verified, 1 stuck`.
-pub fn tally(rows: &[Receipt]) -> String {
+pub fn tally(rows: &[ActionReceipt]) -> String {
     let words = ActionState::ALL.iter().filter_map(|state| {
         let number = rows.iter().filter(|row| row.state == *state).count();
         let word = if *state == ActionState::Planned { "held by a guard" } else { state.as_str() };

@@ -16,6 +16,7 @@ mod man;
 mod offboard;
 mod plan;
 mod policy;
+mod receipt;
 mod retire;
 mod serve;
 mod successor;
@@ -24,7 +25,6 @@ mod token;
 mod user;
 mod who;
 
-pub use apply::Receipt;
 use clap::{Parser, Subcommand};
 use leasehold_decide::path::Carriers;
 
@@ -91,6 +91,8 @@ enum Command {
     Baseline(baseline::BaselineCommand),
     /// End everything that somebody holds, read it back, and write the receipt
     Offboard(offboard::Offboard),
+    /// Write the receipt of somebody's offboarding, whoever or whatever began it
+    Receipt(receipt::Receipt),
     /// Say who answers for a service account, workload or agent from now on
     Successor(successor::Successor),
     /// Stop a service account, workload or agent, watch it for use, bring it back, or end it
@@ -178,6 +180,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Policy(command) => command.run(&common).await,
         Command::Baseline(command) => command.run(&common).await,
         Command::Offboard(command) => command.run(&common).await,
+        Command::Receipt(command) => command.run(&common).await,
         Command::Successor(command) => command.run(&common).await,
         Command::Retire(command) => command.run(&common).await,
         Command::Action(command) => command.run(&common).await,

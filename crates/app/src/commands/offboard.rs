@@ -1,15 +1,13 @@
 //! `leasehold offboard`: ends everything that somebody holds, reads it back, and writes the receipt.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use jiff::Timestamp;
-use leasehold_ledger::bundle::Bundle;
 use leasehold_ledger::checkpoint::VerifyingKey;
-use leasehold_model::action::ActionState;
 use leasehold_model::id::IdentityKey;
 use leasehold_model::plan::Plan;
 use leasehold_reconcile::pace::{Deadline, Patience, WhenLate};
@@ -18,16 +16,16 @@ use leasehold_reconcile::stages::decide::Loaded;
 use leasehold_reconcile::stages::observe::Observe;
 use leasehold_reconcile::tasks;
 use leasehold_reconcile::workflow::offboard;
+use leasehold_reconcile::workflow::receipt::OffboardingReceipt;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::apply::{self, Receipt};
+use super::apply;
 use super::plan::PlanDocument;
-use super::{drift, ledger, sync};
+use super::{drift, receipt, sync};
 use crate::Outcome;
 use crate::context::{Common, Context, known_actor, parse_at};
-use crate::offboarding_receipt::OffboardingReceipt;
-use crate::output::{self, Tone, toned};
+use crate::output;
 use crate::progress::Progress;
 use crate::remote::Remote;
 
@@ -73,9 +71,7 @@ impl Offboard {
     /// Offboards somebody, or says when that is to be done.
     pub async fn run(self, common: &Common) -> anyhow::Result<Outcome> {
         let identity = IdentityKey::from(self.identity.trim());
-        if let Some(path) = self.out.as_deref().filter(|path| path.exists()) {
-            bail!("{} is there already; name another file with --out; nothing was changed", path.display());
-        }
+        receipt::refuse_existing(self.out.as_deref())?;
         match (Remote::of(common)?, self.at, self.cancel) {
             (Some(remote), None, false) => self.ask_server(common, &remote, &identity).await,
             (Some(remote), Some(at), _) => {
@@ -157,19 +153,8 @@ impl Offboard {
         // What was done is published even where the rest failed.
         context.publish().await?;
         let plan = carried_out?;
-        let earlier: Vec<Plan> = earlier.into_iter().filter(|before| before.hash != plan.hash).collect();
-        let mut receipts: Vec<Receipt> = Vec::new();
-        for plan in earlier.iter().chain([&plan]) {
-            receipts.extend(context.store.actions(&plan.hash).await?.iter().map(Receipt::from));
-        }
-        // What a guard holds is in no entry yet.
-        let begun = receipts.iter().filter(|receipt| receipt.state != ActionState::Planned);
-        let actions: Vec<String> = begun.map(|receipt| receipt.id.to_string()).collect();
-        let proof = match receipts.is_empty() {
-            true => None,
-            false => Some(ledger::prove(&context, &actions, Vec::new(), false).await?),
-        };
-        self.finish(common, &identity, context.now(), (earlier, plan), receipts, proof)
+        let (receipt, key) = receipt::write(&context, &identity).await?;
+        self.finish(common, &json!(plan.left_alone), &json!(plan.guards), &receipt, &key)
     }
 
     /// Finishes what an earlier run began and left, then does what is left; gives the plan of that.
@@ -223,15 +208,6 @@ impl Offboard {
         struct Asked {
             task: String,
         }
-        #[derive(Deserialize)]
-        struct Done {
-            actions: Vec<Receipt>,
-        }
-        ensure!(
-            self.out.is_none(),
-            "the receipt with its proof is written on the machine of the store; `leasehold ledger prove --server` writes the \
-             proof of each action; nothing was changed"
-        );
         ensure!(
             self.tries.is_none() && self.within.is_none(),
             "a server decides by itself how often it sends an action and for how long; leave --tries and --within out; \
@@ -247,14 +223,18 @@ impl Offboard {
         let overrides = json!({"overrides": self.overrides});
         let Asked { task } = remote.post(&["plans", &hash, "apply"], &[], overrides).await?;
         let ended = remote.wait(&task, &Progress::new("offboarding")).await;
-        let Done { actions } = remote.get(&["plans", &hash], &[]).await?;
+        // Also where it failed: what was done is told.
+        let (receipt, key) = match receipt::ask(remote, identity).await {
+            Ok(receipt) => receipt,
+            Err(error) => {
+                ended?;
+                return Err(error);
+            }
+        };
+        let plan = serde_json::to_value(&document)?;
+        let outcome = self.finish(common, &plan["left_alone"], &plan["guards"], &receipt, &key)?;
         ended?;
-        if common.json {
-            output::json(&apply::document(&actions))?;
-        } else {
-            apply::show(&actions, true)?;
-        }
-        Ok(if actions.iter().all(Receipt::is_done) { Outcome::Clean } else { Outcome::Outstanding })
+        Ok(outcome)
     }
 
     /// Until when systems are waited for.
@@ -287,62 +267,26 @@ impl Offboard {
         Ok(())
     }
 
-    /// Prints what came of it, and writes the receipt.
+    /// Prints what came of it, and writes the receipt to its file.
     fn finish(
         &self,
         common: &Common,
-        identity: &IdentityKey,
-        now: Timestamp,
-        (earlier, plan): (Vec<Plan>, Plan),
-        receipts: Vec<Receipt>,
-        proof: Option<(Bundle, VerifyingKey)>,
+        left_alone: &Value,
+        guards: &Value,
+        receipt: &OffboardingReceipt,
+        key: &VerifyingKey,
     ) -> anyhow::Result<Outcome> {
-        let done = receipts.iter().all(Receipt::is_done);
-        let outcome = if done { Outcome::Clean } else { Outcome::Outstanding };
-        let Some((proof, key)) = proof else {
-            if common.json {
-                output::json(&apply::document(&receipts))?;
-            } else {
-                let words = format!("{identity} holds nothing that could be ended");
-                output::line(toned(output::safe(words), Tone::Good))?;
-            }
-            return Ok(outcome);
-        };
-        let receipt = OffboardingReceipt::new(identity, now, earlier, plan, receipts, proof);
-        if let Err(wrong) = receipt.verify(&key) {
-            bail!(
-                "the receipt does not fit the log, so none was written: {}",
-                output::safe(wrong.join("; "))
-            );
-        }
-        let path = self.out.clone().unwrap_or_else(|| file_for(identity, now));
-        write(&path, &receipt)?;
+        let path = receipt::keep(self.out.clone(), receipt)?;
         if common.json {
-            let mut document = apply::document(&receipt.actions);
-            document["left_alone"] = json!(receipt.plan.left_alone);
-            document["guards"] = json!(receipt.plan.guards);
-            let plans = receipt.earlier.iter().chain([&receipt.plan]);
-            let successors: BTreeMap<_, _> = plans.flat_map(|plan| &plan.successors).collect();
-            document["successors"] = json!(successors);
-            document["receipt"] = json!(path);
+            let mut document = receipt::document(&receipt.statement, Some(&path));
+            document["left_alone"] = left_alone.clone();
+            document["guards"] = guards.clone();
             output::json(&document)?;
-            return Ok(outcome);
+        } else {
+            receipt::show(&receipt.statement)?;
+            receipt::say_where(&path, key)?;
         }
-        apply::show(&receipt.actions, true)?;
-        let tally = receipt.tally();
-        if tally.left_alone > 0 {
-            output::line(format!(
-                "\n{}: {} could not be ended, each with its reason above and in the receipt",
-                toned("left alone", Tone::Attention),
-                output::count(tally.left_alone, "item")
-            ))?;
-        }
-        output::line(format!(
-            "\nreceipt in {0}; anybody checks it, offline, with:\n  leasehold ledger verify --bundle {0} --key '{1}'",
-            path.display(),
-            key.to_text()
-        ))?;
-        Ok(outcome)
+        Ok(receipt::outcome(&receipt.statement))
     }
 }
 
@@ -387,30 +331,6 @@ fn known(loaded: &Loaded, identity: &IdentityKey) -> anyhow::Result<IdentityKey>
         format!("there is no identity `{identity}`; `leasehold sync` reads who there is; nothing was changed")
     })?;
     Ok(evaluation.identities[index.index()].key.clone())
-}
-
-fn file_for(identity: &IdentityKey, now: Timestamp) -> PathBuf {
-    let name: String = identity
-        .as_str()
-        .chars()
-        .map(|letter| if letter.is_ascii_alphanumeric() || ".-@_".contains(letter) { letter } else { '_' })
-        .take(80)
-        .collect();
-    PathBuf::from(format!("offboarding-{name}-{}.json", now.strftime("%Y%m%dT%H%M%SZ")))
-}
-
-fn write(path: &Path, receipt: &OffboardingReceipt) -> anyhow::Result<()> {
-    let text = serde_json::to_vec_pretty(receipt)?;
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    let written = options.open(path).and_then(|mut file| std::io::Write::write_all(&mut file, &text));
-    written.with_context(|| {
-        format!(
-            "everything was carried out, and the receipt cannot be written to {}; `leasehold ledger prove --action ACTION` \
-             proves each action",
-            path.display()
-        )
-    })
 }
 
 fn scheduled(common: &Common, identity: &IdentityKey, at: Timestamp, task: &str) -> anyhow::Result<Outcome> {

@@ -96,7 +96,7 @@ fn what_applications_got_from_a_leaver_ends_with_everything_else() {
         |ended: &Value| ended["reason"].as_str().is_some_and(|why| why.contains("no browser session"));
     assert!(residual(ended), "the browser that is logged in above is none of those that ended: {ended:#}");
     let receipt: Value = serde_json::from_str(&scene.installation.read("alice.json")).expect("a receipt");
-    let left = receipt["plan"]["left_alone"].as_array().expect("a list");
+    let left = receipt["statement"]["remaining"].as_array().expect("a list");
     let is_named = |words: &str| {
         left.iter().any(|left| {
             left["system"] == "notebooks" && left["why"].as_str().is_some_and(|why| why.contains(words))

@@ -102,24 +102,30 @@ fn everything_of_somebody_ends_and_the_receipt_proves_it() {
     // A receipt that claims more than was done, or leaves something out, is found out.
     let receipt: Value = serde_json::from_str(&installation.read("receipt.json")).expect("JSON");
     type Forgery = (&'static str, fn(&mut Value));
-    let forgeries: [Forgery; 8] = [
-        ("is told as no plan", |receipt| {
-            let mut made_up = receipt["actions"][0].clone();
+    fn items(receipt: &mut Value) -> &mut Vec<Value> {
+        receipt["statement"]["items"].as_array_mut().expect("items")
+    }
+    let changed = "is not what entry";
+    let forgeries: [Forgery; 10] = [
+        ("log proves nothing of it", |receipt| {
+            let mut made_up = items(receipt)[0].clone();
             (made_up["id"], made_up["state"]) = (json!("act_made_up"), json!("verified"));
-            receipt["actions"].as_array_mut().expect("actions").push(made_up);
+            items(receipt).push(made_up);
         }),
         ("is told twice", |receipt| {
-            let twice = receipt["actions"][0].clone();
-            receipt["actions"].as_array_mut().expect("actions").push(twice);
+            let twice = items(receipt)[0].clone();
+            items(receipt).push(twice);
         }),
-        ("is told as no plan", |receipt| receipt["actions"][0]["account"] = json!("somebody")),
-        ("is about", |receipt| receipt["identity"] = json!("somebody@example.com")),
-        ("is said to be", |receipt| receipt["actions"][0]["state"] = json!("stuck")),
-        ("is not told", |receipt| drop(receipt["actions"].as_array_mut().map(|all| all.pop()))),
-        ("the plan was changed", |receipt| {
-            let made_up =
-                json!({"system": "hr", "account": null, "identity": null, "entitlement": null, "why": "x"});
-            receipt["plan"]["left_alone"] = json!([made_up]);
+        ("of something else", |receipt| items(receipt)[0]["account"] = json!("somebody")),
+        ("of something else", |receipt| items(receipt)[0]["identity"] = json!("somebody@example.com")),
+        ("of other times", |receipt| items(receipt)[0]["read_back_at"] = json!("2031-01-01T00:00:00Z")),
+        ("is said to be", |receipt| items(receipt)[0]["state"] = json!("stuck")),
+        ("is not told", |receipt| drop(items(receipt).pop())),
+        (changed, |receipt| receipt["statement"]["identity"] = json!("somebody@example.com")),
+        (changed, |receipt| {
+            let made_up = json!({"system": "hr", "account": null, "identity": null, "entitlement": null,
+                "credential": null, "why": "x"});
+            receipt["statement"]["remaining"] = json!([made_up]);
         }),
         ("not in the log", |receipt| {
             let entry = receipt["proof"]["entries"][0]["entry"].as_str().unwrap_or_default().to_owned();

@@ -249,6 +249,49 @@ fn a_plan_is_applied_at_a_server_and_ends_verified_and_proved() {
 }
 
 #[test]
+fn an_offboarding_at_a_server_ends_with_a_receipt_that_is_checked_elsewhere() {
+    let mut company = Beside::start();
+    company.with_token("admin");
+    let drift = company.here(&["drift", "--json"]).expect(2).json();
+    let items = drift["items"].as_array().expect("items");
+    let leaves = items.iter().find(|item| item["kind"] == "unjustified" && item["identity"].is_string());
+    let whom = leaves.expect("somebody who is here")["identity"].as_str().expect("a key").to_owned();
+    let done =
+        company.there(&["offboard", &whom, "--yes", "--json", "--out", "receipt.json"]).expect(0).json();
+    let (items, receipt) = (done["items"].as_array().expect("items"), &done["receipt"]);
+    assert!(!items.is_empty() && receipt == "receipt.json", "{done:#}");
+    assert!(items.iter().all(|item| item["state"] == "verified" || item["state"] == "void"), "{done:#}");
+    assert_eq!(done["decided_by"], "dana@example.com");
+    assert!(done["left_alone"].is_array() && done["guards"].is_array(), "{done:#}");
+
+    // The server wrote one by itself, too, and whoever asks later gets another that says the same.
+    let again = company.there(&["receipt", &whom, "--json", "--out", "again.json"]).expect(0).json();
+    let beside = company.here(&["receipt", &whom, "--json", "--out", "beside.json"]).expect(0).json();
+    assert_eq!((&again["items"], &beside["items"]), (&done["items"], &done["items"]));
+    let twice = company.there(&["receipt", &whom, "--out", "again.json"]).expect(1);
+    assert!(twice.stderr.contains("is there already"), "{}", twice.stderr);
+    let key = company.here(&["ledger", "key"]).expect(0).stdout.trim().to_owned();
+    for file in ["receipt.json", "again.json", "beside.json"] {
+        let verify = ["ledger", "verify", "--bundle", file, "--key", &key];
+        let verified = company.here(&verify).expect(0);
+        assert!(verified.stdout.contains(&format!("offboarding of {whom}")), "{}", verified.stdout);
+    }
+    let nobody = company.there(&["receipt", "nobody@example.com"]).expect(1);
+    assert!(nobody.stderr.contains("is not there"), "{}", nobody.stderr);
+    let here = somebody_else(&drift, &whom);
+    for refused in [company.there(&["receipt", &here]), company.here(&["receipt", &here])] {
+        assert!(refused.expect(1).stderr.contains("has not left"), "{here}");
+    }
+}
+
+/// Somebody else who is here.
+fn somebody_else(drift: &Value, whom: &str) -> String {
+    let items = drift["items"].as_array().expect("items").iter();
+    let others = items.filter(|item| item["kind"] == "unjustified" && item["identity"] != whom);
+    others.filter_map(|item| item["identity"].as_str()).next().expect("somebody else").to_owned()
+}
+
+#[test]
 fn what_cannot_be_done_at_a_server_is_said_with_the_way_on() {
     let mut installation = Installation::new();
     installation.set("LEASEHOLD_TOKEN", "lh_nobody");

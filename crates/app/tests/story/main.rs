@@ -14,6 +14,7 @@ mod lifecycle;
 mod named;
 mod oracle;
 mod reasons;
+mod receipts;
 mod scene;
 mod seeds;
 mod sessions;

@@ -5,6 +5,7 @@
 pub mod apply;
 pub mod enforce;
 pub mod offboard;
+pub mod receipts;
 pub mod resume;
 pub mod sync;
 
@@ -92,8 +93,14 @@ pub trait Task: Sync {
 }
 
 /// Every task, the most urgent first: what a person asked for, what was interrupted, what policy allows, what is read.
-pub const TASKS: &[&dyn Task] =
-    &[&apply::Apply, &offboard::Offboard, &resume::Resume, &enforce::EnforcePolicy, &sync::Sync];
+pub const TASKS: &[&dyn Task] = &[
+    &apply::Apply,
+    &offboard::Offboard,
+    &resume::Resume,
+    &enforce::EnforcePolicy,
+    &receipts::WriteReceipts,
+    &sync::Sync,
+];
 
 /// A task by name.
 pub fn find(kind: &str) -> Option<&'static dyn Task> {

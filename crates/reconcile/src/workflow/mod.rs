@@ -2,4 +2,5 @@
 
 pub mod credential_link;
 pub mod offboard;
+pub mod receipt;
 pub mod steward;

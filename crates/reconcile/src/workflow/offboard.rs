@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use leasehold_decide::engine::IdentityIndex;
 use leasehold_decide::evaluate::Evaluation;
 use leasehold_decide::plan::Scope;
@@ -48,18 +49,9 @@ pub fn plan(
     let successors = successors(&loaded.evaluate()?, key, successor, &loaded)?;
     take_over(&mut loaded, &successors);
     let evaluation = loaded.evaluate()?;
-    let (mut identities, mut waiting) = (vec![key.clone()], Vec::new());
-    for index in evaluation.non_humans_of(key) {
-        let owned = &evaluation.identities[index.index()];
-        if owned.has_left(loaded.now) {
-            continue;
-        }
-        match evaluation.steward_of(index).and_then(|steward| steward.stop.as_ref()) {
-            Some(_) => identities.push(owned.key.clone()),
-            None => waiting.extend(waits(&evaluation, index, key)),
-        }
-    }
+    let NonHumans { stopped, waiting } = non_humans(&evaluation, key, loaded.now);
     drop(evaluation);
+    let identities = std::iter::once(key.clone()).chain(stopped).collect();
     let scope = Scope { systems, identities, ..Scope::default() };
     let mut made = plan::compute(&loaded, &scope)?;
     made.left_alone.extend(
@@ -71,6 +63,30 @@ pub fn plan(
         made = made.taken_over(successors);
     }
     Ok(if is_decided { made.taking_as_left(vec![key.clone()]) } else { made })
+}
+
+/// What an identity answers for and nobody took over.
+pub(crate) struct NonHumans {
+    /// Those that are stopped, and end with it.
+    pub stopped: Vec<IdentityKey>,
+    /// That the others go on, and wait for a person.
+    pub waiting: Vec<LeftAlone>,
+}
+
+/// What becomes of the non-humans that an identity answers for.
+pub(crate) fn non_humans(evaluation: &Evaluation<'_>, key: &IdentityKey, now: Timestamp) -> NonHumans {
+    let mut non_humans = NonHumans { stopped: Vec::new(), waiting: Vec::new() };
+    for index in evaluation.non_humans_of(key) {
+        let owned = &evaluation.identities[index.index()];
+        if owned.has_left(now) {
+            continue;
+        }
+        match evaluation.steward_of(index).and_then(|steward| steward.stop.as_ref()) {
+            Some(_) => non_humans.stopped.push(owned.key.clone()),
+            None => non_humans.waiting.extend(waits(evaluation, index, key)),
+        }
+    }
+    non_humans
 }
 
 /// Who takes over what the identity answers for: who is named, or whom the policy names.

@@ -12,6 +12,7 @@ mod lists;
 mod migrations;
 mod provider_users;
 mod read_backs;
+mod receipts;
 mod scim;
 mod sign_in;
 mod tasks;

@@ -30,6 +30,7 @@ const RELEASES: &[(i64, &str)] = &[
     (14, include_str!("../fixtures/0014.sql")),
     (15, include_str!("../fixtures/0015.sql")),
     (16, include_str!("../fixtures/0016.sql")),
+    (17, include_str!("../fixtures/0017.sql")),
 ];
 
 /// Runs SQL beside the store.
@@ -151,6 +152,14 @@ async fn every_release_is_brought_up_to_this_one() {
                 (there, gone, groups, unread),
                 if *migration < 16 { (0, 0, 0, 0) } else { (1, 1, 1, 1) }
             );
+            let about = store.actions_about(&["ada@example.com".into()]).await.expect("reads");
+            assert_eq!(about.len(), 1, "{migration}");
+            let receipts = store.receipts(&"ada@example.com".into()).await.expect("reads");
+            assert_eq!(receipts.len(), usize::from(*migration >= 17), "{migration}");
+            for receipt in receipts {
+                let said = store.receipt_statement(&receipt).await.expect("reads").expect("a statement");
+                assert!(said.value.contains("ops@example.com"), "{migration}");
+            }
             // What lists need is there for what earlier releases wrote.
             let row = store.plan_row(&plan.hash).await.expect("reads").expect("a plan");
             assert_eq!((row.items, row.left_alone, row.guards, row.on_the_way), (1, 0, 0, 1), "{migration}");

@@ -29,6 +29,7 @@ pub(crate) mod paging;
 pub(crate) mod passkeys;
 pub(crate) mod plans;
 pub(crate) mod policy;
+pub(crate) mod receipts;
 pub(crate) mod sessions;
 pub(crate) mod stewards;
 pub(crate) mod systems;

@@ -21,6 +21,7 @@ mod passkey;
 mod plans;
 mod policy;
 mod practice;
+mod receipts;
 mod scim;
 mod search;
 mod settings;

@@ -9,12 +9,12 @@ use leasehold_ledger::check::{Options, check};
 use leasehold_model::action::ActionState;
 use leasehold_model::decision::{DriftItem, DriftKind};
 use leasehold_model::plan::{Plan, Verb};
+use leasehold_model::receipt::ActionReceipt;
 use leasehold_reconcile::pace::Patience;
 use leasehold_reconcile::stages::observe::Observe;
 use leasehold_reconcile::stages::plan;
 use serde_json::json;
 
-use super::super::apply::Receipt;
 use super::super::{apply, drift, policy, sync};
 use super::Demo;
 use crate::Outcome;
@@ -52,7 +52,7 @@ impl Demo {
         let runner = apply::runner(&context, systems, progress, Patience::default());
         let rows = runner.apply(&plan, &[], "demo").await?;
         drop(runner);
-        let receipts: Vec<Receipt> = rows.iter().map(Receipt::from).collect();
+        let receipts: Vec<ActionReceipt> = rows.iter().map(ActionReceipt::from).collect();
         if !context.json {
             say_receipts(&receipts)?;
         }
@@ -107,7 +107,12 @@ impl Demo {
         Ok(())
     }
 
-    fn what_next(&self, before: &[DriftItem], rows: &[Receipt], found_at: Timestamp) -> anyhow::Result<()> {
+    fn what_next(
+        &self,
+        before: &[DriftItem],
+        rows: &[ActionReceipt],
+        found_at: Timestamp,
+    ) -> anyhow::Result<()> {
         let who = before
             .iter()
             .filter(|item| item.kind == DriftKind::Leaver)
@@ -197,7 +202,7 @@ fn describe(plan: &Plan) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn say_receipts(rows: &[Receipt]) -> anyhow::Result<()> {
+fn say_receipts(rows: &[ActionReceipt]) -> anyhow::Result<()> {
     output::line(format!("  {}", apply::tally(rows)))?;
     let mut waits: Vec<i64> = rows
         .iter()

@@ -110,13 +110,7 @@ impl LedgerCommand {
             What::Key => {
                 let key = match Remote::of(common)? {
                     Some(remote) => server::key(&remote).await?,
-                    None => {
-                        let context = Context::open_to_read(common).await?;
-                        match kept_key(&context).await? {
-                            Some(key) => key,
-                            None => own_key(&context)?,
-                        }
-                    }
+                    None => signing_key_of(&Context::open_to_read(common).await?).await?,
                 };
                 let key = key.to_text();
                 if common.json {
@@ -127,6 +121,19 @@ impl LedgerCommand {
                 Ok(Outcome::Clean)
             }
         }
+    }
+}
+
+/// The key that a server says is its log's.
+pub(super) async fn key_of(remote: &Remote) -> anyhow::Result<VerifyingKey> {
+    server::key(remote).await
+}
+
+/// The key that the log is signed with.
+pub(super) async fn signing_key_of(context: &Context) -> anyhow::Result<VerifyingKey> {
+    match kept_key(context).await? {
+        Some(key) => Ok(key),
+        None => own_key(context),
     }
 }
 
@@ -154,10 +161,7 @@ fn read_key(text: &str) -> anyhow::Result<VerifyingKey> {
 async fn published(context: &Context) -> anyhow::Result<(SignedCheckpoint, VerifyingKey)> {
     let view = View::open(&context.config.ledger)?
         .context("nothing was published yet; run `leasehold sync` first")?;
-    let key = match kept_key(context).await? {
-        Some(key) => key,
-        None => own_key(context)?,
-    };
+    let key = signing_key_of(context).await?;
     let signed = Checkpoint::parse_and_verify(&view.published().text, &key)
         .context("the published checkpoint is not worth keeping; run `leasehold ledger verify`")?;
     Ok((signed, key))
@@ -189,7 +193,7 @@ fn keep(json: bool, signed: &SignedCheckpoint, key: &VerifyingKey, out: &Path) -
 }
 
 /// A bundle that proves the entries of these actions, and these entries; and the key that it was checked with.
-pub(super) async fn prove(
+async fn prove(
     context: &Context,
     actions: &[String],
     mut indexes: Vec<u64>,

@@ -9,12 +9,12 @@ use leasehold_ledger::check::{Options, Report, check};
 use leasehold_ledger::checkpoint::{Checkpoint, SigningKey, VerifyingKey};
 use leasehold_ledger::entry::Entry;
 use leasehold_ledger::view::View;
+use leasehold_reconcile::workflow::receipt::OffboardingReceipt;
 use serde_json::json;
 
 use crate::Outcome;
-use crate::commands::apply;
+use crate::commands::receipt;
 use crate::context::Context;
-use crate::offboarding_receipt::OffboardingReceipt;
 use crate::output::{self, Tone, toned};
 
 /// What the store's rows show beside the log.
@@ -287,7 +287,7 @@ pub fn bundle(json: bool, path: &Path, key: &VerifyingKey) -> anyhow::Result<Out
     let receipt = OffboardingReceipt::read(&text)
         .with_context(|| format!("{} is a receipt that cannot be read", path.display()))?;
     if let Some(receipt) = receipt {
-        return offboarding(json, path, &receipt, key);
+        return receipt::verify(json, path, &receipt, key);
     }
     let bundle = Bundle::from_json(&text).with_context(|| format!("{} is not a bundle", path.display()))?;
     match bundle.verify(key) {
@@ -337,46 +337,6 @@ pub fn bundle(json: bool, path: &Path, key: &VerifyingKey) -> anyhow::Result<Out
             )
         }
     }
-}
-
-/// Verifies the receipt of an offboarding.
-fn offboarding(
-    json: bool,
-    path: &Path,
-    receipt: &OffboardingReceipt,
-    key: &VerifyingKey,
-) -> anyhow::Result<Outcome> {
-    let report = match receipt.verify(key) {
-        Ok(report) => report,
-        Err(wrong) => {
-            for finding in &wrong {
-                output::remark(output::safe(finding));
-            }
-            bail!(
-                "{} does not prove what it claims: {}",
-                path.display(),
-                output::count(wrong.len(), "finding")
-            )
-        }
-    };
-    let tally = receipt.tally();
-    if json {
-        let summary = json!({"size": report.checkpoint.size, "findings": 0, "actions": tally});
-        output::json(&json!({"identity": receipt.identity, "items": receipt.actions, "summary": summary}))?;
-    } else {
-        apply::show(&receipt.actions, true)?;
-        output::line(format!(
-            "{}: offboarding of {}, {} read back as ended, {} not verified, {} left alone, in the log of {} entries signed by {}",
-            toned("verified", Tone::Good),
-            output::safe(&receipt.identity),
-            tally.verified,
-            tally.not_verified,
-            tally.left_alone,
-            report.checkpoint.size,
-            key.name()
-        ))?;
-    }
-    Ok(Outcome::Clean)
 }
 
 /// The personal data that a bundle opens for one entry, checked against its commitments.

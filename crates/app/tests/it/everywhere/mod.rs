@@ -54,7 +54,7 @@ fn round(item: &Value) -> usize {
 
 /// Demands that within each system sessions end first, then credentials, then what is elevated, then the rest, then log-ins.
 fn check_order(outcome: &Outcome, receipt: &Value, system: &str) {
-    let planned = receipt["plan"]["items"].as_array().expect("items");
+    let planned = receipt["statement"]["items"].as_array().expect("items");
     let is_elevated = |item: &Value| {
         planned.iter().any(|planned| planned["id"] == item["id"] && planned["privileged"] == true)
     };
@@ -75,9 +75,9 @@ fn check_named(outcome: &Outcome, receipt: &Value, target: &dyn Target, had: &Le
             item["verb"] == verb && names && item["read_back_at"].is_string()
         })
     };
-    let planned = receipt["plan"]["items"].as_array().expect("items").iter();
+    let planned = receipt["statement"]["items"].as_array().expect("items").iter();
     let mut of_target = planned.filter(|item| item["system"] == target.name());
-    let left_alone = receipt["plan"]["left_alone"].as_array().expect("a list");
+    let remaining = receipt["statement"]["remaining"].as_array().expect("a list");
     let is_named = match had {
         Left::LogIn => named("disable_account", ""),
         Left::Credential(key) => named("revoke_credential", key),
@@ -86,15 +86,15 @@ fn check_named(outcome: &Outcome, receipt: &Value, target: &dyn Target, had: &Le
             item["verb"] == "disable_account" && item["reason"].as_str().expect("why").contains("residual")
         }),
         Left::Session => named("end_sessions", ""),
-        Left::Entitlement(name) if target.residual().contains(had) => left_alone
+        Left::Entitlement(name) if target.residual().contains(had) => remaining
             .iter()
             .any(|left| left["system"] == target.name() && left["entitlement"] == name.as_str()),
         // On the path that was revoked, or through it.
         Left::Entitlement(name) => {
             named("revoke", name)
                 || of_target.any(|item| {
-                    let ends = item["must_end"].as_array().expect("what must end");
-                    ends.iter().any(|end| end == name.as_str())
+                    let ends = item["must_end"].as_array();
+                    ends.into_iter().flatten().any(|end| end == name.as_str())
                 })
         }
     };

@@ -6,6 +6,7 @@ mod credential_link;
 mod credentials;
 mod owns;
 pub(crate) mod propose;
+mod receipt;
 pub(crate) mod steward;
 mod timeline;
 
@@ -44,6 +45,7 @@ use crate::sight::Sight;
 use crate::state::App;
 
 use credential_link::AccountChoice;
+use receipt::ReceiptNote;
 use steward::{JobsNote, StewardNote};
 use timeline::Timeline;
 
@@ -69,6 +71,10 @@ pub(crate) const ROUTES: &[Route] = &[
         Access::Needs(Action::IssueCredential),
         || post(credential_link::create),
     ),
+    Route::page(Method::POST, "/identities/{key}/receipt", Access::Needs(Action::ProposePlan), || {
+        post(receipt::write)
+    }),
+    Route::page(Method::GET, "/receipts/{id}", Access::Needs(Action::SeeLedger), || get(receipt::download)),
     Route::page(Method::POST, "/identities/{key}/steward", Access::Needs(Action::ApprovePlan), || {
         post(steward::said)
     }),
@@ -102,6 +108,7 @@ struct IdentityPage {
     /// There is something for a successor to take over.
     answers_for_non_humans: bool,
     departure: Option<DepartureNote>,
+    receipt: Option<ReceiptNote>,
     steward: Option<StewardNote>,
     jobs: Option<JobsNote>,
     reach: Reach,
@@ -194,7 +201,13 @@ async fn show(
     let may_propose = !is_past && person.may_somewhere(&app, Action::ProposePlan);
     let reached =
         reach(&view, &sight, index, &question.entitlement, question.page.parse().unwrap_or(1), &query);
+    let has_left = identity.has_left(view.as_of());
+    let receipt = match is_past {
+        true => None,
+        false => receipt::note(&app, &person, &key, has_left, now).await?,
+    };
     let page = IdentityPage {
+        receipt,
         sources: Sources::of(&app, &view, |name| sight.system(name)),
         frame: frame.titled(&title),
         head: head(&view, &sight, index, now),

@@ -1,0 +1,29 @@
+-- Receipts of offboardings, and for whom one is due.
+
+-- Whose access an action is about, in lower case; null where nobody knows.
+ALTER TABLE action ADD COLUMN identity TEXT;
+UPDATE action SET identity = lower(trim(item->>'identity'));
+CREATE INDEX action_identity ON action (identity) WHERE identity IS NOT NULL;
+
+CREATE TABLE receipt (
+    id           BIGINT NOT NULL PRIMARY KEY,
+    -- Who left, in lower case.
+    identity     TEXT   NOT NULL,
+    written_at   BIGINT NOT NULL,
+    -- The entry that commits to what is said; what is said stands among its openings.
+    ledger_index BIGINT NOT NULL,
+    -- What is counted in it.
+    verified     BIGINT NOT NULL,
+    void         BIGINT NOT NULL,
+    not_verified BIGINT NOT NULL,
+    remaining    BIGINT NOT NULL
+);
+CREATE INDEX receipt_identity ON receipt (identity, id);
+
+-- Identities of which something was done since the last receipt that tells of them. Whether one is due shows when nothing
+-- of it is under way any more.
+CREATE TABLE receipt_due (
+    identity TEXT   NOT NULL PRIMARY KEY,
+    -- How often something was begun since then.
+    begun    BIGINT NOT NULL
+);

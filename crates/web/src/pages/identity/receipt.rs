@@ -1,0 +1,99 @@
+//! The receipts of somebody's offboarding, on their page.
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use jiff::Timestamp;
+use leasehold_decide::authority::Action;
+use leasehold_model::id::IdentityKey;
+use leasehold_store::ReceiptRow;
+
+use super::seen;
+use crate::error::WebError;
+use crate::flash::{FlashKind, redirect_with};
+use crate::parts::link::identity_path;
+use crate::parts::{Moment, number};
+use crate::person::Person;
+use crate::present::Present;
+use crate::receipts;
+use crate::state::App;
+
+/// What is told of receipts.
+pub(super) struct ReceiptNote {
+    pub latest: Option<ReceiptLine>,
+    pub earlier: Vec<ReceiptLine>,
+    /// Whether this person may have one written now.
+    pub may_write: bool,
+}
+
+/// One receipt.
+pub(super) struct ReceiptLine {
+    pub href: String,
+    pub when: Moment,
+    pub words: String,
+    /// Something is not verified, or still there.
+    pub is_open: bool,
+}
+
+/// The receipts, of somebody who has left, for who may see the log.
+pub(super) async fn note(
+    app: &App,
+    person: &Person,
+    key: &IdentityKey,
+    has_left: bool,
+    now: Timestamp,
+) -> Result<Option<ReceiptNote>, WebError> {
+    if !person.may_everywhere(app, Action::SeeLedger) {
+        return Ok(None);
+    }
+    let rows = app.store.receipts(key).await?;
+    if rows.is_empty() && !has_left {
+        return Ok(None);
+    }
+    let mut lines = rows.iter().map(|row| line(row, now));
+    let latest = lines.next();
+    let may_write = has_left && person.may_somewhere(app, Action::ProposePlan);
+    Ok(Some(ReceiptNote { latest, earlier: lines.collect(), may_write }))
+}
+
+fn line(row: &ReceiptRow, now: Timestamp) -> ReceiptLine {
+    let tally = row.tally;
+    let parts = [
+        (tally.verified, "read back as ended"),
+        (tally.void, "not needed"),
+        (tally.not_verified, "not verified"),
+        (tally.remaining, "still there"),
+    ];
+    let said = parts.iter().filter(|(counted, _)| *counted > 0);
+    let words: Vec<String> = said.map(|(counted, words)| format!("{} {words}", number(*counted))).collect();
+    ReceiptLine {
+        href: format!("/receipts/{}", row.id),
+        when: Moment::relative(row.written_at, now),
+        words: if words.is_empty() { "nothing was found to end".to_owned() } else { words.join(", ") },
+        is_open: !tally.is_clean(),
+    }
+}
+
+/// Writes one now.
+pub(super) async fn write(
+    State(app): State<App>,
+    person: Person,
+    Present(view): Present,
+    Path(key): Path<String>,
+) -> Result<Response, WebError> {
+    let key = seen(&app, &person, &view, &key)?;
+    let path = identity_path(&key);
+    match receipts::write(&app, &person, &key).await {
+        Ok(_) => Ok(redirect_with(&app, &path, FlashKind::Done, "The receipt says what is known now")),
+        Err(WebError::Conflict(why)) => Ok(redirect_with(&app, &path, FlashKind::Warning, &why)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Hands one out as a file.
+pub(super) async fn download(
+    State(app): State<App>,
+    person: Person,
+    Path(id): Path<String>,
+) -> Result<Response, WebError> {
+    receipts::file(&app, &person, &id).await
+}
