@@ -35,6 +35,7 @@ impl Precedence {
 
 /// Makes one identity of those that several feeds list under one key.
 pub fn merge(snapshot: &mut Snapshot, settings: &BTreeMap<SystemName, SystemSettings>) {
+    take_dropped(snapshot, settings);
     let mut first: HashMap<String, usize> = HashMap::with_capacity(snapshot.identities.len());
     let mut told: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (position, (_, identity)) in snapshot.identities.iter().enumerate() {
@@ -89,6 +90,35 @@ pub fn merge(snapshot: &mut Snapshot, settings: &BTreeMap<SystemName, SystemSett
         since.push(*told_since);
     }
     (snapshot.identities, snapshot.identity_since) = (kept, since);
+}
+
+/// What a feed said that lists somebody no longer counts beside those that list them where it is believed before all of them about who
+/// is here: there, their absence is its word that they have left.
+fn take_dropped(snapshot: &mut Snapshot, settings: &BTreeMap<SystemName, SystemSettings>) {
+    let dropped = std::mem::take(&mut snapshot.dropped);
+    if dropped.is_empty() {
+        return;
+    }
+    let unsaid = Precedence::default();
+    let about_status = |snapshot: &Snapshot, system: u32| {
+        let of_system = settings.get(snapshot.system(system)).filter(|settings| settings.authoritative);
+        of_system.map_or(&unsaid, |settings| &settings.precedence).about("status")
+    };
+    let mut listed: HashMap<String, u32> = HashMap::new();
+    for (system, identity) in &snapshot.identities {
+        let precedence = about_status(snapshot, *system);
+        let least = listed.entry(identity.key.folded()).or_insert(precedence);
+        *least = precedence.min(*least);
+    }
+    for (system, identity, epoch) in dropped {
+        let least = listed.get(&identity.key.folded()).copied();
+        // A feed that is not configured any more says nothing.
+        let is_feed = settings.get(snapshot.system(system)).is_some_and(|settings| settings.authoritative);
+        if is_feed && least.is_some_and(|least| about_status(snapshot, system) < least) {
+            snapshot.identities.push((system, identity));
+            snapshot.identity_since.push(epoch);
+        }
+    }
 }
 
 /// What one feed says of an identity.
@@ -239,5 +269,35 @@ mod tests {
             })
             .collect();
         assert_eq!(conflicts, ["status hr=left", "email directory=k@x"]);
+    }
+
+    #[test]
+    fn a_feed_that_is_believed_first_says_by_its_silence_that_somebody_left() {
+        let name = |name: &str| SystemName::new(name).expect("a name");
+        for (of_hr, of_directory, expected) in [
+            (10, 20, LifecycleState::Left),
+            (20, 10, LifecycleState::Active),
+            // Where nothing is said about who is believed first, whoever lists them does.
+            (PRECEDENCE_DEFAULT, PRECEDENCE_DEFAULT, LifecycleState::Active),
+        ] {
+            let mut snapshot =
+                Snapshot { systems: vec![feed("directory"), feed("hr")], ..Snapshot::default() };
+            snapshot.identities.push((0, listed("kim@example.com", LifecycleState::Active, &[])));
+            snapshot.identity_since.push(EpochId(1));
+            snapshot.dropped.push((1, listed("Kim@example.com", LifecycleState::Left, &[]), EpochId(2)));
+            let of = |general| SystemSettings {
+                authoritative: true,
+                precedence: Precedence { general, of_attribute: BTreeMap::new() },
+                ..SystemSettings::default()
+            };
+            let settings = BTreeMap::from([(name("directory"), of(of_directory)), (name("hr"), of(of_hr))]);
+            merge(&mut snapshot, &settings);
+            let states: Vec<LifecycleState> =
+                snapshot.identities.iter().map(|(_, identity)| identity.state).collect();
+            assert_eq!(states, [expected], "{of_hr} before {of_directory}");
+            let told = snapshot.identity_conflicts.iter().map(|conflict| conflict.attribute.as_str());
+            let is_told = told.collect::<Vec<_>>().contains(&"status");
+            assert_eq!(is_told, expected == LifecycleState::Left, "the sources disagree");
+        }
     }
 }

@@ -119,8 +119,12 @@ pub struct Identity {
 impl Identity {
     /// Whether this identity may hold any access at `now`: neither gone, held back nor still to come.
     pub fn may_hold_access(&self, now: Timestamp) -> bool {
-        let by_state =
-            !matches!(self.state, LifecycleState::Left | LifecycleState::Suspended | LifecycleState::PreHire);
+        let by_state = match self.state {
+            LifecycleState::Left | LifecycleState::Suspended => false,
+            // Until their first day, where it is told: a source that says so afterwards is late.
+            LifecycleState::PreHire => self.start.is_some(),
+            _ => true,
+        };
         by_state && self.end.is_none_or(|end| now < end) && self.start.is_none_or(|start| start <= now)
     }
 

@@ -1,6 +1,6 @@
 //! What is said at the end of an offboarding: what was ended, when each was read back, and what is still there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -96,8 +96,29 @@ pub struct RemainingAccess {
     pub entitlement: Option<EntitlementName>,
     /// What it is: a credential.
     pub credential: Option<CredentialName>,
+    /// A plan that somebody approves would end it; else no plan can.
+    pub can_be_ended: bool,
     /// Why it is still there.
     pub why: String,
+}
+
+/// An account of who left, as it was last seen, also where nothing had to be ended.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct AccountSeen {
+    /// Where.
+    pub system: SystemName,
+    /// What people call it.
+    pub account: String,
+    /// Its own key in its system.
+    pub account_key: AccountKey,
+    /// Whose it is: the leaver's, or that of a non-human that ends with them.
+    pub identity: IdentityKey,
+    /// Whether it lets anybody log in.
+    pub enabled: bool,
+    /// How many of its credentials let anybody in.
+    pub credentials: u64,
+    /// How many entitlements it has been given, without those that come with every account.
+    pub entitlements: u64,
 }
 
 /// How fresh the knowledge about a system is in which nothing else was found.
@@ -105,7 +126,8 @@ pub struct RemainingAccess {
 pub struct SystemReading {
     /// Which.
     pub system: SystemName,
-    /// When it was last read completely; `None` where it never was, and nothing is known of what is absent there.
+    /// What stood there at this instant was read completely, the last time; `None` where it never was, and nothing is known of
+    /// what is absent there.
     pub complete_at: Option<Timestamp>,
 }
 
@@ -116,7 +138,9 @@ pub struct OffboardingStatement {
     pub identity: IdentityKey,
     /// When this was said.
     pub written_at: Timestamp,
-    /// From when on they may hold nothing, as far as that is known.
+    /// Who asked for it.
+    pub written_by: String,
+    /// Since when they are known to have left: what was done since then is told.
     pub left_at: Option<Timestamp>,
     /// Who decided that they leave; `None` where their source says so.
     pub decided_by: Option<String>,
@@ -124,6 +148,8 @@ pub struct OffboardingStatement {
     pub items: Vec<EndedAccess>,
     /// What is still there.
     pub remaining: Vec<RemainingAccess>,
+    /// Every account of theirs, as it was last seen.
+    pub accounts: Vec<AccountSeen>,
     /// Non-humans that somebody took over from them, with who.
     pub successors: BTreeMap<IdentityKey, IdentityKey>,
     /// How fresh the knowledge about each system is.
@@ -141,25 +167,51 @@ pub struct ReceiptTally {
     pub not_verified: u64,
     /// Still there, and nothing is under way to end it.
     pub remaining: u64,
+    /// Systems that were never read completely: what is there is not known.
+    pub unread: u64,
 }
 
 impl ReceiptTally {
-    /// Whether nothing is left of what there was.
+    /// Whether nothing is left of what there was, as far as it is known.
     pub fn is_clean(&self) -> bool {
-        self.not_verified == 0 && self.remaining == 0
+        (self.not_verified, self.remaining, self.unread) == (0, 0, 0)
     }
 }
 
 impl OffboardingStatement {
     /// What is counted in it.
     pub fn tally(&self) -> ReceiptTally {
-        let count = |state| self.items.iter().filter(|item| item.action.state == state).count() as u64;
-        let (verified, void) = (count(ActionState::Verified), count(ActionState::Void));
+        let outstanding = self.outstanding().count() as u64;
+        let is_verified = |item: &&EndedAccess| item.action.state == ActionState::Verified;
+        let verified = self.items.iter().filter(is_verified).count() as u64;
         ReceiptTally {
             verified,
-            void,
-            not_verified: self.items.len() as u64 - verified - void,
+            void: self.items.len() as u64 - verified - outstanding,
+            not_verified: outstanding,
             remaining: self.remaining.len() as u64,
+            unread: self.readings.iter().filter(|reading| reading.complete_at.is_none()).count() as u64,
         }
+    }
+
+    /// What was not read back as ended. That sessions need not be ended is no word about whether they live: they are
+    /// outstanding until those of the account were ended by another action.
+    pub fn outstanding(&self) -> impl Iterator<Item = &EndedAccess> {
+        let place = |item: &EndedAccess| (item.action.system.clone(), item.account_key.clone());
+        let looked_at: BTreeSet<_> = self
+            .items
+            .iter()
+            .filter(|item| item.action.verb == Verb::EndSessions && item.action.state != ActionState::Void)
+            .map(place)
+            .collect();
+        self.items.iter().filter(move |item| match item.action.state {
+            ActionState::Verified => false,
+            ActionState::Void => item.action.verb == Verb::EndSessions && !looked_at.contains(&place(item)),
+            _ => true,
+        })
+    }
+
+    /// Whether anything waits for somebody: what is not verified, and what a plan would end.
+    pub fn is_outstanding(&self) -> bool {
+        self.outstanding().next().is_some() || self.remaining.iter().any(|left| left.can_be_ended)
     }
 }

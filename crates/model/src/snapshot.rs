@@ -154,6 +154,9 @@ pub struct Snapshot {
     pub identities: Vec<(u32, Identity)>,
     /// By the positions of [`Snapshot::identities`]: the epoch that first told what the source says of each now.
     pub identity_since: Vec<EpochId>,
+    /// Identities that a source listed and lists no longer, and another one does: the source, what it said last as of one who has
+    /// left, and the epoch that showed it.
+    pub dropped: Vec<(u32, Identity, EpochId)>,
     /// Where sources disagree about an identity that several list.
     pub identity_conflicts: Vec<IdentityConflict>,
     /// What was said of identities that are still listed, as far as it changed within [`FORMER_DAYS`].

@@ -359,12 +359,11 @@ impl Driver {
     async fn look(&self) -> Result<(), TaskError> {
         let work = &self.shared.work;
         // Asked first, so that what is known is newer than what was done.
-        let settled = work.store.settled_identities().await?;
+        let settled = work.store.settled_identities(work.pace.now()).await?;
         let view = work.live.refresh().await?;
-        self.request_receipts(settled, &view).await?;
         let before = self.progress(|progress| progress.looked_at.clone());
         if before.is_some_and(|before| before.is_same_state(&view)) {
-            return Ok(());
+            return self.request_receipts(settled, &view).await;
         }
         if enforce::is_needed(work, &view).await? {
             let now = work.pace.now();
@@ -372,8 +371,9 @@ impl Driver {
             work.live.notify(NoticeKind::TaskChanged, asked.id());
             self.shared.wake.notify_waiters();
         }
-        self.progress(|progress| progress.looked_at = Some(view));
-        Ok(())
+        self.progress(|progress| progress.looked_at = Some(view.clone()));
+        receipt::note_leavings(&work.store, &view).await?;
+        self.request_receipts(settled, &view).await
     }
 
     async fn publish(&self) {

@@ -234,7 +234,7 @@ impl Runner {
     pub(crate) async fn wanted_now(&self) -> Result<HashSet<Effect>, ReconcileError> {
         let loaded = Loaded::load(&self.store, &self.systems, self.pace.now(), None).await?;
         // Whether something returns was asked of a person when the plan was made.
-        let everything = Scope { restore: true, ..Scope::default() };
+        let everything = Scope { restore: true, sessions: true, ..Scope::default() };
         Ok(plan::compute(&loaded, &everything)?.items.iter().map(enforce::effect_of).collect())
     }
 

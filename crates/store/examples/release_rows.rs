@@ -126,10 +126,12 @@ async fn fill(store: &Store) -> Result<(), AnyError> {
     let statement = OffboardingStatement {
         identity: leaver.clone(),
         written_at: at(7),
+        written_by: "ops@example.com".to_owned(),
         left_at: None,
         decided_by: Some("ops@example.com".to_owned()),
         items: Vec::new(),
         remaining: Vec::new(),
+        accounts: Vec::new(),
         successors: BTreeMap::new(),
         readings: Vec::new(),
     };

@@ -149,6 +149,13 @@ impl Store {
             identity.as_str()
         )?;
         let Some((plan,)) = rescinded.first() else { return Ok(false) };
+        // Nobody leaves when they once were to.
+        execute!(
+            &mut tx,
+            "UPDATE task SET state = 'cancelled', ended_at = $1 WHERE kind = 'offboard' AND subject = $2 AND state = 'queued'",
+            micros(now),
+            identity.as_str()
+        )?;
         let event = event(EventKind::DepartureRescinded, &identity, plan);
         ledger::append(&mut tx, vec![event], now).await?;
         tx.commit().await?;

@@ -234,12 +234,20 @@ impl Store {
     /// [`StoreError::Database`].
     pub async fn erase_openings(&self, value: &str) -> Result<u64> {
         let mut tx = self.db.write().await?;
-        let within = format!("%{}%", value.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
+        let like = |text: &str| text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+        let within = format!("%{}%", like(value));
+        // A receipt is JSON: what it names stands in it as a text of its own.
+        let named = format!("%{}%", like(&serde_json::Value::from(value).to_string()));
+        let folded = value.trim().to_lowercase();
         let erased = execute!(
             &mut tx,
-            "DELETE FROM ledger_opening WHERE value = $1 OR (field IN ('reason', 'statement') AND value LIKE $2 ESCAPE '\\')",
+            "DELETE FROM ledger_opening WHERE value = $1 OR (field = 'reason' AND value LIKE $2 ESCAPE '\\')
+             OR (field = 'statement' AND value LIKE $3 ESCAPE '\\')
+             OR (entry_index IN (SELECT ledger_index FROM receipt WHERE identity = $4) AND field IN ('statement', 'identity'))",
             value,
-            within
+            within,
+            named,
+            folded
         )?;
         tx.commit().await?;
         Ok(erased)

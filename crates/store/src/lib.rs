@@ -76,7 +76,7 @@ pub use plan_list::{GuardOverride, PlanRow, state_digest};
 pub use policy::PolicyRevision;
 pub use provider_user::{ProviderLogout, ProviderSubject};
 pub use read_back::ObservedEffect;
-pub use receipt::{ActionAbout, ReceiptRow, SettledIdentity};
+pub use receipt::{ActionAbout, NewLeaving, ReceiptRow, SettledIdentity};
 pub use revision::Revision;
 pub use schedule::{ReadingEnd, ReadingOutcome, ScheduleRow};
 pub use scim::{

@@ -1,11 +1,12 @@
 //! Receipts of offboardings: for whom one is due, and those that were written. What a receipt says stands beside its ledger
 //! entry, as an opening of the commitment there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use leasehold_ledger::canonical;
 use leasehold_ledger::commitment::Opening;
+use leasehold_model::action::ActionState;
 use leasehold_model::event::EventKind;
 use leasehold_model::id::{ActionId, IdentityKey, PlanHash};
 use leasehold_model::plan::PlanItem;
@@ -13,7 +14,10 @@ use leasehold_model::receipt::{OffboardingStatement, ReceiptTally};
 use serde_json::json;
 
 use crate::action::{ActionRow, action_row};
-use crate::db::{Tx, count, execute_rows, fetch_all, fetch_one, fetch_rows, instant, micros, stored};
+use crate::db::{
+    Tx, count, execute, execute_rows, fetch_all, fetch_one, fetch_optional, fetch_rows, instant, micros,
+    stored,
+};
 use crate::error::{Result, StoreError};
 use crate::ledger::{self, Event};
 use crate::store::Store;
@@ -54,6 +58,35 @@ pub struct ActionAbout {
     pub row: ActionRow,
 }
 
+/// Somebody who has left, and is not known to have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewLeaving {
+    /// Who.
+    pub identity: IdentityKey,
+    /// Since when.
+    pub since: Timestamp,
+    /// It was not so when their source was read for the first time.
+    pub is_news: bool,
+}
+
+fn is_open(state: ActionState) -> bool {
+    !state.is_final() && state != ActionState::Planned
+}
+
+/// Remembers since when somebody has left; never later than is known already.
+async fn keep_leaving(tx: &mut Tx, leavings: &[(String, Timestamp)]) -> Result<()> {
+    let rows: Vec<(&str, i64)> =
+        leavings.iter().map(|(identity, since)| (identity.as_str(), micros(*since))).collect();
+    execute_rows!(
+        tx,
+        &rows,
+        "INSERT INTO leaving (identity, since) SELECT value->>0, CAST(value->>1 AS BIGINT) FROM ",
+        " WHERE true ON CONFLICT (identity) DO UPDATE
+          SET since = CASE WHEN excluded.since < leaving.since THEN excluded.since ELSE leaving.since END"
+    )?;
+    Ok(())
+}
+
 /// Notes that something is done about these identities.
 pub(crate) async fn due(tx: &mut Tx, items: impl Iterator<Item = &PlanItem>) -> Result<()> {
     let identities: BTreeSet<String> =
@@ -65,8 +98,8 @@ pub(crate) async fn due(tx: &mut Tx, items: impl Iterator<Item = &PlanItem>) -> 
     execute_rows!(
         tx,
         &rows,
-        "INSERT INTO receipt_due (identity, begun) SELECT value->>0, 1 FROM ",
-        " WHERE true ON CONFLICT (identity) DO UPDATE SET begun = receipt_due.begun + 1"
+        "INSERT INTO receipt_due (identity, begun, not_before) SELECT value->>0, 1, 0 FROM ",
+        " WHERE true ON CONFLICT (identity) DO UPDATE SET begun = receipt_due.begun + 1, not_before = 0"
     )?;
     Ok(())
 }
@@ -94,7 +127,8 @@ async fn actions_about(tx: &mut Tx, identities: &[IdentityKey]) -> Result<Vec<Ac
         "SELECT begun_at, action.id, action.plan, seq, item, state, attempts, next_attempt_at, sent_at, read_back_at,
                 ledger_index, reason FROM ",
         " JOIN action ON action.identity = list.value->>0
-         JOIN apply_run ON apply_run.plan = action.plan JOIN plan ON plan.hash = action.plan ORDER BY plan.id, seq"
+         JOIN apply_run ON apply_run.plan = action.plan JOIN plan ON plan.hash = action.plan
+         ORDER BY begun_at, plan.id, seq"
     )?;
     let about = rows.into_iter().map(
         |(begun_at, id, plan, seq, item, state, attempts, next, sent, read, ledger, why)| {
@@ -105,24 +139,25 @@ async fn actions_about(tx: &mut Tx, identities: &[IdentityKey]) -> Result<Vec<Ac
     about.collect()
 }
 
-type ReceiptColumns = (i64, String, i64, i64, i64, i64, i64, i64);
+type ReceiptColumns = (i64, String, i64, i64, i64, i64, i64, i64, i64);
 
 fn receipt_row(row: ReceiptColumns) -> Result<ReceiptRow> {
-    let (id, identity, written_at, ledger_index, verified, void, not_verified, remaining) = row;
-    let [verified, void, not_verified, remaining] = [verified, void, not_verified, remaining].map(count);
+    let (id, identity, written_at, ledger_index, verified, void, not_verified, remaining, unread) = row;
+    let [verified, void, not_verified, remaining, unread] =
+        [verified, void, not_verified, remaining, unread].map(count);
     Ok(ReceiptRow {
         id,
         identity: IdentityKey(identity),
         written_at: instant(written_at)?,
         ledger_index: count(ledger_index),
-        tally: ReceiptTally { verified, void, not_verified, remaining },
+        tally: ReceiptTally { verified, void, not_verified, remaining, unread },
     })
 }
 
 macro_rules! select_receipts {
     ($rest:literal) => {
         concat!(
-            "SELECT id, identity, written_at, ledger_index, verified, void, not_verified, remaining FROM receipt ",
+            "SELECT id, identity, written_at, ledger_index, verified, void, not_verified, remaining, unread FROM receipt ",
             $rest
         )
     };
@@ -133,15 +168,16 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Database`].
-    pub async fn settled_identities(&self) -> Result<Vec<SettledIdentity>> {
+    pub async fn settled_identities(&self, now: Timestamp) -> Result<Vec<SettledIdentity>> {
         let mut tx = self.db.read().await?;
         let rows = fetch_all!(
             &mut tx,
             (String, i64),
-            "SELECT identity, begun FROM receipt_due WHERE NOT EXISTS (
+            "SELECT identity, begun FROM receipt_due WHERE not_before <= $1 AND NOT EXISTS (
                  SELECT 1 FROM action WHERE action.identity = receipt_due.identity
                  AND state IN ('approved', 'sent', 'acknowledged', 'contradicted'))
-             ORDER BY identity"
+             ORDER BY identity",
+            micros(now)
         )?;
         let settled = |(identity, begun)| SettledIdentity { identity: IdentityKey(identity), begun };
         Ok(rows.into_iter().map(settled).collect())
@@ -162,6 +198,81 @@ impl Store {
             &mut tx,
             &rows,
             "DELETE FROM receipt_due WHERE (identity, begun) IN (SELECT value->>0, CAST(value->>1 AS BIGINT) FROM ",
+            ")"
+        )?;
+        tx.commit().await
+    }
+
+    /// Has the receipt of somebody wait, because it could not be written.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn receipt_later(&self, settled: &SettledIdentity, until: Timestamp) -> Result<()> {
+        let mut tx = self.db.write().await?;
+        execute!(
+            &mut tx,
+            "UPDATE receipt_due SET not_before = $1 WHERE identity = $2 AND begun = $3",
+            micros(until),
+            settled.identity.as_str(),
+            settled.begun
+        )?;
+        tx.commit().await
+    }
+
+    /// Since when each who has left is known to have done so, by folded key.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] where an instant does not read back.
+    pub async fn leavings(&self) -> Result<HashMap<String, Timestamp>> {
+        let mut tx = self.db.read().await?;
+        let rows = fetch_all!(&mut tx, (String, i64), "SELECT identity, since FROM leaving")?;
+        rows.into_iter().map(|(identity, since)| Ok((identity, instant(since)?))).collect()
+    }
+
+    /// Since when somebody is known to have left.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] where the instant does not read back.
+    pub async fn leaving(&self, identity: &IdentityKey) -> Result<Option<Timestamp>> {
+        let mut tx = self.db.read().await?;
+        let row = fetch_optional!(
+            &mut tx,
+            (i64,),
+            "SELECT since FROM leaving WHERE identity = $1",
+            identity.folded()
+        )?;
+        row.map(|(since,)| instant(since)).transpose()
+    }
+
+    /// Remembers who has left, and forgets it of those who are here again. Of those whose leaving is news the receipt is due
+    /// at an instant, unless something of theirs is begun before.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn note_leavings(
+        &self,
+        left: &[NewLeaving],
+        returned: &[IdentityKey],
+        receipts_at: Timestamp,
+    ) -> Result<()> {
+        let mut tx = self.db.write().await?;
+        let leavings: Vec<(String, Timestamp)> =
+            left.iter().map(|new| (new.identity.folded(), new.since)).collect();
+        keep_leaving(&mut tx, &leavings).await?;
+        let due: Vec<(String,)> =
+            left.iter().filter(|new| new.is_news).map(|new| (new.identity.folded(),)).collect();
+        execute_rows!(
+            &mut tx,
+            &due,
+            "INSERT INTO receipt_due (identity, begun, not_before) SELECT value->>0, 1, $2 FROM ",
+            " WHERE true ON CONFLICT (identity) DO NOTHING",
+            micros(receipts_at)
+        )?;
+        let returned: Vec<(String,)> = returned.iter().map(|identity| (identity.folded(),)).collect();
+        execute_rows!(
+            &mut tx,
+            &returned,
+            "DELETE FROM leaving WHERE identity IN (SELECT value->>0 FROM ",
             ")"
         )?;
         tx.commit().await
@@ -198,7 +309,8 @@ impl Store {
             return Ok(None);
         }
         let (identity, tally) = (statement.identity.folded(), statement.tally());
-        let personal = [("identity", identity.clone()), (STATEMENT, text)];
+        let by = statement.written_by.clone();
+        let personal = [("identity", identity.clone()), ("by", by), (STATEMENT, text)];
         let event = Event {
             kind: EventKind::ReceiptWritten,
             subject: String::new(),
@@ -209,17 +321,24 @@ impl Store {
         let columns = fetch_one!(
             &mut tx,
             ReceiptColumns,
-            "INSERT INTO receipt (id, identity, written_at, ledger_index, verified, void, not_verified, remaining)
-             SELECT COALESCE(MAX(id), 0) + 1, $1, $2, $3, $4, $5, $6, $7 FROM receipt
-             RETURNING id, identity, written_at, ledger_index, verified, void, not_verified, remaining",
+            "INSERT INTO receipt (id, identity, written_at, ledger_index, verified, void, not_verified, remaining, unread)
+             SELECT COALESCE(MAX(id), 0) + 1, $1, $2, $3, $4, $5, $6, $7, $8 FROM receipt
+             RETURNING id, identity, written_at, ledger_index, verified, void, not_verified, remaining, unread",
             identity.as_str(),
             micros(statement.written_at),
             stored(ledger_index),
             stored(tally.verified),
             stored(tally.void),
             stored(tally.not_verified),
-            stored(tally.remaining)
+            stored(tally.remaining),
+            stored(tally.unread)
         )?;
+        if let Some(since) = statement.left_at {
+            keep_leaving(&mut tx, &[(identity.clone(), since)]).await?;
+        }
+        // What is under way will be told when it has come to its end.
+        let is_open = seen.iter().any(|action| is_open(action.row.state));
+        let about = if is_open { &[][..] } else { about };
         let about: Vec<(String,)> = about.iter().map(|identity| (identity.folded(),)).collect();
         execute_rows!(
             &mut tx,

@@ -224,7 +224,10 @@ async fn read_departed(tx: &mut Tx, epoch: i64, snapshot: &mut Snapshot, places:
     // A source that spells a key in another case from one day to the next has lost nobody.
     let listed: HashSet<String> =
         snapshot.identities.iter().map(|(_, identity)| identity.key.folded()).collect();
+    let listed_in: HashSet<(u32, String)> =
+        snapshot.identities.iter().map(|(system, identity)| (*system, identity.key.folded())).collect();
     let mut departed: BTreeMap<String, (i64, u32, Identity)> = BTreeMap::new();
+    let mut dropped: BTreeMap<(u32, String), (i64, Identity)> = BTreeMap::new();
     // From the few identities to their intervals: accounts and entitlements have many more that ended.
     for_each_row!(
         tx,
@@ -239,24 +242,40 @@ async fn read_departed(tx: &mut Tx, epoch: i64, snapshot: &mut Snapshot, places:
         |(system, until, body)| {
             let identity: Identity = from_json("an identity", &body)?;
             let key = identity.key.folded();
-            let latest = departed.get(&key).is_none_or(|(other, _, _)| *other < until);
-            if latest && !listed.contains(&key) {
-                departed.insert(key, (until, places.system(system)?, identity));
+            let system = places.system(system)?;
+            if !listed.contains(&key) {
+                if departed.get(&key).is_none_or(|(other, _, _)| *other < until) {
+                    departed.insert(key, (until, system, identity));
+                }
+            } else if !listed_in.contains(&(system, key.clone())) {
+                // Whether that counts is for whoever knows which source is believed first.
+                let place = (system, key);
+                if dropped.get(&place).is_none_or(|(other, _)| *other < until) {
+                    dropped.insert(place, (until, identity));
+                }
             }
         }
     );
     for (until, system, mut identity) in departed.into_values() {
-        let gone_at = snapshot.ended_at(EpochId(until));
-        identity.state = LifecycleState::Left;
-        // A last day that the source had told and that came first stays the end.
-        identity.end = match (identity.end, gone_at) {
-            (Some(told), Some(gone_at)) => Some(told.min(gone_at)),
-            (told, gone_at) => gone_at.or(told),
-        };
+        depart(&mut identity, snapshot.ended_at(EpochId(until)));
         snapshot.identities.push((system, identity));
         snapshot.identity_since.push(EpochId(until));
     }
+    for ((system, _), (until, mut identity)) in dropped {
+        depart(&mut identity, snapshot.ended_at(EpochId(until)));
+        snapshot.dropped.push((system, identity, EpochId(until)));
+    }
     Ok(())
+}
+
+/// Takes an identity as having left when its source ceased to list it. A last day that the source had told and that came first
+/// stays the end.
+fn depart(identity: &mut Identity, gone_at: Option<Timestamp>) {
+    identity.state = LifecycleState::Left;
+    identity.end = match (identity.end, gone_at) {
+        (Some(told), Some(gone_at)) => Some(told.min(gone_at)),
+        (told, gone_at) => gone_at.or(told),
+    };
 }
 
 async fn read_owners(tx: &mut Tx, at: Option<i64>, snapshot: &mut Snapshot, places: &Places) -> Result<()> {

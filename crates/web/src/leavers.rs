@@ -1,10 +1,14 @@
 //! How long it takes until what leavers held is read back as gone, by system, and how much of theirs is still there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use leasehold_model::decision::DriftKind;
-use leasehold_model::id::SystemName;
+use leasehold_model::action::ActionState;
+use leasehold_model::decision::{DriftItem, DriftKind};
+use leasehold_model::id::{
+    AccountKey, CredentialKey, EntitlementAddress, EntitlementName, IdentityKey, SystemName,
+};
 use leasehold_reconcile::view::View;
+use leasehold_store::{ActionFilter, ActionOrder};
 
 use crate::error::WebError;
 use crate::state::App;
@@ -39,38 +43,151 @@ impl FromIterator<i64> for Times {
     }
 }
 
+/// Why something of a leaver is still there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Why {
+    /// Ending it is under way.
+    UnderWay,
+    /// Nothing was begun: a plan waits for approval, or none was made.
+    NotBegun,
+    /// A guard holds it until a person decides.
+    HeldByGuard,
+    /// It could not be ended, and a person has to look.
+    Stuck,
+    /// It was ended as far as its system says, which nobody can read back.
+    Unverifiable,
+    /// Its connector cannot end it.
+    CannotBeEnded,
+    /// Its system is set to be reported about only.
+    ReportedOnly,
+}
+
+impl Why {
+    /// The name in metrics.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::UnderWay => "under_way",
+            Self::NotBegun => "not_begun",
+            Self::HeldByGuard => "held_by_guard",
+            Self::Stuck => "stuck",
+            Self::Unverifiable => "unverifiable",
+            Self::CannotBeEnded => "cannot_be_ended",
+            Self::ReportedOnly => "reported_only",
+        }
+    }
+
+    /// The same for people, after a number.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::UnderWay => "under way",
+            Self::NotBegun => "not begun",
+            Self::HeldByGuard => "held by a guard",
+            Self::Stuck => "stuck",
+            Self::Unverifiable => "cannot be read back",
+            Self::CannotBeEnded => "its system cannot end",
+            Self::ReportedOnly => "only reported",
+        }
+    }
+
+    fn of_state(state: ActionState) -> Option<Self> {
+        match state {
+            ActionState::Planned => Some(Self::HeldByGuard),
+            ActionState::Stuck => Some(Self::Stuck),
+            ActionState::Unverifiable => Some(Self::Unverifiable),
+            ActionState::Approved
+            | ActionState::Sent
+            | ActionState::Acknowledged
+            | ActionState::Contradicted => Some(Self::UnderWay),
+            ActionState::Verified | ActionState::Void => None,
+        }
+    }
+}
+
+/// How much of leavers' is still there, by why.
+pub(crate) type Left = BTreeMap<Why, usize>;
+
 /// What became of leavers' access.
 #[derive(Debug, Default)]
 pub(crate) struct Leavers {
     /// In all systems together.
     pub(crate) all: Times,
     /// By system; also those in which nothing has ended yet and something is left.
-    pub(crate) by_system: BTreeMap<SystemName, (Times, usize)>,
+    pub(crate) by_system: BTreeMap<SystemName, (Times, Left)>,
 }
+
+/// What an action or an item of drift is about.
+type About<'item> =
+    (&'item SystemName, &'item str, Option<&'item EntitlementName>, Option<&'item CredentialKey>);
 
 impl Leavers {
     /// Of the present state.
     pub(crate) async fn of(app: &App, view: &View) -> Result<Self, WebError> {
         let now = view.as_of();
         let evaluation = view.evaluation();
+        let has_left = |key: Option<&IdentityKey>| {
+            let index = key.and_then(|key| evaluation.identity(key));
+            index.is_some_and(|index| evaluation.identities[index.index()].has_left(now))
+        };
         let mut times_ms: BTreeMap<SystemName, Vec<i64>> = BTreeMap::new();
         for revocation in app.store.revocations(REVOCATIONS_MAX).await? {
-            let identity = revocation.identity.as_ref().and_then(|key| evaluation.identity(key));
-            let has_left = identity.is_some_and(|index| evaluation.identities[index.index()].has_left(now));
-            if has_left {
+            if has_left(revocation.identity.as_ref()) {
                 times_ms.entry(revocation.system).or_default().push(revocation.taken_ms);
             }
         }
         let all = times_ms.values().flatten().copied().collect();
-        let mut by_system: BTreeMap<SystemName, (Times, usize)> = BTreeMap::new();
+        let mut by_system: BTreeMap<SystemName, (Times, Left)> = BTreeMap::new();
         for (system, times_ms) in times_ms {
             by_system.entry(system).or_default().0 = times_ms.into_iter().collect();
         }
+        // Sessions, too, of which no drift tells.
+        let mut rows = app.store.waiting_actions().await?;
+        rows.extend(app.store.unfinished_actions().await?);
+        let unverifiable =
+            ActionFilter { states: vec![ActionState::Unverifiable], ..ActionFilter::default() };
+        rows.extend(
+            app.store.action_rows(&unverifiable, ActionOrder::NewestChange, 0, REVOCATIONS_MAX).await?,
+        );
+        rows.retain(|row| row.item.verb.takes_away() && has_left(row.item.identity.as_ref()));
+        let mut told: HashSet<About<'_>> = HashSet::new();
+        for row in &rows {
+            let item = &row.item;
+            let credential = item.credential.as_ref().map(|credential| &credential.key);
+            told.insert((&item.system, item.account_key.as_str(), item.entitlement.as_ref(), credential));
+            if let Some(why) = Why::of_state(row.state) {
+                *by_system.entry(item.system.clone()).or_default().1.entry(why).or_default() += 1;
+            }
+        }
         for item in view.drift().iter().filter(|item| item.kind == DriftKind::Leaver) {
-            by_system.entry(item.system.clone()).or_default().1 += 1;
+            let account = item.account.as_ref().map_or("", AccountKey::as_str);
+            let credential = item.credential.as_ref().map(|credential| &credential.key);
+            if !told.contains(&(&item.system, account, item.entitlement.as_ref(), credential)) {
+                let why = not_begun(view, item);
+                *by_system.entry(item.system.clone()).or_default().1.entry(why).or_default() += 1;
+            }
         }
         Ok(Self { all, by_system })
     }
+}
+
+/// Why nothing is under way for something.
+fn not_begun(view: &View, item: &DriftItem) -> Why {
+    let evaluation = view.evaluation();
+    let Some(settings) = evaluation.inputs.systems.get(&item.system) else { return Why::NotBegun };
+    if settings.report_only.contains(&item.kind) {
+        return Why::ReportedOnly;
+    }
+    let abilities = &settings.can;
+    let can = match (&item.entitlement, &item.credential) {
+        (Some(name), _) => {
+            let address = EntitlementAddress { system: item.system.clone(), entitlement: name.clone() };
+            let observed =
+                evaluation.entitlement(&address).and_then(|found| evaluation.observed_entitlement(found));
+            abilities.revoke && observed.is_none_or(|observed| observed.irrevocable.is_none())
+        }
+        (None, Some(_)) => abilities.revoke_credential || abilities.disable_credential,
+        (None, None) => abilities.disable_account || abilities.delete_account,
+    };
+    if can { Why::NotBegun } else { Why::CannotBeEnded }
 }
 
 #[cfg(test)]

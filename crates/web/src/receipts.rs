@@ -5,10 +5,11 @@ use axum::response::{IntoResponse, Response};
 use leasehold_decide::authority::{Action, Resource};
 use leasehold_model::id::IdentityKey;
 use leasehold_model::text::safe;
-use leasehold_reconcile::workflow::receipt::{self, BundleError, OffboardingReceipt, Refusal};
+use leasehold_reconcile::workflow::receipt::{self, Asked, BundleError, OffboardingReceipt, Refusal};
 use leasehold_store::ReceiptRow;
 
 use crate::error::WebError;
+use crate::heavy;
 use crate::person::Person;
 use crate::proof;
 use crate::state::App;
@@ -19,18 +20,19 @@ use crate::state::App;
 /// [`WebError::Conflict`] where they have not left, or what is done about them moves on.
 pub(crate) async fn write(app: &App, person: &Person, key: &IdentityKey) -> Result<ReceiptRow, WebError> {
     person.require(app, Action::SeeLedger, &Resource::Installation)?;
-    let view = app.live.refresh().await?;
-    receipt::write(&app.store, &view, key, app.now()).await.map_err(|refusal| match refusal {
+    let asked = Asked { identity: key.clone(), by: person.actor().to_owned(), at: app.now(), since: None };
+    let _turn = heavy::turn().await?;
+    receipt::write(&app.store, &asked, &mut app.live.clone()).await.map_err(|refusal| match refusal {
         Refusal::Unknown(key) => WebError::NotFound(format!("identity `{}`", safe(key))),
         Refusal::Reconcile(error) => error.into(),
         refusal => WebError::Conflict(refusal.to_string()),
     })
 }
 
-/// Hands out a receipt as a file, to who may see the log and whom it is about.
+/// Hands out a receipt as a file, to who may see the log and every identity.
 ///
 /// # Errors
-/// [`WebError::Conflict`] where it is not signed yet, was erased, or does not fit the log.
+/// [`WebError::NotFound`] where it is not signed yet, [`WebError::Conflict`] where it was erased or does not fit the log.
 pub(crate) async fn file(app: &App, person: &Person, id: &str) -> Result<Response, WebError> {
     person.require(app, Action::SeeLedger, &Resource::Installation)?;
     let what = || format!("receipt `{}`", safe(id));
@@ -39,16 +41,8 @@ pub(crate) async fn file(app: &App, person: &Person, id: &str) -> Result<Respons
         Err(_) => None,
     };
     let row = row.ok_or_else(|| WebError::NotFound(what()))?;
-    let view = app.view()?;
-    let may_see = match view.evaluation().identity(&row.identity) {
-        Some(index) => {
-            let identity = &view.evaluation().identities[index.index()];
-            person.may(app, Action::SeeIdentity, &app.resource_of_identity(identity))
-        }
-        // No source lists them any more: who may see everybody may see them.
-        None => person.may_everywhere(app, Action::SeeIdentity),
-    };
-    if !may_see {
+    // It names whatever was theirs, and opens what the log only commits to.
+    if !proof::may_open(app, person) {
         return Err(WebError::NotFound(what()));
     }
     let (directory, key) = proof::place(app).await?.ok_or_else(|| BundleError::Unpublished.into_web())?;
@@ -69,6 +63,9 @@ impl IntoWeb for BundleError {
     fn into_web(self) -> WebError {
         match self {
             Self::Reconcile(error) => error.into(),
+            Self::Unpublished => {
+                WebError::NotFound("this receipt, in a log that is signed: it is within seconds,".to_owned())
+            }
             other => WebError::Conflict(safe(other)),
         }
     }

@@ -7,16 +7,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use jiff::Timestamp;
-use leasehold_ledger::checkpoint::VerifyingKey;
 use leasehold_model::id::IdentityKey;
 use leasehold_model::plan::Plan;
+use leasehold_model::receipt::ActionReceipt;
 use leasehold_reconcile::pace::{Deadline, Patience, WhenLate};
 use leasehold_reconcile::run::Runner;
 use leasehold_reconcile::stages::decide::Loaded;
 use leasehold_reconcile::stages::observe::Observe;
 use leasehold_reconcile::tasks;
 use leasehold_reconcile::workflow::offboard;
-use leasehold_reconcile::workflow::receipt::OffboardingReceipt;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -122,8 +121,9 @@ impl Offboard {
 
     /// On the machine of the store.
     async fn here(&self, common: &Common, identity: &IdentityKey) -> anyhow::Result<Outcome> {
+        let begun = Instant::now();
         let mut context = Context::open_to_change(common).await?;
-        let (systems, by) = (context.connect_all()?, named_actor()?);
+        let (systems, by, began_at) = (context.connect_all()?, named_actor()?, context.now());
         if !self.now {
             // What somebody got since the last reading ends, too. A system that does not answer holds up no other.
             let readings = sync::sync(&context, &[], Observe::default()).await?;
@@ -147,14 +147,22 @@ impl Offboard {
         // Each system has a worker of its own, so that a slow one holds up nobody else.
         let (systems_at_once, usual) = (systems.len().max(1), Patience::default());
         let sends_max = self.tries.unwrap_or(usual.sends_max);
-        let patience = Patience { systems_at_once, sends_max, deadline: self.deadline(), ..usual };
+        let patience = Patience { systems_at_once, sends_max, deadline: self.deadline(begun), ..usual };
         let runner = apply::runner(&context, systems, Progress::new("offboarding"), patience);
         let carried_out = self.carry_out(&context, &runner, &identity, &earlier, plan, &by).await;
         // What was done is published even where the rest failed.
         context.publish().await?;
         let plan = carried_out?;
-        let (receipt, key) = receipt::write(&context, &identity).await?;
-        self.finish(common, &json!(plan.left_alone), &json!(plan.guards), &receipt, &key)
+        let (since, besides) = (Some(began_at), besides(&json!(plan)));
+        match receipt::write(&context, &identity, &by, since).await {
+            Ok((receipt, key)) => receipt::tell(common, self.out.clone(), &receipt, &key, &besides),
+            Err(error) => {
+                // What was done is said all the same.
+                let rows = context.store.actions(&plan.hash).await?;
+                show_actions(common, &rows.iter().map(ActionReceipt::from).collect::<Vec<_>>())?;
+                Err(error.context("everything was carried out, and there is no receipt"))
+            }
+        }
     }
 
     /// Finishes what an earlier run began and left, then does what is left; gives the plan of that.
@@ -208,6 +216,10 @@ impl Offboard {
         struct Asked {
             task: String,
         }
+        #[derive(Deserialize)]
+        struct Done {
+            actions: Vec<ActionReceipt>,
+        }
         ensure!(
             self.tries.is_none() && self.within.is_none(),
             "a server decides by itself how often it sends an action and for how long; leave --tries and --within out; \
@@ -224,23 +236,27 @@ impl Offboard {
         let Asked { task } = remote.post(&["plans", &hash, "apply"], &[], overrides).await?;
         let ended = remote.wait(&task, &Progress::new("offboarding")).await;
         // Also where it failed: what was done is told.
-        let (receipt, key) = match receipt::ask(remote, identity).await {
-            Ok(receipt) => receipt,
+        let told = match receipt::ask(remote, identity).await {
+            Ok((receipt, key)) => {
+                let besides = besides(&serde_json::to_value(&document)?);
+                receipt::tell(common, self.out.clone(), &receipt, &key, &besides)
+            }
             Err(error) => {
-                ended?;
-                return Err(error);
+                let Done { actions } = remote.get(&["plans", &hash], &[]).await?;
+                show_actions(common, &actions)?;
+                Err(error
+                    .context("the plan was carried out as far as it says above, and there is no receipt"))
             }
         };
-        let plan = serde_json::to_value(&document)?;
-        let outcome = self.finish(common, &plan["left_alone"], &plan["guards"], &receipt, &key)?;
         ended?;
-        Ok(outcome)
+        told
     }
 
-    /// Until when systems are waited for.
-    fn deadline(&self) -> Option<Deadline> {
+    /// Until when systems are waited for: in an emergency, what comes before counts.
+    fn deadline(&self, begun: Instant) -> Option<Deadline> {
         let seconds = self.within.or(self.now.then_some(EMERGENCY_SECONDS))?;
-        let until = Instant::now() + Duration::from_secs(seconds.into());
+        let from = if self.within.is_none() { begun } else { Instant::now() };
+        let until = from + Duration::from_secs(seconds.into());
         Some(Deadline { until, then: WhenLate::WaitForPerson })
     }
 
@@ -266,28 +282,16 @@ impl Offboard {
         ensure!(sure, "nothing was changed");
         Ok(())
     }
+}
 
-    /// Prints what came of it, and writes the receipt to its file.
-    fn finish(
-        &self,
-        common: &Common,
-        left_alone: &Value,
-        guards: &Value,
-        receipt: &OffboardingReceipt,
-        key: &VerifyingKey,
-    ) -> anyhow::Result<Outcome> {
-        let path = receipt::keep(self.out.clone(), receipt)?;
-        if common.json {
-            let mut document = receipt::document(&receipt.statement, Some(&path));
-            document["left_alone"] = left_alone.clone();
-            document["guards"] = guards.clone();
-            output::json(&document)?;
-        } else {
-            receipt::show(&receipt.statement)?;
-            receipt::say_where(&path, key)?;
-        }
-        Ok(receipt::outcome(&receipt.statement))
-    }
+/// What is told beside a receipt: what the plan left alone, and what held it.
+fn besides(plan: &Value) -> [(&'static str, Value); 2] {
+    ["left_alone", "guards"].map(|name| (name, plan[name].clone()))
+}
+
+/// Says how far actions are.
+fn show_actions(common: &Common, actions: &[ActionReceipt]) -> anyhow::Result<()> {
+    if common.json { Ok(output::json(&apply::document(actions))?) } else { apply::show(actions, true) }
 }
 
 /// A person's decision is recorded with their name.

@@ -6,19 +6,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use async_trait::async_trait;
 use jiff::Timestamp;
 use leasehold_ledger::checkpoint::VerifyingKey;
 use leasehold_model::action::ActionState;
 use leasehold_model::id::IdentityKey;
 use leasehold_model::receipt::{ActionReceipt, OffboardingStatement, RemainingAccess};
+use leasehold_reconcile::error::ReconcileError;
+use leasehold_reconcile::stages::decide::Loaded;
 use leasehold_reconcile::view::View;
-use leasehold_reconcile::workflow::receipt::{self, OffboardingReceipt};
+use leasehold_reconcile::workflow::receipt::{self, Asked, OffboardingReceipt, Present};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{apply, ledger};
 use crate::Outcome;
-use crate::context::{Common, Context};
+use crate::context::{Common, Context, actor};
 use crate::output::{self, Tone, row, toned};
 use crate::remote::{self, Remote};
 
@@ -45,16 +48,9 @@ impl Receipt {
         refuse_existing(self.out.as_deref())?;
         let (receipt, key) = match Remote::of(common)? {
             Some(remote) => ask(&remote, &identity).await?,
-            None => write(&Context::open_to_change(common).await?, &identity).await?,
+            None => write(&Context::open_to_change(common).await?, &identity, &actor(), None).await?,
         };
-        let path = keep(self.out, &receipt)?;
-        if common.json {
-            output::json(&document(&receipt.statement, Some(&path)))?;
-        } else {
-            show(&receipt.statement)?;
-            say_where(&path, &key)?;
-        }
-        Ok(outcome(&receipt.statement))
+        tell(common, self.out, &receipt, &key, &[])
     }
 }
 
@@ -66,21 +62,45 @@ pub fn refuse_existing(out: Option<&Path>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes a receipt on the machine of the store, and gives it as a file with the key that it is signed with.
+/// The present state, loaded anew where the store has moved.
+struct Loading<'context> {
+    context: &'context Context,
+    known: Option<Arc<View>>,
+}
+
+#[async_trait]
+impl Present for Loading<'_> {
+    async fn view(&mut self) -> Result<Arc<View>, ReconcileError> {
+        let Context { store, settings, .. } = self.context;
+        let revision = store.revision().await?;
+        if let Some(known) = self.known.as_ref().filter(|known| known.revision() == revision) {
+            return Ok(known.clone());
+        }
+        let now = self.context.now();
+        let loaded = Loaded::load_with(store, settings.clone(), now, None).await?;
+        let view = tokio::task::spawn_blocking(move || View::new(loaded, revision, now)).await;
+        let view = Arc::new(view.map_err(|error| ReconcileError::Worker(error.to_string()))??);
+        self.known = Some(view.clone());
+        Ok(view)
+    }
+}
+
+/// Writes a receipt on the machine of the store, and gives it as a file with the key that it is signed with. What was done since
+/// an instant is told, also of somebody who is not known to have left.
 pub async fn write(
     context: &Context,
     identity: &IdentityKey,
+    by: &str,
+    since: Option<Timestamp>,
 ) -> anyhow::Result<(OffboardingReceipt, VerifyingKey)> {
-    let revision = context.store.revision().await?;
-    let (loaded, now) = (context.load(None).await?, context.now());
-    let view = tokio::task::spawn_blocking(move || View::new(loaded, revision, now)).await??;
-    let row = receipt::write(&context.store, &Arc::new(view), identity, now).await;
+    let asked = Asked { identity: identity.clone(), by: by.to_owned(), at: context.now(), since };
+    let row = receipt::write(&context.store, &asked, &mut Loading { context, known: None }).await;
     let row = row.map_err(|refusal| anyhow::anyhow!("{refusal}; no receipt was written"))?;
     context.publish().await?;
     let key = ledger::signing_key_of(context).await?;
     let directory = context.config.ledger.clone();
     let receipt = OffboardingReceipt::build(&context.store, directory, key.clone(), &row).await;
-    Ok((receipt.map_err(|error| anyhow::anyhow!(output::safe(error).to_string()))?, key))
+    Ok((receipt.map_err(|error| anyhow::anyhow!(output::safe(error)))?, key))
 }
 
 /// Has a server write one, and fetches it.
@@ -96,7 +116,7 @@ pub async fn ask(
     let begun = Instant::now();
     let text = loop {
         match remote.text(&["receipts", &id.to_string()], &[]).await {
-            Err(error) if remote::is_conflict(&error) && begun.elapsed() < SIGNED_WITHIN => {
+            Err(error) if remote::is_not_found(&error) && begun.elapsed() < SIGNED_WITHIN => {
                 tokio::time::sleep(ASKED_EVERY).await;
             }
             fetched => break fetched?,
@@ -140,13 +160,28 @@ fn file_for(identity: &IdentityKey, at: Timestamp) -> PathBuf {
     PathBuf::from(format!("offboarding-{name}-{}.json", at.strftime("%Y%m%dT%H%M%SZ")))
 }
 
-/// Whether anything is outstanding: an action that is not verified. What no plan can end is told, and no error.
-pub fn outcome(statement: &OffboardingStatement) -> Outcome {
-    if statement.items.iter().all(|item| item.action.is_done()) {
-        Outcome::Clean
+/// Says what a receipt says, and keeps it in a file of its own. What was done is said also where the file cannot be written.
+pub fn tell(
+    common: &Common,
+    out: Option<PathBuf>,
+    receipt: &OffboardingReceipt,
+    key: &VerifyingKey,
+    besides: &[(&str, Value)],
+) -> anyhow::Result<Outcome> {
+    let kept = keep(out, receipt);
+    if common.json {
+        let mut document = document(&receipt.statement, kept.as_deref().ok());
+        for (name, value) in besides {
+            document[*name] = value.clone();
+        }
+        output::json(&document)?;
+        kept?;
     } else {
-        Outcome::Outstanding
+        show(&receipt.statement)?;
+        say_where(&kept?, key)?;
     }
+    let is_outstanding = receipt.statement.is_outstanding();
+    Ok(if is_outstanding { Outcome::Outstanding } else { Outcome::Clean })
 }
 
 /// The documented form.
@@ -157,7 +192,9 @@ pub fn document(statement: &OffboardingStatement, file: Option<&Path>) -> Value 
     document["written_at"] = json!(statement.written_at);
     document["left_at"] = json!(statement.left_at);
     document["decided_by"] = json!(statement.decided_by);
+    document["written_by"] = json!(statement.written_by);
     document["remaining"] = json!(statement.remaining);
+    document["accounts"] = json!(statement.accounts);
     document["successors"] = json!(statement.successors);
     document["readings"] = json!(statement.readings);
     if let Some(file) = file {
@@ -173,13 +210,13 @@ fn actions(statement: &OffboardingStatement) -> Vec<ActionReceipt> {
 /// Prints what a receipt says.
 pub fn show(statement: &OffboardingStatement) -> anyhow::Result<()> {
     let actions = actions(statement);
-    if actions.is_empty() {
+    if actions.is_empty() && statement.remaining.is_empty() {
         let words = format!(
             "nothing was found that {} held and that could be ended",
             output::safe(&statement.identity)
         );
         output::line(toned(words, Tone::Good))?;
-    } else {
+    } else if !actions.is_empty() {
         apply::show(&actions, true)?;
     }
     show_remaining(&statement.remaining)?;

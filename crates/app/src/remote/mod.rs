@@ -332,11 +332,6 @@ pub fn is_not_found(error: &anyhow::Error) -> bool {
     problem::of(error).is_some_and(|problem| problem.status == StatusCode::NOT_FOUND.as_u16())
 }
 
-/// Whether an error is the server's word that something has to come to its end first.
-pub fn is_conflict(error: &anyhow::Error) -> bool {
-    problem::of(error).is_some_and(|problem| problem.status == StatusCode::CONFLICT.as_u16())
-}
-
 /// The word of RFC 8628 or RFC 6749 in the server's answer, where it has one.
 pub fn grant_error(error: &anyhow::Error) -> Option<&str> {
     problem::of(error)?.error.as_deref()

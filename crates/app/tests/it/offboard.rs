@@ -124,7 +124,7 @@ fn everything_of_somebody_ends_and_the_receipt_proves_it() {
         (changed, |receipt| receipt["statement"]["identity"] = json!("somebody@example.com")),
         (changed, |receipt| {
             let made_up = json!({"system": "hr", "account": null, "identity": null, "entitlement": null,
-                "credential": null, "why": "x"});
+                "credential": null, "can_be_ended": false, "why": "x"});
             receipt["statement"]["remaining"] = json!([made_up]);
         }),
         ("not in the log", |receipt| {

@@ -562,7 +562,7 @@ fn somebody_is_offboarded_at_the_time_that_a_person_set() {
             tasks.iter().find(|task| task.subject == who.folded()).map(|task| task.state)
         };
         assert_eq!(state_of(&leaves), Some(TaskState::Done), "{tasks:?}");
-        assert_eq!(state_of(&stays), Some(TaskState::Failed), "{tasks:?}");
+        assert_eq!(state_of(&stays), Some(TaskState::Cancelled), "{tasks:?}");
         let loaded = story.load().await;
         let evaluation = loaded.evaluate().expect("evaluates");
         for (who, ended) in [(&leaves, true), (&stays, false)] {

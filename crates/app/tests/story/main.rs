@@ -11,6 +11,7 @@ mod invariants;
 mod late;
 mod life;
 mod lifecycle;
+mod moves;
 mod named;
 mod oracle;
 mod reasons;

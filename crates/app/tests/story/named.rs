@@ -393,7 +393,11 @@ fn many_leavers_at_once_wait_for_a_person() {
         let guard = plan.guards.iter().find(|guard| is_mass(guard)).expect("a guard");
         assert!(gone.iter().all(|who| guard.message.contains(who.as_str())), "{}", guard.message);
         for item in plan.items.iter().filter(|item| item.verb.takes_away()) {
-            let is_theirs = item.identity.as_ref().is_some_and(|identity| gone.contains(identity));
+            // And so does what they answered for.
+            let owner = |key: &IdentityKey| truth.people.get(key)?.owner.clone();
+            let is_theirs = item.identity.as_ref().is_some_and(|identity| {
+                gone.contains(identity) || owner(identity).is_some_and(|owner| gone.contains(&owner))
+            });
             assert_eq!(guard.holds.contains(&item.id), is_theirs, "{item:?}");
         }
         let loaded = story.load().await;

@@ -6,20 +6,31 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use leasehold_connect::simulated::state::WorldState;
 use leasehold_connect::simulated::{FaultKind, Faults};
+use leasehold_model::account::Account;
 use leasehold_model::clock::Clock as _;
 use leasehold_model::id::{IdentityKey, SystemName};
+use leasehold_model::identity::LifecycleState;
 use leasehold_model::plan::Verb;
 use leasehold_model::receipt::{EndedAccess, OffboardingStatement};
 use leasehold_reconcile::driver::{Driver, DriverSettings};
 use leasehold_reconcile::pace::Patience;
 use leasehold_reconcile::system::Enforce;
+use leasehold_reconcile::workflow::offboard;
 
+use crate::lifecycle::{self, KIM};
 use crate::scene::Scene;
 use crate::seeds::tell;
 use crate::world::Story;
 
 /// Longer than the interval of every system.
 const NEXT_READING_MS: u64 = 17 * 60_000;
+
+/// A process of its own over the story's store.
+fn driver(story: &Story) -> Driver {
+    let settings = DriverSettings { syncs_at_once: 1, ..DriverSettings::default() };
+    let patience = Patience { systems_at_once: 1, ..Patience::default() };
+    Driver::new(story.store.clone(), story.systems.clone(), story.clock.clone(), patience, None, settings)
+}
 
 /// What the latest receipt of somebody says; `None` where there is none.
 async fn latest(story: &Story, leaver: &IdentityKey) -> Option<OffboardingStatement> {
@@ -75,16 +86,7 @@ fn whoever_leaves_has_a_receipt_that_says_what_is_so() {
         for system in story.systems.values_mut() {
             system.enforce = Enforce::Enforce.into();
         }
-        let settings = DriverSettings { syncs_at_once: 1, ..DriverSettings::default() };
-        let patience = Patience { systems_at_once: 1, ..Patience::default() };
-        let driver = Driver::new(
-            story.store.clone(),
-            story.systems.clone(),
-            story.clock.clone(),
-            patience,
-            None,
-            settings,
-        );
+        let driver = driver(&story);
         driver.start().await.expect("starts");
         driver.turn().await.expect("turns");
         let view = driver.live().view().expect("a state");
@@ -131,16 +133,19 @@ fn whoever_leaves_has_a_receipt_that_says_what_is_so() {
             story.clock.advance_ms(NEXT_READING_MS);
             driver.turn().await.expect("turns");
         }
-        assert_eq!(story.store.settled_identities().await.expect("reads"), [], "nothing is due any more");
+        assert_eq!(
+            story.store.settled_identities(story.clock.now()).await.expect("reads"),
+            [],
+            "nothing is due any more"
+        );
         let truth = story.truth();
         for (leaver, accounts) in &leavers {
             let about = story.store.actions_about(std::slice::from_ref(leaver)).await.expect("actions");
             let ours = about.iter().filter(|about| about.row.item.verb.takes_away() && about.begun_at >= now);
             let ours: BTreeSet<_> = ours.map(|about| (&about.row.plan, &about.row.id)).collect();
-            let Some(statement) = latest(&story, leaver).await else {
-                assert!(ours.is_empty(), "{leaver} left, and no receipt says what became of {ours:?}");
-                continue;
-            };
+            let statement = latest(&story, leaver).await;
+            let statement = statement
+                .unwrap_or_else(|| panic!("{leaver} left, and no receipt says what became of {ours:?}"));
             told.fetch_add(1, Ordering::Relaxed);
             assert_eq!(&statement.identity, leaver);
             let items = || statement.items.iter().filter(|item| item.identity.as_ref() == Some(leaver));
@@ -162,6 +167,9 @@ fn whoever_leaves_has_a_receipt_that_says_what_is_so() {
                     .iter()
                     .filter_map(|left| Some((left.system.clone(), left.account.clone()?))),
             );
+            let seen: BTreeSet<_> =
+                statement.accounts.iter().map(|seen| (seen.system.clone(), seen.account.clone())).collect();
+            assert!(accounts.is_subset(&seen), "{leaver}: {accounts:?}, and told are {seen:?}");
             for place in held(&truth, accounts) {
                 let system = &truth.systems[&place.0];
                 let account =
@@ -176,4 +184,77 @@ fn whoever_leaves_has_a_receipt_that_says_what_is_so() {
     });
     let told = told.load(Ordering::Relaxed);
     assert!(told > 10 || std::env::var_os("LEASEHOLD_STORY_SEEDS").is_some(), "told {told} times only");
+}
+
+/// What a source says later of their last day does not move what was done for their leaving out of the receipt, and of whom
+/// nothing is begun there is one, too.
+#[test]
+fn what_was_done_for_a_leaving_stays_told() {
+    tell("what_was_done_for_a_leaving_stays_told", 3, |seed| async move {
+        let mut story = lifecycle::company(seed, "", "").await;
+        story.world.join(lifecycle::person(KIM, "Ops", LifecycleState::Active)).expect("joins");
+        story.observe_all().await;
+        lifecycle::close(&mut story, seed, &[KIM]).await;
+        story.calm();
+        for system in story.systems.values_mut() {
+            system.enforce = Enforce::Enforce.into();
+        }
+        let driver = driver(&story);
+        driver.start().await.expect("starts");
+        driver.turn().await.expect("turns");
+        // Somebody offboards them before any source says so.
+        let key = IdentityKey::from(KIM);
+        let plan = offboard::plan(story.load().await, &key, Vec::new(), None).expect("a plan");
+        assert!(!plan.items.is_empty(), "there is something to end");
+        story.store.save_plan(&plan, story.clock.now()).await.expect("saved");
+        let guards: Vec<String> = plan.guards.iter().map(|guard| guard.name.clone()).collect();
+        driver.handle().request_apply(&plan.hash, &guards, "dana@example.com").await.expect("asks");
+        driver.turn().await.expect("turns");
+        let first = latest(&story, &key).await.expect("a receipt");
+        assert!(first.tally().verified > 0 && first.decided_by.is_some(), "{first:#?}");
+        let told = |statement: &OffboardingStatement| -> BTreeSet<_> {
+            statement.items.iter().map(|item| item.action.id.clone()).collect()
+        };
+        // Weeks later their source does, and one more account of theirs turns up.
+        story.clock.advance_ms(20 * 24 * 3_600_000);
+        story.world.leave(KIM, story.clock.now()).expect("leaves");
+        let login = story.truth().systems[&SystemName::new("alpha").expect("a name")]
+            .accounts
+            .values()
+            .find(|account| account.login == "kim")
+            .expect("an account")
+            .key
+            .clone();
+        story.world.grant_out_of_band("alpha", login.0.as_str(), "role/e1").expect("given");
+        for _ in 0..3 {
+            story.clock.advance_ms(NEXT_READING_MS);
+            driver.turn().await.expect("turns");
+        }
+        let last = latest(&story, &key).await.expect("a receipt");
+        assert!(told(&last).is_superset(&told(&first)), "{last:#?}");
+        assert!(told(&last).len() > told(&first).len(), "what was done since is told, too: {last:#?}");
+        assert_eq!(last.left_at, first.left_at);
+
+        // Where nobody may close anything, what is there is told.
+        let mut others = story.systems.clone();
+        for system in others.values_mut() {
+            system.enforce = Enforce::Propose.into();
+        }
+        story.systems = others;
+        let idle = self::driver(&story);
+        idle.start().await.expect("starts");
+        story.world.join(lifecycle::person("lou@example.com", "Ops", LifecycleState::Active)).expect("joins");
+        let account = Account { enabled: true, ..Account::new("uid-lou", "lou") };
+        story.world.create_account("alpha", account).expect("made");
+        story.clock.advance_ms(NEXT_READING_MS);
+        idle.turn().await.expect("turns");
+        story.world.leave("lou@example.com", story.clock.now()).expect("leaves");
+        for _ in 0..3 {
+            story.clock.advance_ms(NEXT_READING_MS);
+            idle.turn().await.expect("turns");
+        }
+        let lou = latest(&story, &"lou@example.com".into()).await.expect("a receipt");
+        assert!(lou.items.is_empty() && lou.remaining.iter().any(|left| left.can_be_ended), "{lou:#?}");
+        assert!(lou.is_outstanding() && lou.accounts.iter().any(|seen| seen.enabled), "{lou:#?}");
+    });
 }

@@ -98,8 +98,11 @@ pub(super) fn steward(
         claims.ownerships.iter().map(|claim| (claim.identity.as_str(), &claim.owner)).collect();
     for position in &non_humans {
         let identity = &identities[*position as usize];
-        let said = owners.get(identity.key.folded().as_str()).map(|owner| (*owner).clone());
-        let successor = said.or_else(|| successor(inputs, identities, by_key, identity.owner.as_ref()?));
+        let said = owners.get(identity.key.folded().as_str()).copied();
+        // Whoever took it over may have left, too: then the policy says who follows them.
+        let owner = said.or(identity.owner.as_ref());
+        let follows = owner.and_then(|owner| successor(inputs, identities, by_key, owner));
+        let successor = follows.or_else(|| said.cloned());
         if let Some(successor) = successor.filter(|successor| Some(successor) != identity.owner.as_ref()) {
             let succeeds = identities[*position as usize].owner.replace(successor);
             stewards.insert(*position, Steward { succeeds, stop: None });
@@ -265,6 +268,13 @@ impl Evaluation<'_> {
                 && identity.owner.as_ref().is_some_and(|owner| owner.folded() == folded)
         };
         (0u32..).zip(&self.identities).filter(owned).map(|(position, _)| IdentityIndex(position))
+    }
+
+    /// Every non-human that somebody took over, with who answered for it before.
+    pub fn succeeded(&self) -> impl Iterator<Item = (IdentityIndex, &IdentityKey)> {
+        self.stewards.iter().filter_map(|(position, steward)| {
+            steward.succeeds.as_ref().map(|before| (IdentityIndex(*position), before))
+        })
     }
 
     /// The non-humans that somebody took over from an identity.

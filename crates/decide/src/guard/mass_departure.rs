@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use leasehold_model::identity::Identity;
+use leasehold_model::id::IdentityKey;
+use leasehold_model::identity::{Identity, IdentityKind};
 use leasehold_model::plan::{Guard, GuardKind, PlanItem};
 
 use crate::evaluate::Evaluation;
@@ -14,6 +15,10 @@ const WITHIN: SignedDuration = SignedDuration::from_hours(1);
 pub const SHARE_MAX: f64 = 0.05;
 /// … and at least this many, what they hold waits.
 pub const COUNT_MIN: u64 = 10;
+/// Where most of a feed's people leave, …
+const MOST: f64 = 0.5;
+/// … it takes no more than these: a small feed goes wrong, too.
+const COUNT_MIN_OF_MOST: u64 = 3;
 /// A guard names no more of them; the plan has all.
 const NAMES_MAX: usize = 20;
 
@@ -42,9 +47,15 @@ fn guard(evaluation: &Evaluation<'_>, system: u32, feed: Feed<'_>, items: &[Plan
     let count_min = settings.and_then(|settings| settings.leavers_count_min).unwrap_or(COUNT_MIN);
     let (left, all) = feed.too_many(share_max, count_min)?;
     let folded: BTreeSet<String> = left.iter().map(|identity| identity.key.folded()).collect();
+    // What they answered for goes with them, and waits with them.
+    let is_one = |key: &IdentityKey| folded.contains(&key.folded());
     let is_theirs = |item: &&PlanItem| {
-        item.verb.takes_away()
-            && item.identity.as_ref().is_some_and(|identity| folded.contains(&identity.folded()))
+        let Some(key) = item.identity.as_ref().filter(|_| item.verb.takes_away()) else { return false };
+        let owned = || {
+            let identity = &evaluation.identities[evaluation.identity(key)?.index()];
+            identity.owner.clone().filter(|_| identity.kind != IdentityKind::Person)
+        };
+        is_one(key) || owned().is_some_and(|owner| is_one(&owner))
     };
     let holds: Vec<_> = items.iter().filter(is_theirs).map(|item| item.id.clone()).collect();
     if holds.is_empty() {
@@ -95,7 +106,8 @@ impl<'a> Feed<'a> {
                 end += 1;
             }
             let (left, all) = (end - begin, self.here + self.left.len() - begin);
-            if left as u64 >= count_min.max(1) && left as f64 > share_max * all as f64 {
+            let is_most = left as u64 >= COUNT_MIN_OF_MOST.min(count_min) && left as f64 > MOST * all as f64;
+            if is_most || (left as u64 >= count_min.max(1) && left as f64 > share_max * all as f64) {
                 among[begin..end].fill(true);
                 most = most.max(all);
             }

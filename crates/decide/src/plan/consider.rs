@@ -151,17 +151,19 @@ impl Planner<'_, '_> {
         let evaluation = self.evaluation;
         let identity =
             evaluation.graph.identity_of(account).map(|identity| &evaluation.identities[identity.index()]);
+        // Somebody who is here and has no reason to be in this system: there it ends as it does with who has left.
+        let is_here = identity.is_some_and(|identity| identity.may_hold_access(evaluation.inputs.now));
         let is_to_come = identity.is_some_and(|identity| {
             identity.state != LifecycleState::Suspended && !identity.has_left(evaluation.inputs.now)
         });
-        if is_to_come {
+        if is_to_come && !is_here {
             return self.leave(item, "its holder's access has not begun; nothing would bring it back then");
         }
         if let Some(why) = self.unproved.get(&item.system).cloned() {
             return self.leave(item, why);
         }
         let can = self.abilities(&item.system);
-        let has_left = item.kind == DriftKind::Leaver;
+        let has_left = item.kind == DriftKind::Leaver || is_here;
         let is_over = item.because.iter().any(|because| matches!(because, Because::RetentionPassed { .. }));
         let is_kept = credential.kind == CredentialKind::ScheduledJob && !is_over;
         let verb = match (can.revoke_credential, can.disable_credential) {
@@ -208,7 +210,9 @@ impl Planner<'_, '_> {
         let evaluation = self.evaluation;
         let identity = evaluation.graph.identity_of(account);
         let to_come = identity.map(|identity| &evaluation.identities[identity.index()]).filter(|identity| {
-            identity.state != LifecycleState::Suspended && !identity.has_left(evaluation.inputs.now)
+            identity.state != LifecycleState::Suspended
+                && !identity.has_left(evaluation.inputs.now)
+                && !identity.may_hold_access(evaluation.inputs.now)
         });
         if let Some(identity) = to_come {
             let when = identity.start.map_or_else(|| "later".to_owned(), |start| format!("on {start}"));

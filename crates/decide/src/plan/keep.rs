@@ -53,6 +53,7 @@ impl Planner<'_, '_> {
                 let system = evaluation.system_of(row.entitlement);
                 if self.abilities(system).grant && evaluation.observed_entitlement(carrier).is_some() {
                     self.grants.entry((account, carrier)).or_insert_with(|| vec![because]);
+                    self.kept.insert((account, carrier));
                 } else {
                     self.spare_carriers_of(account, row.entitlement);
                 }

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use leasehold_model::credential::CredentialName;
 use leasehold_model::decision::{Because, DriftItem, DriftKind};
-use leasehold_model::id::{AccountKey, ActionId, IdentityKey, SystemName};
+use leasehold_model::id::{AccountKey, ActionId, EntitlementName, IdentityKey, SystemName};
 use leasehold_model::plan::{LeftAlone, Plan, PlanItem, StateFingerprint, Verb};
 use sha2::{Digest, Sha256};
 
@@ -35,6 +35,9 @@ pub struct Scope {
     pub identities: Vec<IdentityKey>,
     /// A person says that what was removed out of band returns.
     pub restore: bool,
+    /// Also end the sessions of accounts that somebody else closed, of these identities, or of all who have left: what was open then
+    /// may be open still.
+    pub sessions: bool,
     /// Not these accounts: something about them waits for a person.
     pub except: BTreeSet<(SystemName, AccountKey)>,
 }
@@ -67,8 +70,12 @@ pub fn plan(
         planner.consider(item, scope);
     }
     planner.keep_what_is_justified();
+    if scope.sessions {
+        planner.end_sessions_of(scope);
+    }
+    let keeping = planner.keeping();
     let (mut items, mut left_alone) = planner.finish();
-    name_and_order(&mut items, &state);
+    name_and_order(&mut items, &state, &keeping);
     left_alone.sort();
     left_alone.dedup();
     let guards = guard::guards(evaluation, &items, !scope.identities.is_empty());
@@ -88,6 +95,10 @@ struct Planner<'plan, 'inputs> {
     /// Direct grants that end, with why.
     revokes: BTreeMap<AccountIndex, BTreeMap<EntitlementIndex, Vec<String>>>,
     grants: BTreeMap<(AccountIndex, EntitlementIndex), Vec<String>>,
+    /// Those of them by which somebody keeps what goes with a path that ends.
+    kept: BTreeSet<(AccountIndex, EntitlementIndex)>,
+    /// Accounts of which nothing but their sessions ends, with why.
+    sessions: BTreeMap<AccountIndex, Vec<String>>,
     /// Accounts that are opened again, with why.
     enables: BTreeMap<AccountIndex, Vec<String>>,
     disables: BTreeMap<AccountIndex, Vec<String>>,
@@ -123,6 +134,8 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
             vanished: snapshot.vanished.iter().map(|gone| (gone.account, gone.entitlement)).collect(),
             revokes: BTreeMap::new(),
             grants: BTreeMap::new(),
+            kept: BTreeSet::new(),
+            sessions: BTreeMap::new(),
             enables: BTreeMap::new(),
             disables: BTreeMap::new(),
             deletes: BTreeMap::new(),
@@ -184,7 +197,8 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
             self.revokes.iter().filter_map(|(account, ending)| Some((*account, ending.values().next()?)));
         let stopped = self.credentials.iter().filter(|(_, (verb, _))| verb.takes_away());
         let stopped = stopped.map(|((account, _), (_, because))| (*account, because));
-        let losing: BTreeMap<AccountIndex, &Vec<String>> = stopped.chain(revoked).collect();
+        let closed = self.sessions.iter().map(|(account, because)| (*account, because));
+        let losing: BTreeMap<AccountIndex, &Vec<String>> = closed.chain(stopped).chain(revoked).collect();
         for (account, because) in losing.into_iter().filter(|(account, _)| !disables.contains_key(account)) {
             let item = self.item(Verb::EndSessions, account, None, because);
             if self.abilities(&item.system).end_sessions {
@@ -228,6 +242,41 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
         (items, self.left_alone)
     }
 
+    /// Sessions of accounts of these identities that somebody else closed.
+    fn end_sessions_of(&mut self, scope: &Scope) {
+        let evaluation = self.evaluation;
+        let named: Vec<IdentityIndex> = match scope.identities.is_empty() {
+            true => (0u32..)
+                .zip(&evaluation.identities)
+                .filter(|(_, identity)| identity.has_left(evaluation.inputs.now))
+                .map(|(position, _)| IdentityIndex(position))
+                .collect(),
+            false => scope.identities.iter().filter_map(|key| evaluation.identity(key)).collect(),
+        };
+        for identity in named {
+            for account in evaluation.graph.accounts_of(identity) {
+                let system = evaluation.inputs.snapshot.system(evaluation.account(account).system);
+                let is_meant = scope.systems.is_empty() || scope.systems.contains(system);
+                // What Leasehold closed, it closed with its sessions.
+                let is_over = evaluation.account(account).account.enabled || self.is_closed_by_us(account);
+                if is_meant && !is_over && !self.untouchable.contains_key(&account) {
+                    let text = "somebody else closed this account, and what was open then may be open still";
+                    self.sessions.insert(account, vec![text.to_owned()]);
+                }
+            }
+        }
+    }
+
+    /// What is given so that nothing is lost.
+    fn keeping(&self) -> Keeping {
+        let kept = self.kept.iter().map(|(account, entitlement)| {
+            let observed = self.evaluation.account(*account);
+            let system = self.evaluation.inputs.snapshot.system(observed.system).clone();
+            (system, observed.account.key.clone(), self.evaluation.entitlement_name(*entitlement).clone())
+        });
+        kept.collect()
+    }
+
     fn item(
         &self,
         verb: Verb,
@@ -265,8 +314,11 @@ fn words(because: &[Because]) -> Vec<String> {
     because.iter().map(Because::to_string).collect()
 }
 
+/// Grants by which somebody keeps what goes with a path that ends: where, to which account, and what.
+type Keeping = BTreeSet<(SystemName, AccountKey, EntitlementName)>;
+
 /// Orders the items as they should run, names them, and ties each to those that must come first.
-fn name_and_order(items: &mut [PlanItem], state: &StateFingerprint) {
+fn name_and_order(items: &mut [PlanItem], state: &StateFingerprint, keeping: &Keeping) {
     items.sort_by(|left, right| key(left).cmp(&key(right)));
     let mut content = Sha256::new();
     content.update(serde_json::to_vec(state).unwrap_or_default());
@@ -291,8 +343,12 @@ fn name_and_order(items: &mut [PlanItem], state: &StateFingerprint) {
         match item.verb {
             Verb::CreateAccount | Verb::EnableAccount => before.opened.push(item.id.clone()),
             Verb::Grant | Verb::EnableCredential => {
+                // A new role that cannot be given holds up nothing of the old one's end.
+                let about = item.entitlement.clone().map(|name| (item.system.clone(), key.clone(), name));
                 item.after.clone_from(&before.opened);
-                before.granted.push(item.id.clone());
+                if about.is_some_and(|about| keeping.contains(&about)) {
+                    before.granted.push(item.id.clone());
+                }
             }
             Verb::Revoke => item.after.clone_from(&before.granted),
             _ => {}

@@ -5,6 +5,7 @@ mod dormant;
 mod grants;
 mod leaver;
 mod missing;
+mod needless;
 mod orphan;
 mod ownerless;
 mod posture;
@@ -42,6 +43,7 @@ pub struct Rule {
 pub const RULES: &[Rule] = &[
     Rule { kinds: &[DriftKind::Unjustified, DriftKind::Expired, DriftKind::Leaver], find: grants::find },
     Rule { kinds: &[DriftKind::Leaver, DriftKind::Unjustified], find: leaver::find },
+    Rule { kinds: &[DriftKind::Unjustified], find: needless::find },
     Rule { kinds: &[DriftKind::Toxic], find: toxic::find },
     Rule { kinds: &[DriftKind::Orphan], find: orphan::find },
     Rule { kinds: &[DriftKind::Ownerless], find: ownerless::find },

@@ -1,13 +1,15 @@
-//! Credentials that must be replaced: older than the policy allows where their age is known, or made by somebody who has
-//! left and may still know the secret.
+//! Credentials that must be replaced: older than the policy allows where their age is known, made by somebody who has left and may
+//! still know the secret, or of a non-human for which somebody answered who has left since.
 
 use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
 use leasehold_model::decision::{Because, DriftItem, DriftKind};
+use leasehold_model::id::IdentityKey;
 use leasehold_model::snapshot::SnapshotCredential;
 
 use super::{Context, about_account, about_credential, days, not_live};
+use crate::engine::{AccountIndex, IdentityIndex};
 use crate::evaluate::Evaluation;
 
 pub(super) fn find(context: &Context<'_, '_>, items: &mut Vec<DriftItem>) {
@@ -23,6 +25,8 @@ pub(super) fn find(context: &Context<'_, '_>, items: &mut Vec<DriftItem>) {
             }
         }
     }
+    let known = KnownToLeavers::of(evaluation);
+    known.passwords(evaluation, items);
     let makers = Makers::of(evaluation);
     for credential in &evaluation.inputs.snapshot.credentials {
         if !credential.credential.lets_in(evaluation.inputs.now) {
@@ -31,7 +35,9 @@ pub(super) fn find(context: &Context<'_, '_>, items: &mut Vec<DriftItem>) {
         let created = credential.credential.created_at.zip(limit);
         let old = created.and_then(|(created, limit)| too_old(evaluation, created, limit));
         let old = old.map(|text| Because::Fact { text });
-        let because: Vec<Because> = old.into_iter().chain(makers.gone(evaluation, credential)).collect();
+        let makers = makers.gone(evaluation, credential);
+        let known = known.credential(evaluation, credential);
+        let because: Vec<Because> = old.into_iter().chain(makers).chain(known).collect();
         if !because.is_empty() {
             items.push(about_credential(evaluation, DriftKind::StaleCredential, credential, because));
         }
@@ -43,6 +49,68 @@ fn too_old(evaluation: &Evaluation<'_>, since: Timestamp, limit: SignedDuration)
     (age > limit).then(|| {
         format!("credential unchanged since {since}, {} days; the limit is {} days", days(age), days(limit))
     })
+}
+
+/// So long it is said that somebody may know a password of which nobody tells when it was changed.
+const UNKNOWN_FOR: SignedDuration = SignedDuration::from_hours(90 * 24);
+
+/// Non-humans that somebody took over, because whoever answered for them has left and may know their secrets.
+struct KnownToLeavers<'evaluation> {
+    /// Who left, and when, by the non-human.
+    left: HashMap<IdentityIndex, (&'evaluation IdentityKey, Timestamp)>,
+}
+
+impl<'evaluation> KnownToLeavers<'evaluation> {
+    fn of(evaluation: &'evaluation Evaluation<'_>) -> Self {
+        let left = evaluation.succeeded().filter_map(|(non_human, before)| {
+            let index = evaluation.identity(before)?;
+            Some((non_human, (before, evaluation.left_at(index)?)))
+        });
+        Self { left: left.collect() }
+    }
+
+    fn of_account(
+        &self,
+        evaluation: &Evaluation<'_>,
+        account: AccountIndex,
+    ) -> Option<(&'evaluation IdentityKey, Timestamp)> {
+        self.left.get(&evaluation.graph.identity_of(account)?).copied()
+    }
+
+    /// That a credential is from before whoever answered for it left.
+    fn credential(&self, evaluation: &Evaluation<'_>, credential: &SnapshotCredential) -> Option<Because> {
+        let (who, left_at) = self.of_account(evaluation, evaluation.index_of(credential.account))?;
+        let first_seen = || evaluation.inputs.snapshot.ended_at(credential.since);
+        let made = credential.credential.created_at.or_else(first_seen);
+        (made.is_none_or(|made| made <= left_at)).then(|| Because::Fact {
+            text: format!(
+                "{who}, who has left, answered for this account and may know it: replace it, then revoke this one"
+            ),
+        })
+    }
+
+    /// Passwords of accounts: nobody sees those themselves, and some systems tell when they were changed.
+    fn passwords(&self, evaluation: &Evaluation<'_>, items: &mut Vec<DriftItem>) {
+        for (identity, (who, left_at)) in &self.left {
+            for account in evaluation.graph.accounts_of(*identity) {
+                let observed = &evaluation.account(account).account;
+                let changed = match observed.credential_changed_at {
+                    Some(changed) if changed > *left_at => continue,
+                    Some(changed) => format!("it was changed last on {changed}"),
+                    None if evaluation.inputs.now.duration_since(*left_at) > UNKNOWN_FOR => continue,
+                    None => "when it was changed last is not known".to_owned(),
+                };
+                if !observed.enabled {
+                    continue;
+                }
+                let text = format!(
+                    "{who}, who has left, answered for this account and may know its password, if it has one; {changed}: replace it"
+                );
+                let because = vec![Because::Fact { text }];
+                items.push(about_account(evaluation, DriftKind::StaleCredential, account, because));
+            }
+        }
+    }
 }
 
 /// Who is who among those that make credentials for others.

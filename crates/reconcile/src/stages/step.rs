@@ -38,7 +38,7 @@ impl Worker {
     ) -> Result<(), ReconcileError> {
         let verb = running.row.item.verb;
         let wanted = match verb {
-            Verb::EndSessions => done.took_away,
+            Verb::EndSessions => done.took_away || (done.only_sessions && self.is_wanted(&running.row)),
             _ => self.is_wanted(&running.row),
         };
         if !wanted && running.row.state != ActionState::Approved {

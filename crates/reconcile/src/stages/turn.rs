@@ -47,6 +47,8 @@ pub(super) struct Done {
     pub(super) took_away: bool,
     /// Something is still to be taken away, once what it waits for is mended.
     pub(super) stuck: bool,
+    /// Nothing is to be taken away but sessions, of an account that somebody else closed.
+    pub(super) only_sessions: bool,
 }
 
 /// One action that is under way.
@@ -159,6 +161,7 @@ impl AccountRun {
             .collect();
         let closes =
             rows.iter().any(|row| row.item.verb == Verb::DisableAccount && row.state != ActionState::Planned);
+        let only_sessions = rows.iter().all(|row| row.item.verb == Verb::EndSessions);
         let mut rows_of: BTreeMap<usize, Vec<ActionRow>> = BTreeMap::new();
         for row in rows {
             let round = match row.item.verb {
@@ -180,7 +183,11 @@ impl AccountRun {
             });
             running.collect()
         };
-        Self { rounds: rows_of.into_values().map(round).collect(), states, done: Done::default() }
+        Self {
+            rounds: rows_of.into_values().map(round).collect(),
+            states,
+            done: Done { only_sessions, ..Done::default() },
+        }
     }
 
     /// Does what is due; gives when to come back, or nothing where everything is at its end.

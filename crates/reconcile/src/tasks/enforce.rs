@@ -7,9 +7,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::future::join_all;
 use leasehold_decide::plan::{CLOSED_BY_PLANS, Scope};
-use leasehold_model::decision::DriftKind;
+use leasehold_model::decision::{DriftItem, DriftKind};
 use leasehold_model::id::{AccountKey, SystemName};
-use leasehold_model::plan::Plan;
+use leasehold_model::plan::{Plan, Verb};
 use leasehold_store::{ActionRow, NewTask, TaskRow};
 use serde_json::{Value, json};
 
@@ -43,7 +43,7 @@ pub fn request(now: jiff::Timestamp) -> NewTask {
 /// # Errors
 /// Where the store fails.
 pub async fn is_needed(work: &Work, view: &Arc<View>) -> Result<bool, TaskError> {
-    let except = waiting(work).await?;
+    let except = waiting(work, view).await?;
     for system in work.systems.now().values() {
         if !matches!(next_step(work, view, system, &except).await?, Step::Nothing) {
             return Ok(true);
@@ -122,7 +122,7 @@ enum Begun {
 async fn begin(work: &Work, system: &System) -> Result<Option<Begun>, TaskError> {
     for _ in 0..MOVES_MAX {
         let view = work.live.refresh().await?;
-        let except = waiting(work).await?;
+        let except = waiting(work, &view).await?;
         let plan = match next_step(work, &view, system, &except).await? {
             Step::Nothing => return Ok(None),
             Step::Propose(plan) => {
@@ -175,9 +175,25 @@ async fn next_step(
     Ok(if saved { Step::Nothing } else { Step::Propose(plan) })
 }
 
-/// Accounts of which an action waits for a person, or for its next turn: nothing else is done about them meanwhile.
-async fn waiting(work: &Work) -> Result<BTreeSet<(SystemName, AccountKey)>, TaskError> {
+/// Accounts of which an action waits for a person, or for its next turn: nothing else is done about them meanwhile. What waits is
+/// no reason to leave somebody's account open who has left: that is closed unless its own closing is what waits.
+async fn waiting(work: &Work, view: &View) -> Result<BTreeSet<(SystemName, AccountKey)>, TaskError> {
     let mut rows = work.store.waiting_actions().await?;
     rows.extend(work.store.unfinished_actions().await?);
-    Ok(rows.into_iter().map(|row| (row.item.system, row.item.account_key)).collect())
+    let place = |row: &ActionRow| (row.item.system.clone(), row.item.account_key.clone());
+    let closing: BTreeSet<_> =
+        rows.iter().filter(|row| row.item.verb == Verb::DisableAccount).map(place).collect();
+    let mut waiting: BTreeSet<_> = rows.iter().map(place).collect();
+    let is_open_leaver = |item: &&DriftItem| {
+        item.kind == DriftKind::Leaver && item.entitlement.is_none() && item.credential.is_none()
+    };
+    for item in view.drift().iter().filter(is_open_leaver) {
+        if let Some(account) = &item.account {
+            let place = (item.system.clone(), account.clone());
+            if !closing.contains(&place) {
+                waiting.remove(&place);
+            }
+        }
+    }
+    Ok(waiting)
 }

@@ -18,6 +18,9 @@ use crate::workflow::offboard;
 pub struct Arguments {
     /// Whom.
     pub identity: IdentityKey,
+    /// When. Another instant is another task: who is to leave later does not leave when they once were to.
+    #[serde(default)]
+    pub at: Option<jiff::Timestamp>,
 }
 
 /// Somebody to be offboarded at an instant.
@@ -26,7 +29,7 @@ pub fn request(identity: &IdentityKey, at: jiff::Timestamp, by: &str) -> NewTask
         kind: Offboard.kind().to_owned(),
         subject: identity.folded(),
         lane: CHANGES.to_owned(),
-        arguments: json!(Arguments { identity: identity.clone() }),
+        arguments: json!(Arguments { identity: identity.clone(), at: Some(at) }),
         requested_by: by.to_owned(),
         not_before: at,
     }
@@ -42,13 +45,21 @@ impl Task for Offboard {
     }
 
     async fn run(&self, work: &Work, task: &TaskRow) -> Result<Value, TaskError> {
-        let Arguments { identity } = arguments(task)?;
+        let Arguments { identity, .. } = arguments(task)?;
         let runner = work.runner();
         let loaded = Loaded::load(&work.store, &runner.systems, work.pace.now(), None).await?;
-        let departs =
-            loaded.departures.iter().any(|departure| departure.identity.as_str() == identity.folded());
-        if !departs {
-            return Err(TaskError::Final(format!("that {identity} leaves was taken back; nothing was done")));
+        let folded = identity.folded();
+        let departure = loaded.departures.iter().find(|departure| departure.identity.as_str() == folded);
+        match departure {
+            None => {
+                let why = format!("that {identity} leaves was taken back; nothing was done");
+                return Err(TaskError::Final(why));
+            }
+            // It was decided anew since, and that has a task of its own.
+            Some(departure) if departure.end > loaded.now => {
+                return Ok(json!({"leaves_at": departure.end}));
+            }
+            Some(_) => {}
         }
         let plan = offboard::plan(loaded, &identity, Vec::new(), None);
         let plan = plan.map_err(|refusal| TaskError::Final(refusal.to_string()))?;

@@ -52,7 +52,7 @@ pub fn plan(
     let NonHumans { stopped, waiting } = non_humans(&evaluation, key, loaded.now);
     drop(evaluation);
     let identities = std::iter::once(key.clone()).chain(stopped).collect();
-    let scope = Scope { systems, identities, ..Scope::default() };
+    let scope = Scope { systems, identities, sessions: true, ..Scope::default() };
     let mut made = plan::compute(&loaded, &scope)?;
     made.left_alone.extend(
         waiting.into_iter().filter(|left| scope.systems.is_empty() || scope.systems.contains(&left.system)),

@@ -4,6 +4,8 @@
 ALTER TABLE action ADD COLUMN identity TEXT;
 UPDATE action SET identity = lower(trim(item->>'identity'));
 CREATE INDEX action_identity ON action (identity) WHERE identity IS NOT NULL;
+CREATE INDEX action_open_identity ON action (identity)
+    WHERE state IN ('approved', 'sent', 'acknowledged', 'contradicted');
 
 CREATE TABLE receipt (
     id           BIGINT NOT NULL PRIMARY KEY,
@@ -16,14 +18,23 @@ CREATE TABLE receipt (
     verified     BIGINT NOT NULL,
     void         BIGINT NOT NULL,
     not_verified BIGINT NOT NULL,
-    remaining    BIGINT NOT NULL
+    remaining    BIGINT NOT NULL,
+    unread       BIGINT NOT NULL
 );
 CREATE INDEX receipt_identity ON receipt (identity, id);
 
--- Identities of which something was done since the last receipt that tells of them. Whether one is due shows when nothing
--- of it is under way any more.
-CREATE TABLE receipt_due (
+-- Since when somebody is known to have left. It stays until they are here again, whatever is said of their last day since.
+CREATE TABLE leaving (
     identity TEXT   NOT NULL PRIMARY KEY,
+    since    BIGINT NOT NULL
+);
+
+-- Whose receipt is due: of whom something was done since the last one, or who has left just now. It is written when nothing of
+-- theirs is under way any more.
+CREATE TABLE receipt_due (
+    identity   TEXT   NOT NULL PRIMARY KEY,
     -- How often something was begun since then.
-    begun    BIGINT NOT NULL
+    begun      BIGINT NOT NULL,
+    -- Not to be written before.
+    not_before BIGINT NOT NULL
 );

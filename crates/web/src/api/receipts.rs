@@ -45,6 +45,8 @@ struct ReceiptDocument {
     not_verified: u64,
     /// What is still there, and nothing is under way to end it.
     remaining: u64,
+    /// Systems that were never read completely: what is there is not known.
+    unread: u64,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -63,6 +65,7 @@ fn document(row: ReceiptRow, identity: &str) -> ReceiptDocument {
         void: row.tally.void,
         not_verified: row.tally.not_verified,
         remaining: row.tally.remaining,
+        unread: row.tally.unread,
     }
 }
 

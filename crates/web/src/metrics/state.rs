@@ -116,7 +116,7 @@ fn of_revocations(times: &RevocationTimes, text: &mut Text) {
     text.sample(&format!("{NAME}_count"), &[], times.number as f64);
 }
 
-/// By system, and together as `all`. What is still there is `leasehold_drift_items{kind="leaver"}`.
+/// By system, and together as `all`.
 fn of_leavers(leavers: &Leavers, text: &mut Text) {
     let systems = leavers.by_system.iter().map(|(system, (times, _))| (system.as_str(), times));
     let rows: Vec<(&str, &Times)> = std::iter::once(("all", &leavers.all)).chain(systems).collect();
@@ -138,6 +138,15 @@ fn of_leavers(leavers: &Leavers, text: &mut Text) {
         rows.iter()
             .filter(|(_, times)| times.count() > 0)
             .map(|(system, times)| ([*system], times.count() as f64)),
+    );
+    let left = leavers.by_system.iter().flat_map(|(system, (_, left))| {
+        left.iter().map(move |(why, many)| ([system.as_str(), why.as_str()], *many as f64))
+    });
+    text.gauges(
+        "leasehold_leaver_remaining",
+        "What is still there of those who have left, and why",
+        ["system", "why"],
+        left,
     );
 }
 

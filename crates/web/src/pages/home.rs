@@ -21,7 +21,7 @@ use super::plans::PlanLine;
 use crate::error::WebError;
 use crate::frame::{self, Frame};
 use crate::heavy;
-use crate::leavers::{Leavers, Times as Measured};
+use crate::leavers::{Leavers, Left, Times as Measured};
 use crate::parts::chart::{Point, Steps};
 use crate::parts::mark::{drift_meaning, drift_words};
 use crate::parts::moment::measured;
@@ -79,6 +79,8 @@ struct LeaverRow {
     times: Option<Times>,
     left: String,
     /// What of theirs is still there, and why; empty where nothing is.
+    /// Why it is there, in words.
+    why: String,
     href: String,
 }
 
@@ -299,23 +301,30 @@ fn times(times: &Measured) -> Option<Times> {
 
 /// One row for each system that had something of a leaver, and one for all where there are several.
 fn leavers(found: &Leavers) -> Vec<LeaverRow> {
-    let row = |system: Option<&SystemName>, ended: &Measured, left: usize| {
+    let row = |system: Option<&SystemName>, ended: &Measured, left: &Left| {
         let mut query = Query::new("/drift").with("kind", DriftKind::Leaver.as_str());
         if let Some(system) = system {
             query = query.with("system", system.as_str());
         }
+        let number_left = left.values().sum::<usize>();
+        let whys = left.iter().map(|(why, many)| format!("{} {}", number(*many as u64), why.words()));
         LeaverRow {
             system: system.map(Link::system),
             ended: number(ended.count() as u64),
             times: times(ended),
-            left: number(left as u64),
-            href: if left == 0 { String::new() } else { query.to_string() },
+            left: number(number_left as u64),
+            why: whys.collect::<Vec<_>>().join(", "),
+            href: if number_left == 0 { String::new() } else { query.to_string() },
         }
     };
     let mut rows: Vec<LeaverRow> =
-        found.by_system.iter().map(|(system, (ended, left))| row(Some(system), ended, *left)).collect();
+        found.by_system.iter().map(|(system, (ended, left))| row(Some(system), ended, left)).collect();
     if rows.len() > 1 {
-        rows.insert(0, row(None, &found.all, found.by_system.values().map(|(_, left)| left).sum()));
+        let mut all = Left::new();
+        for (why, many) in found.by_system.values().flat_map(|(_, left)| left) {
+            *all.entry(*why).or_default() += many;
+        }
+        rows.insert(0, row(None, &found.all, &all));
     }
     rows
 }

@@ -36,8 +36,8 @@ async fn a_leaver_s_page_has_the_receipt_that_proves_what_was_ended() {
     assert_eq!((&first["verified"], &first["identity"]), (&json!(0), &json!(leaver)));
     assert!(first["remaining"].as_u64() > Some(0), "{first}");
     let unsigned = browser.get(&format!("/receipts/{}", first["id"])).await;
-    assert_eq!(unsigned.status, StatusCode::CONFLICT, "nothing is signed yet");
-    assert!(words(&unsigned).contains("not in the signed log yet"), "{}", words(&unsigned));
+    assert_eq!(unsigned.status, StatusCode::NOT_FOUND, "nothing is signed yet");
+    assert!(words(&unsigned).contains("in a log that is signed"), "{}", words(&unsigned));
 
     // Once everything has ended, a receipt of it is there by itself.
     close(&practice, &mut browser, &page).await;

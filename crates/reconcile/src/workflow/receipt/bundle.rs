@@ -18,7 +18,7 @@ use serde_json::Value;
 use crate::error::ReconcileError;
 
 /// The only format so far.
-const FORMAT: &str = "leasehold/offboarding/v1";
+const FORMAT: &str = "leasehold/offboarding/v2";
 
 /// The receipt as a file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -118,8 +118,9 @@ impl OffboardingReceipt {
         }
     }
 
-    /// Checks it against the log's key: the log has an entry that commits to everything that is said, and every state and
-    /// time that it claims is the last one that the log proves before that entry.
+    /// Checks it against the log's key: the log has an entry that commits to everything that is said, and the steps of each action
+    /// that are proved lead, one after the other, to the state and the times that are told. That whoever wrote it left nothing
+    /// out is what their signature says, and the whole log shows.
     ///
     /// # Errors
     /// Everything that is wrong with it, in words.
@@ -180,6 +181,10 @@ impl OffboardingReceipt {
 #[derive(Default)]
 struct Proved<'bundle> {
     state: &'bundle str,
+    /// The entry of its last step.
+    index: u64,
+    /// A step is missing.
+    is_broken: bool,
     verb: &'bundle str,
     system: &'bundle str,
     sent_at: Option<Timestamp>,
@@ -203,6 +208,9 @@ impl<'bundle> Proved<'bundle> {
         let (Some(plan), Some(action), Some(to)) = (text("plan"), text("action"), text("to")) else { return };
         let at = entry.at.parse().ok();
         let known = proved.entry((plan, action)).or_default();
+        let before = if known.state.is_empty() { ActionState::Planned.as_str() } else { known.state };
+        known.is_broken |= text("from") != Some(before);
+        known.index = verified.index;
         (known.state, known.verb, known.system) =
             (to, text("verb").unwrap_or_default(), text("system").unwrap_or_default());
         match ActionState::parse(to) {
@@ -232,6 +240,12 @@ fn differences(item: &EndedAccess, proved: Option<&Proved<'_>>) -> Vec<String> {
     let mut wrong = Vec::new();
     if state.as_str() != proved.state {
         wrong.push(format!("{id} is said to be {state}, and the log proves {}", proved.state));
+    }
+    if proved.is_broken {
+        wrong.push(format!("the steps of {id} do not follow each other: some are missing"));
+    }
+    if action.ledger_index.is_some_and(|index| index != proved.index) {
+        wrong.push(format!("{id} is told of another entry than its last one, {}", proved.index));
     }
     // The journal keeps microseconds.
     let is_other = |told: Option<Timestamp>, proved: Option<Timestamp>| {

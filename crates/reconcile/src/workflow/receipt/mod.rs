@@ -4,28 +4,32 @@
 //! What is said is committed to in the signed log when it is written. [`bundle`] makes the file of it, which anybody checks.
 
 mod bundle;
+mod leaving;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use leasehold_decide::engine::IdentityIndex;
 use leasehold_decide::evaluate::Evaluation;
 use leasehold_decide::plan::Scope;
-use leasehold_model::id::IdentityKey;
+use leasehold_model::id::{IdentityKey, SystemName};
 use leasehold_model::identity::IdentityKind;
 use leasehold_model::plan::{LeftAlone, Plan};
 use leasehold_model::receipt::{
-    ActionReceipt, EndedAccess, OffboardingStatement, RemainingAccess, SystemReading,
+    AccountSeen, ActionReceipt, EndedAccess, OffboardingStatement, RemainingAccess, SystemReading,
 };
 use leasehold_store::{ActionAbout, ReceiptRow, Store};
 
 use super::offboard::{NonHumans, non_humans};
 use crate::error::ReconcileError;
+use crate::live::Live;
 use crate::stages::enforce::{self, Effect};
 use crate::view::View;
 
 pub use bundle::{BundleError, OffboardingReceipt};
+pub(crate) use leaving::note as note_leavings;
 
 /// How often a receipt is begun anew because actions moved while it was made.
 const MOVES_MAX: usize = 5;
@@ -55,39 +59,116 @@ impl From<leasehold_store::StoreError> for Refusal {
     }
 }
 
-/// What would be said now.
-pub(crate) struct Draft {
-    pub statement: OffboardingStatement,
-    /// Everybody whom it is about.
-    pub about: Vec<IdentityKey>,
-    /// The actions that it was made from.
-    pub seen: Vec<ActionAbout>,
+/// Gives the present state whenever it is asked.
+#[async_trait]
+pub trait Present: Send {
+    /// What is known now.
+    async fn view(&mut self) -> Result<Arc<View>, ReconcileError>;
 }
 
-impl Draft {
-    /// Whether something is under way still.
-    pub fn is_open(&self) -> bool {
-        self.seen.iter().any(|action| enforce::is_open(&action.row))
+#[async_trait]
+impl Present for Live {
+    async fn view(&mut self) -> Result<Arc<View>, ReconcileError> {
+        self.refresh().await
     }
+}
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Whose receipt.
+    pub identity: IdentityKey,
+    /// By whom.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+    /// What was done since this instant is told, also where nobody knows that they have left: as of who is declared in the
+    /// policy and was offboarded all the same.
+    pub since: Option<Timestamp>,
+}
+
+/// What became of the asking.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Written {
+    /// It was written.
+    Now(ReceiptRow),
+    /// Something is under way still.
+    Open,
+    /// The latest one says the same.
+    Already(ReceiptRow),
 }
 
 /// Writes the receipt of somebody who has left, of what is known now.
 ///
 /// # Errors
 /// [`Refusal`]; then nothing was written.
-pub async fn write(
+pub async fn write(store: &Store, asked: &Asked, present: &mut dyn Present) -> Result<ReceiptRow, Refusal> {
+    match write_where(store, asked, present, false).await? {
+        Written::Now(row) | Written::Already(row) => Ok(row),
+        Written::Open => Err(Refusal::Moving(asked.identity.clone())),
+    }
+}
+
+/// The same, and only where nothing is under way and there is something new to be said.
+pub(crate) async fn write_settled(
     store: &Store,
-    view: &Arc<View>,
-    key: &IdentityKey,
-    now: Timestamp,
-) -> Result<ReceiptRow, Refusal> {
+    asked: &Asked,
+    present: &mut dyn Present,
+) -> Result<Written, Refusal> {
+    write_where(store, asked, present, true).await
+}
+
+async fn write_where(
+    store: &Store,
+    asked: &Asked,
+    present: &mut dyn Present,
+    only_settled: bool,
+) -> Result<Written, Refusal> {
     for _ in 0..MOVES_MAX {
-        let Draft { statement, about, seen } = draft(store, view, key, now).await?;
+        let about = everybody(&*present.view().await?, &asked.identity)?;
+        // Actions first: what is known is then as new as they are, and they have not moved when it is written.
+        let seen = store.actions_about(&about).await?;
+        let now = present.view().await?;
+        if everybody(&now, &asked.identity)? != about {
+            continue;
+        }
+        if only_settled && seen.iter().any(|action| enforce::is_open(&action.row)) {
+            return Ok(Written::Open);
+        }
+        let statement = state(store, &now, asked, &seen).await?;
+        if only_settled
+            && let Some((row, said)) = latest(store, &asked.identity).await?
+            && is_same(&said, &statement)
+        {
+            return Ok(Written::Already(row));
+        }
         if let Some(row) = store.write_receipt(&statement, &about, &seen).await? {
-            return Ok(row);
+            return Ok(Written::Now(row));
         }
     }
-    Err(Refusal::Moving(key.clone()))
+    Err(Refusal::Moving(asked.identity.clone()))
+}
+
+/// The latest receipt, and what it says, unless that was erased.
+async fn latest(
+    store: &Store,
+    key: &IdentityKey,
+) -> Result<Option<(ReceiptRow, OffboardingStatement)>, Refusal> {
+    let Some(row) = store.receipts(key).await?.into_iter().next() else { return Ok(None) };
+    let said = store.receipt_statement(&row).await?;
+    let said = said.and_then(|opening| serde_json::from_str(&opening.value).ok());
+    Ok(said.map(|said| (row, said)))
+}
+
+/// Whether two say the same of another time: where a try changes nothing but when it was made, that is nothing new.
+fn is_same(said: &OffboardingStatement, now: &OffboardingStatement) -> bool {
+    let told = |statement: &OffboardingStatement| -> Vec<_> {
+        let items = statement.items.iter();
+        items.map(|item| (item.action.plan.clone(), item.action.id.clone(), item.action.state)).collect()
+    };
+    told(said) == told(now)
+        && (&said.remaining, &said.accounts, &said.successors, &said.decided_by)
+            == (&now.remaining, &now.accounts, &now.successors, &now.decided_by)
 }
 
 /// Everybody whose receipt an action about this identity belongs in: they themselves, or who answered for a non-human that ends
@@ -104,58 +185,14 @@ pub(crate) fn leavers_of(view: &View, key: &IdentityKey) -> Vec<IdentityKey> {
     [Some(key), owner].into_iter().flatten().filter_map(has_left).collect()
 }
 
-/// What there is to be said about somebody who has left.
-pub(crate) async fn draft(
-    store: &Store,
-    view: &Arc<View>,
-    key: &IdentityKey,
-    now: Timestamp,
-) -> Result<Draft, Refusal> {
+/// Somebody, and the non-humans whose end belongs to theirs.
+fn everybody(view: &View, key: &IdentityKey) -> Result<Vec<IdentityKey>, Refusal> {
     let evaluation = view.evaluation();
     let index = evaluation.identity(key).ok_or_else(|| Refusal::Unknown(key.clone()))?;
-    let identity = &evaluation.identities[index.index()];
-    let key = identity.key.clone();
-    if !identity.has_left(view.as_of()) {
-        return Err(Refusal::IsHere(key));
-    }
-    let about: Vec<IdentityKey> = std::iter::once(key.clone()).chain(ended_with(evaluation, &key)).collect();
-    let mut seen = store.actions_about(&about).await?;
-    let all = seen.clone();
-    seen.retain(|action| action.row.item.verb.takes_away() && belongs(view, index, &all, action));
-    let NonHumans { stopped, waiting } = non_humans(evaluation, &key, view.as_of());
-    let scope =
-        Scope { identities: std::iter::once(key.clone()).chain(stopped).collect(), ..Scope::default() };
-    let planning = view.clone();
-    let plan = tokio::task::spawn_blocking(move || planning.plan(&scope)).await;
-    let plan = plan.map_err(|error| ReconcileError::Worker(error.to_string()))?;
-    // What was ended and is there again is there.
-    let undone = seen.iter().filter(|action| !ActionReceipt::from(&action.row).is_done());
-    let told: HashSet<Effect> = undone.map(|action| enforce::effect_of(&action.row.item)).collect();
-    let folded = key.folded();
-    let departure = view.loaded().departures.iter().find(|departure| departure.identity.as_str() == folded);
-    let statement = OffboardingStatement {
-        left_at: evaluation.left_at(index),
-        decided_by: departure.map(|departure| departure.recorded_by.clone()),
-        items: seen.iter().map(ended).collect(),
-        remaining: remaining(plan, waiting, &told),
-        successors: evaluation
-            .succeeded_from(&key)
-            .filter_map(|index| {
-                let taken = &evaluation.identities[index.index()];
-                Some((taken.key.clone(), taken.owner.clone()?))
-            })
-            .collect(),
-        readings: view.systems().iter().map(reading).collect(),
-        identity: key,
-        written_at: now,
-    };
-    Ok(Draft { statement, about, seen: all })
-}
-
-/// Non-humans whose end belongs to that of who answered for them.
-fn ended_with(evaluation: &Evaluation<'_>, key: &IdentityKey) -> Vec<IdentityKey> {
+    let key = &evaluation.identities[index.index()].key;
     let ended = evaluation.non_humans_of(key).filter(|index| ends_with_owner(evaluation, *index));
-    ended.map(|index| evaluation.identities[index.index()].key.clone()).collect()
+    let ended = ended.map(|index| &evaluation.identities[index.index()].key);
+    Ok(std::iter::once(key).chain(ended).cloned().collect())
 }
 
 /// Whether this is a non-human that is stopped or has ended, which is told with what became of who answered for it.
@@ -165,68 +202,148 @@ fn ends_with_owner(evaluation: &Evaluation<'_>, index: IdentityIndex) -> bool {
     identity.kind != IdentityKind::Person && (is_stopped || identity.has_left(evaluation.inputs.now))
 }
 
-/// Whether an action is of this offboarding and of no earlier time: begun since they left; or, where their source does not say
-/// when that was, since Leasehold last gave them something.
-fn belongs(view: &View, index: IdentityIndex, all: &[ActionAbout], action: &ActionAbout) -> bool {
+/// What there is to be said about somebody who has left.
+async fn state(
+    store: &Store,
+    view: &Arc<View>,
+    asked: &Asked,
+    seen: &[ActionAbout],
+) -> Result<OffboardingStatement, Refusal> {
     let evaluation = view.evaluation();
-    let whose = action.row.item.identity.as_ref();
-    let stopped_at = whose
-        .and_then(|key| evaluation.identity(key))
-        .filter(|of| *of != index)
-        .and_then(|of| evaluation.steward_of(of)?.stop.as_ref())
-        .map(|stop| stop.since);
-    let ended_at = evaluation.identities[index.index()].end.filter(|end| *end <= view.as_of());
-    let since =
-        match whose.map(IdentityKey::folded) == Some(evaluation.identities[index.index()].key.folded()) {
-            true => ended_at,
-            false => stopped_at,
-        };
-    match since {
-        Some(since) => action.begun_at >= since,
-        None => {
-            let place = |action: &ActionAbout| (action.begun_at, action.row.seq);
-            let given = all.iter().filter(|other| {
-                !other.row.item.verb.takes_away()
-                    && other.row.sent_at.is_some()
-                    && other.row.item.identity == action.row.item.identity
-            });
-            given.map(place).max().is_none_or(|given| place(action) > given)
-        }
-    }
+    let index =
+        evaluation.identity(&asked.identity).ok_or_else(|| Refusal::Unknown(asked.identity.clone()))?;
+    let identity = &evaluation.identities[index.index()];
+    let key = identity.key.clone();
+    let left_at = match identity.has_left(view.as_of()) {
+        true => Some(leaving::since(store, view, index).await?),
+        false => asked.since,
+    };
+    let since = left_at.ok_or_else(|| Refusal::IsHere(key.clone()))?;
+    let NonHumans { stopped, waiting } = non_humans(evaluation, &key, view.as_of());
+    let scope =
+        Scope { identities: std::iter::once(key.clone()).chain(stopped).collect(), ..Scope::default() };
+    let planning = view.clone();
+    let plan = tokio::task::spawn_blocking(move || planning.plan(&scope)).await;
+    let plan = plan.map_err(|error| ReconcileError::Worker(error.to_string()))?;
+    let told = seen.iter().filter(|action| {
+        action.row.item.verb.takes_away() && last_moved(action) >= since_of(view, index, action, since)
+    });
+    let told: Vec<&ActionAbout> = told.collect();
+    // What was ended and is there again is there.
+    let undone = told.iter().filter(|action| !ActionReceipt::from(&action.row).is_done());
+    let undone: HashSet<Effect> = undone.map(|action| enforce::effect_of(&action.row.item)).collect();
+    let folded = key.folded();
+    let departure = view.loaded().departures.iter().find(|departure| departure.identity.as_str() == folded);
+    let decided = departure.filter(|departure| identity.end == Some(departure.end));
+    Ok(OffboardingStatement {
+        left_at,
+        decided_by: decided.map(|departure| departure.recorded_by.clone()),
+        items: told.iter().map(|action| ended(action)).collect(),
+        remaining: remaining(plan, waiting, &undone),
+        accounts: accounts(evaluation, &everybody(view, &key)?),
+        successors: evaluation
+            .succeeded_from(&key)
+            .filter_map(|index| {
+                let taken = &evaluation.identities[index.index()];
+                Some((taken.key.clone(), taken.owner.clone()?))
+            })
+            .collect(),
+        readings: readings(view),
+        identity: key,
+        written_at: asked.at,
+        written_by: asked.by.clone(),
+    })
+}
+
+/// When something was last done for an action.
+fn last_moved(action: &ActionAbout) -> Timestamp {
+    [action.row.sent_at, action.row.read_back_at].into_iter().flatten().fold(action.begun_at, Timestamp::max)
+}
+
+/// Since when what is done about whom an action is about belongs to this offboarding: a non-human may have been stopped by
+/// somebody's word before.
+fn since_of(view: &View, leaver: IdentityIndex, action: &ActionAbout, since: Timestamp) -> Timestamp {
+    let evaluation = view.evaluation();
+    let whose = action.row.item.identity.as_ref().and_then(|key| evaluation.identity(key));
+    let stop =
+        whose.filter(|index| *index != leaver).and_then(|index| evaluation.steward_of(index)?.stop.as_ref());
+    stop.filter(|stop| stop.by.is_some()).map_or(since, |stop| stop.since.min(since))
 }
 
 fn ended(action: &ActionAbout) -> EndedAccess {
     EndedAccess::new(ActionReceipt::from(&action.row), &action.row.item)
 }
 
-fn reading(system: &leasehold_model::snapshot::SystemState) -> SystemReading {
-    let complete_at = system.latest_complete.as_ref().map(|epoch| epoch.ended_at);
-    SystemReading { system: system.name.clone(), complete_at }
+/// Every account of these, as it was last seen.
+fn accounts(evaluation: &Evaluation<'_>, about: &[IdentityKey]) -> Vec<AccountSeen> {
+    let snapshot = evaluation.inputs.snapshot;
+    let now = evaluation.inputs.now;
+    let mut all = Vec::new();
+    for key in about {
+        let Some(index) = evaluation.identity(key) else { continue };
+        for account in evaluation.graph.accounts_of(index) {
+            let observed = evaluation.account(account);
+            let lets_in =
+                evaluation.credentials_of(account).iter().filter(|found| found.credential.lets_in(now));
+            let given = evaluation.graph.grants_of(account).filter(|entitlement| {
+                evaluation.observed_entitlement(*entitlement).is_none_or(|entitlement| !entitlement.inherent)
+            });
+            all.push(AccountSeen {
+                system: snapshot.system(observed.system).clone(),
+                account: observed.account.login.clone(),
+                account_key: observed.account.key.clone(),
+                identity: key.clone(),
+                enabled: observed.account.enabled,
+                credentials: lets_in.count() as u64,
+                entitlements: given.count() as u64,
+            });
+        }
+    }
+    all.sort();
+    all
+}
+
+/// How fresh the knowledge about each system is: also of those that are configured and were never read.
+fn readings(view: &View) -> Vec<SystemReading> {
+    let mut readings: Vec<SystemReading> = view
+        .systems()
+        .iter()
+        .map(|system| SystemReading {
+            system: system.name.clone(),
+            complete_at: system.latest_complete.as_ref().map(|epoch| epoch.started_at),
+        })
+        .collect();
+    let known: BTreeSet<SystemName> = readings.iter().map(|reading| reading.system.clone()).collect();
+    let never = view.loaded().settings.keys().filter(|system| !known.contains(*system));
+    readings.extend(never.map(|system| SystemReading { system: system.clone(), complete_at: None }));
+    readings
 }
 
 /// What is still there: what a plan would end that nothing is said of yet, and what none can.
-fn remaining(plan: Plan, waiting: Vec<LeftAlone>, told: &HashSet<Effect>) -> Vec<RemainingAccess> {
+fn remaining(plan: Plan, waiting: Vec<LeftAlone>, undone: &HashSet<Effect>) -> Vec<RemainingAccess> {
     let left = |left: &LeftAlone| RemainingAccess {
         system: left.system.clone(),
         account: left.account.clone(),
         identity: left.identity.clone(),
         entitlement: left.entitlement.clone(),
         credential: None,
+        can_be_ended: false,
         why: left.why.clone(),
     };
-    let not_begun = plan.items.iter().filter(|item| !told.contains(&enforce::effect_of(item)));
+    let not_begun = plan.items.iter().filter(|item| !undone.contains(&enforce::effect_of(item)));
     let not_begun = not_begun.map(|item| RemainingAccess {
         system: item.system.clone(),
         account: Some(item.account.clone()),
         identity: item.identity.clone(),
         entitlement: item.entitlement.clone(),
         credential: item.credential.clone(),
+        can_be_ended: true,
         why: match plan.guard_of(&item.id) {
             Some(guard) => format!("the guard {} holds what would end it: {}", guard.name, guard.message),
-            None => format!(
-                "{} was not begun: a plan has to be approved for it",
-                item.verb.as_str().replace('_', " ")
-            ),
+            None => {
+                let verb = item.verb.as_str().replace('_', " ");
+                format!("{verb} was not begun: a plan has to be approved for it")
+            }
         },
     });
     let mut remaining: Vec<RemainingAccess> =

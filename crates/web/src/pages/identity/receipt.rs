@@ -14,6 +14,7 @@ use crate::parts::link::identity_path;
 use crate::parts::{Moment, number};
 use crate::person::Person;
 use crate::present::Present;
+use crate::proof;
 use crate::receipts;
 use crate::state::App;
 
@@ -42,7 +43,7 @@ pub(super) async fn note(
     has_left: bool,
     now: Timestamp,
 ) -> Result<Option<ReceiptNote>, WebError> {
-    if !person.may_everywhere(app, Action::SeeLedger) {
+    if !person.may_everywhere(app, Action::SeeLedger) || !proof::may_open(app, person) {
         return Ok(None);
     }
     let rows = app.store.receipts(key).await?;
@@ -62,6 +63,7 @@ fn line(row: &ReceiptRow, now: Timestamp) -> ReceiptLine {
         (tally.void, "not needed"),
         (tally.not_verified, "not verified"),
         (tally.remaining, "still there"),
+        (tally.unread, "systems never read completely"),
     ];
     let said = parts.iter().filter(|(counted, _)| *counted > 0);
     let words: Vec<String> = said.map(|(counted, words)| format!("{} {words}", number(*counted))).collect();
