@@ -178,6 +178,22 @@ impl PostgresServer {
         self.process.folder().join("password")
     }
 
+    /// Lets a role in from this machine without a password, as a host's own identity would.
+    ///
+    /// # Panics
+    /// Where the server's rules cannot be changed, or do not count after a while.
+    pub fn let_in_without_password(&self, user: &str) {
+        let rules = self.folder().join("data/pg_hba.conf");
+        let others = std::fs::read_to_string(&rules).expect("read the rules");
+        std::fs::write(&rules, format!("host all {user} 127.0.0.1/32 trust\n{others}"))
+            .expect("write the rules");
+        self.sql("select pg_reload_conf()");
+        let counts = format!("select count(*) from pg_hba_file_rules where '{user}' = any (user_name)");
+        assert_eq!(self.sql(&counts), "1");
+        // The rules count when the server's first process has taken notice, which it does between two log-ins.
+        std::thread::sleep(Duration::from_millis(300));
+    }
+
     /// A folder that goes with the server, for files of the test.
     pub fn folder(&self) -> &Path {
         self.process.folder()

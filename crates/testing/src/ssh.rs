@@ -172,6 +172,14 @@ impl SshServer {
         self.set_shell(short, &lie::host::shell_with_spool(&self.home_file(short, "elsewhere"), spool));
     }
 
+    /// Has an account see programs of the test in the place of the host's: each a name, and what it does in the shell's words.
+    ///
+    /// # Panics
+    /// Where the account cannot be changed.
+    pub fn show_programs(&self, short: &str, programs: &[(&str, &str)]) {
+        self.set_shell(short, &lie::host::shell_before(&self.home_file(short, "before"), programs));
+    }
+
     fn set_shell(&self, short: &str, shell: &Path) {
         let mut usermod = Command::new(require("usermod", "passwd"));
         succeed(usermod.arg("--shell").arg(shell).arg(self.name(short)));
@@ -282,6 +290,10 @@ impl SshServer {
     }
 
     fn ssh(&self, short: &str, command: &str) -> Command {
+        self.ssh_with(short, command, "no")
+    }
+
+    fn ssh_with(&self, short: &str, command: &str, terminal: &str) -> Command {
         let known = self.folder().join("known_hosts");
         std::fs::write(&known, format!("[127.0.0.1]:{} {}\n", self.port, self.host_key())).expect("write");
         let mut ssh = Command::new(require("ssh", "openssh-client"));
@@ -295,6 +307,8 @@ impl SshServer {
             "-o",
             "ConnectTimeout=10",
         ])
+        .arg("-o")
+        .arg(format!("RequestTTY={terminal}"))
         .arg("-o")
         .arg(format!("UserKnownHostsFile={}", known.display()))
         .arg("-i")
@@ -311,6 +325,17 @@ impl SshServer {
     /// Where the client cannot be started.
     pub fn run_as(&self, short: &str, command: &str) -> Output {
         self.ssh(short, command).stdin(Stdio::null()).output().expect("run ssh")
+    }
+
+    /// The same on a terminal, as a person logs in: of that sshd keeps a record, where the host has a file for it.
+    ///
+    /// # Panics
+    /// Where the files cannot be made, or the client cannot be started.
+    pub fn run_on_terminal(&self, short: &str, command: &str) -> Output {
+        for file in ["/var/log/lastlog", "/var/log/wtmp"] {
+            File::options().append(true).create(true).open(file).expect("have a file for log-ins");
+        }
+        self.ssh_with(short, command, "force").stdin(Stdio::null()).output().expect("run ssh")
     }
 
     /// Opens a session that stays until it is ended, and waits until its processes run.

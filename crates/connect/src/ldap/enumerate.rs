@@ -267,10 +267,9 @@ impl Reading<'_> {
                         }
                     }
                 }
-                if let Some(people) = &mut people
-                    && let Err(problem) = people.add(&entry, &account)
-                {
-                    self.batch.problem(problem);
+                if let Some(people) = &mut people {
+                    let problems = people.add(&entry, &account);
+                    problems.into_iter().for_each(|problem| self.batch.problem(problem));
                 }
                 self.batch.push(Fact::Account(account)).await?;
                 self.primary_group(&entry, &account_key).await?;

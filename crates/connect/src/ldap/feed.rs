@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use jiff::Timestamp;
 use leasehold_model::account::Account;
 use leasehold_model::fact::Problem;
 use leasehold_model::id::IdentityKey;
-use leasehold_model::identity::{Identity, IdentityKind, LifecycleState};
+use leasehold_model::identity::{Identity, IdentityKind};
 
 use crate::ldap::dialect::{Dialect, file_time, generalized_time};
 use crate::ldap::dn::NormalDn;
 use crate::ldap::entry::Entry;
 use crate::ldap::settings::Feed;
+use crate::person::PersonRow;
 
 /// Identities on their way. A manager is named by a DN that may come later, so they are held until all are here.
 pub(super) struct People<'feed> {
@@ -27,9 +27,9 @@ impl<'feed> People<'feed> {
         Self { feed, dialect, identities: Vec::new(), by_dn: HashMap::new(), seen: HashMap::new() }
     }
 
-    /// Takes an entry; the problem is what kept it from being an identity.
-    pub fn add(&mut self, entry: &Entry, account: &Account) -> Result<(), Problem> {
-        let problem = |message: String| Err(Problem::new(entry.dn.clone(), message));
+    /// Takes an entry; the problems are what kept it from being an identity, or what of it could not be read.
+    pub fn add(&mut self, entry: &Entry, account: &Account) -> Vec<Problem> {
+        let problem = |message: String| vec![Problem::new(entry.dn.clone(), message)];
         let mut attributes: BTreeMap<String, String> = self
             .feed
             .columns
@@ -39,7 +39,7 @@ impl<'feed> People<'feed> {
         let Some(key) = attributes.get(&self.feed.key).cloned() else {
             // Service accounts are seldom people's records; they are accounts all the same.
             if account.kind == Some(IdentityKind::Service) {
-                return Ok(());
+                return Vec::new();
             }
             let theirs = self.feed.columns.get(&self.feed.key).map_or("", String::as_str);
             return problem(format!("has no `{theirs}`, which is the key of identities; it is no identity"));
@@ -48,56 +48,51 @@ impl<'feed> People<'feed> {
         if let Some(other) = self.seen.insert(key.clone(), entry.dn.clone()) {
             return problem(format!("has the key `{key}` that {other} has already; the first counts"));
         }
-        let kind = match attributes.remove("kind") {
-            None => account.kind.unwrap_or_default(),
-            Some(text) => match IdentityKind::parse(&text) {
-                Some(kind) => kind,
-                None => {
-                    return problem(format!("`{text}` is no kind; write person, service, workload or agent"));
-                }
-            },
-        };
-        let state = match attributes.remove("status") {
-            None if account.enabled => LifecycleState::Active,
-            None => LifecycleState::Suspended,
-            Some(text) => match LifecycleState::parse(&text) {
-                Some(state) => state,
-                None => return problem(format!("`{text}` is no status; write active, leaving, left, …")),
-            },
-        };
-        let mut time = |name: &str| match attributes.remove(name) {
-            None => Ok(None),
-            Some(text) => {
-                self.time(&text).map_err(|why| Problem::new(entry.dn.clone(), format!("`{name}`: {why}")))
-            }
-        };
-        let (start, end) = (time("start_date")?, time("end_date")?);
-        let manager = attributes.remove("manager").map(IdentityKey::from);
-        let owner = attributes.remove("owner").map(IdentityKey::from);
-        if let Some(dn) = NormalDn::parse(&entry.dn) {
-            self.by_dn.insert(dn, key.clone());
+        let mut take = |name: &str| attributes.remove(name).unwrap_or_default();
+        let (mut kind, mut status) = (take("kind"), take("status"));
+        if kind.is_empty() {
+            kind = account.kind.unwrap_or_default().as_str().to_owned();
         }
-        self.identities.push(Identity { key, kind, state, start, end, manager, owner, attributes });
-        Ok(())
+        if status.is_empty() && !account.enabled {
+            status = "suspended".to_owned();
+        }
+        let (start_date, end_date) = (self.date(take("start_date")), self.date(take("end_date")));
+        let (manager, owner) = (take("manager"), take("owner"));
+        let row = PersonRow {
+            key: key.as_str(),
+            kind: &kind,
+            status: &status,
+            start_date: &start_date,
+            end_date: &end_date,
+            manager: &manager,
+            owner: &owner,
+            attributes,
+        };
+        let mut mended = Vec::new();
+        let identity = row.identity(&self.feed.dates, &mut mended);
+        if let Some(dn) = NormalDn::parse(&entry.dn) {
+            self.by_dn.insert(dn, key);
+        }
+        self.identities.push(identity);
+        mended.into_iter().map(|message| Problem::new(entry.dn.clone(), message)).collect()
     }
 
-    /// A time as directories and people write it. "Never" is none.
-    fn time(&self, text: &str) -> Result<Option<Timestamp>, String> {
-        if let Ok(date) = text.parse::<jiff::civil::Date>().or_else(|_| {
-            jiff::civil::Date::strptime("%Y%m%d", text).map_err(|_| "neither writing".to_owned())
-        }) {
-            return date
-                .to_zoned(jiff::tz::TimeZone::UTC)
-                .map(|at| Some(at.timestamp()))
-                .map_err(|e| e.to_string());
-        }
-        if let Ok(at) = text.parse::<Timestamp>() {
-            return Ok(Some(at));
+    /// A date or time as every feed writes it. What only directories write is an instant already: a day has no time, and
+    /// is left to the feed's own reading.
+    fn date(&self, text: String) -> String {
+        let is_day = text.len() == 8;
+        if is_day || !text.bytes().next().is_some_and(|byte| byte.is_ascii_digit() || byte == b'-') {
+            return text;
         }
         if self.dialect == Dialect::ActiveDirectory && text.parse::<i64>().is_ok() {
-            return Ok(file_time(text));
+            // "Never", and what no calendar reaches, is no end.
+            return file_time(&text).map(|at| at.to_string()).unwrap_or_default();
         }
-        generalized_time(text).map(Some).ok_or_else(|| format!("`{text}` is no date; write 2030-01-31"))
+        // The year by which exports mean "no end" is beyond the last instant that can be kept.
+        if text.starts_with("9999") && text.ends_with('Z') && !text.contains('-') {
+            return String::new();
+        }
+        generalized_time(&text).map_or(text, |at| at.to_string())
     }
 
     /// Every identity, with managers and owners by key; and whose could not be found.

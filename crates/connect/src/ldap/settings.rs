@@ -7,6 +7,7 @@ use std::time::Duration;
 use rustls::ClientConfig;
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::csv::date::Dates;
 use crate::error::ConnectError;
 use crate::ldap::dialect::Dialect;
 use crate::ldap::dn::NormalDn;
@@ -63,6 +64,8 @@ pub(super) struct Feed {
     pub key: String,
     /// Our attribute names, and the directory's.
     pub columns: BTreeMap<String, String>,
+    /// How days are read.
+    pub dates: Dates,
 }
 
 /// Our attribute, and where directories usually keep it.
@@ -222,5 +225,6 @@ fn read_feed(settings: &mut Settings) -> Result<Option<Feed>, ConnectError> {
         });
         return Err(settings.error("key", message));
     }
-    Ok(authoritative.then_some(Feed { key, columns }))
+    let dates = Dates::from_settings(settings, None)?;
+    Ok(authoritative.then_some(Feed { key, columns, dates }))
 }

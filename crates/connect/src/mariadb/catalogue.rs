@@ -16,6 +16,7 @@ use crate::mariadb::sql;
 
 /// Every account is a member of it.
 pub(super) const PUBLIC: &str = "PUBLIC";
+const DAY_SECONDS: i64 = 86_400;
 /// How often the tables are read before it is said that they do not hold still.
 const READINGS_MAX: usize = 4;
 
@@ -28,7 +29,38 @@ pub(super) struct AccountState {
     pub lets_in_otherwise: bool,
     pub without_password: bool,
     pub default_role: String,
+    /// It is exempt from expiry, whatever the server's default is.
     pub password_never_expires: bool,
+    /// `None` where nothing that lets it in is a password.
+    pub password_end: Option<PasswordEnd>,
+    /// The password has to be changed before anything else can be done with it, by the server's clock.
+    pub password_expired: bool,
+}
+
+/// When a password ends. Its holder logs in with it afterwards too, and goes on once they have set a new one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PasswordEnd {
+    Never,
+    At(Timestamp),
+    /// Somebody ended it by `PASSWORD EXPIRE`, at an instant that the server does not keep.
+    Ended,
+}
+
+impl PasswordEnd {
+    /// As the server reckons: `changed` in seconds, where 0 is the mark of `PASSWORD EXPIRE` and nothing is long ago; `lifetime`
+    /// in days, where 0 is for ever and less, or nothing, is the server's own `default`.
+    fn of(changed: Option<i64>, lifetime: Option<i64>, default: i64) -> Self {
+        if changed == Some(0) {
+            return Self::Ended;
+        }
+        let days = lifetime.filter(|days| *days >= 0).unwrap_or(default);
+        if days <= 0 {
+            return Self::Never;
+        }
+        let seconds = changed.unwrap_or(0).saturating_add(days.saturating_mul(DAY_SECONDS));
+        // Beyond the last instant that can be kept.
+        Timestamp::from_second(seconds).map_or(Self::Never, Self::At)
+    }
 }
 
 /// Who holds something: an account or a role.
@@ -79,6 +111,16 @@ impl Catalogue {
                 let plugin = client.text(&row, 5)?;
                 let (without, others): (i64, i64) = (client.get(&row, 6)?, client.get(&row, 10)?);
                 let by_password = plugin.is_empty() || plugin == "mysql_native_password";
+                let lifetime: Option<i64> = client.get(&row, 9)?;
+                let (default, now): (i64, i64) = (client.get(&row, 11)?, client.get(&row, 12)?);
+                let end = PasswordEnd::of(changed, lifetime, default);
+                let is_expired = match end {
+                    PasswordEnd::Never => false,
+                    PasswordEnd::At(at) => at.as_second() < now,
+                    PasswordEnd::Ended => true,
+                };
+                // The server looks at no end where the host's own identity lets in.
+                let has_password = plugin != "unix_socket" || others != 0;
                 let state = AccountState {
                     locked: locked != 0,
                     password_changed: changed
@@ -88,7 +130,9 @@ impl Catalogue {
                     plugin,
                     lets_in_otherwise: others != 0,
                     default_role: client.text(&row, 8)?,
-                    password_never_expires: client.text(&row, 9)? == "0",
+                    password_never_expires: lifetime == Some(0),
+                    password_end: has_password.then_some(end),
+                    password_expired: has_password && is_expired,
                 };
                 let account = AccountName { user, host };
                 catalogue.accounts.insert(account.clone(), state);
@@ -250,4 +294,32 @@ async fn rows(
 async fn checksums(client: &Client, session: &mut Session) -> Result<Vec<Option<i64>>, ConnectError> {
     let rows = rows(client, session, sql::CHECKSUMS).await?;
     rows.iter().map(|row| client.get(row, 1)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_end_as_the_server_reckons() {
+        let day = |seconds: i64| PasswordEnd::At(Timestamp::from_second(seconds).unwrap());
+        for (changed, lifetime, default, expected) in [
+            (Some(1_000), Some(30), 0, day(1_000 + 30 * 86_400)),
+            (Some(1_000), Some(30), 7, day(1_000 + 30 * 86_400)),
+            (Some(1_000), Some(-1), 7, day(1_000 + 7 * 86_400)),
+            (Some(1_000), None, 7, day(1_000 + 7 * 86_400)),
+            (Some(1_000), None, 0, PasswordEnd::Never),
+            (Some(1_000), Some(0), 7, PasswordEnd::Never),
+            (Some(1_000), Some(i64::MAX), 0, PasswordEnd::Never),
+            (Some(0), Some(0), 0, PasswordEnd::Ended),
+            (None, None, 7, day(7 * 86_400)),
+            (None, None, 0, PasswordEnd::Never),
+        ] {
+            assert_eq!(
+                PasswordEnd::of(changed, lifetime, default),
+                expected,
+                "{changed:?} {lifetime:?} {default}"
+            );
+        }
+    }
 }

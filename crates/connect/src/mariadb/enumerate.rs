@@ -9,7 +9,7 @@ use leasehold_model::id::{AccountKey, EntitlementName};
 
 use crate::connector::{Batch, Sink};
 use crate::error::ConnectError;
-use crate::mariadb::catalogue::{AccountState, Catalogue, Holder, PUBLIC};
+use crate::mariadb::catalogue::{AccountState, Catalogue, Holder, PUBLIC, PasswordEnd};
 use crate::mariadb::client::Client;
 use crate::mariadb::event::Event;
 use crate::mariadb::name::{AccountName, Held, Object};
@@ -113,6 +113,16 @@ fn account(catalogue: &Catalogue, name: &AccountName, state: &AccountState) -> A
     }
     if !state.default_role.is_empty() {
         account.attributes.insert("default_role".to_owned(), state.default_role.clone());
+    }
+    // No end of the account: with a password that has ended its holder logs in and sets a new one.
+    let end = match state.password_end {
+        Some(PasswordEnd::Never) => Some("never".to_owned()),
+        Some(PasswordEnd::At(at)) => Some(at.to_string()),
+        Some(PasswordEnd::Ended) | None => None,
+    };
+    let expired = state.password_expired.then(|| "true".to_owned());
+    for (key, value) in [("password_expires", end), ("password_expired", expired)] {
+        account.attributes.extend(value.map(|value| (key.to_owned(), value)));
     }
     if state.without_password {
         account.posture.push(PostureFinding::PasswordNotRequired);

@@ -21,8 +21,9 @@ pub(super) const GRANTEES: &str = "select User, Host, \
      coalesce(json_value(Priv, '$.authentication_string'), '') = '', \
      cast(coalesce(json_value(Priv, '$.access'), '0') as unsigned), \
      coalesce(json_value(Priv, '$.default_role'), ''), \
-     coalesce(json_value(Priv, '$.password_lifetime'), ''), \
-     coalesce(json_exists(Priv, '$.auth_or'), 0) \
+     cast(json_value(Priv, '$.password_lifetime') as signed), \
+     coalesce(json_exists(Priv, '$.auth_or'), 0), \
+     cast(@@global.default_password_lifetime as signed), unix_timestamp() \
      from mysql.global_priv";
 /// Who holds which role; a role that holds one has no host.
 pub(super) const ROLES: &str = "select User, Host, Role, Admin_option = 'Y' from mysql.roles_mapping";

@@ -32,7 +32,8 @@ pub(super) struct ApiError {
 impl ApiError {
     /// What was asked for does not exist. A server that hides something answers with 403.
     pub fn is_absent(&self) -> bool {
-        self.status == StatusCode::NOT_FOUND || self.message.contains("invalid accessor")
+        self.status == StatusCode::NOT_FOUND
+            || ["invalid accessor", "invalid lease"].iter().any(|said| self.message.contains(said))
     }
 }
 

@@ -10,7 +10,8 @@ use leasehold_model::id::EntitlementName;
 use crate::connector::{Batch, Sink};
 use crate::error::ConnectError;
 use crate::openbao::client::Client;
-use crate::openbao::object::{Entity, Group, LogIn, NO_ENTITY, NO_ENTITY_LOGIN, log_ins, token};
+use crate::openbao::lease::{self, TokenLeases};
+use crate::openbao::object::{Entity, Group, LogIn, LogInKind, NO_ENTITY, NO_ENTITY_LOGIN, log_ins, token};
 
 /// Why nobody is taken out of such a group here.
 pub(super) const MEMBERS_ARE_ELSEWHERE: &str =
@@ -29,6 +30,7 @@ struct Reading<'run> {
     aliases: BTreeMap<(String, String), String>,
     grants: BTreeSet<(String, EntitlementName)>,
     credentials: u64,
+    token_leases: TokenLeases,
     missing: Vec<String>,
 }
 
@@ -43,6 +45,7 @@ pub(super) async fn enumerate(client: &Client, sink: &mut dyn Sink) -> Result<Co
         aliases: BTreeMap::new(),
         grants: BTreeSet::new(),
         credentials: 0,
+        token_leases: TokenLeases::default(),
         missing: Vec::new(),
     };
     let before = Lists::read(client).await?;
@@ -50,7 +53,10 @@ pub(super) async fn enumerate(client: &Client, sink: &mut dyn Sink) -> Result<Co
     reading.read_groups(&before).await?;
     reading.read_entities(&before).await?;
     reading.read_log_ins(&before).await?;
+    // Before the tokens, so that one that comes meanwhile is no lease without a token.
+    let leases = list_leases(client).await?;
     reading.read_tokens().await?;
+    reading.read_leases(leases, &before).await?;
     reading.tell_grants().await?;
     reading.batch.flush().await?;
     let after = Lists::read(client).await?;
@@ -229,9 +235,54 @@ impl Reading<'_> {
                 continue;
             }
             self.credentials += 1;
+            self.token_leases.add(&token);
             self.batch.push(Fact::Credential(token.credential())).await?;
         }
         Ok(())
+    }
+
+    /// Tells the leases of log-ins that no token was told of, and that there are others.
+    async fn read_leases(
+        &mut self,
+        leases: BTreeMap<String, &str>,
+        lists: &Lists,
+    ) -> Result<(), ConnectError> {
+        let mut others: BTreeMap<&str, u64> = BTreeMap::new();
+        for (id, prefix) in leases {
+            // What a secrets engine made says nothing more when it is looked up.
+            if !id.starts_with("auth/") {
+                *others.entry(prefix).or_default() += 1;
+                continue;
+            }
+            let Some(lease) = lease::find(self.client, &id).await? else { continue };
+            if lease.is_of(&self.token_leases) {
+                continue;
+            }
+            match self.holder(lease.path(), lists) {
+                Some(account) => {
+                    self.credentials += 1;
+                    self.batch.push(Fact::Credential(lease.credential(&account))).await?;
+                }
+                None => *others.entry(prefix).or_default() += 1,
+            }
+        }
+        for (prefix, count) in others {
+            let message = format!(
+                "nobody can say whose they are: {count} lease{}; each ends with the token that it was made with",
+                if count == 1 { "" } else { "s" }
+            );
+            self.batch.problem(Problem::new(format!("leases below {prefix}"), message));
+        }
+        Ok(())
+    }
+
+    /// Who logged in at a path. `userpass` lets somebody in however they write their name.
+    fn holder(&self, path: &str, lists: &Lists) -> Option<String> {
+        let (mount, name) = lease::log_in_of(path)?;
+        let of = |name: String| self.aliases.get(&(mount.to_owned(), name)).cloned();
+        let is_folded =
+            || lists.log_ins.iter().any(|log_in| log_in.mount == mount && log_in.kind == LogInKind::UserPass);
+        of(name.to_owned()).or_else(|| is_folded().then(|| of(name.to_lowercase()))?)
     }
 
     async fn tell_grants(&mut self) -> Result<(), ConnectError> {
@@ -247,6 +298,16 @@ impl Reading<'_> {
     async fn contain(&mut self, parent: EntitlementName, child: EntitlementName) -> Result<(), ConnectError> {
         self.batch.push(Fact::Containment(Containment { parent, child })).await
     }
+}
+
+/// The names of leases, with the prefix of the settings that each is below.
+async fn list_leases(client: &Client) -> Result<BTreeMap<String, &str>, ConnectError> {
+    let mut leases = BTreeMap::new();
+    for prefix in &client.settings.lease_prefixes {
+        let ids = lease::ids(client, prefix).await?;
+        leases.extend(ids.into_iter().map(|id| (id, prefix.as_str())));
+    }
+    Ok(leases)
 }
 
 fn policy(name: &str) -> Entitlement {

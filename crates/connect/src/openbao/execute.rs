@@ -10,6 +10,7 @@ use crate::connector::not_offered;
 use crate::error::ConnectError;
 use crate::openbao::client::{Client, OwnToken};
 use crate::openbao::enumerate::MEMBERS_ARE_ELSEWHERE;
+use crate::openbao::lease;
 use crate::openbao::object::{Entity, Group, LogIn, NO_ENTITY, log_ins_of, token, tokens_of};
 use crate::openbao::read_back::{Found, Held, find, has_credential, holds, keyed, secret_id};
 
@@ -75,7 +76,13 @@ async fn execute_now(client: &Client, request: &ActionRequest) -> Result<Outcome
             Some(credential) => revoke_credential(client, account.key.as_str(), credential, &own).await,
             None => Ok(refused("revoke_credential needs a credential")),
         },
-        Verb::EndSessions => end_sessions(client, account.key.as_str(), &own).await,
+        Verb::EndSessions => {
+            let entity = match &found {
+                Found::Entity(entity) => Some(entity),
+                Found::LogIn(_) | Found::NoEntity => None,
+            };
+            end_sessions(client, account.key.as_str(), entity, &own).await
+        }
         Verb::DeleteAccount => delete_account(client, &found, &own).await,
         Verb::CreateAccount | Verb::DisableCredential | Verb::EnableCredential => {
             Ok(not_offered(request.verb))
@@ -207,6 +214,11 @@ async fn revoke_credential(
     }
     let key = credential.key.as_str();
     let stopped = match credential.kind {
+        CredentialKind::Token if key.contains('/') => {
+            let body = json!({"lease_id": key, "sync": true});
+            let stopped = client.change(Method::POST, &["sys", "leases", "revoke"], Some(body)).await?;
+            return Ok(made(stopped, "revoked"));
+        }
         CredentialKind::Token => return revoke_token(client, key, own).await,
         CredentialKind::Password => match LogIn::parse(key) {
             Some(log_in) => client.change(Method::DELETE, &log_in.path(&[]), None).await?,
@@ -243,12 +255,21 @@ async fn revoke_token(client: &Client, accessor: &str, own: &OwnToken) -> Result
     Ok(made(stopped, "revoked, with the leases that were made with it"))
 }
 
-async fn end_sessions(client: &Client, account: &str, own: &OwnToken) -> Result<Outcome, ConnectError> {
+async fn end_sessions(
+    client: &Client,
+    account: &str,
+    entity: Option<&Entity>,
+    own: &OwnToken,
+) -> Result<Outcome, ConnectError> {
     if account == NO_ENTITY {
         return Ok(refused("tokens of no entity are each somebody else's; revoke each by itself"));
     }
     let tokens = tokens_of(client, account).await?;
-    if tokens.is_empty() {
+    let mut places = Vec::new();
+    if let Some(entity) = entity {
+        places = lease::places(client, entity).await?;
+    }
+    if tokens.is_empty() && places.is_empty() {
         return Ok(Outcome::AlreadySo);
     }
     let count = tokens.len();
@@ -258,6 +279,16 @@ async fn end_sessions(client: &Client, account: &str, own: &OwnToken) -> Result<
         match revoke_token(client, &token.accessor, own).await? {
             Outcome::Acknowledged { .. } | Outcome::AlreadySo => {}
             stopped => left = Some(stopped),
+        }
+    }
+    // What somebody logged in to meanwhile, and what no token is listed of any more.
+    for place in places {
+        let path: Vec<&str> =
+            ["sys", "leases", "revoke-prefix"].into_iter().chain(place.split('/')).collect();
+        if !lease::ids(client, &place).await?.is_empty()
+            && let Some(stopped) = client.change(Method::POST, &path, Some(json!({"sync": true}))).await?
+        {
+            left = Some(stopped);
         }
     }
     Ok(made(left, &format!("{count} tokens revoked")))
@@ -281,7 +312,7 @@ async fn delete_account(client: &Client, found: &Found, own: &OwnToken) -> Resul
             Some(stopped) => return Ok(stopped),
         }
     }
-    match end_sessions(client, &entity.id, own).await? {
+    match end_sessions(client, &entity.id, Some(entity), own).await? {
         Outcome::Acknowledged { .. } | Outcome::AlreadySo => {}
         stopped => return Ok(stopped),
     }

@@ -7,13 +7,15 @@
 //!   contains its policies, and a group that is a member of another contains that one.
 //! * Credentials are the passwords and secret-ids of those log-ins, and every token by its accessor. A token is what a
 //!   session is here: the tokens of an entity are its sessions too.
-//! * Leases do not say whose they are. They end with the token that they were made with.
+//! * Leases below the prefixes of the settings are listed. Those of log-ins are told; the others do not say whose they are, and
+//!   end with the token that they were made with.
 //! * Root tokens, the connector's own token and its entity are never touched.
 
 mod client;
 mod enumerate;
 mod execute;
 mod issue;
+mod lease;
 mod object;
 mod read_back;
 mod settings;
@@ -57,7 +59,10 @@ const CAPABILITIES: Capabilities = Capabilities {
     ),
     enable_account: Capability::YES,
     delete_account: Capability::with("with its tokens and its users of userpass and roles of approle"),
-    list_credentials: Capability::with("tokens by accessor, passwords of userpass, secret-ids of approle"),
+    list_credentials: Capability::with(
+        "tokens by accessor, passwords of userpass, secret-ids of approle; below `lease_prefixes`, leases of log-ins that no \
+         token is listed of",
+    ),
     issue_credential: Capability::with(
         "a password of its user of userpass, else a secret-id of its role of approle; not where it has neither",
     ),
@@ -67,8 +72,11 @@ const CAPABILITIES: Capabilities = Capabilities {
     rotate_credential: Capability::with(
         "secret-ids: another one is issued, and the old one is revoked after the overlap",
     ),
-    list_sessions: Capability::with("the tokens of an entity"),
-    end_sessions: Capability::with("by revoking every token of the entity, and with them their leases"),
+    list_sessions: Capability::with("the tokens of an entity, but for batch tokens"),
+    end_sessions: Capability::with(
+        "by revoking every token of the entity, and with them their leases; below `lease_prefixes`, then whatever is left of its \
+         log-ins; a batch token works until it ends or the entity is disabled",
+    ),
     native_expiry: Capability::without("the expiry of tokens and secret-ids is read"),
     ..Capabilities::NONE
 };
@@ -94,6 +102,12 @@ const FIELDS: &[SettingField] = &[
         "Certificate authority",
         SettingKind::File,
         "A PEM file beside leasehold.toml.",
+    ),
+    SettingField::optional(
+        "lease_prefixes",
+        "Leases below",
+        SettingKind::List,
+        "Paths, one in each line, such as auth/userpass/login; none where none is named.",
     ),
 ];
 

@@ -119,6 +119,9 @@ pub(super) enum LogInKind {
 struct Policies {
     #[serde(default, deserialize_with = "or_default")]
     token_policies: Vec<String>,
+    /// `service`, `batch`, or which of the two is the default.
+    #[serde(default)]
+    token_type: String,
 }
 
 #[derive(Deserialize)]
@@ -133,11 +136,20 @@ struct SecretId {
     expiration_time: Option<Timestamp>,
 }
 
+/// Where an auth method is.
 #[derive(Deserialize)]
-struct Mount {
+pub(super) struct Mount {
     #[serde(rename = "type")]
-    kind: String,
+    pub kind: String,
     accessor: String,
+    #[serde(default, deserialize_with = "or_default")]
+    config: MountConfig,
+}
+
+#[derive(Deserialize, Default)]
+struct MountConfig {
+    #[serde(default)]
+    token_type: String,
 }
 
 impl LogInKind {
@@ -289,6 +301,33 @@ pub(super) async fn log_ins_of(client: &Client, entity: &Entity) -> Result<Vec<L
         }
     }
     Ok(found)
+}
+
+/// Whether a log-in as an entity may have given a batch token, which no list has. Of other auth methods nobody can say.
+pub(super) async fn may_have_batch_tokens(client: &Client, entity: &Entity) -> Result<bool, ConnectError> {
+    let mounts: HashMap<String, Mount> = client.read(&["sys", "auth"]).await?;
+    for alias in &entity.aliases {
+        let gives_service_only =
+            mounts.get(alias.mount_path.trim_start_matches("auth/")).is_some_and(|mount| {
+                matches!(mount.kind.as_str(), "userpass" | "approle")
+                    && !mount.config.token_type.contains("batch")
+            });
+        if !gives_service_only {
+            return Ok(true);
+        }
+    }
+    let log_ins = log_ins_of(client, entity).await?;
+    // One that is gone gave what it gave.
+    if log_ins.len() < entity.aliases.len() {
+        return Ok(true);
+    }
+    for log_in in log_ins {
+        let found: Option<Policies> = client.find(&log_in.path(&[])).await?;
+        if found.is_some_and(|found| found.token_type.contains("batch")) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Looks a token up; `None` where it has ended.

@@ -9,9 +9,15 @@ use serde::Deserialize;
 use crate::connector::{TestReport, only_one};
 use crate::error::ConnectError;
 use crate::openbao::client::Client;
+use crate::openbao::lease::{self, LogInNames};
 use crate::openbao::object::{
-    Entity, Group, LogIn, LogInKind, NO_ENTITY, NO_ENTITY_LOGIN, log_ins_of, lone_log_ins, token, tokens_of,
+    Entity, Group, LogIn, LogInKind, NO_ENTITY, NO_ENTITY_LOGIN, log_ins_of, lone_log_ins,
+    may_have_batch_tokens, token, tokens_of,
 };
+
+/// What a list of sessions does not say of somebody whose entity is not disabled.
+const BATCH_TOKENS: &str = "batch tokens are in no list; one that a log-in gave works until it ends by itself or the entity is \
+     disabled";
 
 #[derive(Deserialize)]
 struct SealStatus {
@@ -56,6 +62,11 @@ pub(super) async fn test(client: &Client) -> Result<TestReport, ConnectError> {
     ] {
         if let Err(error) = client.list(path).await {
             missing_rights.push(format!("list on {} ({error})", path.join("/")));
+        }
+    }
+    for prefix in &client.settings.lease_prefixes {
+        if let Err(error) = client.list(&lease::listing(prefix)).await {
+            missing_rights.push(format!("list and sudo on sys/leases/lookup/{prefix} ({error})"));
         }
     }
     let SealStatus { version } = client.read(&["sys", "seal-status"]).await?;
@@ -115,12 +126,25 @@ pub(super) async fn read_back(client: &Client, target: &ReadTarget) -> Result<Re
         ReadTarget::Sessions { account } => {
             // Of an account that is not there the key is empty, and so is the list.
             let tokens = tokens_of(client, account.key.as_str()).await?;
+            let (mut leases, mut unlisted) = (Vec::new(), None);
+            if let Some(Found::Entity(entity)) = find(client, account).await? {
+                leases = lease::without_token(client, &entity, &tokens).await?;
+                // A disabled entity's are refused.
+                if !entity.disabled && may_have_batch_tokens(client, &entity).await? {
+                    unlisted = Some(BATCH_TOKENS.to_owned());
+                }
+            }
+            let leases = leases.into_iter().map(|lease| Session {
+                detail: format!("lease of {}", lease.path()),
+                started_at: lease.issue_time,
+                id: lease.id,
+            });
             let live = tokens.into_iter().map(|token| Session {
                 id: token.accessor,
                 started_at: token.issue_time,
                 detail: format!("token of {}", token.path),
             });
-            Ok(ReadBack::sessions(live.collect()))
+            Ok(ReadBack::Sessions { live: live.chain(leases).collect(), unlisted })
         }
     }
 }
@@ -185,6 +209,15 @@ pub(super) async fn has_credential(
 ) -> Result<bool, ConnectError> {
     let key = target.key.as_str();
     match target.kind {
+        CredentialKind::Token if key.contains('/') => {
+            let Some(lease) = lease::find(client, key).await? else { return Ok(false) };
+            let entity: Option<Entity> = client.find(&["identity", "entity", "id", account]).await?;
+            match entity {
+                Some(entity) => Ok(LogInNames::of(client, &entity).await?.has(lease.path())),
+                // Nobody can say whose it was, and it is there.
+                None => Ok(true),
+            }
+        }
         CredentialKind::Token => {
             let found = token(client, key).await?;
             Ok(found.is_some_and(|token| token.account().as_str() == account))

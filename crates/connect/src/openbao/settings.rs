@@ -17,6 +17,8 @@ pub(super) struct OpenBaoSettings {
     pub token: SecretString,
     /// The namespace that everything is read and changed in.
     pub namespace: Option<String>,
+    /// The paths below which leases are listed, without slashes at their ends.
+    pub lease_prefixes: Vec<String>,
 }
 
 /// Reads them.
@@ -39,5 +41,20 @@ pub(super) fn read(settings: &mut Settings) -> Result<OpenBaoSettings, ConnectEr
     let authority = settings.optional_path("ca_certificate")?;
     let timeout = Duration::from_millis(settings.integer_or("timeout_ms", 30_000, 100, 3_600_000)?);
     let http = HttpClient::new(settings, &url, authority.as_deref(), timeout)?;
-    Ok(OpenBaoSettings { http, url, token, namespace })
+    let lease_prefixes = lease_prefixes(settings)?;
+    Ok(OpenBaoSettings { http, url, token, namespace, lease_prefixes })
+}
+
+fn lease_prefixes(settings: &mut Settings) -> Result<Vec<String>, ConnectError> {
+    let prefixes = settings.strings("lease_prefixes")?;
+    let prefixes: Vec<String> = prefixes.iter().map(|prefix| prefix.trim_matches('/').to_owned()).collect();
+    let is_path =
+        |prefix: &String| prefix.split('/').all(|part| !part.trim().is_empty() && !part.starts_with('.'));
+    match prefixes.iter().find(|prefix| !is_path(prefix)) {
+        Some(wrong) => Err(settings.error(
+            "lease_prefixes",
+            format!("`{wrong}` is no path; write for example `auth/userpass/login`"),
+        )),
+        None => Ok(prefixes),
+    }
 }

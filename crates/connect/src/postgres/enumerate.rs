@@ -245,17 +245,19 @@ impl Reading<'_> {
                 if is_account {
                     let mut account = Account::new(name.as_str(), name.as_str());
                     account.enabled = can_log_in;
-                    account.expires_at = instant(self.client.get(row, 10)?);
                     account.last_use = last_uses.get(&oid).map_or(LastUse::Unknown, |at| LastUse::At(*at));
                     if attributes[0] {
                         account.posture.push(PostureFinding::Superuser);
                     }
                     let inherit: bool = self.client.get(row, 8)?;
                     let limit: i32 = self.client.get(row, 9)?;
+                    let password_until: Option<String> = self.client.get(row, 10)?;
                     let comment: Option<String> = self.client.get(row, 12)?;
                     for (key, value) in [
                         ("inherit", (!inherit).then(|| "false".to_owned())),
                         ("connection_limit", (limit >= 0).then(|| limit.to_string())),
+                        // No end of the account: a certificate or the host's own identity lets it in afterwards too.
+                        ("password_valid_until", password_until),
                         ("description", comment),
                     ] {
                         account.attributes.extend(value.map(|value| (key.to_owned(), value)));

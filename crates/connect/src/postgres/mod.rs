@@ -75,7 +75,8 @@ const CAPABILITIES: Capabilities = Capabilities {
     end_sessions: Capability::with("waits until the sessions are gone"),
     last_use: Capability::with("only while a session is live; unknown otherwise"),
     native_expiry: Capability::without(
-        "VALID UNTIL is read; it ends log-ins by password and no live session",
+        "VALID UNTIL is read; it ends log-ins by password, no other log-in and no live session, so that the account \
+         counts as open",
     ),
     ..Capabilities::NONE
 };

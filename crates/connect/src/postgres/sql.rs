@@ -18,8 +18,9 @@ pub(super) const CLOSE: &str = "close leasehold_rows";
 pub(super) const ROLES: &str = "declare leasehold_rows no scroll cursor for
  select r.oid, r.rolname::text, r.rolcanlogin, r.rolsuper, r.rolbypassrls, r.rolcreaterole, r.rolcreatedb,
         r.rolreplication, r.rolinherit, r.rolconnlimit,
-        case when isfinite(r.rolvaliduntil) then (extract(epoch from r.rolvaliduntil) * 1000000)::bigint
-             when r.rolvaliduntil = '-infinity' then 0 end,
+        case when isfinite(r.rolvaliduntil)
+             then to_char(r.rolvaliduntil at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')
+             when r.rolvaliduntil = '-infinity' then '-infinity' end,
         r.rolvaliduntil is not null,
         shobj_description(r.oid, 'pg_authid')
    from pg_roles r order by r.oid";

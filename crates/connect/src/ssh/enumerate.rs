@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use leasehold_model::account::{Account, PostureFinding};
+use leasehold_model::account::{Account, LastUse, PostureFinding};
 use leasehold_model::credential::{Credential, CredentialKind};
 use leasehold_model::entitlement::{Containment, DirectGrant, Entitlement};
 use leasehold_model::fact::{Completeness, Fact, Problem};
@@ -16,6 +16,7 @@ use crate::ssh::client::Client;
 use crate::ssh::crontab;
 use crate::ssh::host::{Group, Host, User};
 use crate::ssh::keys::Key;
+use crate::ssh::log_ins;
 use crate::ssh::sudoers::{Rule, Subject};
 
 /// Groups whose members are as good as root, or read what only root should.
@@ -43,8 +44,9 @@ pub(super) fn credential_key(account: &str, fingerprint: &str) -> CredentialKey 
 pub(super) async fn enumerate(client: &Client, sink: &mut dyn Sink) -> Result<Completeness, ConnectError> {
     let session = client.session().await?;
     let mut host = Host::read(client, &session).await?;
-    session.close().await;
     let now = Timestamp::now();
+    let log_ins = log_ins::read(&session, now).await;
+    session.close().await;
     let mut batch = Batch::new(sink);
     let current: Vec<&Rule> = host.rules.iter().filter(|rule| !rule.is_past(now)).collect();
     for (name, group) in &host.groups {
@@ -70,7 +72,10 @@ pub(super) async fn enumerate(client: &Client, sink: &mut dyn Sink) -> Result<Co
     let (mut grants, mut credentials) = (0, 0);
     let mut problems = Vec::new();
     for (name, user) in &host.users {
-        batch.push(Fact::Account(account(name, user, now))).await?;
+        let mut account = account(name, user, now);
+        // That nothing was kept of a log-in does not say that there was none.
+        account.last_use = log_ins.get(name).map_or(LastUse::Unknown, |at| LastUse::At(*at));
+        batch.push(Fact::Account(account)).await?;
         for grant in held(&host, name, &current) {
             grants += 1;
             batch.push(Fact::Grant(grant)).await?;

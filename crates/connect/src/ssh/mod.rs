@@ -15,6 +15,7 @@ mod enumerate;
 mod execute;
 mod host;
 mod keys;
+mod log_ins;
 mod read_back;
 mod scripts;
 mod settings;
@@ -68,7 +69,9 @@ const CAPABILITIES: Capabilities = Capabilities {
     end_sessions: Capability::with(
         "SIGKILL to every process of the account; waits until they are gone; not for root",
     ),
-    last_use: Capability::without("log-ins without a terminal leave no trace in lastlog"),
+    last_use: Capability::with(
+        "what lastlog, wtmp and the journal of sshd have kept; unknown otherwise, as a log-in without a terminal is in the journal only",
+    ),
     native_expiry: Capability::without("of accounts, keys and sudo rules it is read"),
     ..Capabilities::NONE
 };

@@ -64,6 +64,18 @@ pub(crate) fn shell_with_spool(folder: &Path, spool: &Path) -> PathBuf {
     program(folder, "elsewhere", &text.replace("SHELL", &shell.display().to_string()))
 }
 
+/// Makes a shell of an account in a folder, to which programs of the test stand before those of the host.
+///
+/// # Panics
+/// Where it cannot be written.
+pub(crate) fn shell_before(folder: &Path, programs: &[(&str, &str)]) -> PathBuf {
+    make_folder(folder);
+    for (name, text) in programs {
+        program(folder, name, &format!("#!/bin/sh\n{text}\n"));
+    }
+    program(folder, "shell", &with_programs(folder, ""))
+}
+
 fn with_programs(folder: &Path, before: &str) -> String {
     SHELL.replace("BEFORE", before).replace("FOLDER", &folder.display().to_string())
 }

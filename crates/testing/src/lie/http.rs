@@ -33,6 +33,15 @@ pub(super) fn open_bao(request: &str) -> Option<String> {
     writes.then(|| NO_CONTENT.to_owned())
 }
 
+/// Looking up one token finds nothing.
+pub(super) fn open_bao_hiding(request: &str, accessor: &str) -> Option<String> {
+    const UNKNOWN: &str = "{\"errors\":[\"1 error occurred:\\n\\t* invalid accessor\\n\\n\"]}";
+    let (_, path) = method_and_path(request);
+    let asks = path.ends_with("/lookup-accessor") && request.contains(accessor);
+    let head = "HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\nContent-Length: ";
+    asks.then(|| format!("{head}{}\r\n\r\n{UNKNOWN}", UNKNOWN.len()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,6 +23,8 @@ pub enum Lie {
     AwsQuery,
     /// OpenBao's API: everything that writes and is no look-up.
     OpenBao,
+    /// The same API, where everything is done and the token of this accessor is said to be unknown.
+    OpenBaoHiding(String),
     /// LDAP within TLS: adding, deleting, modifying and renaming. The liar has the server's own certificate.
     Ldap(Box<BothEnds>),
     /// PostgreSQL without TLS: what is committed is taken back, and who asks for the end of sessions is told that it came.
@@ -47,13 +49,14 @@ impl Lie {
             Self::Scim => http::scim(&request),
             Self::AwsQuery => http::aws_query(&request),
             Self::OpenBao => http::open_bao(&request),
+            Self::OpenBaoHiding(accessor) => http::open_bao_hiding(&request, accessor),
             Self::Ldap(_) | Self::Postgres | Self::Mariadb => None,
         }
     }
 
     /// Whether a connection is one request and its answer, or else a conversation.
     pub(crate) fn is_over_http(&self) -> bool {
-        matches!(self, Self::Scim | Self::AwsQuery | Self::OpenBao)
+        matches!(self, Self::Scim | Self::AwsQuery | Self::OpenBao | Self::OpenBaoHiding(_))
     }
 
     /// Passes a conversation on until either side ends it.
@@ -69,7 +72,9 @@ impl Lie {
                 both_ways(client, server, mariadb::pass_questions, mariadb::pass_answers);
                 Ok(())
             }
-            Self::Scim | Self::AwsQuery | Self::OpenBao => unreachable!("each request is answered by itself"),
+            Self::Scim | Self::AwsQuery | Self::OpenBao | Self::OpenBaoHiding(_) => {
+                unreachable!("each request is answered by itself")
+            }
         };
         let _ = (client.shutdown(Shutdown::Both), server.shutdown(Shutdown::Both));
     }

@@ -105,7 +105,7 @@ impl Target for Vault {
     fn settings(&self) -> String {
         format!(
             "connector = \"openbao\"\nurl = \"http://{}\"\ntoken = \"file:{}\"\n\
-             correlate = [\"alias.userpass = email.local\"]\n",
+             lease_prefixes = [\"auth/userpass/login\"]\ncorrelate = [\"alias.userpass = email.local\"]\n",
             self.proxy.address(),
             self.server.folder().join("own").display()
         )

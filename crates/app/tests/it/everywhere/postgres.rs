@@ -1,4 +1,5 @@
-//! PostgreSQL: a login role, a role that carries another one, a live `psql`; and the service account.
+//! PostgreSQL: a login role that the host lets in although its `VALID UNTIL` is past, a role that carries another one, a live
+//! `psql`; and the service account.
 
 use std::process::Child;
 
@@ -38,6 +39,7 @@ impl Database {
         ));
         server.sql(&(OTHERS.map(login).concat() + &login(SERVICE)));
         std::fs::write(server.folder().join("own"), password(OWN)).expect("write the password");
+        server.let_in_without_password(LEAVER);
         let other_session = server.live_session(OTHERS[0], &password(OTHERS[0]));
         let address = address_of(&format!("postgres://127.0.0.1:{}", server.port()));
         let proxy = Proxy::start_lying(address, Lie::Postgres);
@@ -83,7 +85,7 @@ impl Target for Database {
         super::end(&mut self.session);
         self.server.sql(&format!(
             "select pg_terminate_backend(pid, 20000) from pg_stat_activity where usename = '{LEAVER}';
-             drop role if exists {LEAVER}; {}",
+             drop role if exists {LEAVER}; {} alter role {LEAVER} valid until '2020-01-01';",
             login(LEAVER)
         ));
         self.session = Some(self.server.live_session(LEAVER, &password(LEAVER)));

@@ -261,10 +261,50 @@ async fn an_authoritative_directory_says_who_there_is() {
     let alice = &facts.identities["alice@example.com"];
     assert_eq!(alice.manager.as_ref().map(|key| key.as_str()), Some("boss@example.com"));
     assert_eq!(alice.state, LifecycleState::Leaving);
-    assert_eq!(alice.end.map(|at| at.to_string()).as_deref(), Some("2030-01-31T00:00:00Z"));
+    assert_eq!(alice.end.map(|at| at.to_string()).as_deref(), Some("2030-02-01T00:00:00Z"));
     assert_eq!(alice.attribute("family_name"), Some("alice"));
     assert_eq!(facts.identities["held@example.com"].state, LifecycleState::Suspended);
     assert_eq!(facts.identities["boss@example.com"].attribute("employee_number"), Some("1"));
     let problems: Vec<&str> = facts.problems.iter().map(|problem| problem.place.as_str()).collect();
     assert_eq!(problems, [dn("keyless"), dn("held")]);
+}
+
+#[tokio::test]
+async fn the_last_day_of_somebody_ends_when_it_is_over() {
+    let server = OpenLdapServer::start();
+    let berlin = "timezone = 'Europe/Berlin'";
+    let people = [
+        ("day", "20300131", Some("2030-01-31T23:00:00Z")),
+        ("dashed", "2030-01-31", Some("2030-01-31T23:00:00Z")),
+        ("dotted", "31.07.2030", Some("2030-07-31T22:00:00Z")),
+        ("clock", "2030-01-31 17:00", Some("2030-01-31T16:00:00Z")),
+        ("instant", "2030-01-31T17:00:00Z", Some("2030-01-31T17:00:00Z")),
+        ("generalized", "20300131170000Z", Some("2030-01-31T17:00:00Z")),
+        ("offset", "20300131170000+0300", Some("2030-01-31T14:00:00Z")),
+        ("midnight", "20300131000000Z", Some("2030-01-31T00:00:00Z")),
+        ("endless", "99991231", None),
+        ("boundless", "99991231235959Z", None),
+        ("slashed", "03/04/2030", None),
+        ("wrong", "soon", None),
+    ];
+    for (login, last_day, _) in people {
+        server.add(&person(login, &format!("roomNumber: {last_day}\ncarLicense: 20250131\n")));
+    }
+    let columns = "authoritative = true\ncolumns = { start_date = 'carLicense', end_date = 'roomNumber' }";
+    let facts = enumerate_all(&*connector_with(&server, &format!("{columns}\n{berlin}"))).await;
+    for (login, last_day, end) in people {
+        // A value that nobody can read makes nobody a leaver.
+        let found = &facts.identities[&format!("{login}@example.com")];
+        assert_eq!(found.end.map(|at| at.to_string()).as_deref(), end, "{login}: {last_day}");
+        assert_eq!(found.start.map(|at| at.to_string()).as_deref(), Some("2025-01-30T23:00:00Z"), "{login}");
+    }
+    let problems: Vec<&str> = facts.problems.iter().map(|problem| problem.place.as_str()).collect();
+    assert_eq!(problems, [dn("slashed"), dn("wrong")]);
+    assert!(facts.problems[0].message.contains("date_order"), "{:?}", facts.problems);
+
+    let ordered = format!("{columns}\ndate_order = 'dmy'");
+    let facts = enumerate_all(&*connector_with(&server, &ordered)).await;
+    let end = |login: &str| facts.identities[&format!("{login}@example.com")].end.map(|at| at.to_string());
+    assert_eq!(end("slashed").as_deref(), Some("2030-04-04T00:00:00Z"));
+    assert_eq!(end("day").as_deref(), Some("2030-02-01T00:00:00Z"));
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use leasehold_model::account::PostureFinding;
 use leasehold_model::request::{ReadBack, ReadTarget};
 use leasehold_testing::MariadbServer;
@@ -103,4 +104,61 @@ async fn what_is_carried_is_effective_and_not_direct() {
         let read = connector.read_back(&target).await.expect("reads");
         assert_eq!(read, ReadBack::Grant { direct, effective: Some(effective) }, "{key} {name}");
     }
+}
+
+/// Each account says what it said would become of its password, compared with what the server does when somebody comes with it.
+#[tokio::test]
+async fn the_end_of_a_password_is_told_as_the_server_takes_it() {
+    let server = MariadbServer::start();
+    let day = 86_400;
+    // The account, how its password ends, how old it is; the end that is told, from when it was set, and whether it is past.
+    let never = Some("never".to_owned());
+    let accounts = [
+        ("young", "password expire interval 30 day", Some(29 * day), None, false),
+        ("old", "password expire interval 30 day", Some(31 * day), None, true),
+        ("exempt", "password expire never", Some(400 * day), never.clone(), false),
+        ("usual", "password expire default", Some(99 * day), None, false),
+        ("usual_old", "", Some(101 * day), None, true),
+        ("ended", "password expire", None, None, true),
+    ];
+    for (login, how, age, ..) in &accounts {
+        server.sql(&format!("create user {login} identified by '{login}pw' {how}"));
+        if let Some(age) = age {
+            server.sql(&format!(
+                "update mysql.global_priv set Priv = json_set(Priv, '$.password_last_changed', unix_timestamp() - {age}) \
+                 where User = '{login}'; flush privileges"
+            ));
+        }
+    }
+    server.sql("create user by_socket identified via unix_socket; alter user by_socket password expire");
+    server
+        .sql("alter user root@'127.0.0.1' password expire never; set global default_password_lifetime = 100");
+    let facts = complete(connector(&server).as_ref()).await;
+    for (login, _, _, told, expired) in &accounts {
+        let account = &facts.accounts[&format!("{login}@%")];
+        let attribute = |key: &str| account.attributes.get(key).cloned();
+        assert_eq!(attribute("password_expired").is_some(), *expired, "{login}: {account:?}");
+        let stopped = server.sql_as(login, &format!("{login}pw"), "select 1").is_err();
+        assert_eq!(stopped, *expired, "{login}");
+        // A password that has ended is no end of the account: whoever has it sets another one.
+        assert!(account.enabled && account.expires_at.is_none(), "{login}: {account:?}");
+        let days = server.sql(&format!(
+            "select if(json_value(Priv, '$.password_lifetime') > 0, json_value(Priv, '$.password_lifetime'), 100) * {day} \
+             + json_value(Priv, '$.password_last_changed') from mysql.global_priv where User = '{login}'"
+        ));
+        let at = (*login != "ended")
+            .then(|| Timestamp::from_second(days.parse().expect("seconds")).expect("an instant").to_string());
+        assert_eq!(attribute("password_expires"), told.clone().or(at), "{login}");
+    }
+    let exempt = |key: &str| facts.accounts[key].posture.contains(&PostureFinding::PasswordNeverExpires);
+    assert!(exempt("exempt@%") && !exempt("usual@%"));
+    let by_socket = &facts.accounts["by_socket@%"];
+    assert!(!by_socket.attributes.keys().any(|key| key.starts_with("password_")), "{by_socket:?}");
+
+    server.sql("set global default_password_lifetime = 0");
+    let facts = complete(connector(&server).as_ref()).await;
+    let usual = &facts.accounts["usual_old@%"];
+    assert_eq!(usual.attributes["password_expires"], "never");
+    assert!(!usual.attributes.contains_key("password_expired"));
+    server.sql_as("usual_old", "usual_oldpw", "select 1").expect("its password has no end any more");
 }

@@ -5,10 +5,11 @@ pub mod contract;
 mod enumeration;
 mod failures;
 mod issuing;
+mod leases;
 
 use leasehold_connect::connector::Connector;
 use leasehold_model::request::AccountTarget;
-use leasehold_testing::OpenBaoServer;
+use leasehold_testing::{Lie, Manner, OpenBaoServer, Proxy};
 
 use crate::harness::build;
 
@@ -23,6 +24,10 @@ path "auth/token/lookup-accessor" { capabilities = ["update"] }
 path "auth/token/revoke-accessor" { capabilities = ["update"] }
 path "auth/userpass/*" { capabilities = ["create", "read", "update", "delete", "list"] }
 path "auth/approle/*" { capabilities = ["create", "read", "update", "delete", "list"] }
+path "sys/leases/lookup" { capabilities = ["update"] }
+path "sys/leases/lookup/*" { capabilities = ["list", "sudo"] }
+path "sys/leases/revoke" { capabilities = ["update"] }
+path "sys/leases/revoke-prefix/auth/userpass/login/*" { capabilities = ["update", "sudo"] }
 "#;
 
 /// A company's server.
@@ -99,6 +104,27 @@ impl Company {
 pub fn connector(server: &OpenBaoServer, token: &str) -> Box<dyn Connector> {
     let file = server.token_file("connector.token", token);
     build("openbao", &format!("url = '{}'\ntoken = 'file:{}'", server.url(), file.display()))
+}
+
+/// The same with leases below these prefixes.
+pub fn connector_with(company: &Company, prefixes: &str) -> Box<dyn Connector> {
+    connector_at(company, &company.server.url(), prefixes)
+}
+
+/// The same with a token, by its accessor, that the server says it does not know.
+pub fn connector_hiding(company: &Company, accessor: &str, prefixes: &str) -> (Proxy, Box<dyn Connector>) {
+    let url = company.server.url();
+    let address = url.trim_start_matches("http://").parse().expect("an address");
+    let mut proxy = Proxy::start_lying(address, Lie::OpenBaoHiding(accessor.to_owned()));
+    proxy.set(Manner::Lie);
+    let connector = connector_at(company, &format!("http://{}", proxy.address()), prefixes);
+    (proxy, connector)
+}
+
+fn connector_at(company: &Company, url: &str, prefixes: &str) -> Box<dyn Connector> {
+    let file = company.server.token_file("connector.token", &company.own);
+    let settings = format!("url = '{url}'\ntoken = 'file:{}'\nlease_prefixes = {prefixes}", file.display());
+    build("openbao", &settings)
 }
 
 /// A token for a password, or what the server says.

@@ -5,7 +5,9 @@ use leasehold_model::request::{AccountTarget, Outcome};
 use leasehold_testing::PostgresServer;
 
 use super::{COMPANY, connector, connector_as};
-use crate::harness::{account, acknowledged, entitlement, execute, read_account, read_grant, refused};
+use crate::harness::{
+    account, acknowledged, entitlement, enumerate_all, execute, read_account, read_grant, refused,
+};
 
 #[tokio::test]
 async fn an_account_that_is_let_in_again_is_as_it_was() {
@@ -107,4 +109,26 @@ async fn an_account_is_dropped_only_when_it_owns_and_holds_nothing() {
     );
     let why = refused(&*connector, Verb::DeleteAccount, &account("postgres"), None).await;
     assert!(why.contains("the connector itself uses"), "{why}");
+}
+
+/// `VALID UNTIL` is looked at where a password is: whoever is let in by something else is let in all the same.
+#[tokio::test]
+async fn a_role_past_its_end_is_open_until_it_is_disabled() {
+    let server = PostgresServer::start();
+    server.sql(COMPANY);
+    server.let_in_without_password("gone");
+    let enters = || server.sql_as("gone", "", "postgres", "select 1").is_ok();
+    assert!(enters(), "its end is past, and it does not log in by a password");
+
+    let connector = connector(&server);
+    let gone = account("gone");
+    let found = enumerate_all(&*connector).await.accounts.remove("gone").expect("is told");
+    assert!(found.enabled && found.expires_at.is_none(), "{found:?}");
+    assert_eq!(read_account(&*connector, &gone).await, (true, true));
+    acknowledged(&*connector, Verb::DisableAccount, &gone, None).await;
+    assert_eq!(read_account(&*connector, &gone).await, (true, false));
+    assert!(!enters(), "it logs in although it is disabled");
+    let found = enumerate_all(&*connector).await.accounts.remove("gone").expect("is told");
+    assert!(!found.enabled, "{found:?}");
+    assert_eq!(found.attributes["password_valid_until"], "2020-01-01T00:00:00Z");
 }

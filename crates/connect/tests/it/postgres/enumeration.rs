@@ -105,10 +105,14 @@ async fn accounts_carry_their_switches() {
     session.kill().unwrap();
     session.wait().unwrap();
 
-    let expiry = |login: &str| facts.accounts[login].expires_at.map(|at| at.to_string());
-    assert_eq!(expiry("alice").as_deref(), Some("2030-01-01T00:00:00Z"));
-    assert_eq!(expiry("bob"), None, "infinity is no end");
-    assert_eq!(expiry("gone").as_deref(), Some("2020-01-01T00:00:00Z"));
+    // None is an end of the account itself.
+    assert!(facts.accounts.values().all(|account| account.expires_at.is_none()), "{:?}", facts.accounts);
+    let until =
+        |login: &str| facts.accounts[login].attributes.get("password_valid_until").map(String::as_str);
+    assert_eq!(until("alice"), Some("2030-01-01T00:00:00Z"));
+    assert_eq!(until("bob"), None, "infinity is no end");
+    assert_eq!(until("gone"), Some("2020-01-01T00:00:00Z"));
+    assert!(facts.accounts["gone"].enabled, "a log-in without a password may still come");
     assert!(facts.accounts["alice"].enabled && !facts.accounts["parked"].enabled);
     assert!(matches!(facts.accounts["alice"].last_use, LastUse::At(_)), "alice has a live session");
     assert_eq!(facts.accounts["bob"].last_use, LastUse::Unknown, "nobody knows when bob was last here");

@@ -6,6 +6,7 @@ pub mod contract;
 mod enumeration;
 mod failures;
 mod jobs;
+mod log_ins;
 
 use leasehold_connect::connector::Connector;
 use leasehold_model::credential::CredentialKind;
