@@ -149,6 +149,8 @@ impl Store {
             identity.as_str()
         )?;
         let Some((plan,)) = rescinded.first() else { return Ok(false) };
+        // Should they leave again, that is another leaving.
+        execute!(&mut tx, "DELETE FROM leaving WHERE identity = $1", identity.as_str())?;
         // Nobody leaves when they once were to.
         execute!(
             &mut tx,

@@ -137,6 +137,10 @@ impl Offboard {
         let loaded = context.load(None).await?;
         drift::require_read(&loaded.snapshot)?;
         let identity = known(&loaded, identity)?;
+        if offboard::is_decided_by_the_plan(&loaded, &identity) {
+            // Whatever was done when they left before is told already.
+            context.store.note_leavings(&[], std::slice::from_ref(&identity), context.now()).await?;
+        }
         let earlier = earlier_plans(&context, &loaded, &identity).await?;
         let plan = offboard::plan(loaded, &identity, Vec::new(), self.successor().as_ref())?;
         context.store.save_plan(&plan, context.now()).await?;

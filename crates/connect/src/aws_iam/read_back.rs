@@ -94,7 +94,10 @@ pub(super) async fn read_back(client: &Client, target: &ReadTarget) -> Result<Re
             };
             let why = match since {
                 Some(at) => {
-                    format!("AWS lists no sessions; every one that began before {at} is denied everything")
+                    format!(
+                        "AWS lists no sessions; every one of the user that began before {at} is denied everything, and those of roles \
+                         that they assumed go on until they end: at most for the role's longest session"
+                    )
                 }
                 None => "AWS lists no sessions".to_owned(),
             };

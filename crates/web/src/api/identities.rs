@@ -92,6 +92,9 @@ struct ListQuery {
     kind: Option<String>,
     /// Only in this state.
     state: Option<String>,
+    /// Only those about whom their sources disagree.
+    #[serde(default)]
+    conflicts: bool,
     /// Rows on a page, 1 to 500.
     #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
@@ -150,6 +153,7 @@ async fn list(
         let identity = &identities[*position as usize];
         query.kind.as_deref().is_none_or(|kind| identity.kind.as_str() == kind)
             && query.state.as_deref().is_none_or(|state| identity.state.as_str() == state)
+            && (!query.conflicts || !view.loaded().snapshot.conflicts_of(*position).is_empty())
             && (needle.is_empty()
                 || identity.key.as_str().to_lowercase().contains(&needle)
                 || identity.attributes.values().any(|value| value.to_lowercase().contains(&needle)))

@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 use super::document::Problems;
 use super::offboard::decided_on;
 use crate::error::WebError;
-use crate::pages::identity::steward::say;
+use crate::pages::identity::steward::{let_in, say};
 use crate::person::Person;
 use crate::route::Route;
 use crate::state::App;
@@ -40,6 +40,8 @@ struct NewOwner {
 struct OwnerAnswer {
     identity: String,
     owner: String,
+    /// The plan that lets in again what was stopped, where anything was: it is being carried out, unless a guard holds it.
+    plan: Option<String>,
 }
 
 /// How a non-human ends.
@@ -57,6 +59,8 @@ struct RetirementAnswer {
     identity: String,
     /// `stopped`, `ended` or `brought_back`.
     state: &'static str,
+    /// The plan that lets in again what was stopped, where anything was: it is being carried out, unless a guard holds it.
+    plan: Option<String>,
 }
 
 #[utoipa::path(put, path = "/api/v1/identities/{key}/owner", tag = "identities",
@@ -72,8 +76,10 @@ async fn take_over(
 ) -> Result<Json<OwnerAnswer>, WebError> {
     let key = decided_on(&app, &person, &key)?;
     let owner = IdentityKey::from(new.owner.trim());
-    let key = say(&app, &person, &key, &Word::TakeOver(owner.clone())).await?;
-    Ok(Json(OwnerAnswer { identity: key.to_string(), owner: owner.to_string() }))
+    let word = Word::TakeOver(owner.clone());
+    let key = say(&app, &person, &key, &word).await?;
+    let plan = let_in(&app, &person, &key, &word).await?.map(|letting_in| letting_in.plan.to_string());
+    Ok(Json(OwnerAnswer { identity: key.to_string(), owner: owner.to_string(), plan }))
 }
 
 #[utoipa::path(put, path = "/api/v1/identities/{key}/retirement", tag = "identities",
@@ -90,12 +96,12 @@ async fn stop(
     let key = decided_on(&app, &person, &key)?;
     let (word, state) = if new.end { (Word::End, "ended") } else { (Word::Stop, "stopped") };
     let key = say(&app, &person, &key, &word).await?;
-    Ok(Json(RetirementAnswer { identity: key.to_string(), state }))
+    Ok(Json(RetirementAnswer { identity: key.to_string(), state, plan: None }))
 }
 
 #[utoipa::path(delete, path = "/api/v1/identities/{key}/retirement", tag = "identities",
     params(("key" = String, Path, description = "The key of a service account, workload or agent, in any case")),
-    responses((status = 200, description = "What was stopped is missing now, and a plan brings it back", body = RetirementAnswer), Problems))]
+    responses((status = 200, description = "What was stopped is let in again, by a plan that you approve with this", body = RetirementAnswer), Problems))]
 /// Brings a stopped non-human back.
 async fn bring_back(
     State(app): State<App>,
@@ -104,5 +110,7 @@ async fn bring_back(
 ) -> Result<Json<RetirementAnswer>, WebError> {
     let key = decided_on(&app, &person, &key)?;
     let key = say(&app, &person, &key, &Word::BringBack).await?;
-    Ok(Json(RetirementAnswer { identity: key.to_string(), state: "brought_back" }))
+    let plan =
+        let_in(&app, &person, &key, &Word::BringBack).await?.map(|letting_in| letting_in.plan.to_string());
+    Ok(Json(RetirementAnswer { identity: key.to_string(), state: "brought_back", plan }))
 }

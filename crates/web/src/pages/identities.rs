@@ -53,6 +53,7 @@ struct Filter {
     kind: String,
     state: String,
     drift: String,
+    sources: String,
     page: String,
 }
 
@@ -65,6 +66,8 @@ struct IdentitiesPage {
     kinds: Choices,
     states: Choices,
     drift: Choices,
+    /// Only those about whom their sources disagree; offered where there are any.
+    disagreeing: Option<Choices>,
     rows: Vec<IdentityRow>,
     pager: Pager,
     filtered: bool,
@@ -80,6 +83,8 @@ struct IdentityRow {
     entitlements: String,
     path: String,
     drift: Option<Link>,
+    /// About how much its sources disagree; empty where they do not.
+    conflicts: String,
 }
 
 /// Whom an identity answers to, or who answers for it.
@@ -101,6 +106,7 @@ async fn list(
     let kind = one_of(&KINDS, IdentityKind::as_str, &filter.kind, "kind of identity")?;
     let state = one_of(&STATES, LifecycleState::as_str, &filter.state, "state of an identity")?;
     let drift = one_of(&[true, false], drift_word, &filter.drift, "choice of drift")?;
+    let disagree = one_of(&[()], |()| "disagree", &filter.sources, "choice of sources")?.is_some();
     let catalogue = catalogue::of(&app, &view).await?;
     let sight = Sight::new(&app, &person, &view, catalogue);
     let (now, term) = (view.as_of(), text.to_lowercase());
@@ -112,12 +118,14 @@ async fn list(
             && kind.is_none_or(|kind| identity.kind == kind)
             && state.is_none_or(|state| present_state(identity, now) == state)
             && drift.is_none_or(|wanted| wanted == (view.drift_of_identity(&identity.key).len() > 0))
+            && (!disagree || !view.loaded().snapshot.conflicts_of(index.0).is_empty())
     });
     let query = Query::new("/identities")
         .with("q", &text)
         .with("kind", &filter.kind)
         .with("state", &filter.state)
-        .with("drift", &filter.drift);
+        .with("drift", &filter.drift)
+        .with("sources", &filter.sources);
     let pager = Pager::new(filter.page.parse().unwrap_or(1), found.len(), &query);
     let mut listing = Listing::default();
     let rows = found[pager.range()].iter().map(|index| row(&view, &sight, *index, &mut listing)).collect();
@@ -142,6 +150,15 @@ async fn list(
             [("yes".to_owned(), "with drift".to_owned()), ("no".to_owned(), "without drift".to_owned())],
             &filter.drift,
         ),
+        disagreeing: (disagree || !view.loaded().snapshot.identity_conflicts.is_empty()).then(|| {
+            Choices::new(
+                "sources",
+                "Sources",
+                "agree or not",
+                [("disagree".to_owned(), "disagree".to_owned())],
+                &filter.sources,
+            )
+        }),
         rows,
         pager,
     };
@@ -227,5 +244,13 @@ fn row(view: &View, sight: &Sight<'_>, index: IdentityIndex, listing: &mut Listi
         entitlements: number(own.count() as u64),
         path: identity_path(&identity.key),
         drift: (drift > 0).then(|| Link::to(drift_of, number(drift as u64))),
+        conflicts: match view.loaded().snapshot.conflicts_of(index.0) {
+            [] => String::new(),
+            conflicts => {
+                let about: Vec<String> =
+                    conflicts.iter().map(|conflict| safe(conflict.attribute.replace('_', " "))).collect();
+                about.join(", ")
+            }
+        },
     }
 }

@@ -26,6 +26,7 @@ mod scim;
 mod search;
 mod settings;
 mod sign_in;
+mod stewards;
 mod support;
 mod systems;
 mod webhooks;

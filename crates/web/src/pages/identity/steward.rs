@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use leasehold_decide::authority::Action;
 use leasehold_decide::engine::IdentityIndex;
 use leasehold_decide::evaluate::lifecycle::UseSince;
-use leasehold_model::id::IdentityKey;
+use leasehold_decide::plan::Scope;
+use leasehold_model::decision::DriftKind;
+use leasehold_model::id::{IdentityKey, PlanHash};
 use leasehold_model::identity::IdentityKind;
 use leasehold_model::text::safe;
 use leasehold_reconcile::view::View;
@@ -18,7 +20,8 @@ use super::propose::may_take_back;
 use super::seen;
 use crate::error::WebError;
 use crate::flash::{FlashKind, redirect_with};
-use crate::parts::link::identity_path;
+use crate::heavy;
+use crate::parts::link::{identity_path, plan_path};
 use crate::parts::{Link, Moment};
 use crate::person::Person;
 use crate::present::Present;
@@ -145,9 +148,7 @@ pub(super) async fn said(
         "stop" => {
             (Word::Stop, "It is stopped: what lets it in is drift now, and a plan closes it".to_owned())
         }
-        "bring_back" => {
-            (Word::BringBack, "It is needed after all: a plan brings back what was stopped".to_owned())
-        }
+        "bring_back" => (Word::BringBack, "It is needed after all".to_owned()),
         "end" => {
             (Word::End, "It ends for good: what it holds is drift now, and a plan takes it away".to_owned())
         }
@@ -155,7 +156,19 @@ pub(super) async fn said(
     };
     let path = identity_path(&key);
     match say(&app, &person, &key, &word).await {
-        Ok(_) => Ok(redirect_with(&app, &path, FlashKind::Done, &done)),
+        Ok(key) => match let_in(&app, &person, &key, &word).await? {
+            None => Ok(redirect_with(&app, &path, FlashKind::Done, &done)),
+            Some(LettingIn { plan, is_begun: true }) => {
+                let text = format!(
+                    "{done}. What was stopped is let in again by this plan, which is being carried out"
+                );
+                Ok(redirect_with(&app, &plan_path(&plan), FlashKind::Done, &text))
+            }
+            Some(LettingIn { plan, is_begun: false }) => {
+                let text = format!("{done}. A guard holds this plan, which lets in again what was stopped");
+                Ok(redirect_with(&app, &plan_path(&plan), FlashKind::Warning, &text))
+            }
+        },
         Err(WebError::Conflict(why) | WebError::Refused(why)) => {
             Ok(redirect_with(&app, &path, FlashKind::Warning, &format!("{why}; nothing was changed")))
         }
@@ -185,4 +198,36 @@ pub(crate) async fn say(
     })?;
     app.live.refresh().await.map_err(WebError::internal)?;
     Ok(key)
+}
+
+/// A plan that lets in again what was stopped.
+pub(crate) struct LettingIn {
+    pub plan: PlanHash,
+    /// No guard holds it: it is being carried out.
+    pub is_begun: bool,
+}
+
+/// One word brings a non-human back: whoever says it approves the plan that lets in again what was stopped, and nothing else.
+/// `None` where nothing is to be let in.
+pub(crate) async fn let_in(
+    app: &App,
+    person: &Person,
+    key: &IdentityKey,
+    word: &Word,
+) -> Result<Option<LettingIn>, WebError> {
+    if !matches!(word, Word::BringBack | Word::TakeOver(_)) {
+        return Ok(None);
+    }
+    let view = app.live.refresh().await.map_err(WebError::internal)?;
+    let scope = Scope { identities: vec![key.clone()], kinds: vec![DriftKind::Missing], ..Scope::default() };
+    let plan = heavy::run(move || view.plan(&scope)).await?;
+    if plan.items.is_empty() {
+        return Ok(None);
+    }
+    app.store.save_plan(&plan, app.now()).await?;
+    let is_begun = plan.guards.is_empty();
+    if is_begun {
+        app.driver.request_apply(&plan.hash, &[], person.actor()).await?;
+    }
+    Ok(Some(LettingIn { plan: plan.hash, is_begun }))
 }
