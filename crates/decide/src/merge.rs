@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use leasehold_model::id::SystemName;
-use leasehold_model::identity::Identity;
+use leasehold_model::identity::{Identity, LifecycleState};
 use leasehold_model::snapshot::{Claimed, IdentityConflict, Snapshot};
 
 use crate::evaluate::SystemSettings;
@@ -80,14 +80,18 @@ pub fn merge(snapshot: &mut Snapshot, settings: &BTreeMap<SystemName, SystemSett
         }
         let index = u32::try_from(kept.len()).unwrap_or(u32::MAX);
         match merged.remove(&position) {
-            None => kept.push(listed),
-            Some(Merged { system, identity, conflicts }) => {
+            None => {
+                kept.push(listed);
+                since.push(*told_since);
+            }
+            Some(Merged { system, saying, identity, conflicts }) => {
+                let said = told.get(&position).and_then(|positions| positions.get(saying));
+                since.push(said.map_or(*told_since, |position| snapshot.identity_since[*position]));
                 let of_index = |conflict| IdentityConflict { identity: index, ..conflict };
                 snapshot.identity_conflicts.extend(conflicts.into_iter().map(of_index));
                 kept.push((system, identity));
             }
         }
-        since.push(*told_since);
     }
     (snapshot.identities, snapshot.identity_since) = (kept, since);
 }
@@ -133,6 +137,8 @@ struct Voice<'snapshot> {
 struct Merged {
     /// The feed that it is taken for.
     system: u32,
+    /// Whose word about where they stand counts, by the place of the voice.
+    saying: usize,
     identity: Identity,
     /// Where others say something else. The position of the identity is not known yet.
     conflicts: Vec<IdentityConflict>,
@@ -165,9 +171,15 @@ fn one_of(voices: &[Voice<'_>]) -> Merged {
     let leading = believed("key", &|identity| Some(identity.key.folded())).unwrap_or(0);
     let of = |position: Option<usize>| &voices[position.unwrap_or(leading)].identity;
     let kind = of(believed("kind", &|identity| Some(identity.kind.as_str().to_owned()))).kind;
-    let state = of(believed("status", &|identity| Some(identity.state.as_str().to_owned()))).state;
+    let saying = believed("status", &|identity| Some(identity.state.as_str().to_owned())).unwrap_or(leading);
+    let state = voices[saying].identity.state;
     let start = of(believed("start_date", &|identity| Some(identity.start?.to_string()))).start;
     let end = of(believed("end_date", &|identity| Some(identity.end?.to_string()))).end;
+    // Who says that they have left says when, whatever is planned elsewhere.
+    let end = match &voices[saying].identity {
+        left if state == LifecycleState::Left => left.end.or(end),
+        _ => end,
+    };
     let manager = of(believed("manager", &|identity| Some(identity.manager.as_ref()?.folded())));
     let owner = of(believed("owner", &|identity| Some(identity.owner.as_ref()?.folded())));
     let (manager, owner) = (manager.manager.clone(), owner.owner.clone());
@@ -182,13 +194,13 @@ fn one_of(voices: &[Voice<'_>]) -> Merged {
     }
     let key = voices[leading].identity.key.clone();
     let identity = Identity { key, kind, state, start, end, manager, owner, attributes };
-    Merged { system: voices[leading].system, identity, conflicts }
+    Merged { system: voices[leading].system, saying, identity, conflicts }
 }
 
 #[cfg(test)]
 mod tests {
     use leasehold_model::id::{EpochId, IdentityKey};
-    use leasehold_model::identity::{IdentityKind, LifecycleState};
+    use leasehold_model::identity::IdentityKind;
     use leasehold_model::snapshot::SystemState;
 
     use super::*;

@@ -371,8 +371,8 @@ impl Driver {
             work.live.notify(NoticeKind::TaskChanged, asked.id());
             self.shared.wake.notify_waiters();
         }
-        self.progress(|progress| progress.looked_at = Some(view.clone()));
         receipt::note_leavings(&work.store, &view).await?;
+        self.progress(|progress| progress.looked_at = Some(view.clone()));
         self.request_receipts(settled, &view).await
     }
 

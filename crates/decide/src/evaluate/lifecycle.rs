@@ -102,10 +102,14 @@ pub(super) fn steward(
         // Whoever took it over may have left, too: then the policy says who follows them.
         let owner = said.or(identity.owner.as_ref());
         let follows = owner.and_then(|owner| successor(inputs, identities, by_key, owner));
+        // Whoever follows has it from who answered for it last.
+        let before = if follows.is_some() { said.cloned() } else { None };
         let successor = follows.or_else(|| said.cloned());
-        if let Some(successor) = successor.filter(|successor| Some(successor) != identity.owner.as_ref()) {
-            let succeeds = identities[*position as usize].owner.replace(successor);
-            stewards.insert(*position, Steward { succeeds, stop: None });
+        let is_other =
+            |successor: &IdentityKey| Some(successor) != identity.owner.as_ref() || before.is_some();
+        if let Some(successor) = successor.filter(is_other) {
+            let source = identities[*position as usize].owner.replace(successor);
+            stewards.insert(*position, Steward { succeeds: before.or(source), stop: None });
         }
     }
     let mut stopped = Vec::new();

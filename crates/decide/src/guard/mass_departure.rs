@@ -45,7 +45,8 @@ fn guard(evaluation: &Evaluation<'_>, system: u32, feed: Feed<'_>, items: &[Plan
     let settings = evaluation.inputs.policy.guards.get(name);
     let share_max = settings.and_then(|settings| settings.leavers_share_max).unwrap_or(SHARE_MAX);
     let count_min = settings.and_then(|settings| settings.leavers_count_min).unwrap_or(COUNT_MIN);
-    let (left, all) = feed.too_many(share_max, count_min)?;
+    let most = settings.and_then(|settings| settings.leavers_count_min).unwrap_or(COUNT_MIN_OF_MOST);
+    let (left, all) = feed.too_many(share_max, count_min, most)?;
     let folded: BTreeSet<String> = left.iter().map(|identity| identity.key.folded()).collect();
     // What they answered for goes with them, and waits with them.
     let is_one = |key: &IdentityKey| folded.contains(&key.folded());
@@ -97,7 +98,12 @@ struct Feed<'a> {
 
 impl<'a> Feed<'a> {
     /// Everybody who left in an hour in which too many did, and of how many people that was at most.
-    fn too_many(mut self, share_max: f64, count_min: u64) -> Option<(Vec<&'a Identity>, usize)> {
+    fn too_many(
+        mut self,
+        share_max: f64,
+        count_min: u64,
+        count_min_of_most: u64,
+    ) -> Option<(Vec<&'a Identity>, usize)> {
         self.left.sort_by_key(|(at, _)| *at);
         let mut among = vec![false; self.left.len()];
         let (mut end, mut most) = (0, 0);
@@ -106,7 +112,7 @@ impl<'a> Feed<'a> {
                 end += 1;
             }
             let (left, all) = (end - begin, self.here + self.left.len() - begin);
-            let is_most = left as u64 >= COUNT_MIN_OF_MOST.min(count_min) && left as f64 > MOST * all as f64;
+            let is_most = left as u64 >= count_min_of_most && left as f64 > MOST.max(share_max) * all as f64;
             if is_most || (left as u64 >= count_min.max(1) && left as f64 > share_max * all as f64) {
                 among[begin..end].fill(true);
                 most = most.max(all);

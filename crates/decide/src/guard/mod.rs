@@ -45,7 +45,10 @@ fn blast_radius(evaluation: &Evaluation<'_>, system: &SystemName, items: &[&Plan
     let count = |verb: Verb| items.iter().filter(|item| item.verb == verb).count();
     let exceeds =
         |ended: usize, all: usize| ended as u64 >= count_min && ended as f64 > share_max * all as f64;
-    let (revoked, disabled) = (count(Verb::Revoke), count(Verb::DisableAccount));
+    // An account whose keys are stopped is as closed to what uses them as one whose log-ins are.
+    let closing = [Verb::DisableAccount, Verb::DisableCredential, Verb::RevokeCredential];
+    let closed = items.iter().filter(|item| closing.contains(&item.verb)).map(|item| &item.account_key);
+    let (revoked, disabled) = (count(Verb::Revoke), closed.collect::<HashSet<_>>().len());
     let what = match (exceeds(revoked, grants), exceeds(disabled, accounts)) {
         (false, false) => return None,
         (true, false) => format!("{revoked} of {grants} grants would end"),

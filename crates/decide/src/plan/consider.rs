@@ -151,7 +151,7 @@ impl Planner<'_, '_> {
         let evaluation = self.evaluation;
         let identity =
             evaluation.graph.identity_of(account).map(|identity| &evaluation.identities[identity.index()]);
-        // Somebody who is here and has no reason to be in this system: there it ends as it does with who has left.
+        // Somebody who is here and has no reason to be in this system now: what is stopped comes back with the reason.
         let is_here = identity.is_some_and(|identity| identity.may_hold_access(evaluation.inputs.now));
         let is_to_come = identity.is_some_and(|identity| {
             identity.state != LifecycleState::Suspended && !identity.has_left(evaluation.inputs.now)
@@ -163,7 +163,7 @@ impl Planner<'_, '_> {
             return self.leave(item, why);
         }
         let can = self.abilities(&item.system);
-        let has_left = item.kind == DriftKind::Leaver || is_here;
+        let has_left = item.kind == DriftKind::Leaver;
         let is_over = item.because.iter().any(|because| matches!(because, Because::RetentionPassed { .. }));
         let is_kept = credential.kind == CredentialKind::ScheduledJob && !is_over;
         let verb = match (can.revoke_credential, can.disable_credential) {
@@ -177,7 +177,7 @@ impl Planner<'_, '_> {
             (_, true) => Verb::DisableCredential,
             (true, false) => {
                 let why = format!(
-                    "{credential} cannot be stopped so that it comes back, and its holder is suspended only"
+                    "{credential} cannot be stopped so that it comes back, and its holder has not left: a person ends it"
                 );
                 return self.leave(item, why);
             }

@@ -5,9 +5,10 @@ use std::collections::HashSet;
 use leasehold_model::decision::{Because, DriftItem, DriftKind};
 use leasehold_model::identity::IdentityKind;
 
-use super::{Context, about_account, about_credential};
+use super::{Context, about_account, about_credential, needless};
+use crate::engine::access::Listing;
 use crate::engine::drift::DriftKind as Row;
-use crate::engine::{AccountIndex, EntitlementIndex, SystemIndex};
+use crate::engine::{AccountIndex, SystemIndex};
 
 pub(super) fn find(context: &Context<'_, '_>, items: &mut Vec<DriftItem>) {
     let evaluation = context.evaluation;
@@ -21,22 +22,21 @@ pub(super) fn find(context: &Context<'_, '_>, items: &mut Vec<DriftItem>) {
         .filter(|row| row.kind == Row::Missing)
         .map(|row| (row.identity.0, evaluation.graph.system_of_entitlement(row.entitlement)))
         .collect();
-    let unjustified: HashSet<(AccountIndex, EntitlementIndex)> =
-        context.rows.iter().filter_map(|row| Some((row.account?, row.entitlement))).collect();
-    let is_justified = |account: AccountIndex, entitlement: EntitlementIndex| {
-        let observed = evaluation.observed_entitlement(entitlement);
-        observed.is_none_or(|observed| !observed.inherent && observed.irrevocable.is_none())
-            && !unjustified.contains(&(account, entitlement))
-    };
-    // A person who came back gets in where they have a reason to be: what has none stays closed. What comes with every account, and
-    // what could not be taken away, is no reason. A service, workload or
+    let given = needless::given(evaluation);
+    let mut listing = Listing::default();
+    // A person who came back gets in where they have a reason to be: what has none stays closed. Where roles say what is given, what
+    // could not be taken away is no reason; where none does, nobody knows better than that something is held. A service, workload or
     // agent that was stopped and is wanted again has all of it again, because nothing of it was ended.
-    let has_reason = |account: AccountIndex| {
+    let mut has_reason = |account: AccountIndex| {
         let Some(identity) = evaluation.graph.identity_of(account) else { return false };
         let who = &evaluation.identities[identity.index()];
         who.may_hold_access(evaluation.inputs.now)
             && (who.kind != IdentityKind::Person
-                || evaluation.graph.grants_of(account).any(|held| is_justified(account, held))
+                || needless::is_covered(evaluation, account)
+                || match given.contains(&evaluation.graph.system_of_account(account)) {
+                    true => needless::has_reason(evaluation, account, identity, &mut listing),
+                    false => evaluation.graph.grants_of(account).next().is_some(),
+                }
                 || missing.contains(&(identity.0, evaluation.graph.system_of_account(account))))
     };
     for (position, at) in &snapshot.closed {

@@ -48,9 +48,7 @@ pub(super) fn find(context: &Context<'_, '_>, items: &mut Vec<DriftItem>) {
                 continue;
             }
             // What is held through something that has no reason may have one.
-            let Evaluation { graph, justification, .. } = evaluation;
-            access::list(graph, justification, identity, evaluation.now(), &mut listing);
-            if listing.rows().iter().any(|row| row.account == account && row.justified) {
+            if has_reason(evaluation, account, identity, &mut listing) {
                 continue;
             }
             let text =
@@ -84,8 +82,27 @@ fn decided<'inputs>(evaluation: &Evaluation<'inputs>) -> BTreeSet<&'inputs Syste
         .collect()
 }
 
+/// Systems in which some role gives something.
+pub(super) fn given(evaluation: &Evaluation<'_>) -> HashSet<SystemIndex> {
+    let roles = evaluation.inputs.policy.roles.iter();
+    let named = roles.flat_map(|role| &role.grants).filter_map(|grant| evaluation.entitlement(&grant.value));
+    named.map(|entitlement| evaluation.graph.system_of_entitlement(entitlement)).collect()
+}
+
+/// Whether somebody holds anything by right with this account, by whatever path.
+pub(super) fn has_reason(
+    evaluation: &Evaluation<'_>,
+    account: AccountIndex,
+    identity: IdentityIndex,
+    listing: &mut Listing,
+) -> bool {
+    let Evaluation { graph, justification, .. } = evaluation;
+    access::list(graph, justification, identity, evaluation.now(), listing);
+    listing.rows().iter().any(|row| row.account == account && row.justified)
+}
+
 /// Whether a baseline in force has seen the account: then it is there for that reason.
-fn is_covered(evaluation: &Evaluation<'_>, account: AccountIndex) -> bool {
+pub(super) fn is_covered(evaluation: &Evaluation<'_>, account: AccountIndex) -> bool {
     let observed = evaluation.account(account);
     let name = evaluation.inputs.snapshot.system(observed.system);
     let baselines = evaluation.inputs.baselines.iter();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::future::join_all;
 use leasehold_decide::plan::{CLOSED_BY_PLANS, Scope};
-use leasehold_model::decision::{DriftItem, DriftKind};
+use leasehold_model::decision::{Because, DriftItem, DriftKind};
 use leasehold_model::id::{AccountKey, SystemName};
 use leasehold_model::plan::{Plan, Verb};
 use leasehold_store::{ActionRow, NewTask, TaskRow};
@@ -181,11 +181,18 @@ async fn waiting(work: &Work, view: &View) -> Result<BTreeSet<(SystemName, Accou
     let mut rows = work.store.waiting_actions().await?;
     rows.extend(work.store.unfinished_actions().await?);
     let place = |row: &ActionRow| (row.item.system.clone(), row.item.account_key.clone());
-    let closing: BTreeSet<_> =
-        rows.iter().filter(|row| row.item.verb == Verb::DisableAccount).map(place).collect();
+    let ends = |row: &&ActionRow| matches!(row.item.verb, Verb::DisableAccount | Verb::DeleteAccount);
+    let closing: BTreeSet<_> = rows.iter().filter(ends).map(place).collect();
     let mut waiting: BTreeSet<_> = rows.iter().map(place).collect();
+    let settings = &view.loaded().settings;
     let is_open_leaver = |item: &&DriftItem| {
-        item.kind == DriftKind::Leaver && item.entitlement.is_none() && item.credential.is_none()
+        let is_kept_too_long = |because: &Because| matches!(because, Because::RetentionPassed { .. });
+        let can_be_closed = || settings.get(&item.system).is_some_and(|set| set.can.disable_account);
+        item.kind == DriftKind::Leaver
+            && item.entitlement.is_none()
+            && item.credential.is_none()
+            && !item.because.iter().any(is_kept_too_long)
+            && can_be_closed()
     };
     for item in view.drift().iter().filter(is_open_leaver) {
         if let Some(account) = &item.account {

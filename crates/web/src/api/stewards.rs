@@ -40,7 +40,7 @@ struct NewOwner {
 struct OwnerAnswer {
     identity: String,
     owner: String,
-    /// The plan that lets in again what was stopped, where anything was: it is being carried out, unless a guard holds it.
+    /// The plan that lets in again what was stopped, where anything was: it is being carried out.
     plan: Option<String>,
 }
 
@@ -59,7 +59,7 @@ struct RetirementAnswer {
     identity: String,
     /// `stopped`, `ended` or `brought_back`.
     state: &'static str,
-    /// The plan that lets in again what was stopped, where anything was: it is being carried out, unless a guard holds it.
+    /// The plan that lets in again what was stopped, where anything was: it is being carried out.
     plan: Option<String>,
 }
 
@@ -78,7 +78,7 @@ async fn take_over(
     let owner = IdentityKey::from(new.owner.trim());
     let word = Word::TakeOver(owner.clone());
     let key = say(&app, &person, &key, &word).await?;
-    let plan = let_in(&app, &person, &key, &word).await?.map(|letting_in| letting_in.plan.to_string());
+    let plan = let_in(&app, &person, &key, &word).await?.map(|plan| plan.to_string());
     Ok(Json(OwnerAnswer { identity: key.to_string(), owner: owner.to_string(), plan }))
 }
 
@@ -110,7 +110,6 @@ async fn bring_back(
 ) -> Result<Json<RetirementAnswer>, WebError> {
     let key = decided_on(&app, &person, &key)?;
     let key = say(&app, &person, &key, &Word::BringBack).await?;
-    let plan =
-        let_in(&app, &person, &key, &Word::BringBack).await?.map(|letting_in| letting_in.plan.to_string());
+    let plan = let_in(&app, &person, &key, &Word::BringBack).await?.map(|plan| plan.to_string());
     Ok(Json(RetirementAnswer { identity: key.to_string(), state: "brought_back", plan }))
 }

@@ -44,14 +44,18 @@ pub(crate) async fn note(store: &Store, view: &View) -> Result<(), StoreError> {
     store.note_leavings(&left, &returned, now.checked_add(NOTHING_BEGUN).unwrap_or(now)).await
 }
 
-/// Whether somebody was here when their source was read for the first time: who was not is history.
+/// Who left longer ago is history.
+const NEWS_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// Whether somebody left lately, and was here when their source was read for the first time: the others are history.
 fn is_news(view: &View, position: u32) -> bool {
     let snapshot = view.evaluation().inputs.snapshot;
     let Some((system, _)) = snapshot.identities.get(position as usize) else { return false };
     let told = snapshot.identity_since.get(position as usize).copied();
     let first = snapshot.systems[*system as usize].first;
     let ended = view.evaluation().identities[position as usize].end;
-    told != first
-        || ended
-            .is_some_and(|end| told.and_then(|epoch| snapshot.ended_at(epoch)).is_some_and(|told| end > told))
+    let is_lately = view.as_of().duration_since(seen_since(view, IdentityIndex(position))) <= NEWS_FOR;
+    let told_at = told.and_then(|epoch| snapshot.ended_at(epoch));
+    let ends_later = ended.is_some_and(|end| told_at.is_some_and(|told_at| end > told_at));
+    is_lately && (told != first || ends_later)
 }

@@ -11,6 +11,7 @@ use leasehold_decide::plan::Scope;
 use leasehold_model::decision::DriftKind;
 use leasehold_model::id::{IdentityKey, PlanHash};
 use leasehold_model::identity::IdentityKind;
+use leasehold_model::plan::{Plan, PlanItem, Verb};
 use leasehold_model::text::safe;
 use leasehold_reconcile::view::View;
 use leasehold_reconcile::workflow::steward::{self, Refusal, Word};
@@ -158,15 +159,11 @@ pub(super) async fn said(
     match say(&app, &person, &key, &word).await {
         Ok(key) => match let_in(&app, &person, &key, &word).await? {
             None => Ok(redirect_with(&app, &path, FlashKind::Done, &done)),
-            Some(LettingIn { plan, is_begun: true }) => {
+            Some(plan) => {
                 let text = format!(
                     "{done}. What was stopped is let in again by this plan, which is being carried out"
                 );
                 Ok(redirect_with(&app, &plan_path(&plan), FlashKind::Done, &text))
-            }
-            Some(LettingIn { plan, is_begun: false }) => {
-                let text = format!("{done}. A guard holds this plan, which lets in again what was stopped");
-                Ok(redirect_with(&app, &plan_path(&plan), FlashKind::Warning, &text))
             }
         },
         Err(WebError::Conflict(why) | WebError::Refused(why)) => {
@@ -200,13 +197,6 @@ pub(crate) async fn say(
     Ok(key)
 }
 
-/// A plan that lets in again what was stopped.
-pub(crate) struct LettingIn {
-    pub plan: PlanHash,
-    /// No guard holds it: it is being carried out.
-    pub is_begun: bool,
-}
-
 /// One word brings a non-human back: whoever says it approves the plan that lets in again what was stopped, and nothing else.
 /// `None` where nothing is to be let in.
 pub(crate) async fn let_in(
@@ -214,20 +204,21 @@ pub(crate) async fn let_in(
     person: &Person,
     key: &IdentityKey,
     word: &Word,
-) -> Result<Option<LettingIn>, WebError> {
+) -> Result<Option<PlanHash>, WebError> {
     if !matches!(word, Word::BringBack | Word::TakeOver(_)) {
         return Ok(None);
     }
     let view = app.live.refresh().await.map_err(WebError::internal)?;
     let scope = Scope { identities: vec![key.clone()], kinds: vec![DriftKind::Missing], ..Scope::default() };
-    let plan = heavy::run(move || view.plan(&scope)).await?;
-    if plan.items.is_empty() {
+    let made = heavy::run(move || view.plan(&scope)).await?;
+    // What it lacks besides is for another plan.
+    let lets_in = |item: &PlanItem| matches!(item.verb, Verb::EnableAccount | Verb::EnableCredential);
+    let items: Vec<PlanItem> = made.items.into_iter().filter(lets_in).collect();
+    if items.is_empty() {
         return Ok(None);
     }
+    let plan = Plan::seal(made.state, items, made.left_alone, Vec::new());
     app.store.save_plan(&plan, app.now()).await?;
-    let is_begun = plan.guards.is_empty();
-    if is_begun {
-        app.driver.request_apply(&plan.hash, &[], person.actor()).await?;
-    }
-    Ok(Some(LettingIn { plan: plan.hash, is_begun }))
+    app.driver.request_apply(&plan.hash, &[], person.actor()).await?;
+    Ok(Some(plan.hash))
 }
