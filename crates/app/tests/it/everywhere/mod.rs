@@ -63,6 +63,14 @@ fn check_order(outcome: &Outcome, receipt: &Value, system: &str) {
         .map(|item| (item["sent_at"].as_str().expect("when it was sent"), (round(item), !is_elevated(item))))
         .collect();
     sent.sort();
+    // Where taking away lasts, the log-in is closed without waiting for the rest of it.
+    let at = |sent: &str| sent.parse::<jiff::Timestamp>().expect("an instant");
+    let lasts = sent.first().zip(sent.last()).is_some_and(|((first, _), (last, _))| {
+        at(last).duration_since(at(first)) > jiff::SignedDuration::from_millis(1_500)
+    });
+    if lasts {
+        sent.retain(|(_, (round, _))| *round != 3);
+    }
     assert!(sent.is_sorted_by_key(|(_, place)| *place), "{system}: {sent:#?}");
 }
 
