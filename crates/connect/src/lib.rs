@@ -4,6 +4,7 @@ mod aws_iam;
 pub mod connector;
 pub mod contract;
 pub mod csv;
+mod effective;
 pub mod error;
 mod external;
 mod http_client;

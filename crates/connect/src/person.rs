@@ -2,10 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use leasehold_model::id::IdentityKey;
 use leasehold_model::identity::{Identity, IdentityKind, LifecycleState};
 
 use crate::csv::date::{Dates, Edge};
+
+/// Our name of the day from which a row holds. It is only read where the settings name its column.
+pub(crate) const EFFECTIVE_DATE: &str = "effective_date";
 
 /// Our names of what a feed tells: those that are more than attributes, and those that people expect.
 pub(crate) const COLUMNS: &[&str] = &[
@@ -22,6 +26,7 @@ pub(crate) const COLUMNS: &[&str] = &[
     "status",
     "start_date",
     "end_date",
+    EFFECTIVE_DATE,
 ];
 
 /// The words of one row; empty where the feed says nothing.
@@ -32,6 +37,8 @@ pub(crate) struct PersonRow<'row> {
     pub status: &'row str,
     pub start_date: &'row str,
     pub end_date: &'row str,
+    /// From when on the row holds, where a feed has several about somebody.
+    pub effective_date: &'row str,
     pub manager: &'row str,
     pub owner: &'row str,
     /// Everything else that is said, the key's own column too: correlation looks for `email`.
@@ -39,6 +46,14 @@ pub(crate) struct PersonRow<'row> {
 }
 
 impl PersonRow<'_> {
+    /// From when on the row holds; none where it always does.
+    pub fn effective_from(&self, dates: &Dates, mended: &mut Vec<String>) -> Option<Timestamp> {
+        dates.read(self.effective_date, Edge::Start).unwrap_or_else(|message| {
+            mended.push(format!("effective_date: {message}; the row is taken as one that holds already"));
+            None
+        })
+    }
+
     /// The identity. A row that names somebody proves that somebody is there, so one bad value must not make a leaver of
     /// them: the value is left out, and what is wrong with it is added to `mended`.
     pub fn identity(self, dates: &Dates, mended: &mut Vec<String>) -> Identity {

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::IdentityKey;
 
+/// The SCIM schema by which providers push first and last days, and leaves: SCIM itself has no place for them.
+pub const SCIM_LIFECYCLE_EXTENSION: &str = "urn:ietf:params:scim:schemas:extension:leasehold:2.0:User";
+
 /// What sort of identity this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Default)]
 #[serde(rename_all = "snake_case")]
@@ -67,6 +70,10 @@ pub enum LifecycleState {
 }
 
 impl LifecycleState {
+    /// Every name, in the order of a life.
+    pub const NAMES: &'static [&'static str] =
+        &["pre_hire", "active", "on_leave", "suspended", "leaving", "left", "returned"];
+
     /// The name used in files, policies and JSON.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -131,6 +138,20 @@ impl Identity {
     /// Whether this identity's access has ended for good at `now`: a leaver, as against one still to come.
     pub fn has_left(&self, now: Timestamp) -> bool {
         self.state == LifecycleState::Left || self.end.is_some_and(|end| end <= now)
+    }
+
+    /// Where this identity stands at `now`: what its source says, unless its dates say that it has not begun or has ended.
+    pub fn state_at(&self, now: Timestamp) -> LifecycleState {
+        if self.has_left(now) {
+            LifecycleState::Left
+        } else if self.start.is_some_and(|start| start > now) {
+            LifecycleState::PreHire
+        } else if self.state == LifecycleState::PreHire && self.start.is_some() {
+            // A source that says so after the first day is late.
+            LifecycleState::Active
+        } else {
+            self.state
+        }
     }
 
     /// An attribute by name; the key, kind, state, manager and owner are attributes too.

@@ -2,7 +2,7 @@
 //!
 //! Rows refer to each other by position, so that a hundred million grants stay twelve bytes each.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use crate::credential::Credential;
 use crate::entitlement::Entitlement;
 use crate::fact::Completeness;
 use crate::id::{EpochId, IdentityKey, SystemName};
-use crate::identity::Identity;
+use crate::identity::{Identity, LifecycleState};
 
 /// How many days back the snapshot knows what was said of identities before.
 pub const FORMER_DAYS: i64 = 90;
@@ -157,6 +157,8 @@ pub struct Snapshot {
     /// Identities that a source listed and lists no longer, and another one does: the source, what it said last as of one who has
     /// left, and the epoch that showed it.
     pub dropped: Vec<(u32, Identity, EpochId)>,
+    /// Folded keys of identities that are listed and had left before, by what the same source said or by its silence.
+    pub returned: HashSet<String>,
     /// Where sources disagree about an identity that several list.
     pub identity_conflicts: Vec<IdentityConflict>,
     /// What was said of identities that are still listed, as far as it changed within [`FORMER_DAYS`].
@@ -194,6 +196,16 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// Where an identity stands at `now`: as it says itself, or returned where it had left before.
+    pub fn state_of(&self, identity: &Identity, now: Timestamp) -> LifecycleState {
+        match identity.state_at(now) {
+            LifecycleState::Active if self.returned.contains(&identity.key.folded()) => {
+                LifecycleState::Returned
+            }
+            state => state,
+        }
+    }
+
     /// The system at a position.
     pub fn system(&self, position: u32) -> &SystemName {
         &self.systems[position as usize].name

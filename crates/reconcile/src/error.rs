@@ -70,3 +70,10 @@ pub enum ReconcileError {
     #[error("a worker stopped unexpectedly: {0}")]
     Worker(String),
 }
+
+impl ReconcileError {
+    /// Whether facts moved after a plan was made: another one can be.
+    pub fn is_moved(&self) -> bool {
+        matches!(self, Self::StateMoved { .. } | Self::Store(leasehold_store::StoreError::PlanMoved { .. }))
+    }
+}

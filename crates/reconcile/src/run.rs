@@ -185,9 +185,20 @@ impl Runner {
     /// # Errors
     /// Where the store fails, or a plan names a system that is not configured; the others are taken up all the same.
     pub async fn resume(&self) -> Result<Vec<ActionRow>, ReconcileError> {
+        self.resume_those(|_| true).await
+    }
+
+    /// The same for plans that are meant.
+    ///
+    /// # Errors
+    /// As [`Runner::resume`].
+    pub(crate) async fn resume_those(
+        &self,
+        is_meant: impl Fn(&PlanHash) -> bool,
+    ) -> Result<Vec<ActionRow>, ReconcileError> {
         let mut hashes: Vec<PlanHash> = Vec::new();
         for row in self.store.unfinished_actions().await? {
-            if !hashes.contains(&row.plan) {
+            if !hashes.contains(&row.plan) && is_meant(&row.plan) {
                 hashes.push(row.plan);
             }
         }

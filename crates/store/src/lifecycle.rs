@@ -1,7 +1,7 @@
 //! What a snapshot knows of before: what our actions closed and nobody has opened since, which credentials were replaced,
-//! and what was said of identities.
+//! who has come back, and what was said of identities.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use leasehold_model::id::EpochId;
@@ -58,6 +58,33 @@ pub(crate) async fn read_closed(
         }
     }
     snapshot.stopped = stopped.into_iter().collect();
+    Ok(())
+}
+
+/// Who is listed and had left before: their source said so, its last day for them passed, or it ceased to list them for a time.
+pub(crate) async fn read_returned(tx: &mut Tx, epoch: i64, snapshot: &mut Snapshot) -> Result<()> {
+    let mut returned = HashSet::new();
+    for_each_row!(
+        tx,
+        (i64, String, bool),
+        "SELECT was.until, was.body, NOT EXISTS (
+             SELECT 1 FROM state_interval AS next WHERE next.system = was.system AND next.object = was.object
+             AND next.aspect = 'state' AND next.since = was.until) AS is_gap
+         FROM object CROSS JOIN state_interval AS was
+         WHERE object.class = 'identity' AND was.system = object.system AND was.object = object.id
+         AND was.aspect = 'state' AND was.until <= $1 AND EXISTS (
+             SELECT 1 FROM state_interval AS later WHERE later.system = was.system AND later.object = was.object
+             AND later.aspect = 'state' AND later.since >= was.until AND later.since <= $1)",
+        [epoch],
+        |(until, body, is_gap)| {
+            let was: Identity = from_json("an identity", &body)?;
+            let until = snapshot.ended_at(EpochId(until)).unwrap_or(Timestamp::UNIX_EPOCH);
+            if is_gap || was.has_left(until) {
+                returned.insert(was.key.folded());
+            }
+        }
+    );
+    snapshot.returned = returned;
     Ok(())
 }
 

@@ -116,6 +116,7 @@ impl Store {
         let mut places = read_systems(tx, epoch, &mut snapshot).await?;
         read_objects(tx, at, &mut snapshot, &mut places).await?;
         read_departed(tx, epoch, &mut snapshot, &places).await?;
+        lifecycle::read_returned(tx, epoch, &mut snapshot).await?;
         read_owners(tx, at, &mut snapshot, &places).await?;
         read_grants(tx, at, &mut snapshot, &places).await?;
         read_validity(tx, at, &mut snapshot, &places).await?;

@@ -374,6 +374,24 @@ impl Store {
         Ok(kept == 1)
     }
 
+    /// Notes what is known of a task's result while it runs; false where the claim has passed to somebody else.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn note_task(&self, claim: &TaskClaim, noted: &Value) -> Result<bool> {
+        let noted = to_json("a task's result", noted)?;
+        let mut tx = self.db.write().await?;
+        let kept = execute!(
+            &mut tx,
+            "UPDATE task SET result = $1 WHERE id = $2 AND fence = $3 AND state = 'running'",
+            noted.as_str(),
+            claim.id.as_str(),
+            claim.fence
+        )?;
+        tx.commit().await?;
+        Ok(kept == 1)
+    }
+
     /// Ends a task, well or with an error; false where the claim has passed to somebody else, and nothing was changed.
     ///
     /// # Errors

@@ -29,13 +29,6 @@ const MINUTE_MS: u64 = 60_000;
 /// The interval of every system of a story, with the most that it may be spread by.
 const NEXT_READING_MS: u64 = 17 * MINUTE_MS;
 
-/// A process of its own over the story's store. One reading at a time, so that a seed's calls come in one order.
-fn driver(story: &Story) -> Driver {
-    let settings = DriverSettings { syncs_at_once: 1, ..DriverSettings::default() };
-    let patience = Patience { systems_at_once: 1, ..Patience::default() };
-    Driver::new(story.store.clone(), story.systems.clone(), story.clock.clone(), patience, None, settings)
-}
-
 fn set(story: &mut Story, enforce: impl Fn(&str) -> Enforcing) {
     for (name, system) in &mut story.systems {
         system.enforce = enforce(name.as_str());
@@ -99,7 +92,7 @@ fn systems_are_read_when_they_are_due_and_feeds_first() {
     tell("systems_are_read_when_they_are_due_and_feeds_first", 10, |seed| async move {
         let mut story = Story::begin(Scene::drawn(seed)).await;
         set(&mut story, |_| Enforce::Propose.into());
-        let driver = driver(&story);
+        let driver = story.driver();
         let mut notices = driver.live().subscribe();
         let systems = story.systems.len();
         assert_eq!(begin(&driver).await, systems);
@@ -155,7 +148,7 @@ fn a_system_that_cannot_be_read_is_tried_soon_and_then_ever_later() {
         set(&mut story, |_| Enforce::Propose.into());
         let unreachable = Faults::seeded(seed, 1_000, u64::MAX).only(&[FaultKind::Unreachable]);
         story.world.set_faults(unreachable);
-        let driver = driver(&story);
+        let driver = story.driver();
         assert_eq!(begin(&driver).await, story.systems.len());
         let mut waits_s = Vec::new();
         for failures in 1..=9 {
@@ -186,7 +179,7 @@ fn policy_closes_exactly_the_kinds_and_systems_that_it_may() {
         let (scene, _) = Scene::company(seed, 120);
         let mut story = Story::begin(scene).await;
         set(&mut story, |_| Enforce::Propose.into());
-        let first = driver(&story);
+        let first = story.driver();
         begin(&first).await;
         assert!(tasks(&story, "enforce").await.is_empty(), "nothing may be closed, so nothing is asked for");
         let before = held(&story.truth());
@@ -202,7 +195,7 @@ fn policy_closes_exactly_the_kinds_and_systems_that_it_may() {
             "vpn" => Enforce::Report.into(),
             _ => Enforce::Propose.into(),
         });
-        let second = driver(&story);
+        let second = story.driver();
         begin(&second).await;
         let after = held(&story.truth());
         let may = |item: &&DriftItem| match item.system.as_str() {
@@ -263,7 +256,7 @@ fn a_guard_holds_what_policy_would_close_until_a_person_overrides_it() {
             story.world.leave(person, now).expect("left");
         }
         let before = held(&story.truth());
-        let driver = driver(&story);
+        let driver = story.driver();
         begin(&driver).await;
         assert_eq!(held(&story.truth()), before, "the guard holds all of it");
         assert!(story.store.all_actions().await.expect("actions").is_empty());
@@ -295,7 +288,7 @@ fn what_is_stuck_waits_for_a_person_and_is_tried_once_for_each_word() {
     tell("what_is_stuck_waits_for_a_person_and_is_tried_once_for_each_word", 8, |seed| async move {
         let story = Story::begin(Scene::drawn(seed)).await;
         story.world.set_faults(Faults::seeded(seed, 1_000, u64::MAX).only(&[FaultKind::Refused]));
-        let driver = driver(&story);
+        let driver = story.driver();
         begin(&driver).await;
         let stuck = story.store.stuck_actions().await.expect("actions");
         if stuck.is_empty() {
@@ -355,7 +348,7 @@ async fn until_the_end(seed: u64, dies_at: Option<u64>) -> Ended {
         story.life.dies_at(step);
     }
     let life = story.life.clone();
-    let first = driver(&story);
+    let first = story.driver();
     let lived = life.lives(begin(&first)).await;
     assert_eq!(lived.is_none(), dies_at.is_some(), "it dies once, where it was told to");
     drop(first);
@@ -363,7 +356,7 @@ async fn until_the_end(seed: u64, dies_at: Option<u64>) -> Ended {
     if lived.is_none() {
         story.restart().await;
     }
-    let second = driver(&story);
+    let second = story.driver();
     begin(&second).await;
     // What the first one had claimed passes to the second, and no sooner.
     later(&story, &second, MINUTE_MS + 1_000).await;
@@ -386,7 +379,7 @@ async fn until_the_end(seed: u64, dies_at: Option<u64>) -> Ended {
 fn two_processes_share_the_work_and_do_none_of_it_twice() {
     tell("two_processes_share_the_work_and_do_none_of_it_twice", 6, |seed| async move {
         let story = Story::begin(Scene::drawn(seed)).await;
-        let (first, second) = (driver(&story), driver(&story));
+        let (first, second) = (story.driver(), story.driver());
         first.start().await.expect("starts");
         second.start().await.expect("starts");
         for _ in 0..3 {
@@ -412,7 +405,7 @@ fn a_plan_of_another_state_fails_by_name() {
     tell("a_plan_of_another_state_fails_by_name", 4, |seed| async move {
         let mut story = Story::begin(Scene::drawn(seed)).await;
         set(&mut story, |_| Enforce::Propose.into());
-        let driver = driver(&story);
+        let driver = story.driver();
         begin(&driver).await;
         let plan = driver.handle().make_plan(Default::default()).await.expect("a plan");
         let now = story.clock.now();
@@ -435,8 +428,8 @@ fn time_alone_ends_a_reason_and_policy_closes_what_it_held() {
     tell("time_alone_ends_a_reason_and_policy_closes_what_it_held", 12, |seed| async move {
         let mut story = Story::begin(Scene::drawn(seed)).await;
         set(&mut story, |_| Enforce::Propose.into());
-        begin(&driver(&story)).await;
-        let view = driver(&story).live().refresh().await.expect("a state");
+        begin(&story.driver()).await;
+        let view = story.driver().live().refresh().await.expect("a state");
         let people = story.truth().people;
         let is_live = |key: &leasehold_model::id::IdentityKey| {
             people.get(key).is_some_and(|identity| identity.may_hold_access(story.clock.now()))
@@ -466,7 +459,7 @@ fn time_alone_ends_a_reason_and_policy_closes_what_it_held() {
             by_kind: [(DriftKind::Expired, Enforce::Enforce)].into(),
         });
 
-        let driver = driver(&story);
+        let driver = story.driver();
         begin(&driver).await;
         let of_item = |drift: &DriftItem| {
             (&drift.system, drift.account.as_ref()) == (&item.system, Some(&item.account_key))
@@ -517,7 +510,7 @@ fn what_is_not_finished_when_a_process_stops_is_given_back() {
         // The next process; its clock has not moved.
         let life = story.life.clone();
         life.lives(std::future::pending::<()>()).await;
-        assert_eq!(begin(&driver(&story)).await, story.systems.len());
+        assert_eq!(begin(&story.driver()).await, story.systems.len());
         assert_eq!(feed().await.expect("a task").state, TaskState::Done);
     });
 }
@@ -530,7 +523,7 @@ fn somebody_is_offboarded_at_the_time_that_a_person_set() {
         let (scene, _company) = Scene::company(seed, 40);
         let mut story = Story::begin(scene).await;
         set(&mut story, |_| Enforce::Propose.into());
-        let driver = driver(&story);
+        let driver = story.driver();
         begin(&driver).await;
         let here = |identity: &&leasehold_model::identity::Identity| {
             identity.state == leasehold_model::identity::LifecycleState::Active

@@ -13,8 +13,6 @@ use leasehold_model::credential::{Credential, CredentialKind};
 use leasehold_model::id::{IdentityKey, SystemName};
 use leasehold_model::identity::LifecycleState;
 use leasehold_model::plan::Verb;
-use leasehold_reconcile::driver::{Driver, DriverSettings};
-use leasehold_reconcile::pace::Patience;
 use leasehold_reconcile::stages::plan;
 use leasehold_reconcile::system::Enforce;
 
@@ -26,7 +24,7 @@ const LOU: &str = "lou@example.com";
 const DAY_MS: u64 = 86_400_000;
 
 /// Each department works in a system of its own.
-fn apart() -> BTreeMap<String, String> {
+pub fn apart() -> BTreeMap<String, String> {
     let role = |name: &str, department: &str, entitlement: &str| {
         format!(
             "[role.{name}]\nowner = \"p0@example.com\"\nmembers = 'principal.department == \"{department}\"'\n\
@@ -38,7 +36,7 @@ fn apart() -> BTreeMap<String, String> {
 }
 
 /// Everything that lets a login in and what it is given: accounts that are open, grants, credentials that work, sessions.
-fn everything(story: &Story, login: &str) -> BTreeSet<String> {
+pub fn everything(story: &Story, login: &str) -> BTreeSet<String> {
     let truth = story.truth();
     let mut all = BTreeSet::new();
     for (name, state) in &truth.systems {
@@ -56,12 +54,6 @@ fn everything(story: &Story, login: &str) -> BTreeSet<String> {
         }
     }
     all
-}
-
-fn driver(story: &Story) -> Driver {
-    let settings = DriverSettings { syncs_at_once: 1, ..DriverSettings::default() };
-    let patience = Patience { systems_at_once: 1, ..Patience::default() };
-    Driver::new(story.store.clone(), story.systems.clone(), story.clock.clone(), patience, None, settings)
 }
 
 /// Whoever moves has what a fresh hire of that department has, and nothing where they were before: no account that is open, no key.
@@ -146,7 +138,7 @@ fn who_is_to_leave_later_does_not_leave_when_they_once_were_to() {
             system.enforce = Enforce::Propose.into();
         }
         let held = everything(&story, "kim");
-        let driver = driver(&story);
+        let driver = story.driver();
         driver.start().await.expect("starts");
         driver.turn().await.expect("turns");
         let (key, handle) = (IdentityKey::from(KIM), driver.handle());
@@ -188,7 +180,7 @@ fn what_waits_keeps_no_account_of_a_leaver_open() {
         for system in story.systems.values_mut() {
             system.enforce = Enforce::Enforce.into();
         }
-        let driver = driver(&story);
+        let driver = story.driver();
         story.world.set_faults(Faults::seeded(seed, 1_000, u64::MAX).only(&[FaultKind::Refused]));
         driver.start().await.expect("starts");
         driver.turn().await.expect("turns");

@@ -12,8 +12,6 @@ use leasehold_model::id::{IdentityKey, SystemName};
 use leasehold_model::identity::LifecycleState;
 use leasehold_model::plan::Verb;
 use leasehold_model::receipt::{EndedAccess, OffboardingStatement};
-use leasehold_reconcile::driver::{Driver, DriverSettings};
-use leasehold_reconcile::pace::Patience;
 use leasehold_reconcile::system::Enforce;
 use leasehold_reconcile::workflow::offboard;
 
@@ -24,13 +22,6 @@ use crate::world::Story;
 
 /// Longer than the interval of every system.
 const NEXT_READING_MS: u64 = 17 * 60_000;
-
-/// A process of its own over the story's store.
-fn driver(story: &Story) -> Driver {
-    let settings = DriverSettings { syncs_at_once: 1, ..DriverSettings::default() };
-    let patience = Patience { systems_at_once: 1, ..Patience::default() };
-    Driver::new(story.store.clone(), story.systems.clone(), story.clock.clone(), patience, None, settings)
-}
 
 /// What the latest receipt of somebody says; `None` where there is none.
 async fn latest(story: &Story, leaver: &IdentityKey) -> Option<OffboardingStatement> {
@@ -86,7 +77,7 @@ fn whoever_leaves_has_a_receipt_that_says_what_is_so() {
         for system in story.systems.values_mut() {
             system.enforce = Enforce::Enforce.into();
         }
-        let driver = driver(&story);
+        let driver = story.driver();
         driver.start().await.expect("starts");
         driver.turn().await.expect("turns");
         let view = driver.live().view().expect("a state");
@@ -199,7 +190,7 @@ fn what_was_done_for_a_leaving_stays_told() {
         for system in story.systems.values_mut() {
             system.enforce = Enforce::Enforce.into();
         }
-        let driver = driver(&story);
+        let driver = story.driver();
         driver.start().await.expect("starts");
         driver.turn().await.expect("turns");
         // Somebody offboards them before any source says so.
@@ -241,7 +232,7 @@ fn what_was_done_for_a_leaving_stays_told() {
             system.enforce = Enforce::Propose.into();
         }
         story.systems = others;
-        let idle = self::driver(&story);
+        let idle = story.driver();
         idle.start().await.expect("starts");
         story.world.join(lifecycle::person("lou@example.com", "Ops", LifecycleState::Active)).expect("joins");
         let account = Account { enabled: true, ..Account::new("uid-lou", "lou") };

@@ -15,6 +15,7 @@ use leasehold_model::clock::Clock;
 use leasehold_model::decision::DriftItem;
 use leasehold_model::id::{AccountKey, EntitlementName, SystemName};
 use leasehold_model::plan::Plan;
+use leasehold_reconcile::driver::{Driver, DriverSettings};
 use leasehold_reconcile::pace::Patience;
 use leasehold_reconcile::run::Runner;
 use leasehold_reconcile::stages::decide::Loaded;
@@ -156,6 +157,13 @@ impl Story {
         let drift = rules::drift(&loaded.evaluate().expect("an evaluation"));
         let plan = plan::make(&self.store, &loaded, &Scope::default()).await.expect("a plan");
         (drift, plan)
+    }
+
+    /// A process that runs the loop over this story's store. One reading at a time, so that a seed's calls come in one order.
+    pub fn driver(&self) -> Driver {
+        let settings = DriverSettings { syncs_at_once: 1, ..DriverSettings::default() };
+        let patience = Patience { systems_at_once: 1, ..Patience::default() };
+        Driver::new(self.store.clone(), self.systems.clone(), self.clock.clone(), patience, None, settings)
     }
 
     pub fn runner(&self) -> Runner {

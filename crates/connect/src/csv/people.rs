@@ -1,7 +1,8 @@
-//! The authoritative people feed: one identity a row.
+//! The authoritative people feed: one identity a row, or several rows of which one is in force.
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use leasehold_model::fact::{Fact, FeedEnd};
 use leasehold_model::identity::Identity;
 
@@ -11,8 +12,9 @@ use super::output::Output;
 use super::source::FileSource;
 use super::table::{Failure, Table, Tally};
 use super::words::word;
+use crate::effective::EffectiveRows;
 use crate::error::ConnectError;
-use crate::person::{COLUMNS, PersonRow};
+use crate::person::{COLUMNS, EFFECTIVE_DATE, PersonRow};
 
 struct Layout {
     key: usize,
@@ -20,6 +22,8 @@ struct Layout {
     status: Option<usize>,
     start: Option<usize>,
     end: Option<usize>,
+    /// From when on a row holds; a feed with it may have several rows about one person.
+    effective: Option<usize>,
     manager: Option<usize>,
     owner: Option<usize>,
     /// The key's own column is an attribute too: correlation looks for `email`.
@@ -41,6 +45,8 @@ fn layout(table: &Table, key: &str) -> Result<Layout, ConnectError> {
         status: table.column("status")?,
         start: table.column("start_date")?,
         end: table.column("end_date")?,
+        // Many exports have such a column and one row a person, of whom it then says nothing.
+        effective: table.named(EFFECTIVE_DATE)?,
         manager: table.column("manager")?,
         owner: table.column("owner")?,
         attributes: Vec::new(),
@@ -48,7 +54,8 @@ fn layout(table: &Table, key: &str) -> Result<Layout, ConnectError> {
     for ours in COLUMNS {
         table.column(ours)?;
     }
-    let used = [layout.kind, layout.status, layout.start, layout.end, layout.manager, layout.owner];
+    let Layout { kind, status, start, end, effective, manager, owner, .. } = layout;
+    let used = [kind, status, start, end, effective, manager, owner];
     layout.attributes = table.attributes(&used);
     Ok(layout)
 }
@@ -62,7 +69,7 @@ pub fn read(system: &str, source: &FileSource, key: &str, output: &mut Output) -
     let layout = layout(&table, key).map_err(Failure::Broken)?;
     let mut seen = Interner::new(true);
     let mut first_lines: Vec<u64> = Vec::new();
-    let mut last = None;
+    let (mut last, mut effective) = (None, EffectiveRows::at(Timestamp::now()));
     while table.advance(output)? {
         let row = table.row();
         let line = row.line;
@@ -76,24 +83,38 @@ pub fn read(system: &str, source: &FileSource, key: &str, output: &mut Output) -
             table.unusable(output, "comes after more keys than can be numbered")?;
             continue;
         };
-        if !new {
+        if !new && layout.effective.is_none() {
             let first = first_lines.get(number as usize).copied().unwrap_or_default();
             let message =
                 format!("`{}` is there already on line {first}; remove one", String::from_utf8_lossy(found));
             table.bad(output, line, &message)?;
             continue;
         }
-        first_lines.push(line);
+        if new {
+            first_lines.push(line);
+        }
         match identity(&row, &layout, &source.format.dates) {
-            Ok((identity, mended)) => {
+            Ok(Found { identity, from, mended }) => {
                 for message in mended {
                     table.bad(output, line, &message)?;
                 }
                 last = Some(identity.key.clone());
-                output.push(Fact::Identity(identity))?;
+                if layout.effective.is_none() {
+                    output.push(Fact::Identity(identity))?;
+                    continue;
+                }
+                let key = identity.key.clone();
+                if let Err(first) = effective.offer(from, format!("line {line}"), identity) {
+                    let message =
+                        format!("`{key}` is there already on {first}, from the same day on; remove one");
+                    table.bad(output, line, &message)?;
+                }
             }
             Err(message) => table.unusable(output, &message)?,
         }
+    }
+    for identity in effective.in_force() {
+        output.push(Fact::Identity(identity))?;
     }
     if let Some(last) = last {
         output.feed_ended(FeedEnd { last, line_break: table.tally.final_line_break })?;
@@ -101,12 +122,16 @@ pub fn read(system: &str, source: &FileSource, key: &str, output: &mut Output) -
     Ok(table.tally)
 }
 
-/// An identity, and what of its row could not be read.
-fn identity(
-    row: &super::rows::Row<'_>,
-    layout: &Layout,
-    dates: &Dates,
-) -> Result<(Identity, Vec<String>), String> {
+/// What a row tells.
+struct Found {
+    identity: Identity,
+    /// From when on the row holds.
+    from: Option<Timestamp>,
+    /// What of the row could not be read.
+    mended: Vec<String>,
+}
+
+fn identity(row: &super::rows::Row<'_>, layout: &Layout, dates: &Dates) -> Result<Found, String> {
     let mut mended = Vec::new();
     let key = word(row.field(layout.key))?;
     let mut optional = |column: Option<usize>| -> &str {
@@ -123,6 +148,7 @@ fn identity(
         status: optional(layout.status),
         start_date: optional(layout.start),
         end_date: optional(layout.end),
+        effective_date: optional(layout.effective),
         manager: optional(layout.manager),
         owner: optional(layout.owner),
         attributes: BTreeMap::new(),
@@ -133,6 +159,7 @@ fn identity(
             person.attributes.insert(name.clone(), value.to_owned());
         }
     }
+    let from = person.effective_from(dates, &mut mended);
     let identity = person.identity(dates, &mut mended);
-    Ok((identity, mended))
+    Ok(Found { identity, from, mended })
 }

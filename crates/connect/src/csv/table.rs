@@ -188,6 +188,14 @@ impl Table {
         place.map(Some).ok_or_else(missing)
     }
 
+    /// Where one of our columns stands, only if the settings say that it is meant.
+    ///
+    /// # Errors
+    /// Where the column that they name is not there.
+    pub fn named(&self, ours: &str) -> Result<Option<usize>, ConnectError> {
+        if self.columns.contains_key(ours) { self.column(ours) } else { Ok(None) }
+    }
+
     /// Where one of our columns stands that must be there.
     ///
     /// # Errors

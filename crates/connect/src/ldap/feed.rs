@@ -64,6 +64,8 @@ impl<'feed> People<'feed> {
             status: &status,
             start_date: &start_date,
             end_date: &end_date,
+            // A directory has one entry a person.
+            effective_date: "",
             manager: &manager,
             owner: &owner,
             attributes,

@@ -1,13 +1,15 @@
 //! Everybody whom the API tells of, and whether that is all.
 
+use jiff::Timestamp;
 use leasehold_model::fact::{Completeness, Fact, Problem};
 use sha2::{Digest as _, Sha256};
 
 use crate::connector::{Batch, Sink, TestReport};
+use crate::effective::EffectiveRows;
 use crate::error::ConnectError;
 use crate::rest::client::Client;
 use crate::rest::paging::Walk;
-use crate::rest::person;
+use crate::rest::person::{self, Found as FoundPerson};
 use crate::seen::Seen;
 
 /// In a short list one problem is a large share and says little.
@@ -84,13 +86,14 @@ async fn read(client: &Client, mut batch: Option<&mut Batch<'_>>) -> Result<Foun
     let mut walk = Walk::begin(client);
     let mut seen = Seen::default();
     let mut digest = Sha256::new();
+    let mut effective = EffectiveRows::at(Timestamp::now());
     let (mut at, mut problems, mut unusable) = (0_u64, 0_u64, Vec::new());
     while let Some(page) = walk.next().await? {
         let before = seen.count();
         for object in &page {
             at += 1;
             let place = format!("item {at}");
-            let (identity, mended) = match person::identity(settings, object) {
+            let FoundPerson { identity, from, mended } = match person::identity(settings, object) {
                 Ok(found) => found,
                 Err(why) => {
                     unusable.push(at);
@@ -102,7 +105,8 @@ async fn read(client: &Client, mut batch: Option<&mut Batch<'_>>) -> Result<Foun
             };
             digest.update(identity.key.as_str().as_bytes());
             digest.update([0]);
-            if !seen.insert(&identity.key.as_str().to_lowercase())? {
+            let is_new = seen.insert(&identity.key.as_str().to_lowercase())?;
+            if !is_new && !settings.has_effective_dates() {
                 walk.doubt(format!(
                     "{place} tells of somebody again: the list moved while it was read, or holds them twice"
                 ));
@@ -113,7 +117,15 @@ async fn read(client: &Client, mut batch: Option<&mut Batch<'_>>) -> Result<Foun
                 for why in mended {
                     batch.problem(Problem::new(format!("{place} ({})", identity.key), why));
                 }
-                batch.push(Fact::Identity(identity)).await?;
+                if !settings.has_effective_dates() {
+                    batch.push(Fact::Identity(identity)).await?;
+                    continue;
+                }
+                let key = identity.key.clone();
+                if let Err(first) = effective.offer(from, place.clone(), identity) {
+                    let why = format!("{key} is there already as {first}, from the same day on; remove one");
+                    batch.problem(Problem::new(place, why));
+                }
             }
         }
         if !page.is_empty() && seen.count() == before && unusable.len() < page.len() {
@@ -123,6 +135,11 @@ async fn read(client: &Client, mut batch: Option<&mut Batch<'_>>) -> Result<Foun
         }
         if let Some(batch) = &mut batch {
             batch.progress(walk.read, walk.total);
+        }
+    }
+    if let Some(batch) = &mut batch {
+        for identity in effective.in_force() {
+            batch.push(Fact::Identity(identity)).await?;
         }
     }
     let mut doubts = std::mem::take(&mut walk.doubts);

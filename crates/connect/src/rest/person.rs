@@ -2,21 +2,31 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use leasehold_model::identity::Identity;
 use serde_json::Value;
 
-use crate::person::{COLUMNS, PersonRow};
+use crate::person::{COLUMNS, EFFECTIVE_DATE, PersonRow};
 use crate::rest::paging::text;
 use crate::rest::settings::RestSettings;
 
 /// Our names that are more than attributes.
 const FIELDS: [&str; 6] = ["kind", "status", "start_date", "end_date", "manager", "owner"];
 
-/// An identity, and what of it could not be read.
+/// What an object tells.
+pub(super) struct Found {
+    pub identity: Identity,
+    /// From when on it holds, where the API tells of what is decided and not yet due.
+    pub from: Option<Timestamp>,
+    /// What of it could not be read.
+    pub mended: Vec<String>,
+}
+
+/// An identity.
 ///
 /// # Errors
 /// Where nobody knows whom the object is about.
-pub(super) fn identity(settings: &RestSettings, object: &Value) -> Result<(Identity, Vec<String>), String> {
+pub(super) fn identity(settings: &RestSettings, object: &Value) -> Result<Found, String> {
     let Value::Object(members) = object else { return Err("is no object".to_owned()) };
     let mut mended = Vec::new();
     let mut words: BTreeMap<String, String> = BTreeMap::new();
@@ -48,6 +58,10 @@ pub(super) fn identity(settings: &RestSettings, object: &Value) -> Result<(Ident
         FIELDS.map(
             |name| if name == settings.key { String::new() } else { words.remove(name).unwrap_or_default() },
         );
+    let effective_date = match settings.has_effective_dates() {
+        true => words.remove(EFFECTIVE_DATE).unwrap_or_default(),
+        false => String::new(),
+    };
     let status = settings.statuses.get(&status.to_lowercase()).cloned().unwrap_or(status);
     let row = PersonRow {
         key: &key,
@@ -55,12 +69,14 @@ pub(super) fn identity(settings: &RestSettings, object: &Value) -> Result<(Ident
         status: &status,
         start_date: &start_date,
         end_date: &end_date,
+        effective_date: &effective_date,
         manager: &manager,
         owner: &owner,
         attributes: words,
     };
+    let from = row.effective_from(&settings.dates, &mut mended);
     let identity = row.identity(&settings.dates, &mut mended);
-    Ok((identity, mended))
+    Ok(Found { identity, from, mended })
 }
 
 /// A name as ours are written: `costCenter` and `Cost Center` are `cost_center`.

@@ -11,6 +11,7 @@ use crate::csv::date::Dates;
 use crate::error::ConnectError;
 use crate::http_client::HttpClient;
 use crate::log_in::{self, LogIn, choice, encrypted};
+use crate::person::EFFECTIVE_DATE;
 use crate::settings::Settings;
 
 const PROBLEM_SHARE_MAX: f64 = 0.1;
@@ -36,6 +37,13 @@ pub(super) struct RestSettings {
     pub dates: Dates,
     /// More problems than this share of people make a reading partial.
     pub problem_share_max: f64,
+}
+
+impl RestSettings {
+    /// Whether the API may tell of somebody several times, each from another day on.
+    pub fn has_effective_dates(&self) -> bool {
+        self.columns.contains_key(EFFECTIVE_DATE)
+    }
 }
 
 /// Where the API says how many people there are.

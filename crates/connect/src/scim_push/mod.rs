@@ -5,7 +5,7 @@
 //! * Where the system is authoritative, users are identities and their groups an attribute; elsewhere they are accounts, and
 //!   groups are entitlements.
 //! * `active = false` is a leaver, and so is a user who was deleted: they are told as left for as long as nobody of the same name
-//!   is pushed again.
+//!   is pushed again. First and last days, and leaves, come in an extension of our own.
 
 mod resource;
 

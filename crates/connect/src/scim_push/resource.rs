@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use leasehold_model::account::Account;
 use leasehold_model::entitlement::Entitlement;
 use leasehold_model::id::IdentityKey;
-use leasehold_model::identity::{Identity, IdentityKind, LifecycleState};
+use leasehold_model::identity::{Identity, IdentityKind, LifecycleState, SCIM_LIFECYCLE_EXTENSION};
 use serde_json::Value;
 
 /// The schema whose attributes an organisation adds.
@@ -84,7 +85,8 @@ impl Pushed {
         })
     }
 
-    /// The identity that a user is. `groups` are the names of theirs; a manager's key is looked up by whoever reads.
+    /// The identity that a user is, and what of it could not be understood. `groups` are the names of theirs; a manager's key is
+    /// looked up by whoever reads.
     ///
     /// # Errors
     /// What the user lacks.
@@ -93,23 +95,25 @@ impl Pushed {
         user: PushedUser<'_>,
         groups: &[String],
         manager: Option<IdentityKey>,
-    ) -> Result<Identity, String> {
+    ) -> Result<(Identity, Vec<String>), String> {
+        let mut mended = Vec::new();
         let mut attributes = user.attributes();
         if !groups.is_empty() {
             attributes.insert("groups".to_owned(), groups.join(", "));
         }
         let kind = attributes.get("user_type").and_then(|kind| IdentityKind::parse(kind));
-        Ok(Identity {
+        let identity = Identity {
             key: self.key_of(user)?,
             // Most user types are words of the organisation's own, and mean people.
             kind: kind.unwrap_or_default(),
-            state: if user.is_active() { LifecycleState::Active } else { LifecycleState::Left },
-            start: None,
-            end: None,
+            state: user.state(&mut mended),
+            start: user.day("startDate", &mut mended),
+            end: user.day("endDate", &mut mended),
             manager,
             owner: None,
             attributes,
-        })
+        };
+        Ok((identity, mended))
     }
 }
 
@@ -123,6 +127,33 @@ impl PushedUser<'_> {
     /// Whether they may hold access. Null is what is left of a deactivation that was taken away.
     pub fn is_active(&self) -> bool {
         !matches!(self.resource.get("active"), Some(Value::Bool(false) | Value::Null))
+    }
+
+    /// Where they stand. A status that nobody knows is taken as active: whoever is pushed as active is there.
+    fn state(&self, mended: &mut Vec<String>) -> LifecycleState {
+        if !self.is_active() {
+            return LifecycleState::Left;
+        }
+        let status = self.lifecycle("status").unwrap_or_default();
+        LifecycleState::parse(status).unwrap_or_else(|| {
+            mended.push(format!(
+                "status `{status}` is not known and taken as active; known are {}",
+                LifecycleState::NAMES.join(", ")
+            ));
+            LifecycleState::Active
+        })
+    }
+
+    fn day(&self, name: &str, mended: &mut Vec<String>) -> Option<Timestamp> {
+        let text = self.lifecycle(name)?;
+        let parsed = text.parse().map_err(|_| {
+            mended.push(format!("{name} `{text}` is no instant; write it as 2026-01-31T18:00:00+01:00"));
+        });
+        parsed.ok()
+    }
+
+    fn lifecycle(&self, name: &str) -> Option<&str> {
+        self.resource.get(SCIM_LIFECYCLE_EXTENSION)?.get(name)?.as_str()
     }
 
     /// The account that they are, where the system is not authoritative.
@@ -198,7 +229,8 @@ mod tests {
         });
         let user = PushedUser { id: "u1", resource: &resource };
         let pushed = |key| Pushed { key, is_authoritative: true };
-        let identity = pushed("userName").identity(user, &["a".to_owned(), "b".to_owned()], None).unwrap();
+        let groups = ["a".to_owned(), "b".to_owned()];
+        let (identity, _) = pushed("userName").identity(user, &groups, None).unwrap();
         assert_eq!((identity.key.as_str(), identity.state), ("ada@example.com", LifecycleState::Active));
         for (name, value) in [
             ("email", "ada.b@example.com"),
@@ -218,7 +250,34 @@ mod tests {
         let bare = json!({"userName": "svc", "userType": "Service", "active": false});
         let user = PushedUser { id: "u2", resource: &bare };
         assert!(pushed("email").key_of(user).unwrap_err().contains("`email`"));
-        let identity = pushed("userName").identity(user, &[], None).unwrap();
+        let (identity, _) = pushed("userName").identity(user, &[], None).unwrap();
         assert_eq!((identity.kind, identity.state), (IdentityKind::Service, LifecycleState::Left));
+    }
+
+    #[test]
+    fn days_and_leaves_are_told_by_the_extension() {
+        let told = |active: bool, lifecycle: Value| {
+            let resource = json!({"userName": "ada", "active": active, SCIM_LIFECYCLE_EXTENSION: lifecycle});
+            let pushed = Pushed { key: "userName", is_authoritative: true };
+            let (identity, mended) =
+                pushed.identity(PushedUser { id: "u1", resource: &resource }, &[], None).unwrap();
+            (identity.state, identity.start, identity.end, mended.len())
+        };
+        let end: Timestamp = "2026-03-31T16:00:00Z".parse().unwrap();
+        let leaving = json!({"status": "leaving", "endDate": "2026-03-31T18:00:00+02:00"});
+        assert_eq!(told(true, leaving.clone()), (LifecycleState::Leaving, None, Some(end), 0));
+        assert_eq!(told(false, leaving), (LifecycleState::Left, None, Some(end), 0));
+        assert_eq!(
+            told(true, json!({"startDate": "2026-03-31T16:00:00Z"})),
+            (LifecycleState::Active, Some(end), None, 0)
+        );
+        assert_eq!(
+            told(true, json!({"status": "resting", "endDate": "soon"})),
+            (LifecycleState::Active, None, None, 2)
+        );
+        assert_eq!(
+            LifecycleState::NAMES.iter().filter(|status| LifecycleState::parse(status).is_none()).count(),
+            0
+        );
     }
 }

@@ -31,6 +31,8 @@ pub struct Scope {
     pub systems: Vec<SystemName>,
     /// Only these kinds; all where empty.
     pub kinds: Vec<DriftKind>,
+    /// Where not empty, only these systems, and of each only these kinds.
+    pub kinds_by_system: BTreeMap<SystemName, BTreeSet<DriftKind>>,
     /// Only these identities; all where empty.
     pub identities: Vec<IdentityKey>,
     /// A person says that what was removed out of band returns.
@@ -47,6 +49,8 @@ impl Scope {
     pub fn covers(&self, item: &DriftItem) -> bool {
         (self.systems.is_empty() || self.systems.contains(&item.system))
             && (self.kinds.is_empty() || self.kinds.contains(&item.kind))
+            && (self.kinds_by_system.is_empty()
+                || self.kinds_by_system.get(&item.system).is_some_and(|kinds| kinds.contains(&item.kind)))
             && (self.identities.is_empty()
                 || item.identity.as_ref().is_some_and(|identity| {
                     self.identities.iter().any(|wanted| wanted.folded() == identity.folded())

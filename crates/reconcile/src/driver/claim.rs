@@ -19,6 +19,9 @@ use crate::trace::{self, SPANS};
 /// After so many errors a task waits for a person: it has failed.
 const FAILURES_MAX: u64 = 8;
 
+/// So many tasks of a kind one process carries out at once, such as leavers who all leave at five o'clock.
+const SAME_KIND_MAX: usize = 8;
+
 /// The wait after the first error; doubles each time.
 const BACK_OFF_MS: u64 = 5_000;
 
@@ -29,15 +32,15 @@ impl Driver {
     /// Claims the most urgent task; readings only while this process carries out fewer than `syncs_max`.
     pub(super) async fn claim(&self, syncs_max: usize) -> Result<Option<TaskRow>, TaskError> {
         let work = &self.shared.work;
-        let (own, syncs) = self.claimed(|claimed| {
+        let (own, running) = self.claimed(|claimed| {
             let own: Vec<String> = claimed.keys().map(|claim| claim.id.clone()).collect();
-            (own, claimed.values().filter(|kind| *kind == "sync").count())
+            (own, claimed.values().cloned().collect::<Vec<String>>())
         });
-        let kinds: Vec<&str> = TASKS
-            .iter()
-            .map(|task| task.kind())
-            .filter(|kind| *kind != "sync" || syncs < syncs_max)
-            .collect();
+        let may_begin = |kind: &str| {
+            let same = running.iter().filter(|running| *running == kind).count();
+            same < if kind == "sync" { syncs_max } else { SAME_KIND_MAX }
+        };
+        let kinds: Vec<&str> = TASKS.iter().map(|task| task.kind()).filter(|kind| may_begin(kind)).collect();
         let now = work.pace.now();
         let task = work.store.claim_task(&kinds, &own, &self.shared.process, now, self.until(now)).await?;
         if let Some(task) = &task {

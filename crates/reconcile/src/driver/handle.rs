@@ -190,7 +190,7 @@ impl DriverHandle {
         let mut overrides = overrides.to_vec();
         overrides.sort();
         overrides.dedup();
-        self.request(&apply::request(plan, &overrides, by, work.pace.now())).await
+        self.request(&apply::request(&saved, &overrides, by, work.pace.now())).await
     }
 
     /// Records that somebody leaves at an instant, and has everything of theirs ended then. Gives the task; `None` where it

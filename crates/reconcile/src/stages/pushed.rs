@@ -152,7 +152,10 @@ impl Reading<'_> {
                 });
                 let groups = groups.get(user.id).map_or(&[][..], Vec::as_slice);
                 match self.pushed.identity(user, groups, manager) {
-                    Ok(identity) => {
+                    Ok((identity, mended)) => {
+                        for message in mended {
+                            self.batch.problem(Problem::new(format!("user {}", user.id), message));
+                        }
                         gone.remove(&identity.key);
                         match shared.get_mut(&identity.key.folded()) {
                             None => self.batch.push(Fact::Identity(identity)).await?,
@@ -226,7 +229,7 @@ impl Reading<'_> {
             for (id, document) in &step {
                 let resource = self.parsed(id, document)?;
                 let user = PushedUser { id, resource: &resource };
-                if let Ok(mut identity) = self.pushed.identity(user, &[], None) {
+                if let Ok((mut identity, _)) = self.pushed.identity(user, &[], None) {
                     identity.state = LifecycleState::Left;
                     gone.insert(identity.key.clone(), identity);
                 }

@@ -1,12 +1,15 @@
 //! Carries out a saved plan that a person approved, with the guards that they overrode by name.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
-use leasehold_model::id::PlanHash;
+use leasehold_model::id::{IdentityKey, PlanHash};
+use leasehold_model::plan::Plan;
 use leasehold_store::{NewTask, TaskRow};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{CHANGES, Task, TaskError, Work, arguments, tally};
+use super::{CHANGES, Task, TaskError, Work, arguments, lane_of, tally};
 use crate::notice::NoticeKind;
 use crate::run::Asked;
 
@@ -20,14 +23,24 @@ pub struct Arguments {
 }
 
 /// A plan to be carried out.
-pub fn request(plan: &PlanHash, overrides: &[String], by: &str, now: jiff::Timestamp) -> NewTask {
+pub fn request(plan: &Plan, overrides: &[String], by: &str, now: jiff::Timestamp) -> NewTask {
     NewTask {
         kind: Apply.kind().to_owned(),
-        subject: plan.to_string(),
-        lane: CHANGES.to_owned(),
-        arguments: json!(Arguments { plan: plan.clone(), overrides: overrides.to_vec() }),
+        subject: plan.hash.to_string(),
+        lane: lane(plan),
+        arguments: json!(Arguments { plan: plan.hash.clone(), overrides: overrides.to_vec() }),
         requested_by: by.to_owned(),
         not_before: now,
+    }
+}
+
+/// Who is offboarded, and what is about one identity only, waits for no other plan.
+fn lane(plan: &Plan) -> String {
+    let mut identities: BTreeSet<Option<&IdentityKey>> =
+        plan.items.iter().map(|item| item.identity.as_ref()).collect();
+    match (plan.as_left.first(), identities.pop_first(), identities.is_empty()) {
+        (Some(leaver), ..) | (None, Some(Some(leaver)), true) => lane_of(leaver),
+        _ => CHANGES.to_owned(),
     }
 }
 

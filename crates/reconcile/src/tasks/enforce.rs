@@ -1,37 +1,34 @@
 //! Closes by itself what policy allows to be closed without a person: the kinds of drift that a system is set to
-//! `enforce` for, by a plan of exactly that scope for each system, and only where no guard holds any of it.
+//! `enforce` for, by one plan of exactly that in all systems of which no guard holds anything. So what an event takes away and
+//! what it gives is one plan.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures::future::join_all;
 use leasehold_decide::plan::{CLOSED_BY_PLANS, Scope};
 use leasehold_model::decision::{Because, DriftItem, DriftKind};
-use leasehold_model::id::{AccountKey, SystemName};
+use leasehold_model::id::{AccountKey, ActionId, SystemName};
 use leasehold_model::plan::{Plan, Verb};
 use leasehold_store::{ActionRow, NewTask, TaskRow};
 use serde_json::{Value, json};
 
-use super::{CHANGES, Task, TaskError, Work, tally};
+use super::{MOVES_MAX, POLICY, Task, TaskError, Work, tally};
 use crate::error::ReconcileError;
 use crate::live::View;
 use crate::notice::NoticeKind;
 use crate::run::Asked;
-use crate::system::{Enforce, System};
+use crate::system::Enforce;
 
 /// Who acts where no person does, for the record.
 pub const ACTOR: &str = "leasehold (policy)";
-
-/// How often a plan is made anew because facts moved while it was made.
-const MOVES_MAX: usize = 3;
 
 /// The closing, to be asked for.
 pub fn request(now: jiff::Timestamp) -> NewTask {
     NewTask {
         kind: EnforcePolicy.kind().to_owned(),
         subject: String::new(),
-        lane: CHANGES.to_owned(),
+        lane: POLICY.to_owned(),
         arguments: json!({}),
         requested_by: ACTOR.to_owned(),
         not_before: now,
@@ -43,13 +40,7 @@ pub fn request(now: jiff::Timestamp) -> NewTask {
 /// # Errors
 /// Where the store fails.
 pub async fn is_needed(work: &Work, view: &Arc<View>) -> Result<bool, TaskError> {
-    let except = waiting(work, view).await?;
-    for system in work.systems.now().values() {
-        if !matches!(next_step(work, view, system, &except).await?, Step::Nothing) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    Ok(next_step(work, view).await?.is_some())
 }
 
 /// The task.
@@ -65,34 +56,32 @@ impl Task for EnforcePolicy {
         let (mut results, mut first_error) = (Vec::new(), None);
         if task.attempts > 1 {
             // The process that began with it may have died between two steps of an action.
-            match work.runner().resume().await {
+            match work.resume(task).await {
                 Ok(rows) => results.push(json!({"resumed": tally(&rows)})),
                 Err(error) => first_error = Some(error.into()),
             }
         }
-        let mut begun = Vec::new();
-        for system in work.systems.now().values() {
-            match begin(work, system).await {
-                Ok(None) => {}
-                Ok(Some(Begun::Proposed(proposed))) => results.push(proposed),
-                Ok(Some(Begun::Carry(plan, retried))) => begun.push((system.name.clone(), plan, retried)),
-                // What is wrong with one system keeps nobody else's access open.
-                Err(error) => first_error = first_error.or(Some(error)),
-            }
+        let begun = begin(work).await?;
+        if let Some(plan) = begun.proposed {
+            let guards: Vec<&str> = plan.guards.iter().map(|guard| guard.name.as_str()).collect();
+            results.push(json!({"systems": systems_of(&plan), "plan": plan.hash, "held_by": guards}));
         }
-        // All at once: what one system does not answer holds up no other.
-        let runner = work.runner();
-        let wanted = match begun.is_empty() {
-            true => Arc::default(),
-            false => Arc::new(runner.wanted_now().await?),
-        };
-        let carried_out = begun.iter().map(|(_, plan, retried)| runner.carry_out(plan, retried, &wanted));
-        for ((system, plan, _), ended) in begun.iter().zip(join_all(carried_out).await) {
+        if let Some((plan, retried)) = begun.carried {
+            work.carries_out(task, &plan).await?;
+            let runner = work.runner();
+            let carried_out = async {
+                let wanted = Arc::new(runner.wanted_now().await?);
+                // All systems at once: what one does not answer holds up no other.
+                runner.carry_out(&plan, &retried, &wanted).await
+            };
+            let ended = carried_out.await;
             work.live.notify(NoticeKind::PlanApplied, plan.hash.as_str());
             match ended {
                 Ok(rows) => {
                     work.go_on_later(&rows).await?;
-                    results.push(json!({"system": system, "plan": plan.hash, "actions": tally(&rows)}));
+                    results.push(
+                        json!({"systems": systems_of(&plan), "plan": plan.hash, "actions": tally(&rows)}),
+                    );
                 }
                 Err(error) => first_error = first_error.or(Some(error.into())),
             }
@@ -102,77 +91,100 @@ impl Task for EnforcePolicy {
     }
 }
 
-/// What is to be done about a system's drift without being asked.
-enum Step {
-    Nothing,
-    /// A guard holds something of the plan: people see it waiting.
-    Propose(Plan),
-    Carry(Plan),
+/// The systems in which a plan does anything.
+fn systems_of(plan: &Plan) -> BTreeSet<&SystemName> {
+    plan.items.iter().map(|item| &item.system).collect()
 }
 
-/// What was begun about a system.
-enum Begun {
+/// What is to be done without being asked: what is taken away and what is given by the same event is one plan.
+struct Step {
+    carry: Option<Plan>,
+    /// What guards hold: people see it waiting, with the rest of the systems that they hold something of.
+    propose: Option<Plan>,
+}
+
+/// What was begun.
+#[derive(Default)]
+struct Begun {
     /// A plan waits for people.
-    Proposed(Value),
+    proposed: Option<Plan>,
     /// A plan is approved, and what is tried again with it.
-    Carry(Plan, Vec<ActionRow>),
+    carried: Option<(Plan, Vec<ActionRow>)>,
 }
 
-/// Begins to close what may be closed in one system; gives what is to be done about it, where anything is.
-async fn begin(work: &Work, system: &System) -> Result<Option<Begun>, TaskError> {
+/// Begins to close what may be closed.
+async fn begin(work: &Work) -> Result<Begun, TaskError> {
+    let mut begun = Begun::default();
     for _ in 0..MOVES_MAX {
         let view = work.live.refresh().await?;
-        let except = waiting(work, &view).await?;
-        let plan = match next_step(work, &view, system, &except).await? {
-            Step::Nothing => return Ok(None),
-            Step::Propose(plan) => {
-                work.store.save_plan(&plan, work.pace.now()).await?;
-                work.live.notify(NoticeKind::PlanMade, plan.hash.as_str());
-                let guards: Vec<&str> = plan.guards.iter().map(|guard| guard.name.as_str()).collect();
-                let proposed = json!({"system": system.name, "plan": plan.hash, "held_by": guards});
-                return Ok(Some(Begun::Proposed(proposed)));
-            }
-            Step::Carry(plan) => plan,
-        };
+        let Some(Step { carry, propose }) = next_step(work, &view).await? else { return Ok(begun) };
+        if let Some(plan) = propose {
+            work.store.save_plan(&plan, work.pace.now()).await?;
+            work.live.notify(NoticeKind::PlanMade, plan.hash.as_str());
+            begun.proposed = Some(plan);
+        }
+        let Some(plan) = carry else { return Ok(begun) };
         match work.runner().begin(&plan, &[], ACTOR, Asked::ByPolicy).await {
-            Ok(retried) => return Ok(Some(Begun::Carry(plan, retried))),
-            Err(ReconcileError::StateMoved { .. }) => {}
-            Err(ReconcileError::Store(leasehold_store::StoreError::PlanMoved { .. })) => {}
+            Ok(retried) => {
+                begun.carried = Some((plan, retried));
+                return Ok(begun);
+            }
+            Err(error) if error.is_moved() => {}
             Err(error) => return Err(error.into()),
         }
     }
-    let why = format!("facts of {} moved each time before a plan could be applied", system.name);
-    Err(TaskError::Again(why))
+    Err(TaskError::Again("facts moved each time before a plan could be applied".to_owned()))
 }
 
-async fn next_step(
-    work: &Work,
-    view: &Arc<View>,
-    system: &System,
-    except: &BTreeSet<(SystemName, AccountKey)>,
-) -> Result<Step, TaskError> {
-    let kinds: Vec<DriftKind> =
-        system.enforce.kinds(Enforce::Enforce).filter(|kind| CLOSED_BY_PLANS.contains(kind)).collect();
-    let scope =
-        Scope { systems: vec![system.name.clone()], kinds, except: except.clone(), ..Scope::default() };
-    // An empty list of kinds would mean all of them.
-    let any = !scope.kinds.is_empty() && view.drift_of_system(&system.name).any(|item| scope.covers(item));
-    if !any {
-        return Ok(Step::Nothing);
+async fn next_step(work: &Work, view: &Arc<View>) -> Result<Option<Step>, TaskError> {
+    let mut kinds_by_system = BTreeMap::new();
+    for system in work.systems.now().values() {
+        let kinds: BTreeSet<DriftKind> =
+            system.enforce.kinds(Enforce::Enforce).filter(|kind| CLOSED_BY_PLANS.contains(kind)).collect();
+        if view.drift_of_system(&system.name).any(|item| kinds.contains(&item.kind)) {
+            kinds_by_system.insert(system.name.clone(), kinds);
+        }
     }
-    let view = view.clone();
+    let scope = Scope { kinds_by_system, except: waiting(work, view).await?, ..Scope::default() };
+    let Some(plan) = plan_of(view, &scope).await? else { return Ok(None) };
+    let (carry, propose) = if plan.guards.is_empty() {
+        (Some(plan), None)
+    } else {
+        // What a guard holds of one system keeps nothing of another open.
+        let held: BTreeSet<ActionId> =
+            plan.guards.iter().flat_map(|guard| guard.holds.iter().cloned()).collect();
+        let held = plan.items.iter().filter(|item| held.contains(&item.id)).map(|item| item.system.clone());
+        let held: BTreeSet<SystemName> = held.collect();
+        let (mut waits, mut goes_on) = (scope.clone(), scope);
+        waits.kinds_by_system.retain(|system, _| held.contains(system));
+        goes_on.kinds_by_system.retain(|system, _| !held.contains(system));
+        let carry = plan_of(view, &goes_on).await?.filter(|plan| plan.guards.is_empty());
+        (carry, plan_of(view, &waits).await?)
+    };
+    // A plan that was carried out has done what it could do from this state: only new facts or a person go on.
+    let carry = match carry {
+        Some(plan) if work.store.actions(&plan.hash).await?.is_empty() => Some(plan),
+        _ => None,
+    };
+    let propose = match propose {
+        Some(plan) if work.store.plan(plan.hash.as_str()).await?.is_none() => Some(plan),
+        _ => None,
+    };
+    Ok((carry.is_some() || propose.is_some()).then_some(Step { carry, propose }))
+}
+
+/// A plan of this scope, where there is anything to do.
+async fn plan_of(view: &Arc<View>, scope: &Scope) -> Result<Option<Plan>, TaskError> {
+    // Without any system the scope would be everything.
+    if !view.drift().iter().any(|item| scope.kinds_by_system.contains_key(&item.system) && scope.covers(item))
+    {
+        return Ok(None);
+    }
+    let (view, scope) = (view.clone(), scope.clone());
     let plan = tokio::task::spawn_blocking(move || view.plan(&scope))
         .await
         .map_err(|error| ReconcileError::Worker(error.to_string()))?;
-    // A plan that was carried out has done what it could do from this state: only new facts or a person go on.
-    if plan.items.is_empty() || !work.store.actions(&plan.hash).await?.is_empty() {
-        return Ok(Step::Nothing);
-    }
-    if plan.guards.is_empty() {
-        return Ok(Step::Carry(plan));
-    }
-    let saved = work.store.plan(plan.hash.as_str()).await?.is_some();
-    Ok(if saved { Step::Nothing } else { Step::Propose(plan) })
+    Ok(Some(plan).filter(|plan| !plan.items.is_empty()))
 }
 
 /// Accounts of which an action waits for a person, or for its next turn: nothing else is done about them meanwhile. What waits is

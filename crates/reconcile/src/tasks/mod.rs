@@ -9,12 +9,15 @@ pub mod receipts;
 pub mod resume;
 pub mod sync;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use leasehold_model::action::ActionState;
-use leasehold_store::{ActionRow, Store, StoreError, TaskRow};
+use leasehold_model::id::IdentityKey;
+use leasehold_model::plan::Plan;
+use leasehold_store::{ActionRow, Store, StoreError, TaskFilter, TaskRow, TaskState};
 use serde_json::{Value, json};
 
 use crate::driver::SCHEDULER;
@@ -27,12 +30,29 @@ use crate::schedule::after;
 use crate::stages;
 use crate::system::SharedSystems;
 
-/// The lane of everything that changes systems: one such task runs at a time, whichever process has it.
+/// The lane of what people approve and of what was interrupted: one such task runs at a time, whichever process has it.
 pub const CHANGES: &str = "changes";
+
+/// The lane of what policy closes by itself.
+pub const POLICY: &str = "policy";
+
+/// The lanes of what is about one identity begin so. A leaver waits for nobody's turn.
+pub(crate) const OF_IDENTITY: &str = "identity:";
+
+/// The lane of what is about one identity only.
+pub(crate) fn lane_of(identity: &IdentityKey) -> String {
+    format!("{OF_IDENTITY}{}", identity.folded())
+}
 
 /// So long a run waits for systems. What is open then stays open, and has its next turn when others have had theirs: a system
 /// that does not answer holds up nobody else's departure.
 const RUN_MAX: Duration = Duration::from_secs(60);
+
+/// How often a plan is made anew because facts moved while it was made.
+const MOVES_MAX: usize = 3;
+
+/// More tasks never run at once.
+const RUNNING_MAX: usize = 1_000;
 
 /// When the next turn of what is open begins.
 const GO_ON_AFTER_MS: u64 = 2_000;
@@ -119,6 +139,25 @@ impl Work {
             patience: Patience { deadline: Some(deadline), ..self.patience },
             watch: Arc::new(move |item, _state| live.notify(NoticeKind::ActionChanged, item.id.as_str())),
         }
+    }
+
+    /// Notes which plan a task is carrying out, so that nobody else takes it up meanwhile.
+    pub(crate) async fn carries_out(&self, task: &TaskRow, plan: &Plan) -> Result<(), StoreError> {
+        self.store.note_task(&task.claim(), &json!({"plan": plan.hash})).await?;
+        Ok(())
+    }
+
+    /// Takes up what was interrupted, of every plan that no running task is carrying out but this one.
+    pub(crate) async fn resume(&self, task: &TaskRow) -> Result<Vec<ActionRow>, ReconcileError> {
+        let running = TaskFilter { state: Some(TaskState::Running), ..TaskFilter::default() };
+        let others =
+            self.store.tasks(&running, RUNNING_MAX).await?.into_iter().filter(|other| other.id != task.id);
+        let plan_of = |other: TaskRow| {
+            let noted = other.result.as_ref().and_then(|noted| noted["plan"].as_str());
+            noted.or_else(|| other.arguments["plan"].as_str()).map(str::to_owned)
+        };
+        let under_way: BTreeSet<String> = others.filter_map(plan_of).collect();
+        self.runner().resume_those(|plan| !under_way.contains(plan.as_str())).await
     }
 
     /// Asks for another turn for what a system has not answered by the end of this one.

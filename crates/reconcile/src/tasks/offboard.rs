@@ -2,14 +2,16 @@
 //! task approved it; what a guard holds waits for them all the same.
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use leasehold_model::id::IdentityKey;
+use leasehold_model::plan::Plan;
 use leasehold_store::{NewTask, TaskRow};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{CHANGES, Task, TaskError, Work, arguments, tally};
+use super::{MOVES_MAX, Task, TaskError, Work, arguments, lane_of, resume, tally};
 use crate::notice::NoticeKind;
-use crate::run::Asked;
+use crate::run::{Asked, Runner};
 use crate::stages::decide::Loaded;
 use crate::workflow::offboard;
 
@@ -20,18 +22,44 @@ pub struct Arguments {
     pub identity: IdentityKey,
     /// When. Another instant is another task: who is to leave later does not leave when they once were to.
     #[serde(default)]
-    pub at: Option<jiff::Timestamp>,
+    pub at: Option<Timestamp>,
 }
 
 /// Somebody to be offboarded at an instant.
-pub fn request(identity: &IdentityKey, at: jiff::Timestamp, by: &str) -> NewTask {
+pub fn request(identity: &IdentityKey, at: Timestamp, by: &str) -> NewTask {
     NewTask {
         kind: Offboard.kind().to_owned(),
         subject: identity.folded(),
-        lane: CHANGES.to_owned(),
+        lane: lane_of(identity),
         arguments: json!(Arguments { identity: identity.clone(), at: Some(at) }),
         requested_by: by.to_owned(),
         not_before: at,
+    }
+}
+
+/// What is to be done.
+enum Planned {
+    /// What ends everything of theirs as things stand.
+    Now(Box<Plan>),
+    /// Nothing yet: they leave later.
+    Later(Timestamp),
+}
+
+async fn plan_now(work: &Work, runner: &Runner, identity: &IdentityKey) -> Result<Planned, TaskError> {
+    let loaded = Loaded::load(&work.store, &runner.systems, work.pace.now(), None).await?;
+    let folded = identity.folded();
+    let departure = loaded.departures.iter().find(|departure| departure.identity.as_str() == folded);
+    match departure {
+        None => {
+            let why = format!("that {identity} leaves was taken back; nothing was done");
+            Err(TaskError::Final(why))
+        }
+        Some(departure) if departure.end > loaded.now => Ok(Planned::Later(departure.end)),
+        Some(_) => {
+            let plan = offboard::plan(loaded, identity, Vec::new(), None);
+            plan.map(|plan| Planned::Now(Box::new(plan)))
+                .map_err(|refusal| TaskError::Final(refusal.to_string()))
+        }
     }
 }
 
@@ -46,26 +74,30 @@ impl Task for Offboard {
 
     async fn run(&self, work: &Work, task: &TaskRow) -> Result<Value, TaskError> {
         let Arguments { identity, .. } = arguments(task)?;
-        let runner = work.runner();
-        let loaded = Loaded::load(&work.store, &runner.systems, work.pace.now(), None).await?;
-        let folded = identity.folded();
-        let departure = loaded.departures.iter().find(|departure| departure.identity.as_str() == folded);
-        match departure {
-            None => {
-                let why = format!("that {identity} leaves was taken back; nothing was done");
-                return Err(TaskError::Final(why));
-            }
-            // It was decided anew since, and that has a task of its own.
-            Some(departure) if departure.end > loaded.now => {
-                return Ok(json!({"leaves_at": departure.end}));
-            }
-            Some(_) => {}
+        if task.attempts > 1 {
+            // The process that began with it may have died between two steps of an action.
+            let interrupted = resume::request(&task.requested_by, work.pace.now());
+            work.store.request_task(&interrupted, work.pace.now()).await?;
         }
-        let plan = offboard::plan(loaded, &identity, Vec::new(), None);
-        let plan = plan.map_err(|refusal| TaskError::Final(refusal.to_string()))?;
-        work.store.save_plan(&plan, work.pace.now()).await?;
-        let asked = Asked::At(task.requested_at);
-        let applied = runner.apply_as_asked(&plan, &[], &task.requested_by, asked).await;
+        let (runner, asked) = (work.runner(), Asked::At(task.requested_at));
+        let mut moves = 0;
+        let (plan, applied) = loop {
+            let plan = match plan_now(work, &runner, &identity).await? {
+                Planned::Now(plan) => plan,
+                // It was decided anew since, and that has a task of its own.
+                Planned::Later(at) => return Ok(json!({"leaves_at": at})),
+            };
+            work.store.save_plan(&plan, work.pace.now()).await?;
+            work.carries_out(task, &plan).await?;
+            let applied = runner.apply_as_asked(&plan, &[], &task.requested_by, asked).await;
+            moves += 1;
+            // Something is read, or done about somebody else, all the time; that keeps nobody here.
+            match &applied {
+                Err(error) if error.is_moved() && moves < MOVES_MAX => {}
+                Err(error) if error.is_moved() => return Err(TaskError::Again(error.to_string())),
+                _ => break (plan, applied),
+            }
+        };
         work.live.notify(NoticeKind::PlanApplied, plan.hash.as_str());
         work.look_again().await;
         let rows = applied?;

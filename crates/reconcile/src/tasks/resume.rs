@@ -27,8 +27,8 @@ impl Task for Resume {
         "resume"
     }
 
-    async fn run(&self, work: &Work, _task: &TaskRow) -> Result<Value, TaskError> {
-        let resumed = work.runner().resume().await;
+    async fn run(&self, work: &Work, task: &TaskRow) -> Result<Value, TaskError> {
+        let resumed = work.resume(task).await;
         work.look_again().await;
         let rows = resumed?;
         work.go_on_later(&rows).await?;

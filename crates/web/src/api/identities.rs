@@ -35,7 +35,8 @@ struct IdentityRow {
     key: String,
     /// `person`, `service`, `workload` or `agent`.
     kind: &'static str,
-    /// As the source states it.
+    /// Where it stands: `pre_hire`, `active`, `on_leave`, `suspended`, `leaving`, `left` or `returned`, by what its source says, its
+    /// dates, and whether it had left before.
     state: &'static str,
     /// The first instant at which access may be held.
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -117,7 +118,7 @@ fn row(view: &leasehold_reconcile::live::View, identity: &Identity) -> IdentityR
     IdentityRow {
         key: identity.key.to_string(),
         kind: identity.kind.as_str(),
-        state: identity.state.as_str(),
+        state: view.loaded().snapshot.state_of(identity, view.as_of()).as_str(),
         start: identity.start,
         end: identity.end,
         manager: identity.manager.as_ref().map(ToString::to_string),
@@ -149,10 +150,11 @@ async fn list(
         identity.key.folded() == own
             || [&identity.manager, &identity.owner].into_iter().flatten().any(|key| key.folded() == own)
     };
+    let state_of = |identity: &Identity| view.loaded().snapshot.state_of(identity, view.as_of()).as_str();
     let wanted = |position: &u32| {
         let identity = &identities[*position as usize];
         query.kind.as_deref().is_none_or(|kind| identity.kind.as_str() == kind)
-            && query.state.as_deref().is_none_or(|state| identity.state.as_str() == state)
+            && query.state.as_deref().is_none_or(|state| state_of(identity) == state)
             && (!query.conflicts || !view.loaded().snapshot.conflicts_of(*position).is_empty())
             && (needle.is_empty()
                 || identity.key.as_str().to_lowercase().contains(&needle)

@@ -5,7 +5,6 @@ use axum::extract::{Query as Asked, State};
 use axum::http::Method;
 use axum::response::Response;
 use axum::routing::get;
-use jiff::Timestamp;
 use leasehold_decide::authority::Action;
 use leasehold_decide::engine::IdentityIndex;
 use leasehold_decide::engine::access::{self, Listing};
@@ -111,12 +110,12 @@ async fn list(
     let sight = Sight::new(&app, &person, &view, catalogue);
     let (now, term) = (view.as_of(), text.to_lowercase());
     let mut found = sight.identities();
-    let evaluation = view.evaluation();
+    let (evaluation, snapshot) = (view.evaluation(), &view.loaded().snapshot);
     found.retain(|index| {
         let identity = &evaluation.identities[index.index()];
         (term.is_empty() || sight.catalogue().identities.fit(index.0, &term).is_some())
             && kind.is_none_or(|kind| identity.kind == kind)
-            && state.is_none_or(|state| present_state(identity, now) == state)
+            && state.is_none_or(|state| snapshot.state_of(identity, now) == state)
             && drift.is_none_or(|wanted| wanted == (view.drift_of_identity(&identity.key).len() > 0))
             && (!disagree || !view.loaded().snapshot.conflicts_of(index.0).is_empty())
     });
@@ -195,17 +194,6 @@ pub(crate) fn one_of<T: Copy>(
     }
 }
 
-/// Where an identity stands now: what its source says, unless its dates say that it has not begun or has ended.
-pub(crate) fn present_state(identity: &Identity, now: Timestamp) -> LifecycleState {
-    if identity.has_left(now) {
-        LifecycleState::Left
-    } else if identity.start.is_some_and(|start| start > now) {
-        LifecycleState::PreHire
-    } else {
-        identity.state
-    }
-}
-
 /// A state as pages show it.
 pub(crate) fn state_mark(state: LifecycleState) -> Mark {
     let tone = match state {
@@ -238,7 +226,7 @@ fn row(view: &View, sight: &Sight<'_>, index: IdentityIndex, listing: &mut Listi
         identity: Link::identity(&identity.key),
         name: display_name(&identity.attributes).map(safe).unwrap_or_default(),
         kind: identity.kind.as_str(),
-        state: state_mark(present_state(identity, view.as_of())),
+        state: state_mark(view.loaded().snapshot.state_of(identity, view.as_of())),
         answers: answers(sight, identity),
         accounts: number(evaluation.graph.accounts_of(index).count() as u64),
         entitlements: number(own.count() as u64),

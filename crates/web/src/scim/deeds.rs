@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::http::StatusCode;
+use jiff::Timestamp;
+use leasehold_model::identity::{LifecycleState, SCIM_LIFECYCLE_EXTENSION};
 use leasehold_store::{
     ScimDecision, ScimPlace, ScimRefusal, ScimResource, ScimSought, ScimWrite, ScimWritten,
 };
@@ -124,11 +126,11 @@ pub(crate) async fn change(
     deed: Deed,
 ) -> Result<Done, ScimError> {
     demand_possible(known, id)?;
-    let verdict: Arc<Mutex<Verdict>> = Arc::default();
+    let (verdict, now): (Arc<Mutex<Verdict>>, Timestamp) = (Arc::default(), app.now());
     let write = || {
         let (condition, deed, verdict) = (condition.clone(), deed.clone(), verdict.clone());
         let decide = Box::new(move |before: &ScimResource| {
-            let decided = decided(known, before, &condition, deed);
+            let decided = decided(known, before, &condition, deed, now);
             let mut verdict = verdict.lock().unwrap_or_else(PoisonError::into_inner);
             match decided {
                 Ok(decision) => {
@@ -172,12 +174,12 @@ fn decided(
     before: &ScimResource,
     condition: &Condition,
     deed: Deed,
+    now: Timestamp,
 ) -> Result<ScimDecision, ScimError> {
     if !condition.fits(before.version) {
         return Err(ScimError::Precondition);
     }
     let held = document::held(before)?;
-    let is_active = |object: &Object| !matches!(object.get(ACTIVE), Some(Value::Bool(false) | Value::Null));
     let was_active = is_active(&held);
     let after = match deed {
         Deed::Delete => {
@@ -203,8 +205,25 @@ fn decided(
     if after == held {
         return Ok(ScimDecision::Keep);
     }
-    let ends_access = was_active && !is_active(&after);
+    let ends_access = lets_in(&held, now) && !lets_in(&after, now);
     Ok(ScimDecision::Put { content: document::content(known, &before.id, after)?, ends_access })
+}
+
+/// Whether somebody is deactivated by nothing. Null is what is left of a deactivation that was taken away.
+fn is_active(object: &Object) -> bool {
+    !matches!(object.get(ACTIVE), Some(Value::Bool(false) | Value::Null))
+}
+
+/// Whether nothing that was pushed says that somebody may hold no access any more, or not for now.
+fn lets_in(object: &Object, now: Timestamp) -> bool {
+    let told = |name: &str| {
+        object.get(SCIM_LIFECYCLE_EXTENSION).and_then(|told| told.get(name)).and_then(Value::as_str)
+    };
+    let state = told("status").and_then(LifecycleState::parse).unwrap_or_default();
+    let end = told("endDate").and_then(|end| end.parse::<Timestamp>().ok());
+    is_active(object)
+        && !matches!(state, LifecycleState::Left | LifecycleState::Suspended)
+        && end.is_none_or(|end| now < end)
 }
 
 async fn written(

@@ -35,7 +35,7 @@ use crate::error::WebError;
 use crate::frame::{self, Frame};
 use crate::heavy;
 use crate::pages::credentials::CredentialLine;
-use crate::pages::identities::{Answers, answers, present_state, state_mark};
+use crate::pages::identities::{Answers, answers, state_mark};
 use crate::parts::link::identity_path;
 use crate::parts::{About, BecauseList, Link, Mark, Moment, Query, Sources, number};
 use crate::person::Person;
@@ -292,7 +292,7 @@ fn head(view: &View, sight: &Sight<'_>, index: IdentityIndex, now: Timestamp) ->
         .attributes
         .iter()
         .filter(|(name, value)| !hidden.contains(&name.as_str()) && !value.is_empty());
-    let state = present_state(identity, view.as_of());
+    let state = snapshot.state_of(identity, view.as_of());
     Head {
         name: display_name(&identity.attributes).map(safe).unwrap_or_default(),
         kind: identity.kind.as_str(),

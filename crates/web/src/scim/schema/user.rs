@@ -1,4 +1,7 @@
-//! Users: the core schema and the enterprise extension (RFC 7643, sections 4.1 and 4.3).
+//! Users: the core schema and the enterprise extension (RFC 7643, sections 4.1 and 4.3), and one of our own for the days between
+//! which somebody is here.
+
+use leasehold_model::identity::{LifecycleState, SCIM_LIFECYCLE_EXTENSION};
 
 use super::attribute::Attribute as A;
 use super::{Extension, ResourceType, Schema};
@@ -109,13 +112,29 @@ pub(crate) static ENTERPRISE: Schema = Schema {
     ],
 };
 
+/// Our own extension: what neither the core schema nor the enterprise extension has a place for.
+pub(crate) static LIFECYCLE: Schema = Schema {
+    id: SCIM_LIFECYCLE_EXTENSION,
+    name: "LifecycleUser",
+    description: "Where a user stands between the first day and the last.",
+    attributes: &[
+        A::text("status", "Where the user stands, unless `active` is false: then they have left.")
+            .one_of(LifecycleState::NAMES),
+        A::instant("startDate", "From when on the user may hold access."),
+        A::instant("endDate", "When the user's access ends: the end of the last day, with its offset."),
+    ],
+};
+
 /// The resource type.
 pub(crate) static USER: ResourceType = ResourceType {
     name: "User",
     endpoint: "Users",
     description: "Identities that access is for",
     schema: &SCHEMA,
-    extensions: &[Extension { schema: &ENTERPRISE, is_required: false }],
+    extensions: &[
+        Extension { schema: &ENTERPRISE, is_required: false },
+        Extension { schema: &LIFECYCLE, is_required: false },
+    ],
     name_attribute: "userName",
     is_name_unique: true,
     has_members: false,

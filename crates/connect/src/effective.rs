@@ -1,0 +1,123 @@
+//! Rows of a people feed that hold from a day on, as HR systems export a move that is decided but not yet due: of several about
+//! one person, the one in force counts.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use leasehold_model::identity::Identity;
+
+/// The rows of a feed that has days from which they hold. They are held until all are known, one for each person.
+#[derive(Debug)]
+pub(crate) struct EffectiveRows {
+    now: Timestamp,
+    by_key: BTreeMap<String, Row>,
+}
+
+#[derive(Debug)]
+struct Row {
+    /// From when on; none where it always held.
+    from: Option<Timestamp>,
+    place: String,
+    identity: Identity,
+}
+
+impl EffectiveRows {
+    /// No rows yet; what counts is what holds at `now`.
+    pub fn at(now: Timestamp) -> Self {
+        Self { now, by_key: BTreeMap::new() }
+    }
+
+    /// Takes a row, which may come in any order.
+    ///
+    /// # Errors
+    /// The place of a row about the same person from the same day on: which of them counts nobody knows, and the first does.
+    pub fn offer(
+        &mut self,
+        from: Option<Timestamp>,
+        place: String,
+        identity: Identity,
+    ) -> Result<(), String> {
+        let row = Row { from, place, identity };
+        let key = row.identity.key.folded();
+        let Some(known) = self.by_key.get_mut(&key) else {
+            self.by_key.insert(key, row);
+            return Ok(());
+        };
+        if known.from == row.from {
+            return Err(known.place.clone());
+        }
+        let is_in_force = |row: &Row| row.from.is_none_or(|from| from <= self.now);
+        let is_closer = match (is_in_force(known), is_in_force(&row)) {
+            (true, true) => known.from < row.from,
+            (false, false) => row.from < known.from,
+            (_, in_force) => in_force,
+        };
+        if is_closer {
+            *known = row;
+        }
+        Ok(())
+    }
+
+    /// Everybody by the row that counts. Of whom nothing holds yet is still to come.
+    pub fn in_force(self) -> impl Iterator<Item = Identity> {
+        self.by_key.into_values().map(move |Row { from, mut identity, .. }| {
+            if let Some(from) = from.filter(|from| *from > self.now) {
+                identity.start = Some(identity.start.map_or(from, |start| start.max(from)));
+            }
+            identity
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use leasehold_model::id::IdentityKey;
+    use leasehold_model::identity::{IdentityKind, LifecycleState};
+
+    use super::*;
+
+    fn row(department: &str) -> Identity {
+        Identity {
+            key: IdentityKey::from("ada"),
+            kind: IdentityKind::Person,
+            state: LifecycleState::Active,
+            start: None,
+            end: None,
+            manager: None,
+            owner: None,
+            attributes: BTreeMap::from([("department".to_owned(), department.to_owned())]),
+        }
+    }
+
+    fn day(number: i64) -> Option<Timestamp> {
+        Timestamp::from_second(number * 86_400).ok()
+    }
+
+    #[test]
+    fn the_row_in_force_counts_in_whatever_order_rows_come() {
+        let mut rows = [(None, "Sales"), (day(10), "Support"), (day(20), "Research")];
+        for (now, expected) in [(5, "Sales"), (10, "Support"), (19, "Support"), (25, "Research")] {
+            for _ in 0..rows.len() {
+                rows.rotate_left(1);
+                let mut effective = EffectiveRows::at(day(now).unwrap());
+                for (from, department) in rows {
+                    effective.offer(from, department.to_owned(), row(department)).unwrap();
+                }
+                let found: Vec<Identity> = effective.in_force().collect();
+                assert_eq!(found.len(), 1);
+                assert_eq!(found[0].attribute("department"), Some(expected), "day {now}");
+                assert_eq!(found[0].start, None);
+            }
+        }
+    }
+
+    #[test]
+    fn who_is_only_in_rows_to_come_is_to_come_and_one_day_has_one_row() {
+        let mut effective = EffectiveRows::at(day(5).unwrap());
+        effective.offer(day(20), "line 2".to_owned(), row("Research")).unwrap();
+        effective.offer(day(10), "line 3".to_owned(), row("Support")).unwrap();
+        assert_eq!(effective.offer(day(10), "line 4".to_owned(), row("Sales")), Err("line 3".to_owned()));
+        let found: Vec<Identity> = effective.in_force().collect();
+        assert_eq!((found[0].attribute("department"), found[0].start), (Some("Support"), day(10)));
+    }
+}
