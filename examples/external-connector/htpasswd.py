@@ -8,28 +8,34 @@ but Python's standard library. Its settings are two paths:
     connector    = "external"
     command      = ["python3", "htpasswd.py"]
     capabilities = ["enumerate", "prove_completeness", "read_back", "grant", "revoke",
-                    "create_account", "disable_account", "enable_account", "delete_account"]
+                    "create_account", "disable_account", "enable_account", "delete_account",
+                    "issue_credential"]
     settings     = { users = "users", groups = "groups" }
 
 What the files' words become in Leasehold's:
 
 * a line `name:hash` of the users' file is an account; its key and login are the name;
 * a line `name: member member` of the groups' file is the entitlement `group/name`, and each member holds it;
-* an account is disabled by a `!` in front of its hash: no password fits it then, and it can be taken away again.
+* an account is disabled by a `!` in front of its hash: no password fits it then, and it can be taken away again;
+* a credential that is issued is a password in place of the one that is there; passwords are not listed.
 """
 
+import base64
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
+import secrets
 import sys
 import tempfile
 
 PROTOCOL = 1
 CAPABILITIES = [
     "enumerate", "prove_completeness", "read_back", "grant", "revoke",
-    "create_account", "disable_account", "enable_account", "delete_account",
+    "create_account", "disable_account", "enable_account", "delete_account", "issue_credential",
 ]
+PASSWORD_BYTES = 24
 NO_SESSIONS = "a web server that asks for the password with every request keeps no sessions"
 
 
@@ -187,6 +193,22 @@ class Wiki:
         with self.users.locked(), self.groups.locked():
             yield {"type": "acknowledged", "detail": "written"} if change() else {"type": "already_so"}
 
+    def issue_credential(self, action, account):
+        """Sets a new password, and tells it this once. What `action` is does not matter here: each one is another."""
+        name = account["key"] or account["login"]
+        with self.users.locked():
+            users = self.read()[0]
+            if name not in users:
+                raise Refused(f"there is no user {name}")
+            if not is_enabled(users[name]):
+                raise Refused(f"the user {name} is disabled; enable it first")
+            password = secrets.token_urlsafe(PASSWORD_BYTES)
+            self.rewrite_hash(name, lambda _: password_hash_of(password))
+        yield {
+            "type": "issued", "kind": "password", "secret": password,
+            "instructions": f"The password of `{name}` at the web server. It takes the place of an earlier one.",
+        }
+
     def grant(self, name, group):
         users, groups, _, _ = self.read()
         if name not in users:
@@ -229,7 +251,7 @@ class Wiki:
         lines, mark = self.users.read()
         if lines and not lines[-1].endswith(b"\n"):
             lines[-1] += b"\n"
-        # No password fits this; the user gets one by `htpasswd`.
+        # No password fits this; the user gets one when a credential is issued, or by `htpasswd`.
         self.users.replace(lines + [f"{name}:*\n".encode()], mark)
         return True
 
@@ -276,6 +298,12 @@ def is_enabled(password_hash):
     return not password_hash.startswith("!")
 
 
+def password_hash_of(password):
+    # What every web server reads and Python has. It is quick to compute, so it guards no password that somebody thought of;
+    # these are random, and nobody finds them by trying.
+    return "{SHA}" + base64.b64encode(hashlib.sha1(password.encode()).digest()).decode()
+
+
 def group_of(entitlement):
     kind, _, name = entitlement["name"].partition("/")
     if kind != "group":
@@ -299,6 +327,8 @@ def answers(wiki, request):
         return wiki.read_back(**request)
     if of_type == "execute":
         return wiki.execute(**request)
+    if of_type == "issue_credential":
+        return wiki.issue_credential(**request)
     raise ValueError(f"a request of type {of_type} is not known")
 
 

@@ -39,6 +39,9 @@ function keep(type, unique) {
       }
       const now = new Date().toISOString();
       const made = { ...written, id: id ?? randomUUID() };
+      // What nobody reads is not among what is written down, and stays when something else is changed.
+      const password = given.password ?? before?.password;
+      if (password !== undefined) made.password = password;
       made.meta = { created: before?.meta.created ?? now, lastModified: now };
       kept.set(made.id, made);
       return made;

@@ -173,6 +173,17 @@ impl ScimServer {
         }
     }
 
+    /// Whether a user has this password. Neither server has a log-in and neither shows a password, but both compare it with one that
+    /// is looked for, as the other client does here.
+    ///
+    /// # Panics
+    /// Where the server does not answer.
+    pub fn has_password(&self, login: &str, password: &str) -> bool {
+        let filter = format!("password eq {}", Value::from(password));
+        let found = self.scim2(&["query", "user", "--filter", &filter], None);
+        found["Resources"].as_array().into_iter().flatten().any(|user| user["userName"] == login)
+    }
+
     /// Whether somebody is among a group's own members, as the other client reads it.
     ///
     /// # Panics

@@ -290,10 +290,10 @@ impl SshServer {
     }
 
     fn ssh(&self, short: &str, command: &str) -> Command {
-        self.ssh_with(short, command, "no")
+        self.ssh_with(short, &self.private_key(short), command, "no")
     }
 
-    fn ssh_with(&self, short: &str, command: &str, terminal: &str) -> Command {
+    fn ssh_with(&self, short: &str, key: &Path, command: &str, terminal: &str) -> Command {
         let known = self.folder().join("known_hosts");
         std::fs::write(&known, format!("[127.0.0.1]:{} {}\n", self.port, self.host_key())).expect("write");
         let mut ssh = Command::new(require("ssh", "openssh-client"));
@@ -312,7 +312,7 @@ impl SshServer {
         .arg("-o")
         .arg(format!("UserKnownHostsFile={}", known.display()))
         .arg("-i")
-        .arg(self.private_key(short))
+        .arg(key)
         .args(["-p", &self.port.to_string()])
         .arg(format!("{}@127.0.0.1", self.name(short)))
         .arg(command);
@@ -335,7 +335,24 @@ impl SshServer {
         for file in ["/var/log/lastlog", "/var/log/wtmp"] {
             File::options().append(true).create(true).open(file).expect("have a file for log-ins");
         }
-        self.ssh_with(short, command, "force").stdin(Stdio::null()).output().expect("run ssh")
+        self.ssh_with(short, &self.private_key(short), command, "force")
+            .stdin(Stdio::null())
+            .output()
+            .expect("run ssh")
+    }
+
+    /// Whether another key than its own lets in to an account, with the real client. It is kept in a file as people keep theirs.
+    ///
+    /// # Panics
+    /// Where the file cannot be written, or the client cannot be started.
+    pub fn lets_in(&self, short: &str, private_key: &str) -> bool {
+        let file = self.folder().join("issued");
+        let _ = std::fs::remove_file(&file);
+        std::fs::write(&file, private_key).expect("write a key");
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).expect("restrict the key");
+        let mut ssh = self.ssh_with(short, &file, "id -un", "no");
+        let output = ssh.stdin(Stdio::null()).output().expect("run ssh");
+        output.status.success() && String::from_utf8_lossy(&output.stdout).trim() == self.name(short)
     }
 
     /// Opens a session that stays until it is ended, and waits until its processes run.

@@ -22,7 +22,7 @@ members = 'principal.kind == "person" && principal.department == "Docs"'
 grants  = ["wiki:group/staff"]
 "#;
 
-const CAPABILITIES: &str = r#"["enumerate", "prove_completeness", "read_back", "grant", "revoke", "create_account", "disable_account", "enable_account", "delete_account"]"#;
+const CAPABILITIES: &str = r#"["enumerate", "prove_completeness", "read_back", "grant", "revoke", "create_account", "disable_account", "enable_account", "delete_account", "issue_credential"]"#;
 
 /// A wiki where Ben, who has left, is in two groups, one of them by two lines.
 struct Wiki {
@@ -133,11 +133,12 @@ fn the_contract_of_a_system_is_checked_and_only_what_is_named_is_changed() {
     };
     let revoked = "a revoked grant is read as gone and stays gone";
     let made = "an account is made and deleted";
+    let issued = "an issued credential is another one each time and lets in";
     let out_of_reach = "an unreachable target is an error and never an absence";
 
     let reading = wiki.installation.run(&["connector", "contract", "wiki", "--json"]).expect(0).json();
     assert_eq!(reading["summary"]["failed"], 0);
-    for check in [revoked, made, out_of_reach] {
+    for check in [revoked, made, issued, out_of_reach] {
         assert_eq!(outcome(&reading, check), "does_not_apply");
     }
     assert_eq!(files(&wiki), before, "nothing was named, so nothing was changed");
@@ -152,14 +153,20 @@ fn the_contract_of_a_system_is_checked_and_only_what_is_named_is_changed() {
         "group/editors",
         "--new-login",
         "dora",
+        "--issue-to",
+        "cora",
         "--out-of-reach",
         "elsewhere",
     ];
     let all = wiki.installation.run(&[&named[..], &["--json"]].concat()).expect(0).json();
-    for check in [revoked, made, out_of_reach, "nothing else has changed", "no secret is told"] {
+    for check in [revoked, made, issued, out_of_reach, "nothing else has changed", "no secret is told"] {
         assert_eq!(outcome(&all, check), "held", "{check}");
     }
     assert!(wiki.lets_in("ben"), "the account was disabled and enabled again");
+    assert!(
+        wiki.lets_in("ann") && !wiki.lets_in("cora"),
+        "Cora's password is another one now, and nobody else's"
+    );
     let table = wiki.installation.run(&named).expect(0);
     assert!(table.stdout.contains(revoked) && table.stdout.contains("held"), "{}", table.stdout);
 

@@ -14,7 +14,7 @@ use super::{Check, Miss, Run, failed};
 use crate::error::ConnectError;
 
 /// Fewer characters can be guessed.
-const SECRET_CHARACTERS_MIN: usize = 24;
+pub(super) const SECRET_CHARACTERS_MIN: usize = 24;
 
 impl Run<'_> {
     pub(super) async fn issue(&self) -> Check {
@@ -30,7 +30,7 @@ impl Run<'_> {
             };
         }
         let Some(login) = self.fixture.issue_to() else {
-            return failed("it claims to issue credentials, and its fixture names no account");
+            return self.nothing_named("it claims to issue credentials, and its fixture names no account");
         };
         let first = self.issue_one(&login).await?;
         let second = self.issue_one(&login).await?;

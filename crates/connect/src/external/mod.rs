@@ -11,6 +11,8 @@ mod client;
 mod enumerate;
 mod execute;
 mod fact;
+mod issue;
+mod issued;
 mod lines;
 #[cfg(test)]
 mod page;
@@ -23,7 +25,7 @@ mod standard_error;
 use async_trait::async_trait;
 use leasehold_model::capability::{Capabilities, Capability};
 use leasehold_model::fact::Completeness;
-use leasehold_model::request::{ActionRequest, Outcome, ReadBack, ReadTarget};
+use leasehold_model::request::{ActionRequest, IssueRequest, Issued, Outcome, ReadBack, ReadTarget};
 use leasehold_model::setting::SettingField;
 
 use crate::connector::{Connector, ConnectorKind, Sink, TestReport};
@@ -55,6 +57,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     enable_account: AS_TOLD,
     delete_account: AS_TOLD,
     list_credentials: AS_TOLD,
+    issue_credential: AS_TOLD,
     disable_credential: AS_TOLD,
     revoke_credential: AS_TOLD,
     list_sessions: AS_TOLD,
@@ -106,5 +109,8 @@ impl Connector for External {
 
     async fn execute(&self, request: &ActionRequest) -> Result<Outcome, ConnectError> {
         execute::execute(&self.client, request).await
+    }
+    async fn issue_credential(&self, request: &IssueRequest) -> Result<Issued, ConnectError> {
+        issue::issue(&self.client, request).await
     }
 }

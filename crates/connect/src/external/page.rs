@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use leasehold_model::credential::CredentialKind;
+use leasehold_model::id::ActionId;
 use leasehold_model::plan::Verb;
 use leasehold_model::request::{
     AccountTarget, ActionRequest, CredentialTarget, EntitlementTarget, ReadBack, ReadTarget,
@@ -67,6 +68,8 @@ fn questions() -> Vec<String> {
     ];
     requests.extend(reads.iter().map(Request::ReadBack));
     requests.extend(changes.iter().map(|change| Request::Execute(change.into())));
+    let asked: [(ActionId, &AccountTarget); 2] = [("a-4f22".into(), &ann), ("a-4f23".into(), &backup)];
+    requests.extend(asked.iter().map(|(action, account)| Request::IssueCredential { action, account }));
     let question =
         |(id, request): (u64, &Request<'_>)| serde_json::to_string(&Question { id, request }).unwrap();
     (1..).zip(&requests).map(question).collect()

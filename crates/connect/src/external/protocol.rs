@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::connector::TestReport;
-use crate::external::fact;
+use crate::external::{fact, issued};
 use crate::settings::did_you_mean;
 
 /// The version that we speak. A program that speaks another says so, and is asked nothing.
@@ -43,6 +43,10 @@ pub(super) enum Request<'a> {
     Enumerate,
     ReadBack(&'a ReadTarget),
     Execute(Change<'a>),
+    IssueCredential {
+        action: &'a ActionId,
+        account: &'a AccountTarget,
+    },
 }
 
 /// A change that is asked for.
@@ -85,7 +89,7 @@ pub(super) struct Hello {
 }
 
 /// What a program may answer.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(super) enum Answer {
     Hello(Hello),
     Tested(TestReport),
@@ -104,6 +108,8 @@ pub(super) enum Answer {
     },
     Read(ReadBack),
     Outcome(Outcome),
+    /// A credential that was made, with the key by which the program lists it.
+    Issued(Box<issued::IssuedForm>),
     /// What was asked could not be done, and nothing is known.
     Error {
         why: String,
@@ -123,6 +129,7 @@ impl Answer {
             Self::Partial { .. } => "partial",
             Self::Read(_) => "read",
             Self::Outcome(_) => "an outcome",
+            Self::Issued(_) => "issued",
             Self::Error { .. } => "error",
         }
     }
@@ -230,7 +237,7 @@ impl From<ReadForm> for ReadBack {
 }
 
 /// The types of messages that are no facts.
-pub(super) const TYPES: [&str; 13] = [
+pub(super) const TYPES: [&str; 14] = [
     "hello",
     "tested",
     "problem",
@@ -243,6 +250,7 @@ pub(super) const TYPES: [&str; 13] = [
     "already_so",
     "retry",
     "refused",
+    "issued",
     "error",
 ];
 
@@ -306,6 +314,7 @@ fn answer(of_type: &str, rest: Value) -> Result<Answer, String> {
         "refused" => {
             WhyForm::deserialize(rest).map(|WhyForm { why }| Answer::Outcome(Outcome::Refused { why }))
         }
+        "issued" => return issued::parse(rest).map(|issued| Answer::Issued(Box::new(issued))),
         "error" => WhyForm::deserialize(rest).map(|WhyForm { why }| Answer::Error { why }),
         unknown => {
             let known: Vec<&str> = fact::TYPES.into_iter().chain(TYPES).collect();

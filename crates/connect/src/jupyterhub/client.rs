@@ -165,17 +165,28 @@ impl Client {
         body: Option<&Value>,
         scope: &str,
     ) -> Result<Option<Outcome>, ConnectError> {
+        Ok(self.create(method, path, body, scope).await?.err())
+    }
+
+    /// Asks, once, for a change whose answer says what was made.
+    pub async fn create(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: Option<&Value>,
+        scope: &str,
+    ) -> Result<Result<Value, Outcome>, ConnectError> {
         let takes_away = method == Method::DELETE;
         let error = match self.send(method, path, &[], body).await? {
-            Reply::Done(_) => return Ok(None),
-            Reply::NotNow { after_ms, why } => return Ok(Some(Outcome::Retry { after_ms, why })),
+            Reply::Done(data) => return Ok(Ok(data)),
+            Reply::NotNow { after_ms, why } => return Ok(Err(Outcome::Retry { after_ms, why })),
             Reply::Refused(error) => error,
         };
         if error.status.is_server_error() || is_log_in(&error) {
             return Err(self.target_error(path, &error));
         }
         let missing = self.own().await?.missing(&[scope]);
-        Ok(Some(match missing.first() {
+        Ok(Err(match missing.first() {
             Some(scope) => {
                 let why =
                     format!("{error}; give the role of Leasehold's service the scope {scope}, on everything");

@@ -15,6 +15,7 @@
 mod client;
 mod enumerate;
 mod execute;
+mod issue;
 mod object;
 mod read_back;
 mod settings;
@@ -22,7 +23,7 @@ mod settings;
 use async_trait::async_trait;
 use leasehold_model::capability::{Capabilities, Capability};
 use leasehold_model::fact::Completeness;
-use leasehold_model::request::{ActionRequest, Outcome, ReadBack, ReadTarget};
+use leasehold_model::request::{ActionRequest, IssueRequest, Issued, Outcome, ReadBack, ReadTarget};
 use leasehold_model::setting::{SettingField, SettingKind};
 
 use crate::connector::{Connector, ConnectorKind, Sink, TestReport};
@@ -68,8 +69,14 @@ const CAPABILITIES: Capabilities = Capabilities {
         "tokens, and OAuth grants of other applications; passwords are the authenticator's; the hub tells of no token of a \
          service",
     ),
+    issue_credential: Capability::with(
+        "one more token of the user, with every right of theirs; it ends when the hub's `token_expires_in_max_seconds` says",
+    ),
     revoke_credential: Capability::with(
         "of an application that a user let in, every grant of that user ends at once",
+    ),
+    rotate_credential: Capability::with(
+        "tokens: another one is issued, and the old one is revoked after the overlap",
     ),
     list_sessions: Capability::with(
         "running servers of users; the hub tells of no browser session, and of no session of a service",
@@ -152,5 +159,8 @@ impl Connector for JupyterHub {
 
     async fn execute(&self, request: &ActionRequest) -> Result<Outcome, ConnectError> {
         execute::execute(&self.client, request).await
+    }
+    async fn issue_credential(&self, request: &IssueRequest) -> Result<Issued, ConnectError> {
+        issue::issue(&self.client, request).await
     }
 }

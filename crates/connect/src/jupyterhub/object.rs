@@ -197,7 +197,7 @@ pub(super) struct Token {
     #[serde(default)]
     last_activity: Option<Timestamp>,
     #[serde(default)]
-    expires_at: Option<Timestamp>,
+    pub expires_at: Option<Timestamp>,
     #[serde(default, deserialize_with = "or_default")]
     note: String,
     /// Of the browser session in which an application got it.

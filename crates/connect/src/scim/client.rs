@@ -83,6 +83,11 @@ impl Client {
         self.service.get_or_try_init(|| Service::read(self)).await
     }
 
+    /// The same where it was asked already.
+    pub fn known_service(&self) -> Option<&Service> {
+        self.service.get()
+    }
+
     /// The id of the account that the connector logs in as; `None` where the server knows none or does not say.
     pub async fn own_account(&self) -> Result<Option<&str>, ConnectError> {
         let own = self.own_account.get_or_try_init(|| async {

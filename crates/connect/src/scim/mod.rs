@@ -6,6 +6,8 @@
 //! * `role/NAME` and `entitlement/NAME` are values of the user's own `roles` and `entitlements`.
 //! * Servers differ. Where a change is refused in one form, another is tried, as long as trying it can do no harm; the
 //!   settings name what cannot be found out that way.
+//! * A password can be set where the server says that it takes one (`changePassword`), or where the settings say so; no server
+//!   shows it again.
 //! * SCIM tells of no credentials and no sessions: ending those is the system's own business when it disables a user.
 
 mod change;
@@ -14,6 +16,7 @@ mod create;
 mod enumerate;
 mod execute;
 mod find;
+mod issue;
 mod paging;
 mod read_back;
 mod resource;
@@ -23,7 +26,7 @@ mod settings;
 use async_trait::async_trait;
 use leasehold_model::capability::{Capabilities, Capability};
 use leasehold_model::fact::Completeness;
-use leasehold_model::request::{ActionRequest, Outcome, ReadBack, ReadTarget};
+use leasehold_model::request::{ActionRequest, IssueRequest, Issued, Outcome, ReadBack, ReadTarget};
 use leasehold_model::setting::{SettingField, SettingKind};
 
 use crate::connector::{Connector, ConnectorKind, Sink, TestReport};
@@ -60,6 +63,10 @@ const CAPABILITIES: Capabilities = Capabilities {
     enable_account: Capability::YES,
     delete_account: Capability::with("some systems only disable"),
     list_credentials: Capability::without("SCIM tells of none"),
+    issue_credential: Capability::with(
+        "a password in place of the one that is there, where the server's ServiceProviderConfig says that it takes one \
+         (`changePassword`) or `passwords = \"set\"`; no server shows whether it kept it",
+    ),
     list_sessions: Capability::without("SCIM tells of none"),
     ..Capabilities::NONE
 };
@@ -95,6 +102,12 @@ const FIELDS: &[SettingField] = &[
          user, or nowhere.",
     ),
     SettingField::optional(
+        "passwords",
+        "Passwords",
+        SettingKind::Choice(&["as_stated", "set", "never"]),
+        "Whether new passwords can be issued: where the server says that it takes them, always, or never.",
+    ),
+    SettingField::optional(
         "ca_certificate",
         "Certificate authority",
         SettingKind::File,
@@ -127,7 +140,7 @@ impl ConnectorKind for ScimKind {
 #[async_trait]
 impl Connector for Scim {
     fn capabilities(&self) -> Capabilities {
-        CAPABILITIES
+        Capabilities { issue_credential: issue::capability(&self.client), ..CAPABILITIES }
     }
 
     async fn test(&self) -> Result<TestReport, ConnectError> {
@@ -144,5 +157,8 @@ impl Connector for Scim {
 
     async fn execute(&self, request: &ActionRequest) -> Result<Outcome, ConnectError> {
         execute::execute(&self.client, request).await
+    }
+    async fn issue_credential(&self, request: &IssueRequest) -> Result<Issued, ConnectError> {
+        issue::issue(&self.client, request).await
     }
 }

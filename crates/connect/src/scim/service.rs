@@ -12,6 +12,8 @@ use crate::scim::resource::{attribute, flag, number};
 pub(super) struct Service {
     pub patch: bool,
     pub filter: bool,
+    /// Passwords of users can be changed; a server that says nothing of it may take one and do nothing.
+    pub change_password: bool,
     /// Versions are told and `If-Match` is looked at.
     pub etag: bool,
     /// Pages follow one another by cursors.
@@ -22,8 +24,14 @@ pub(super) struct Service {
 
 impl Service {
     /// What a server can do that says nothing of itself, as most do.
-    const UNSTATED: Self =
-        Self { patch: true, filter: true, etag: false, cursor: false, page_size_max: None };
+    const UNSTATED: Self = Self {
+        patch: true,
+        filter: true,
+        change_password: false,
+        etag: false,
+        cursor: false,
+        page_size_max: None,
+    };
 
     /// Asks.
     pub async fn read(client: &Client) -> Result<Self, ConnectError> {
@@ -45,6 +53,7 @@ impl Service {
         Self {
             patch: supported("patch").unwrap_or(Self::UNSTATED.patch),
             filter: supported("filter").unwrap_or(Self::UNSTATED.filter),
+            change_password: supported("changePassword").unwrap_or(Self::UNSTATED.change_password),
             etag: supported("etag").unwrap_or(Self::UNSTATED.etag),
             cursor: pagination.and_then(|part| flag(part, "cursor")).unwrap_or(Self::UNSTATED.cursor),
             page_size_max: page_size_max.or(results_max).filter(|most| *most > 0),
@@ -62,10 +71,17 @@ mod tests {
     fn what_a_server_says_counts_and_the_rest_is_as_of_most() {
         let said = json!({
             "patch": {"supported": false}, "filter": {"supported": "True", "maxResults": 50}, "ETAG": {"supported": true},
+            "changepassword": {"supported": "true"},
             "pagination": {"cursor": true, "index": false, "maxPageSize": 100},
         });
-        let expected =
-            Service { patch: false, filter: true, etag: true, cursor: true, page_size_max: Some(100) };
+        let expected = Service {
+            patch: false,
+            filter: true,
+            change_password: true,
+            etag: true,
+            cursor: true,
+            page_size_max: Some(100),
+        };
         assert_eq!(Service::parse(&said), expected);
         assert_eq!(Service::parse(&json!({})), Service::UNSTATED);
         let most = Service::parse(&json!({"filter": {"supported": true, "maxResults": 50}})).page_size_max;

@@ -38,6 +38,17 @@ pub(super) enum MemberRemoval {
     Replace,
 }
 
+/// Whether the server takes passwords of users.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Passwords {
+    /// Where its ServiceProviderConfig says so.
+    AsStated,
+    /// Whatever it says.
+    Set,
+    /// Whatever it says, it does not: people get in by single sign-on.
+    Never,
+}
+
 /// What is known of the server before it is reached.
 pub(super) struct ScimSettings {
     pub http: HttpClient,
@@ -46,6 +57,7 @@ pub(super) struct ScimSettings {
     pub log_in: LogIn,
     pub membership: Membership,
     pub member_removal: MemberRemoval,
+    pub passwords: Passwords,
     pub page_size: u64,
     pub group_page_size: u64,
     /// Whether each page begins with the last of the page before, so that a list that moved is noticed.
@@ -74,6 +86,8 @@ pub(super) fn read(settings: &mut Settings) -> Result<ScimSettings, ConnectError
         ("value", MemberRemoval::Value),
         ("replace", MemberRemoval::Replace),
     ];
+    let passwords =
+        [("as_stated", Passwords::AsStated), ("set", Passwords::Set), ("never", Passwords::Never)];
     let new_account = serde_json::to_value(settings.table("new_account")?)
         .map_err(|error| settings.error("new_account", format!("cannot be sent: {error}")))?;
     Ok(ScimSettings {
@@ -82,6 +96,7 @@ pub(super) fn read(settings: &mut Settings) -> Result<ScimSettings, ConnectError
         log_in,
         membership: choice(settings, "membership", &memberships)?,
         member_removal: choice(settings, "member_removal", &removals)?,
+        passwords: choice(settings, "passwords", &passwords)?,
         page_size: settings.integer_or("page_size", PAGE_SIZE, 2, 10_000)?,
         group_page_size: settings.integer_or("group_page_size", GROUP_PAGE_SIZE, 2, 10_000)?,
         page_overlap: settings.bool_or("page_overlap", true)?,

@@ -14,6 +14,7 @@ mod crontab;
 mod enumerate;
 mod execute;
 mod host;
+mod issue;
 mod keys;
 mod log_ins;
 mod read_back;
@@ -24,7 +25,7 @@ mod sudoers;
 use async_trait::async_trait;
 use leasehold_model::capability::{Capabilities, Capability};
 use leasehold_model::fact::Completeness;
-use leasehold_model::request::{ActionRequest, Outcome, ReadBack, ReadTarget};
+use leasehold_model::request::{ActionRequest, IssueRequest, Issued, Outcome, ReadBack, ReadTarget};
 use leasehold_model::setting::{SettingField, SettingKind};
 
 use crate::connector::{Connector, ConnectorKind, Sink, TestReport};
@@ -60,11 +61,18 @@ const CAPABILITIES: Capabilities = Capabilities {
         "userdel, with its crontab and jobs of `at`, and not while a crontab of it stays; the home folder stays; processes must be ended first",
     ),
     list_credentials: Capability::with("authorized keys, crontabs and jobs of `at`; no certificates"),
+    issue_credential: Capability::with(
+        "an Ed25519 key in `.ssh/authorized_keys`, beside those that are there, where sshd takes keys from; the host never \
+         learns its private part; not for root",
+    ),
     disable_credential: Capability::with(
         "the line stays behind a marker, so that it can come back; jobs of a crontab too; of a job of `at` the file's right to be executed goes, and one whose time is over \
          by then runs when it comes back",
     ),
     revoke_credential: Capability::YES,
+    rotate_credential: Capability::with(
+        "authorized keys: another one is issued, and the old one is revoked after the overlap",
+    ),
     list_sessions: Capability::with("every process of the account, what it left in the background included"),
     end_sessions: Capability::with(
         "SIGKILL to every process of the account; waits until they are gone; not for root",
@@ -144,5 +152,8 @@ impl Connector for Ssh {
 
     async fn execute(&self, request: &ActionRequest) -> Result<Outcome, ConnectError> {
         execute::execute(&self.client, request).await
+    }
+    async fn issue_credential(&self, request: &IssueRequest) -> Result<Issued, ConnectError> {
+        issue::issue(&self.client, request).await
     }
 }

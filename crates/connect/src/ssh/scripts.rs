@@ -51,11 +51,15 @@ macro_rules! at_names {
     };
 }
 
-/// There is no such account; no such group; no such shell; a home is there already; the file is another one than was read; not to be done to root.
+/// There is no such account; no such group; no such shell; sshd takes keys from elsewhere; no home folder; a home is there already;
+/// a link where a file must be; the file is another one than was read; not to be done to root.
 pub(super) const NO_ACCOUNT: u32 = 67;
 pub(super) const NO_GROUP: u32 = 68;
 pub(super) const NO_SHELL: u32 = 69;
+pub(super) const KEYS_ARE_ELSEWHERE: u32 = 71;
+pub(super) const NO_HOME: u32 = 72;
 pub(super) const HOME_IS_THERE: u32 = 73;
+pub(super) const IS_LINK: u32 = 74;
 pub(super) const CHANGED: u32 = 75;
 pub(super) const IS_ROOT: u32 = 77;
 
@@ -228,6 +232,38 @@ cat > \"\$new\" && chmod --reference=\"\$file\" -- \"\$new\" && now=\$(sha256sum
 mv -f -- \"\$new\" \"\$file\" || { rm -f -- \"\$new\"; exit 1; }""#
 ));
 
+/// Adds a key to those of an account, as that account, and makes the folder and the file where there are none. A link is followed
+/// nowhere, and a last line without its end gets one first, or the new key would be its comment. On standard input: the account,
+/// and the line.
+pub(super) const ADD_KEY: Script = script!(concat!(
+    prelude!(),
+    r#"IFS= read -r name; uid=$(id -u -- "$name" 2>/dev/null) || exit 67; gid=$(id -g -- "$name")
+[ "$uid" != 0 ] || exit 77
+files=$(sshd -T 2>/dev/null | sed -n "s/^authorizedkeysfile //p")
+case " $files " in
+  "  "|*" .ssh/authorized_keys "*|*" %h/.ssh/authorized_keys "*) ;;
+  *) echo "$files" >&2; exit 71;;
+esac
+home=$(getent passwd "$name" | cut -d: -f6); [ -n "$home" ] && [ -d "$home" ] || { echo "$home" >&2; exit 72; }
+exec setpriv --reuid="$uid" --regid="$gid" --init-groups --reset-env /bin/sh -c "set -u; PATH=/usr/sbin:/usr/bin:/sbin:/bin
+IFS= read -r line; umask 077; folder=\$1/.ssh; file=\$folder/authorized_keys
+if [ -L \"\$folder\" ] || [ -L \"\$file\" ]; then echo \"\$file\" >&2; exit 74; fi
+if [ ! -e \"\$folder\" ]; then mkdir -- \"\$folder\" || exit 1; restorecon -- \"\$folder\" 2>/dev/null; fi
+if [ -e \"\$file\" ] && [ ! -f \"\$file\" ]; then echo \"\$file is no file\" >&2; exit 1; fi
+sum() { [ ! -f \"\$file\" ] || sha256sum < \"\$file\"; }
+before=\$(sum) || exit 1
+new=\$(mktemp -- \"\$file.XXXXXXXX\") || exit 1
+stop() { rm -f -- \"\$new\"; exit \"\$1\"; }
+if [ -f \"\$file\" ]; then
+  cat < \"\$file\" > \"\$new\" && chmod --reference=\"\$file\" -- \"\$new\" || stop 1
+  if [ -n \"\$(tail -c 1 -- \"\$new\")\" ]; then echo >> \"\$new\" || stop 1; fi
+fi
+printf \"%s\\n\" \"\$line\" >> \"\$new\" || stop 1
+now=\$(sum) || stop 1
+[ \"\$now\" = \"\$before\" ] || stop 75
+mv -f -- \"\$new\" \"\$file\" || stop 1" sh "$home""#
+));
+
 /// Replaces an account's crontab, or removes it where nothing is left of it. On standard input: the account, the folder of the
 /// crontab as it was told, its sum as it was read, how many bytes its new content has, and that content. What was cut on its way
 /// replaces nothing. Programs of cron leave out a file whose name begins with a dot.
@@ -319,6 +355,7 @@ mod tests {
             JOIN,
             LEAVE,
             WRITE,
+            ADD_KEY,
             WRITE_CRONTAB,
             CHANGE_AT,
             PROCESSES,

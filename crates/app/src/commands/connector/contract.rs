@@ -36,6 +36,9 @@ pub struct ContractCommand {
     /// The key of a credential that may be stopped and is revoked in the end
     #[arg(long, value_name = "KEY")]
     credential: Option<String>,
+    /// The login of an account that gets two new credentials; the password that it has is replaced
+    #[arg(long, value_name = "LOGIN")]
+    issue_to: Option<String>,
     /// The login of an account that is not there, and may be made and deleted
     #[arg(long, value_name = "LOGIN")]
     new_login: Option<String>,
@@ -61,6 +64,7 @@ struct Named {
     subject: Option<Subject>,
     credential: Option<(AccountTarget, CredentialTarget)>,
     new_account: Option<(String, BTreeMap<String, String>)>,
+    issue_to: Option<String>,
     out_of_reach: Option<Arc<dyn Connector>>,
     secrets: Vec<String>,
     settle_ms_max: u64,
@@ -81,6 +85,10 @@ impl ContractFixture for Named {
 
     fn new_account(&self) -> Option<(String, BTreeMap<String, String>)> {
         self.new_account.clone()
+    }
+
+    fn issue_to(&self) -> Option<String> {
+        self.issue_to.clone()
     }
 
     fn unreachable(&self) -> Option<Box<dyn Connector>> {
@@ -112,6 +120,7 @@ impl ContractCommand {
                 .new_login
                 .clone()
                 .map(|login| (login, self.attribute.iter().cloned().collect())),
+            issue_to: self.issue_to.clone(),
             settle_ms_max: self.settle_ms_max,
             subject: None,
             credential: None,

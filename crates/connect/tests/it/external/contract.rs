@@ -4,6 +4,8 @@ use async_trait::async_trait;
 use leasehold_connect::connector::Connector;
 use leasehold_connect::contract::{self, CheckOutcome, ContractFixture, Subject};
 use leasehold_connect::registry;
+use leasehold_model::request::Issued;
+use secrecy::ExposeSecret;
 use std::collections::BTreeMap;
 
 use super::{Faulty, Wiki};
@@ -31,6 +33,14 @@ impl ContractFixture for Fixture {
         Some(("cy".to_owned(), BTreeMap::new()))
     }
 
+    fn issue_to(&self) -> Option<String> {
+        Some("ben".to_owned())
+    }
+
+    async fn truly_lets_in(&self, login: &str, issued: &Issued) -> Option<bool> {
+        Some(self.wiki.lets_in(login, issued.secret.expose_secret()))
+    }
+
     fn unreachable(&self) -> Option<Box<dyn Connector>> {
         let table = self.wiki.table().replace("users = 'users'", "users = 'nowhere/users'");
         Some(registry::build("external", settings("wiki", self.wiki.folder.path(), &table)).unwrap())
@@ -53,6 +63,8 @@ pub async fn fixtures() -> Vec<Box<dyn ContractFixture>> {
         .collect()
 }
 
+const ISSUED: &str = "an issued credential is another one each time and lets in";
+
 struct FaultyFixture(Faulty);
 
 impl ContractFixture for FaultyFixture {
@@ -62,6 +74,10 @@ impl ContractFixture for FaultyFixture {
 
     fn subject(&self) -> Option<Subject> {
         Some(Subject { account: account("ben"), entitlement: entitlement("group/staff") })
+    }
+
+    fn issue_to(&self) -> Option<String> {
+        Some("ben".to_owned())
     }
 
     fn unreachable(&self) -> Option<Box<dyn Connector>> {
@@ -74,7 +90,9 @@ impl ContractFixture for FaultyFixture {
 }
 
 async fn failed(fault: &str) -> Vec<&'static str> {
-    let results = contract::run(&FaultyFixture(Faulty::new(fault))).await;
+    let further = "capabilities = ['enumerate', 'prove_completeness', 'read_back', 'grant', 'revoke', \
+                   'issue_credential']";
+    let results = contract::run(&FaultyFixture(Faulty::with(fault, further))).await;
     let failed = results.into_iter().filter(|result| matches!(result.outcome, CheckOutcome::Failed(_)));
     failed.map(|result| result.name).collect()
 }
@@ -90,6 +108,11 @@ async fn the_suite_notices_what_a_program_does_wrong() {
         ("dies", "a complete enumeration has facts and evidence"),
         ("miscounts", "a complete enumeration has facts and evidence"),
         ("partial", "a complete enumeration has facts and evidence"),
+        ("issues one secret", ISSUED),
+        ("issues a short secret", ISSUED),
+        ("issues for nobody", ISSUED),
+        ("tells the secret twice", ISSUED),
+        ("cannot issue", ISSUED),
     ] {
         let failed = failed(fault).await;
         assert!(failed.contains(&check), "{fault}: {failed:?}");

@@ -7,7 +7,7 @@ import sys
 import threading
 
 CAPABILITIES = ["enumerate", "prove_completeness", "read_back", "grant", "revoke", "disable_account", "list_credentials",
-                "list_sessions"]
+                "list_sessions", "issue_credential"]
 settings = {}
 
 
@@ -128,6 +128,29 @@ def execute(number, request, fault):
             say(number, type="acknowledged")
 
 
+def issue(number, request, fault):
+    name = request["account"]["key"] or request["account"]["login"]
+    secret = "planted-issued-" + ("0123456789" if fault == "issues one secret" else os.urandom(16).hex())
+    message = {"type": "issued", "kind": "token", "secret": secret, "instructions": "send it with each request"}
+    if name not in ["ann", "ben"] and fault != "issues for nobody":
+        message = {"type": "refused", "why": "there is no member " + name}
+    elif fault == "issues what it does not list":
+        message["key"] = "t-%d" % number
+    elif fault == "issues a short secret":
+        message["secret"] = os.urandom(2).hex()
+    elif fault == "tells the secret twice":
+        message["instructions"] = "send " + secret
+    elif fault == "issues a number":
+        message["secret"] = 31337000
+    elif fault == "is not ready to issue":
+        message = {"type": "retry", "after_ms": 1500, "why": "too many requests"}
+    elif fault == "cannot issue":
+        message = {"type": "error", "why": "no connection to the database"}
+    elif fault == "takes issuing for a change":
+        message = {"type": "acknowledged"}
+    say(number, **message)
+
+
 def main():
     for line in sys.stdin:
         request = json.loads(line)
@@ -161,6 +184,8 @@ def main():
             read_back(number, request, fault)
         elif of_type == "execute":
             execute(number, request, fault)
+        elif of_type == "issue_credential":
+            issue(number, request, fault)
 
 
 main()

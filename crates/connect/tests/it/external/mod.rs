@@ -4,6 +4,7 @@ mod changes;
 pub mod contract;
 mod enumeration;
 mod failures;
+mod issuing;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -79,7 +80,7 @@ impl Wiki {
         let program = below_the_repository("examples/external-connector/htpasswd.py");
         format!(
             "command = ['{PYTHON}', '{}']\ncapabilities = ['enumerate', 'prove_completeness', 'read_back', 'grant', \
-             'revoke', 'create_account', 'disable_account', 'enable_account', 'delete_account']\n\
+             'revoke', 'create_account', 'disable_account', 'enable_account', 'delete_account', 'issue_credential']\n\
              settings = {{ users = 'users', groups = 'groups' }}",
             program.display()
         )

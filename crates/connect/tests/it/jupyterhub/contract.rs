@@ -6,8 +6,9 @@ use async_trait::async_trait;
 use leasehold_connect::connector::Connector;
 use leasehold_connect::contract::{ContractFixture, Subject};
 use leasehold_model::credential::CredentialKind;
-use leasehold_model::request::{AccountTarget, CredentialTarget};
+use leasehold_model::request::{AccountTarget, CredentialTarget, Issued};
 use leasehold_testing::jupyterhub::{CARETAKER_TOKEN, GRADER_TOKEN, OWN_TOKEN};
+use secrecy::ExposeSecret;
 
 use super::{Company, RIGHTS, connector, target, user};
 use crate::harness::{build, entitlement};
@@ -35,6 +36,14 @@ impl ContractFixture for Fixture {
     fn new_account(&self) -> Option<(String, BTreeMap<String, String>)> {
         let attributes = [("email".to_owned(), "new.person@example.com".to_owned())];
         Some(("new person@example.com?#%".to_owned(), BTreeMap::from(attributes)))
+    }
+
+    fn issue_to(&self) -> Option<String> {
+        Some("carol".to_owned())
+    }
+
+    async fn truly_lets_in(&self, login: &str, issued: &Issued) -> Option<bool> {
+        Some(self.company.server.whose(issued.secret.expose_secret()).as_deref() == Some(login))
     }
 
     fn unreachable(&self) -> Option<Box<dyn Connector>> {

@@ -4,6 +4,7 @@ mod changes;
 pub mod contract;
 mod enumeration;
 mod failures;
+mod issuing;
 
 use leasehold_connect::connector::Connector;
 use leasehold_model::credential::{Credential, CredentialKind};

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use leasehold_connect::connector::Connector;
 use leasehold_connect::contract::{ContractFixture, Subject};
+use leasehold_model::request::Issued;
+use leasehold_testing::ScimServer;
 use leasehold_testing::scim::TOKEN;
+use secrecy::ExposeSecret;
 
 use super::Company;
 use crate::harness::entitlement;
@@ -35,6 +38,14 @@ impl ContractFixture for Fixture {
         Some(("new \"person\"/1".to_owned(), BTreeMap::from(attributes)))
     }
 
+    fn issue_to(&self) -> Option<String> {
+        Some("bob".to_owned())
+    }
+
+    async fn truly_lets_in(&self, login: &str, issued: &Issued) -> Option<bool> {
+        Some(self.company.server.has_password(login, issued.secret.expose_secret()))
+    }
+
     fn unreachable(&self) -> Option<Box<dyn Connector>> {
         let port = leasehold_testing::process::free_port();
         Some(self.company.connector_at(&format!("http://127.0.0.1:{port}/v2"), ""))
@@ -49,11 +60,13 @@ impl ContractFixture for Fixture {
     }
 }
 
-/// A membership on each server.
+/// A membership on each server; and one that is sent passwords although it does not say that it takes any.
 pub async fn fixtures() -> Vec<Box<dyn ContractFixture>> {
-    let fixture = |company: Company| -> Box<dyn ContractFixture> {
-        let connector = company.connector();
+    let fixture = |(company, more): (Company, &str)| -> Box<dyn ContractFixture> {
+        let connector = company.connector_at(company.server.url(), more);
         Box::new(Fixture { company, connector })
     };
-    Company::both().map(fixture).into()
+    let [first, second] = Company::both();
+    let third = Company::start(ScimServer::start_scimmy());
+    [(first, ""), (second, ""), (third, "passwords = 'set'")].map(fixture).into()
 }

@@ -4,6 +4,7 @@ mod changes;
 pub mod contract;
 mod enumeration;
 mod failures;
+mod issuing;
 mod paging;
 
 use leasehold_connect::connector::Connector;

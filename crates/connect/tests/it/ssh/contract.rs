@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use leasehold_connect::connector::Connector;
 use leasehold_connect::contract::{ContractFixture, Subject};
-use leasehold_model::request::{AccountTarget, CredentialTarget};
+use leasehold_model::request::{AccountTarget, CredentialTarget, Issued};
 use leasehold_testing::SshServer;
+use secrecy::ExposeSecret;
 
 use super::{company, connector, key_of, settings};
 use crate::harness::{build, entitlement};
@@ -36,6 +37,15 @@ impl ContractFixture for Fixture {
     fn new_account(&self) -> Option<(String, BTreeMap<String, String>)> {
         let attributes = [("display_name".to_owned(), "New: Person, $(id)".to_owned())];
         Some((self.server.name("new.person"), BTreeMap::from(attributes)))
+    }
+
+    fn issue_to(&self) -> Option<String> {
+        Some(self.alice.login.clone())
+    }
+
+    async fn truly_lets_in(&self, login: &str, issued: &Issued) -> Option<bool> {
+        assert_eq!(login, self.alice.login);
+        Some(self.server.lets_in("alice", issued.secret.expose_secret()))
     }
 
     fn unreachable(&self) -> Option<Box<dyn Connector>> {

@@ -5,6 +5,7 @@ mod changes;
 pub mod contract;
 mod enumeration;
 mod failures;
+mod issuing;
 mod jobs;
 mod log_ins;
 
