@@ -33,6 +33,14 @@ pub enum Asked {
     ByPolicy,
 }
 
+/// A plan that was approved.
+pub(crate) struct Begun {
+    /// Actions of earlier plans that are tried again with it.
+    retried: Vec<ActionRow>,
+    /// What is wanted now: an action that was never sent and is not among these is void.
+    wanted: Arc<HashSet<Effect>>,
+}
+
 /// What applying needs.
 #[derive(Clone)]
 pub struct Runner {
@@ -73,13 +81,11 @@ impl Runner {
         by: &str,
         asked: Asked,
     ) -> Result<Vec<ActionRow>, ReconcileError> {
-        let retried = self.begin(plan, overrides, by, asked).await?;
-        let wanted = Arc::new(self.wanted_now().await?);
-        self.carry_out(plan, &retried, &wanted).await
+        let begun = self.begin(plan, overrides, by, asked).await?;
+        self.carry_out(plan, &begun).await
     }
 
-    /// Approves a plan's actions, so that whatever happens they come to an end; gives actions of earlier plans that are tried
-    /// again with it.
+    /// Approves a plan's actions, so that whatever happens they come to an end.
     ///
     /// # Errors
     /// As [`Runner::apply`].
@@ -89,38 +95,50 @@ impl Runner {
         overrides: &[String],
         by: &str,
         asked: Asked,
-    ) -> Result<Vec<ActionRow>, ReconcileError> {
+    ) -> Result<Begun, ReconcileError> {
         plan::check_is_whole(plan)?;
         let rows = self.store.actions(&plan.hash).await?;
+        let mut wanted = None;
         if rows.is_empty() {
             let loaded = Loaded::load(&self.store, &self.systems, self.pace.now(), None).await?;
             plan::check_is_current(plan, &loaded)?;
+            // What the plan itself says of people counts from its beginning on.
+            if plan.as_left.is_empty() && plan.successors.is_empty() {
+                let span = tracing::Span::current();
+                let looking = move || span.in_scope(|| wanted_by(&loaded));
+                wanted = Some(tokio::task::spawn_blocking(looking));
+            }
             self.store.save_plan(plan, self.pace.now()).await?;
         }
         // Beginning again is harmless, and lets go of what a guard held that is overridden only now.
         self.store.begin_apply(plan, overrides, by, self.pace.now()).await?;
-        let retried =
-            if rows.is_empty() { self.close_superseded(plan, by, asked).await? } else { Vec::new() };
+        let wanted = match wanted {
+            Some(wanted) => wanted.await.map_err(|error| ReconcileError::Worker(error.to_string()))??,
+            None => self.wanted_now().await?,
+        };
+        let retried = match rows.is_empty() {
+            true => self.close_superseded(plan, by, asked, &wanted).await?,
+            false => Vec::new(),
+        };
         for row in rows.iter().filter(|row| row.state == ActionState::Stuck) {
             if self.is_asked_again(row, asked).await? {
                 self.try_again(row, by).await?;
             }
         }
-        Ok(retried)
+        Ok(Begun { retried, wanted: Arc::new(wanted) })
     }
 
-    /// Carries out what was begun. `wanted` is what is wanted now.
+    /// Carries out what was begun.
     ///
     /// # Errors
     /// Where the store fails, or something is to be done in a system that is not configured.
     pub(crate) async fn carry_out(
         &self,
         plan: &Plan,
-        retried: &[ActionRow],
-        wanted: &Arc<HashSet<Effect>>,
+        begun: &Begun,
     ) -> Result<Vec<ActionRow>, ReconcileError> {
-        let mut rows = self.go_on(plan, None, wanted).await?;
-        rows.extend(self.go_on_with(retried, wanted).await?);
+        let mut rows = self.go_on(plan, None, &begun.wanted).await?;
+        rows.extend(self.go_on_with(&begun.retried, &begun.wanted).await?);
         self.read_new_accounts(&rows).await?;
         Ok(rows)
     }
@@ -243,10 +261,7 @@ impl Runner {
 
     /// What a plan made now would do, were it about everything.
     pub(crate) async fn wanted_now(&self) -> Result<HashSet<Effect>, ReconcileError> {
-        let loaded = Loaded::load(&self.store, &self.systems, self.pace.now(), None).await?;
-        // Whether something returns was asked of a person when the plan was made.
-        let everything = Scope { restore: true, sessions: true, ..Scope::default() };
-        Ok(plan::compute(&loaded, &everything)?.items.iter().map(enforce::effect_of).collect())
+        wanted_by(&Loaded::load(&self.store, &self.systems, self.pace.now(), None).await?)
     }
 
     /// Actions of earlier plans that wait for a person, stuck or held by a guard, leave that list where this plan takes
@@ -257,13 +272,10 @@ impl Runner {
         plan: &Plan,
         by: &str,
         asked: Asked,
+        wanted: &HashSet<Effect>,
     ) -> Result<Vec<ActionRow>, ReconcileError> {
         let waiting = self.store.waiting_actions().await?;
         let mut retried = Vec::new();
-        if waiting.iter().all(|row| row.plan == plan.hash) {
-            return Ok(retried);
-        }
-        let wanted = self.wanted_now().await?;
         let taken_up: HashSet<Effect> = plan.items.iter().map(enforce::effect_of).collect();
         // Where there is little time, it is for those whom the plan is about.
         let is_urgent =
@@ -289,6 +301,13 @@ impl Runner {
         }
         Ok(retried)
     }
+}
+
+/// What a plan made from this would do, were it about everything.
+fn wanted_by(loaded: &Loaded) -> Result<HashSet<Effect>, ReconcileError> {
+    // Whether something returns was asked of a person when the plan was made.
+    let everything = Scope { restore: true, sessions: true, ..Scope::default() };
+    Ok(plan::compute(loaded, &everything)?.items.iter().map(enforce::effect_of).collect())
 }
 
 fn step(row: &ActionRow, to: ActionState, why: String, at: Timestamp) -> Transition {

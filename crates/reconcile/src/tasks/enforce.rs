@@ -17,7 +17,7 @@ use super::{MOVES_MAX, POLICY, Task, TaskError, Work, tally};
 use crate::error::ReconcileError;
 use crate::live::View;
 use crate::notice::NoticeKind;
-use crate::run::Asked;
+use crate::run::{Asked, Begun};
 use crate::system::Enforce;
 
 /// Who acts where no person does, for the record.
@@ -61,20 +61,15 @@ impl Task for EnforcePolicy {
                 Err(error) => first_error = Some(error.into()),
             }
         }
-        let begun = begin(work).await?;
-        if let Some(plan) = begun.proposed {
+        let closing = begin(work).await?;
+        if let Some(plan) = closing.proposed {
             let guards: Vec<&str> = plan.guards.iter().map(|guard| guard.name.as_str()).collect();
             results.push(json!({"systems": systems_of(&plan), "plan": plan.hash, "held_by": guards}));
         }
-        if let Some((plan, retried)) = begun.carried {
+        if let Some((plan, begun)) = closing.carried {
             work.carries_out(task, &plan).await?;
-            let runner = work.runner();
-            let carried_out = async {
-                let wanted = Arc::new(runner.wanted_now().await?);
-                // All systems at once: what one does not answer holds up no other.
-                runner.carry_out(&plan, &retried, &wanted).await
-            };
-            let ended = carried_out.await;
+            // All systems at once: what one does not answer holds up no other.
+            let ended = work.runner().carry_out(&plan, &begun).await;
             work.live.notify(NoticeKind::PlanApplied, plan.hash.as_str());
             match ended {
                 Ok(rows) => {
@@ -105,29 +100,29 @@ struct Step {
 
 /// What was begun.
 #[derive(Default)]
-struct Begun {
+struct Closing {
     /// A plan waits for people.
     proposed: Option<Plan>,
-    /// A plan is approved, and what is tried again with it.
-    carried: Option<(Plan, Vec<ActionRow>)>,
+    /// A plan is approved.
+    carried: Option<(Plan, Begun)>,
 }
 
 /// Begins to close what may be closed.
-async fn begin(work: &Work) -> Result<Begun, TaskError> {
-    let mut begun = Begun::default();
+async fn begin(work: &Work) -> Result<Closing, TaskError> {
+    let mut closing = Closing::default();
     for _ in 0..MOVES_MAX {
         let view = work.live.refresh().await?;
-        let Some(Step { carry, propose }) = next_step(work, &view).await? else { return Ok(begun) };
+        let Some(Step { carry, propose }) = next_step(work, &view).await? else { return Ok(closing) };
         if let Some(plan) = propose {
             work.store.save_plan(&plan, work.pace.now()).await?;
             work.live.notify(NoticeKind::PlanMade, plan.hash.as_str());
-            begun.proposed = Some(plan);
+            closing.proposed = Some(plan);
         }
-        let Some(plan) = carry else { return Ok(begun) };
+        let Some(plan) = carry else { return Ok(closing) };
         match work.runner().begin(&plan, &[], ACTOR, Asked::ByPolicy).await {
-            Ok(retried) => {
-                begun.carried = Some((plan, retried));
-                return Ok(begun);
+            Ok(begun) => {
+                closing.carried = Some((plan, begun));
+                return Ok(closing);
             }
             Err(error) if error.is_moved() => {}
             Err(error) => return Err(error.into()),
