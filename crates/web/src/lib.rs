@@ -15,6 +15,7 @@ mod drift_index;
 mod error;
 mod faces;
 mod fields;
+mod first_log_ins;
 mod flash;
 mod form;
 mod frame;

@@ -63,6 +63,27 @@ async fn a_feed_with_the_default_header_is_read_whole() {
 }
 
 #[tokio::test]
+async fn of_several_rows_about_somebody_the_one_in_force_counts() {
+    let people = "email,department,Valid from,status\n\
+        kim@example.com,Sales,2020-01-01,active\n\
+        kim@example.com,Support,2021-01-01,active\n\
+        kim@example.com,Research,2999-01-01,active\n\
+        lee@example.com,Sales,2999-01-01,active\n\
+        kim@example.com,Payroll,2021-01-01,active\n";
+    let (collected, ended) = read_feed(people, "columns = { effective_date = 'Valid from' }").await;
+    assert!(ended.unwrap().is_complete());
+    let [kim, lee] = collected.identities()[..] else { panic!("{collected:?}") };
+    assert_eq!((kim.attribute("department"), kim.start), (Some("Support"), None));
+    assert_eq!(lee.start.unwrap().to_string(), "2999-01-01T00:00:00Z", "is still to come");
+    assert_eq!(places(&collected.problems), ["people.csv:6"]);
+    assert!(collected.problems[0].message.contains("line 3"), "{:?}", collected.problems);
+    // Not by the header alone: many exports have such a column and one row a person.
+    let (collected, _) = read_feed("email,effective_date\nkim@example.com,2999-01-01\n", "").await;
+    assert_eq!((collected.identities().len(), collected.identities()[0].start), (1, None));
+    assert_eq!(collected.identities()[0].attribute("effective_date"), Some("2999-01-01"));
+}
+
+#[tokio::test]
 async fn their_headers_encodings_and_delimiters_are_read() {
     let latin1: Vec<u8> = "E-Mail;Abteilung;Eintritt\nnela@example.com;Zür\u{fc}ck;05.02.2026\n"
         .chars()

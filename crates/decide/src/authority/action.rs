@@ -81,6 +81,8 @@ actions! {
     RetryAction = "retry_action" on System,
     /// Make links that give their holders new credentials.
     IssueCredential = "issue_credential" on System,
+    /// Hand the first log-in of an account that was made for somebody to them.
+    HandOverLogIn = "hand_over_log_in" on Identity,
     /// Give access that is there a reason that ends, or end that reason.
     AdoptBaseline = "adopt_baseline" on System,
     /// Make another policy the live one.
@@ -107,6 +109,7 @@ impl Action {
                 | Self::OverrideGuard
                 | Self::ConnectSystem
                 | Self::IssueCredential
+                | Self::HandOverLogIn
                 | Self::ChangePolicy
                 | Self::AdministerUsers
                 | Self::AdministerWebhooks

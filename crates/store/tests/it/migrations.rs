@@ -31,6 +31,7 @@ const RELEASES: &[(i64, &str)] = &[
     (15, include_str!("../fixtures/0015.sql")),
     (16, include_str!("../fixtures/0016.sql")),
     (17, include_str!("../fixtures/0017.sql")),
+    (18, include_str!("../fixtures/0018.sql")),
 ];
 
 /// Runs SQL beside the store.

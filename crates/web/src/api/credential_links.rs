@@ -169,6 +169,15 @@ pub(crate) async fn make(
     wanted: &Wanted,
 ) -> Result<(CredentialLink, String), WebError> {
     person.require(app, Action::IssueCredential, &app.resource_of_system(&wanted.system))?;
+    make_allowed(app, person, wanted).await
+}
+
+/// The same where it was asked already whether this person may.
+pub(crate) async fn make_allowed(
+    app: &App,
+    person: &Person,
+    wanted: &Wanted,
+) -> Result<(CredentialLink, String), WebError> {
     person.require_confirmed(app.now())?;
     let view = app.view()?;
     let face = app.driver.systems().into_iter().find(|system| system.name == wanted.system);

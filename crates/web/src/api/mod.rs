@@ -18,6 +18,7 @@ pub(crate) mod document;
 pub(crate) mod drift;
 pub(crate) mod entitlements;
 pub(crate) mod events;
+pub(crate) mod first_log_ins;
 pub(crate) mod grants;
 pub(crate) mod idempotency;
 pub(crate) mod identities;

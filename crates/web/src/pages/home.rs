@@ -19,6 +19,7 @@ use leasehold_store::{ActionFilter, DriftSample, TaskFilter, TaskState, state_di
 
 use super::plans::PlanLine;
 use crate::error::WebError;
+use crate::first_log_ins;
 use crate::frame::{self, Frame};
 use crate::heavy;
 use crate::leavers::{Leavers, Left, Times as Measured};
@@ -202,7 +203,7 @@ async fn overview(app: &App, view: &Arc<View>, person: &Person, frame: Frame) ->
         })
     });
     let oldest = oldest_of.iter().min_by_key(|(_, at)| **at);
-    let (waiting, nothing_waits) = waiting(app, person).await?;
+    let (waiting, nothing_waits) = waiting(app, person, view).await?;
     let samples = app.store.drift_samples(now.saturating_sub(TREND).unwrap_or(Timestamp::MIN)).await?;
     let mut ending = ending(app, view);
     let more_ending = ending.len().saturating_sub(ROWS_MAX);
@@ -237,7 +238,7 @@ async fn overview(app: &App, view: &Arc<View>, person: &Person, frame: Frame) ->
 }
 
 /// What waits for a person or is on its way, each with the list behind it.
-async fn waiting(app: &App, person: &Person) -> Result<(Vec<Figure>, bool), WebError> {
+async fn waiting(app: &App, person: &Person, view: &View) -> Result<(Vec<Figure>, bool), WebError> {
     let mut figures = Vec::new();
     if person.may_everywhere(app, Action::SeeAction) {
         let counts = app.store.action_counts(&ActionFilter::default()).await?;
@@ -275,6 +276,9 @@ async fn waiting(app: &App, person: &Person) -> Result<(Vec<Figure>, bool), WebE
             true,
         ));
     }
+    let first = first_log_ins::waiting(app, person, view).await?.len() as u64;
+    let label = ["new account waits for its first log-in", "new accounts wait for their first log-in"];
+    figures.push(figure(first, label, "/first-log-ins".to_owned(), false));
     let nothing_waits = figures.iter().all(|figure| figure.class.is_empty());
     Ok((figures, nothing_waits))
 }

@@ -17,6 +17,7 @@ use serde::Deserialize;
 
 use crate::catalogue;
 use crate::error::WebError;
+use crate::first_log_ins;
 use crate::frame::{self, Frame};
 use crate::pages::identity::{AccountRow, LastUsed, Owns, Reach, accounts_of, owns, reach};
 use crate::parts::link::identity_path;
@@ -47,6 +48,8 @@ struct MyAccess {
     frame: Frame,
     sources: Sources,
     mail: String,
+    /// First log-ins of whom they manage that wait, in words; empty where none does.
+    first_log_ins: String,
     mine: Option<Mine>,
 }
 
@@ -92,7 +95,10 @@ async fn show(
             row.system = row.system.clone().unlinked();
         }
     }
-    let page = MyAccess { sources, frame: frame.titled("My access"), mail: safe(&person.mail), mine };
+    let first = first_log_ins::waiting(&app, &person, &view).await?.len();
+    let first_log_ins = if first > 0 { crate::parts::count(first, "new account") } else { String::new() };
+    let (frame, mail) = (frame.titled("My access"), safe(&person.mail));
+    let page = MyAccess { sources, frame, mail, first_log_ins, mine };
     frame::show(&page)
 }
 

@@ -13,6 +13,7 @@ pub(crate) mod entitlement;
 pub(crate) mod entitlements;
 pub(crate) mod error;
 pub(crate) mod events;
+pub(crate) mod first_log_ins;
 pub(crate) mod home;
 pub(crate) mod identities;
 pub(crate) mod identity;

@@ -3,15 +3,21 @@
 use axum::http::StatusCode;
 use leasehold_connect::simulated::state::SystemTraits;
 use leasehold_model::account::Account;
+use leasehold_model::action::ActionState;
 use leasehold_model::clock::Clock as _;
 use leasehold_model::identity::{Identity, IdentityKind, LifecycleState};
+use leasehold_model::plan::{Plan, PlanItem, StateFingerprint, Verb};
+use leasehold_store::{Transition, TransitionOutcome};
 use serde_json::json;
 
+use crate::authority::plan_about;
 use crate::practice::{Practice, send, words};
 use crate::support::system;
 
 const SYSTEM: &str = "crm";
 const KIM: &str = "kim@example.com";
+/// Who manages her.
+const LEE: &str = "lee@example.com";
 
 /// A company with somebody new who has an account in the CRM, and one in the directory that is disabled.
 async fn with_kim() -> Practice {
@@ -22,11 +28,14 @@ async fn with_kim() -> Practice {
         state: LifecycleState::Active,
         start: None,
         end: None,
-        manager: None,
+        manager: Some(LEE.into()),
         owner: None,
         attributes: [("email".to_owned(), KIM.to_owned())].into(),
     };
-    practice.world.join(kim).expect("joins");
+    let lee = Identity { key: LEE.into(), manager: None, attributes: Default::default(), ..kim.clone() };
+    for person in [kim, lee] {
+        practice.world.join(person).expect("joins");
+    }
     let traits = SystemTraits { read_back: true, sessions: true, last_use: true, credentials: true };
     for system in [SYSTEM, "directory"] {
         practice.world.set_traits(system, traits).expect("traits");
@@ -153,4 +162,79 @@ async fn an_administrator_makes_one_on_the_page_and_nobody_for_themselves() {
     let refused = send(&mut own, &page, &to, &[("account", "crm uid-kim")]).await;
     let told = own.get(refused.location()).await;
     assert!(words(&told).contains("nobody makes themselves a credential"), "{}", words(&told));
+}
+
+/// Records that an action of ours made Kim's account.
+async fn made_for_kim(practice: &Practice) {
+    let item = PlanItem { verb: Verb::CreateAccount, ..plan_about(KIM).items.remove(0) };
+    let item = PlanItem {
+        system: system(SYSTEM),
+        account: KIM.to_owned(),
+        account_key: "".into(),
+        entitlement: None,
+        ..item
+    };
+    let plan = Plan::seal(StateFingerprint::default(), vec![item.clone()], Vec::new(), Vec::new());
+    let (store, now) = (&practice.installation.store, practice.installation.now());
+    store.save_plan(&plan, now).await.expect("saves");
+    store.begin_apply(&plan, &[], "test", now).await.expect("begins");
+    let steps = [ActionState::Approved, ActionState::Sent, ActionState::Acknowledged, ActionState::Verified];
+    for (from, to) in steps.into_iter().zip(steps.into_iter().skip(1)) {
+        let transition = Transition {
+            plan: plan.hash.clone(),
+            action: item.id.clone(),
+            from,
+            to,
+            at: now,
+            reason: None,
+            detail: serde_json::Value::Null,
+            next_attempt_at: None,
+            observed: Vec::new(),
+        };
+        let outcome = store.transition(&transition).await.expect("moves");
+        assert!(matches!(outcome, TransitionOutcome::Done { .. }), "{from:?} to {to:?}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_manages_a_new_hire_hands_over_their_first_log_in() {
+    const PAGE: &str = "/first-log-ins";
+    let practice = with_kim().await;
+    let lee = practice.installation.make_user(LEE, &[]).await;
+    let kim = practice.installation.make_user(KIM, &[]).await;
+    let mut manager = practice.installation.browser_of(&lee).await;
+    let none = manager.get(PAGE).await;
+    assert!(words(&none).contains("Nobody waits"), "{}", words(&none));
+    made_for_kim(&practice).await;
+    // It is where they look first, with the one thing that is to be done.
+    let home = manager.get("/me").await;
+    assert!(words(&home).contains("1 new account of people who report to you"), "{}", words(&home));
+    let shown = manager.get(PAGE).await;
+    assert!(
+        words(&shown).contains(KIM) && words(&shown).contains("Make the one-time link"),
+        "{}",
+        words(&shown)
+    );
+    let mut administrator = practice.installation.signed_in().await;
+    let home = administrator.get("/").await;
+    assert!(words(&home).contains("1 new account waits for its first log-in"), "{}", words(&home));
+    let mut program = practice.installation.program().await;
+    let listed = program.get("/api/v1/first-log-ins").await.json();
+    assert_eq!(
+        (&listed["items"][0]["identity"], &listed["items"][0]["account_key"]),
+        (&json!(KIM), &json!("uid-kim"))
+    );
+
+    // Nobody hands over their own, and nobody makes a link for an account that does not wait.
+    let mut own = practice.installation.browser_of(&kim).await;
+    assert_eq!(own.get(PAGE).await.status, StatusCode::FORBIDDEN);
+    let other = send(&mut manager, PAGE, PAGE, &[("account", "directory uid-kim")]).await;
+    assert_eq!(other.status, StatusCode::SEE_OTHER, "{}", other.text);
+    let made = send(&mut manager, PAGE, PAGE, &[("account", "crm uid-kim")]).await;
+    assert_eq!(made.status, StatusCode::OK, "{}", made.text);
+    let url = made.text.split_once("id=\"credential-link\">").expect("the link").1;
+    let path = path_of(url.split_once('<').expect("an end").0);
+    assert_eq!(practice.installation.browser().get(&path).await.status, StatusCode::OK);
+    let none = manager.get(PAGE).await;
+    assert!(words(&none).contains("Nobody waits"), "{}", words(&none));
 }

@@ -12,6 +12,7 @@ use leasehold_model::id::{IdentityKey, SystemName};
 use leasehold_model::text::safe;
 use leasehold_reconcile::view::View;
 use leasehold_reconcile::workflow::credential_link::{LASTS_DEFAULT, Wanted};
+use leasehold_store::CredentialLink;
 use serde::Deserialize;
 
 use super::seen;
@@ -78,8 +79,29 @@ pub(super) fn choices(
 
 /// What was chosen.
 #[derive(Deserialize)]
-pub(super) struct Chosen {
+pub(crate) struct Chosen {
+    /// The system, a space, and the account's key.
     account: String,
+}
+
+impl Chosen {
+    /// A link for the account, as long as links usually last.
+    ///
+    /// # Errors
+    /// [`WebError::Malformed`] where nothing was chosen.
+    pub fn wanted(&self) -> Result<Wanted, WebError> {
+        let parts = self.account.split_once(' ');
+        let named = parts.and_then(|(system, account)| Some((SystemName::new(system).ok()?, account)));
+        let (system, account) =
+            named.ok_or_else(|| WebError::Malformed("no account was chosen".to_owned()))?;
+        Ok(Wanted {
+            system,
+            account: account.to_owned(),
+            replaces: None,
+            overlap: SignedDuration::ZERO,
+            lasts: LASTS_DEFAULT,
+        })
+    }
 }
 
 /// Makes a link, and shows it.
@@ -93,34 +115,33 @@ pub(super) async fn create(
 ) -> Result<Response, WebError> {
     let key = seen(&app, &person, &view, &key)?;
     let path = identity_path(&key);
-    let parts = chosen.account.split_once(' ');
-    let named = parts.and_then(|(system, account)| Some((SystemName::new(system).ok()?, account)));
-    let Some((system, account)) = named else {
-        return Err(WebError::Malformed("no account was chosen".to_owned()));
-    };
-    let wanted = Wanted {
-        system,
-        account: account.to_owned(),
-        replaces: None,
-        overlap: SignedDuration::ZERO,
-        lasts: LASTS_DEFAULT,
-    };
-    match make(&app, &person, &wanted).await {
+    let wanted = chosen.wanted()?;
+    shown(&app, frame, make(&app, &person, &wanted).await, &path)
+}
+
+/// Shows a link that was made, once; or says on the page at `path` why there is none.
+pub(crate) fn shown(
+    app: &App,
+    frame: Frame,
+    made: Result<(CredentialLink, String), WebError>,
+    path: &str,
+) -> Result<Response, WebError> {
+    match made {
         Ok((link, url)) => frame::show(&MadePage {
             frame: frame.titled("A one-time link"),
-            path,
-            key: safe(&key).to_string(),
+            path: identity_path(&link.of.identity),
+            key: safe(&link.of.identity).to_string(),
             system: link.of.system.to_string(),
             login: safe(&link.of.account.login).to_string(),
             url,
             expires: Moment::relative(link.of.expires_at, app.now()),
         }),
         Err(WebError::Refused(why)) => {
-            Ok(redirect_with(&app, &path, FlashKind::Warning, &format!("{why}; nothing was made")))
+            Ok(redirect_with(app, path, FlashKind::Warning, &format!("{why}; nothing was made")))
         }
         Err(WebError::Invalid(all)) => {
             let why = all.into_iter().map(|error| error.message).collect::<Vec<_>>().join("; ");
-            Ok(redirect_with(&app, &path, FlashKind::Warning, &format!("{why}; nothing was made")))
+            Ok(redirect_with(app, path, FlashKind::Warning, &format!("{why}; nothing was made")))
         }
         Err(error) => Err(error),
     }

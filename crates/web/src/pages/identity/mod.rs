@@ -2,7 +2,7 @@
 
 mod access;
 mod accounts;
-mod credential_link;
+pub(crate) mod credential_link;
 mod credentials;
 mod owns;
 pub(crate) mod propose;

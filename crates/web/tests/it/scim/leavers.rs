@@ -2,7 +2,7 @@
 
 use leasehold_model::decision::DriftKind;
 use leasehold_model::id::IdentityKey;
-use leasehold_model::identity::{Identity, LifecycleState};
+use leasehold_model::identity::{Identity, LifecycleState, SCIM_LIFECYCLE_EXTENSION};
 use serde_json::{Value, json};
 
 use crate::support::{Installation, connected};
@@ -115,7 +115,50 @@ async fn who_is_deactivated_or_deleted_has_left_at_once() {
             "{how}"
         );
         assert!(!provider.drift("ada@example.com").contains(&DriftKind::Leaver), "{how}");
+        // That they had left before is not forgotten.
+        let view = provider.installation.live.view().expect("a state");
+        let known = provider.identity("ada@example.com").expect("known");
+        let state = view.loaded().snapshot.state_of(&known, view.as_of());
+        assert_eq!(state, LifecycleState::Returned, "{how}");
     }
+}
+
+#[tokio::test]
+async fn a_last_day_is_pushed_moved_and_taken_back() {
+    let mut provider = Provider::new().await;
+    let path = format!("{USERS}/{}", id(&provider.make(USERS, ada()).await));
+    let (hour, now) = (jiff::SignedDuration::from_hours(1), provider.installation.now());
+    let last_day = |end: jiff::Timestamp| json!({"status": "leaving", "endDate": end.to_string()});
+    let pushed =
+        |end| super::patch(json!([{"op": "add", "path": SCIM_LIFECYCLE_EXTENSION, "value": last_day(end)}]));
+    let wrong = super::patch(
+        json!([{"op": "add", "path": format!("{SCIM_LIFECYCLE_EXTENSION}:endDate"), "value": "soon"}]),
+    );
+    let refused = provider.call("PATCH", &path, wrong, 400).await;
+    assert!(refused.text.contains("endDate"), "{}", refused.text);
+    let told = |provider: &Provider| {
+        let known = provider.identity("ada@example.com").expect("known");
+        (known.state, known.end)
+    };
+    // Of the day that comes first, one later, and none.
+    provider.call("PATCH", &path, pushed(now + hour), 200).await;
+    provider.installation.clock.advance_ms(MINUTE_MS);
+    provider.turn().await;
+    assert_eq!(told(&provider), (LifecycleState::Leaving, Some(now + hour)));
+    provider.call("PATCH", &path, pushed(now + hour * 5), 200).await;
+    provider.installation.clock.advance_ms(70 * MINUTE_MS);
+    provider.turn().await;
+    assert!(!provider.drift("ada@example.com").contains(&DriftKind::Leaver));
+    let back = json!([{"op": "remove", "path": SCIM_LIFECYCLE_EXTENSION}]);
+    provider.patch(&path, back).await;
+    provider.installation.clock.advance_ms(300 * MINUTE_MS);
+    provider.turn().await;
+    assert_eq!(told(&provider), (LifecycleState::Active, None));
+    assert!(!provider.drift("ada@example.com").contains(&DriftKind::Leaver));
+    // A last day that has passed counts not a moment later.
+    provider.call("PATCH", &path, pushed(now), 200).await;
+    assert_eq!(provider.turn().await, 1);
+    assert!(provider.drift("ada@example.com").contains(&DriftKind::Leaver));
 }
 
 #[tokio::test]
