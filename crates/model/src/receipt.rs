@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::action::ActionState;
 use crate::credential::CredentialName;
@@ -65,19 +66,23 @@ pub struct EndedAccess {
     /// What had to be gone on every path besides.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub must_end: Vec<EntitlementName>,
+    /// What its target answered when it was last read back, path by path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Value>,
     /// Why it was to end.
     pub because: Vec<String>,
 }
 
 impl EndedAccess {
-    /// An action as it stands, with what its plan says of it.
-    pub fn new(action: ActionReceipt, item: &PlanItem) -> Self {
+    /// An action as it stands, with what its plan says of it and what was seen of it.
+    pub fn new(action: ActionReceipt, item: &PlanItem, seen: Option<Value>) -> Self {
         Self {
             action,
             account_key: item.account_key.clone(),
             identity: item.identity.clone(),
             privileged: item.privileged,
             must_end: item.must_end.clone(),
+            seen,
             because: item.because.clone(),
         }
     }

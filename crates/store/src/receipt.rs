@@ -11,7 +11,7 @@ use leasehold_model::event::EventKind;
 use leasehold_model::id::{ActionId, IdentityKey, PlanHash};
 use leasehold_model::plan::PlanItem;
 use leasehold_model::receipt::{OffboardingStatement, ReceiptTally};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::action::{ActionRow, action_row};
 use crate::db::{
@@ -56,6 +56,8 @@ pub struct ActionAbout {
     pub begun_at: Timestamp,
     /// The action.
     pub row: ActionRow,
+    /// What its target answered when it was last read back; `None` where it never was.
+    pub seen: Option<Value>,
 }
 
 /// Somebody who has left, and is not known to have.
@@ -118,6 +120,7 @@ async fn actions_about(tx: &mut Tx, identities: &[IdentityKey]) -> Result<Vec<Ac
         Option<i64>,
         Option<i64>,
         Option<String>,
+        Option<String>,
     );
     let keys: Vec<(String,)> = identities.iter().map(|identity| (identity.folded(),)).collect();
     let rows = fetch_rows!(
@@ -125,15 +128,19 @@ async fn actions_about(tx: &mut Tx, identities: &[IdentityKey]) -> Result<Vec<Ac
         &keys,
         Columns,
         "SELECT begun_at, action.id, action.plan, seq, item, state, attempts, next_attempt_at, sent_at, read_back_at,
-                ledger_index, reason FROM ",
+                ledger_index, reason,
+                (SELECT detail FROM action_transition AS step
+                 WHERE step.plan = action.plan AND step.action = action.id AND step.to_state IN ('verified', 'contradicted')
+                 ORDER BY step.seq DESC LIMIT 1) AS seen FROM ",
         " JOIN action ON action.identity = list.value->>0
          JOIN apply_run ON apply_run.plan = action.plan JOIN plan ON plan.hash = action.plan
          ORDER BY begun_at, plan.id, seq"
     )?;
     let about = rows.into_iter().map(
-        |(begun_at, id, plan, seq, item, state, attempts, next, sent, read, ledger, why)| {
+        |(begun_at, id, plan, seq, item, state, attempts, next, sent, read, ledger, why, seen)| {
             let row = action_row((id, plan, seq, item, state, attempts, next, sent, read, ledger, why))?;
-            Ok(ActionAbout { begun_at: instant(begun_at)?, row })
+            let seen: Option<Value> = seen.map(|seen| from_json("a step's detail", &seen)).transpose()?;
+            Ok(ActionAbout { begun_at: instant(begun_at)?, row, seen: seen.filter(|seen| !seen.is_null()) })
         },
     );
     about.collect()

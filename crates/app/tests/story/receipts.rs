@@ -147,6 +147,7 @@ fn whoever_leaves_has_a_receipt_that_says_what_is_so() {
                 assert_eq!(row.expect("the action").state, item.action.state, "{item:?}");
                 let is_verified = item.action.state == leasehold_model::action::ActionState::Verified;
                 assert!(!is_verified || !is_there(&truth, item), "called gone, and is there: {item:?}");
+                assert!(!is_verified || item.seen.is_some(), "what was read back is told: {item:?}");
             }
             // What is still there is named.
             let open = items().filter(|item| !item.action.is_done());

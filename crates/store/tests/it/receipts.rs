@@ -17,7 +17,9 @@ fn about(identity: &str) -> Vec<IdentityKey> {
 }
 
 fn statement(seen: &[ActionAbout], minute: i64) -> OffboardingStatement {
-    let ended = |about: &ActionAbout| EndedAccess::new(ActionReceipt::from(&about.row), &about.row.item);
+    let ended = |about: &ActionAbout| {
+        EndedAccess::new(ActionReceipt::from(&about.row), &about.row.item, about.seen.clone())
+    };
     OffboardingStatement {
         identity: ADA.into(),
         written_at: at(minute),

@@ -6,7 +6,7 @@ use leasehold_model::account::Account;
 use leasehold_model::action::ActionState;
 use leasehold_model::clock::Clock as _;
 use leasehold_model::identity::{Identity, IdentityKind, LifecycleState};
-use leasehold_model::plan::{Plan, PlanItem, StateFingerprint, Verb};
+use leasehold_model::plan::{Plan, PlanItem, Verb};
 use leasehold_store::{Transition, TransitionOutcome};
 use serde_json::json;
 
@@ -174,7 +174,8 @@ async fn made_for_kim(practice: &Practice) {
         entitlement: None,
         ..item
     };
-    let plan = Plan::seal(StateFingerprint::default(), vec![item.clone()], Vec::new(), Vec::new());
+    let state = practice.view().loaded().fingerprint();
+    let plan = Plan::seal(state, vec![item.clone()], Vec::new(), Vec::new());
     let (store, now) = (&practice.installation.store, practice.installation.now());
     store.save_plan(&plan, now).await.expect("saves");
     store.begin_apply(&plan, &[], "test", now).await.expect("begins");

@@ -271,7 +271,7 @@ fn since_of(view: &View, leaver: IdentityIndex, action: &ActionAbout, since: Tim
 }
 
 fn ended(action: &ActionAbout) -> EndedAccess {
-    EndedAccess::new(ActionReceipt::from(&action.row), &action.row.item)
+    EndedAccess::new(ActionReceipt::from(&action.row), &action.row.item, action.seen.clone())
 }
 
 /// Every account of these, as it was last seen.
