@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 
 use crate::action::{ActionRow, action_row};
 use crate::db::{
-    Tx, count, execute, execute_rows, fetch_all, fetch_one, fetch_optional, fetch_rows, instant, micros,
-    stored,
+    Tx, count, execute, execute_rows, fetch_all, fetch_one, fetch_optional, fetch_rows, from_json, instant,
+    micros, stored,
 };
 use crate::error::{Result, StoreError};
 use crate::ledger::{self, Event};
