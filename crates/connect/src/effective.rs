@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use leasehold_model::identity::Identity;
+use leasehold_model::identity::{Identity, LifecycleState};
 
 /// The rows of a feed that has days from which they hold. They are held until all are known, one for each person.
 #[derive(Debug)]
@@ -62,7 +62,14 @@ impl EffectiveRows {
     pub fn in_force(self) -> impl Iterator<Item = Identity> {
         self.by_key.into_values().map(move |Row { from, mut identity, .. }| {
             if let Some(from) = from.filter(|from| *from > self.now) {
-                identity.start = Some(identity.start.map_or(from, |start| start.max(from)));
+                if identity.state == LifecycleState::Left {
+                    // That somebody will have left says that they are here.
+                    identity.state = LifecycleState::Leaving;
+                    identity.end = Some(identity.end.map_or(from, |end| end.max(from)));
+                } else {
+                    // Who began before is here, whatever is to change.
+                    identity.start = Some(identity.start.unwrap_or(from));
+                }
             }
             identity
         })
@@ -72,7 +79,7 @@ impl EffectiveRows {
 #[cfg(test)]
 mod tests {
     use leasehold_model::id::IdentityKey;
-    use leasehold_model::identity::{IdentityKind, LifecycleState};
+    use leasehold_model::identity::IdentityKind;
 
     use super::*;
 
@@ -119,5 +126,15 @@ mod tests {
         assert_eq!(effective.offer(day(10), "line 4".to_owned(), row("Sales")), Err("line 3".to_owned()));
         let found: Vec<Identity> = effective.in_force().collect();
         assert_eq!((found[0].attribute("department"), found[0].start), (Some("Support"), day(10)));
+        // Of whom a row says that they will have left, and of whom another says that they began long ago, are here.
+        let only = |identity: Identity| {
+            let mut effective = EffectiveRows::at(day(5).unwrap());
+            effective.offer(day(10), "line 2".to_owned(), identity).unwrap();
+            effective.in_force().next().unwrap()
+        };
+        let left = only(Identity { state: LifecycleState::Left, ..row("Sales") });
+        assert_eq!((left.state, left.start, left.end), (LifecycleState::Leaving, None, day(10)));
+        assert!(left.may_hold_access(day(5).unwrap()) && left.has_left(day(10).unwrap()));
+        assert!(only(Identity { start: day(1), ..row("Sales") }).may_hold_access(day(5).unwrap()));
     }
 }

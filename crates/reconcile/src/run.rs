@@ -9,6 +9,7 @@ use leasehold_decide::plan::Scope;
 use leasehold_model::action::ActionState;
 use leasehold_model::id::{IdentityKey, PlanHash, SystemName};
 use leasehold_model::plan::{Plan, Verb};
+use leasehold_model::snapshot::Snapshot;
 use leasehold_store::{ActionRow, Store, StoreError, Transition};
 use tracing::Instrument as _;
 
@@ -98,10 +99,11 @@ impl Runner {
     ) -> Result<Begun, ReconcileError> {
         plan::check_is_whole(plan)?;
         let rows = self.store.actions(&plan.hash).await?;
-        let mut wanted = None;
+        let (mut wanted, mut ended) = (None, None);
         if rows.is_empty() {
             let loaded = Loaded::load(&self.store, &self.systems, self.pace.now(), None).await?;
             plan::check_is_current(plan, &loaded)?;
+            let loaded_snapshot = loaded.snapshot.clone();
             // What the plan itself says of people counts from its beginning on.
             if plan.as_left.is_empty() && plan.successors.is_empty() {
                 let span = tracing::Span::current();
@@ -109,9 +111,13 @@ impl Runner {
                 wanted = Some(tokio::task::spawn_blocking(looking));
             }
             self.store.save_plan(plan, self.pace.now()).await?;
+            ended = Some(loaded_snapshot);
         }
         // Beginning again is harmless, and lets go of what a guard held that is overridden only now.
         self.store.begin_apply(plan, overrides, by, self.pace.now()).await?;
+        if let Some(snapshot) = ended {
+            self.give_leavers_nothing(plan, &snapshot, by).await?;
+        }
         let wanted = match wanted {
             Some(wanted) => wanted.await.map_err(|error| ReconcileError::Worker(error.to_string()))??,
             None => self.wanted_now().await?,
@@ -203,23 +209,18 @@ impl Runner {
     /// # Errors
     /// Where the store fails, or a plan names a system that is not configured; the others are taken up all the same.
     pub async fn resume(&self) -> Result<Vec<ActionRow>, ReconcileError> {
-        self.resume_those(|_| true).await
+        let open = self.store.unfinished_actions().await?;
+        self.resume_those(&open.into_iter().map(|row| row.plan).collect()).await
     }
 
-    /// The same for plans that are meant.
+    /// The same for these plans.
     ///
     /// # Errors
     /// As [`Runner::resume`].
     pub(crate) async fn resume_those(
         &self,
-        is_meant: impl Fn(&PlanHash) -> bool,
+        hashes: &BTreeSet<PlanHash>,
     ) -> Result<Vec<ActionRow>, ReconcileError> {
-        let mut hashes: Vec<PlanHash> = Vec::new();
-        for row in self.store.unfinished_actions().await? {
-            if !hashes.contains(&row.plan) && is_meant(&row.plan) {
-                hashes.push(row.plan);
-            }
-        }
         let mut plans = Vec::with_capacity(hashes.len());
         for hash in hashes {
             plans.extend(self.store.plan(hash.as_str()).await?);
@@ -262,6 +263,37 @@ impl Runner {
     /// What a plan made now would do, were it about everything.
     pub(crate) async fn wanted_now(&self) -> Result<HashSet<Effect>, ReconcileError> {
         wanted_by(&Loaded::load(&self.store, &self.systems, self.pace.now(), None).await?)
+    }
+
+    /// What other plans are about to give to somebody who has left, or whom this plan takes as left, is given up: they may be
+    /// carried out at this moment, by a list of what was wanted before.
+    async fn give_leavers_nothing(
+        &self,
+        plan: &Plan,
+        snapshot: &Snapshot,
+        by: &str,
+    ) -> Result<(), ReconcileError> {
+        let now = self.pace.now();
+        let gives = |row: &&ActionRow| {
+            row.state == ActionState::Approved && row.plan != plan.hash && !row.item.verb.takes_away()
+        };
+        let open = self.store.unfinished_actions().await?;
+        let giving: Vec<(&ActionRow, String)> = open
+            .iter()
+            .filter(gives)
+            .filter_map(|row| Some((row, row.item.identity.as_ref()?.folded())))
+            .collect();
+        if giving.is_empty() {
+            return Ok(());
+        }
+        let taken = plan.as_left.iter().map(IdentityKey::folded);
+        let all = snapshot.identities.iter().filter(|(_, identity)| identity.has_left(now));
+        let left: HashSet<String> = all.map(|(_, identity)| identity.key.folded()).chain(taken).collect();
+        for (row, _) in giving.into_iter().filter(|(_, identity)| left.contains(identity)) {
+            let why = format!("its holder has left: plan {:.12}, begun by {by}", plan.hash.as_str());
+            self.store.transition(&step(row, ActionState::Void, why, now)).await?;
+        }
+        Ok(())
     }
 
     /// Actions of earlier plans that wait for a person, stuck or held by a guard, leave that list where this plan takes

@@ -67,14 +67,17 @@ pub(crate) async fn read_returned(tx: &mut Tx, epoch: i64, snapshot: &mut Snapsh
     for_each_row!(
         tx,
         (i64, String, bool),
-        "SELECT was.until, was.body, NOT EXISTS (
-             SELECT 1 FROM state_interval AS next WHERE next.system = was.system AND next.object = was.object
-             AND next.aspect = 'state' AND next.since = was.until) AS is_gap
-         FROM object CROSS JOIN state_interval AS was
-         WHERE object.class = 'identity' AND was.system = object.system AND was.object = object.id
-         AND was.aspect = 'state' AND was.until <= $1 AND EXISTS (
-             SELECT 1 FROM state_interval AS later WHERE later.system = was.system AND later.object = was.object
-             AND later.aspect = 'state' AND later.since >= was.until AND later.since <= $1)",
+        "SELECT was.until, was.body, is_gap FROM (
+             SELECT was.until, was.body, NOT EXISTS (
+                 SELECT 1 FROM state_interval AS next WHERE next.system = was.system AND next.object = was.object
+                 AND next.aspect = 'state' AND next.since = was.until) AS is_gap
+             FROM object CROSS JOIN state_interval AS was
+             WHERE object.class = 'identity' AND was.system = object.system AND was.object = object.id
+             AND was.aspect = 'state' AND was.until <= $1 AND EXISTS (
+                 SELECT 1 FROM state_interval AS later WHERE later.system = was.system AND later.object = was.object
+                 AND later.aspect = 'state' AND later.since >= was.until AND later.since <= $1)
+         ) AS was
+         WHERE is_gap OR was.body LIKE '%\"state\":\"left\"%' OR was.body LIKE '%\"end\":\"%'",
         [epoch],
         |(until, body, is_gap)| {
             let was: Identity = from_json("an identity", &body)?;

@@ -13,6 +13,7 @@ use leasehold_model::plan::Verb;
 use leasehold_reconcile::stages::plan;
 use leasehold_reconcile::system::Enforce;
 use leasehold_reconcile::tasks::{apply, resume};
+use leasehold_reconcile::workflow::offboard;
 use leasehold_store::{TaskFilter, TaskState};
 
 use crate::lifecycle::{KIM, close, company, person};
@@ -146,6 +147,38 @@ fn a_plan_that_is_carried_out_is_taken_up_once() {
         driver.turn().await.expect("turns");
         let rows = story.store.actions(&made.hash).await.expect("actions");
         assert!(rows.iter().all(|row| row.state.is_final()), "{rows:#?}");
+        assert_eq!(everything(&story, "kim"), BTreeSet::new());
+    });
+}
+
+/// What another plan is about to give to somebody when they leave is not given any more, whoever carries that plan out.
+#[test]
+fn whoever_leaves_is_given_nothing_by_a_plan_that_was_under_way() {
+    tell("whoever_leaves_is_given_nothing_by_a_plan_that_was_under_way", 6, |seed| async move {
+        let story = company_of(seed, &[LOU], Enforce::Propose).await;
+        story.world.join(person(KIM, "Ops", LifecycleState::Active)).expect("joins");
+        let driver = story.driver();
+        driver.start().await.expect("starts");
+        driver.turn().await.expect("turns");
+        story.observe_all().await;
+        let scope = Scope { identities: vec![KIM.into()], ..Scope::default() };
+        let gives = plan::make(&story.store, &story.load().await, &scope).await.expect("a plan");
+        assert!(gives.items.iter().any(|item| item.verb == Verb::CreateAccount), "{gives:#?}");
+        let now = story.clock.now();
+        let asked = apply::request(&gives, &[], "ops@example.com", now);
+        story.store.request_task(&asked, now).await.expect("asks");
+        let claimed =
+            story.store.claim_task(&["apply"], &[], "another process", now, now + HALF_A_MINUTE).await;
+        assert!(claimed.expect("claims").is_some());
+        story.store.begin_apply(&gives, &[], "ops@example.com", now).await.expect("approves");
+        // The lane of that plan is their own; whoever decides on the spot does not wait for it.
+        let ends = offboard::plan(story.load().await, &KIM.into(), Vec::new(), None).expect("a plan");
+        story.store.save_plan(&ends, now).await.expect("saves");
+        story.runner().apply(&ends, &[], "dana@example.com").await.expect("applied");
+        story.clock.advance_ms(60_000);
+        driver.turn().await.expect("turns");
+        let rows = story.store.actions(&gives.hash).await.expect("actions");
+        assert!(rows.iter().all(|row| row.state == ActionState::Void && row.sent_at.is_none()), "{rows:#?}");
         assert_eq!(everything(&story, "kim"), BTreeSet::new());
     });
 }

@@ -89,7 +89,7 @@ async fn read(client: &Client, mut batch: Option<&mut Batch<'_>>) -> Result<Foun
     let mut effective = EffectiveRows::at(Timestamp::now());
     let (mut at, mut problems, mut unusable) = (0_u64, 0_u64, Vec::new());
     while let Some(page) = walk.next().await? {
-        let before = seen.count();
+        let (before, mut is_news) = (seen.count(), false);
         for object in &page {
             at += 1;
             let place = format!("item {at}");
@@ -105,6 +105,7 @@ async fn read(client: &Client, mut batch: Option<&mut Batch<'_>>) -> Result<Foun
             };
             digest.update(identity.key.as_str().as_bytes());
             digest.update([0]);
+            digest.update(from.map(|from| from.to_string()).unwrap_or_default());
             let is_new = seen.insert(&identity.key.as_str().to_lowercase())?;
             if !is_new && !settings.has_effective_dates() {
                 walk.doubt(format!(
@@ -117,18 +118,20 @@ async fn read(client: &Client, mut batch: Option<&mut Batch<'_>>) -> Result<Foun
                 for why in mended {
                     batch.problem(Problem::new(format!("{place} ({})", identity.key), why));
                 }
-                if !settings.has_effective_dates() {
-                    batch.push(Fact::Identity(identity)).await?;
-                    continue;
-                }
+            }
+            if settings.has_effective_dates() {
                 let key = identity.key.clone();
-                if let Err(first) = effective.offer(from, place.clone(), identity) {
-                    let why = format!("{key} is there already as {first}, from the same day on; remove one");
-                    batch.problem(Problem::new(place, why));
+                match effective.offer(from, place.clone(), identity) {
+                    Ok(()) => is_news = true,
+                    Err(first) => walk.doubt(format!(
+                        "{place} tells of {key} from the same day on as {first}: the list moved while it was read, or holds them twice"
+                    )),
                 }
+            } else if let Some(batch) = &mut batch {
+                batch.push(Fact::Identity(identity)).await?;
             }
         }
-        if !page.is_empty() && seen.count() == before && unusable.len() < page.len() {
+        if !page.is_empty() && seen.count() == before && !is_news && unusable.len() < page.len() {
             // Some give the last page again for every number beyond it.
             walk.doubt("a page told of nobody new; name in `total` where the API counts people".to_owned());
             walk.stop();

@@ -20,7 +20,10 @@ use crate::trace::{self, SPANS};
 const FAILURES_MAX: u64 = 8;
 
 /// So many tasks of a kind one process carries out at once, such as leavers who all leave at five o'clock.
-const SAME_KIND_MAX: usize = 8;
+const SAME_KIND_MAX: usize = 4;
+
+/// The wait where facts moved before anything was begun.
+const MOVED_WAIT_MS: u64 = 1_000;
 
 /// The wait after the first error; doubles each time.
 const BACK_OFF_MS: u64 = 5_000;
@@ -142,6 +145,10 @@ impl Driver {
                 let wait_ms = BACK_OFF_MS.saturating_mul(1 << task.failures).min(BACK_OFF_MS_MAX);
                 tracing::warn!(task = %task.id, kind = %task.kind, subject = %task.subject, %why, wait_ms, "is tried again");
                 work.store.put_off_task(&claim, Some(&why), after(now, wait_ms), now).await
+            }
+            Err(TaskError::Moved(why)) => {
+                tracing::info!(task = %task.id, kind = %task.kind, subject = %task.subject, %why, "begins anew");
+                work.store.put_off_task(&claim, None, after(now, MOVED_WAIT_MS), now).await
             }
             Err(TaskError::Again(why) | TaskError::Final(why)) => {
                 tracing::error!(task = %task.id, kind = %task.kind, subject = %task.subject, %why, "failed");

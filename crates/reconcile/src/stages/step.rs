@@ -289,6 +289,7 @@ impl Worker {
             }
             // Another process has taken this action on; it finishes it.
             TransitionOutcome::Moved { actual } => {
+                running.is_elsewhere = !actual.is_final();
                 row.state = if actual.is_final() { actual } else { ActionState::Planned }
             }
         }

@@ -71,6 +71,8 @@ pub(super) struct Running {
     pub(super) kept_by_guard: Vec<EntitlementName>,
     /// A step that was begun and of which it is not known yet that it lasts.
     pub(super) step: Option<Step>,
+    /// Another process has taken it on, and is not at its end.
+    pub(super) is_elsewhere: bool,
     /// From here to the action's end in this run; its calls are within.
     pub(super) span: Span,
 }
@@ -116,6 +118,7 @@ impl Running {
             closing,
             kept_by_guard,
             step,
+            is_elsewhere: false,
             span,
         }
     }
@@ -213,6 +216,8 @@ impl AccountRun {
             match open.map(|running| running.due_at).min() {
                 // Also where it is due again by now: a target that hangs would else be asked for this account only.
                 Some(due_at) => return Ok(Some(due_at)),
+                // What waits for one of these is for whoever carries that out.
+                None if round.iter().any(|running| running.is_elsewhere) => return Ok(None),
                 None => {
                     for ActionRow { item, state, .. } in round.iter().map(|running| &running.row) {
                         self.done.took_away |= item.verb.takes_away()

@@ -62,8 +62,7 @@ impl Task for Apply {
         let applied = work.runner().apply_as_asked(&plan, &overrides, &task.requested_by, asked).await;
         work.live.notify(NoticeKind::PlanApplied, hash.as_str());
         work.look_again().await;
-        let rows = applied?;
-        work.go_on_later(&rows).await?;
+        let rows = work.go_on_after(applied, [&hash]).await?;
         Ok(json!({"plan": hash, "actions": tally(&rows)}))
     }
 }

@@ -58,27 +58,25 @@ impl Task for EnforcePolicy {
             // The process that began with it may have died between two steps of an action.
             match work.resume(task).await {
                 Ok(rows) => results.push(json!({"resumed": tally(&rows)})),
-                Err(error) => first_error = Some(error.into()),
+                Err(error) => first_error = Some(error),
             }
         }
-        let closing = begin(work).await?;
+        let closing = begin(work, task).await?;
         if let Some(plan) = closing.proposed {
             let guards: Vec<&str> = plan.guards.iter().map(|guard| guard.name.as_str()).collect();
             results.push(json!({"systems": systems_of(&plan), "plan": plan.hash, "held_by": guards}));
         }
         if let Some((plan, begun)) = closing.carried {
-            work.carries_out(task, &plan).await?;
             // All systems at once: what one does not answer holds up no other.
             let ended = work.runner().carry_out(&plan, &begun).await;
             work.live.notify(NoticeKind::PlanApplied, plan.hash.as_str());
-            match ended {
+            match work.go_on_after(ended, [&plan.hash]).await {
                 Ok(rows) => {
-                    work.go_on_later(&rows).await?;
                     results.push(
                         json!({"systems": systems_of(&plan), "plan": plan.hash, "actions": tally(&rows)}),
                     );
                 }
-                Err(error) => first_error = first_error.or(Some(error.into())),
+                Err(error) => first_error = first_error.or(Some(error)),
             }
         }
         work.look_again().await;
@@ -108,7 +106,7 @@ struct Closing {
 }
 
 /// Begins to close what may be closed.
-async fn begin(work: &Work) -> Result<Closing, TaskError> {
+async fn begin(work: &Work, task: &TaskRow) -> Result<Closing, TaskError> {
     let mut closing = Closing::default();
     for _ in 0..MOVES_MAX {
         let view = work.live.refresh().await?;
@@ -119,6 +117,7 @@ async fn begin(work: &Work) -> Result<Closing, TaskError> {
             closing.proposed = Some(plan);
         }
         let Some(plan) = carry else { return Ok(closing) };
+        work.carries_out(task, &plan).await?;
         match work.runner().begin(&plan, &[], ACTOR, Asked::ByPolicy).await {
             Ok(begun) => {
                 closing.carried = Some((plan, begun));
@@ -128,7 +127,7 @@ async fn begin(work: &Work) -> Result<Closing, TaskError> {
             Err(error) => return Err(error.into()),
         }
     }
-    Err(TaskError::Again("facts moved each time before a plan could be applied".to_owned()))
+    Err(TaskError::Moved("facts moved each time before a plan could be applied".to_owned()))
 }
 
 async fn next_step(work: &Work, view: &Arc<View>) -> Result<Option<Step>, TaskError> {

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use leasehold_model::action::ActionState;
-use leasehold_model::id::IdentityKey;
+use leasehold_model::id::{IdentityKey, PlanHash};
 use leasehold_model::plan::Plan;
 use leasehold_store::{ActionRow, Store, StoreError, TaskFilter, TaskRow, TaskState};
 use serde_json::{Value, json};
@@ -57,6 +57,9 @@ const RUNNING_MAX: usize = 1_000;
 /// When the next turn of what is open begins.
 const GO_ON_AFTER_MS: u64 = 2_000;
 
+/// When it is looked again after what others are about to do, or what failed.
+const LOOK_AGAIN_AFTER_MS: u64 = 10_000;
+
 /// What every task has at hand.
 #[derive(Clone)]
 pub struct Work {
@@ -81,6 +84,9 @@ pub enum TaskError {
     /// It is tried again at its next turn.
     #[error("{0}")]
     Again(String),
+    /// Facts moved while it was about to begin. That is nobody's fault and counts as no failure.
+    #[error("{0}")]
+    Moved(String),
 }
 
 impl From<StoreError> for TaskError {
@@ -148,7 +154,9 @@ impl Work {
     }
 
     /// Takes up what was interrupted, of every plan that no running task is carrying out but this one.
-    pub(crate) async fn resume(&self, task: &TaskRow) -> Result<Vec<ActionRow>, ReconcileError> {
+    pub(crate) async fn resume(&self, task: &TaskRow) -> Result<Vec<ActionRow>, TaskError> {
+        // Actions first: a task that begins in between is seen as running.
+        let open = self.store.unfinished_actions().await?;
         let running = TaskFilter { state: Some(TaskState::Running), ..TaskFilter::default() };
         let others =
             self.store.tasks(&running, RUNNING_MAX).await?.into_iter().filter(|other| other.id != task.id);
@@ -157,16 +165,56 @@ impl Work {
             noted.or_else(|| other.arguments["plan"].as_str()).map(str::to_owned)
         };
         let under_way: BTreeSet<String> = others.filter_map(plan_of).collect();
-        self.runner().resume_those(|plan| !under_way.contains(plan.as_str())).await
+        let plans: BTreeSet<PlanHash> = open.into_iter().map(|row| row.plan).collect();
+        let (theirs, ours): (BTreeSet<_>, BTreeSet<_>) =
+            plans.into_iter().partition(|plan| under_way.contains(plan.as_str()));
+        if !theirs.is_empty() {
+            // Whoever carries them out may be dead, and leave them for another plan.
+            self.ask_for_turn(LOOK_AGAIN_AFTER_MS).await?;
+        }
+        let resumed = self.runner().resume_those(&ours).await;
+        self.go_on_after(resumed, &ours).await
+    }
+
+    /// Asks for another turn for what is open after a run of these plans, also where something of it failed.
+    pub(crate) async fn go_on_after(
+        &self,
+        ended: Result<Vec<ActionRow>, ReconcileError>,
+        plans: impl IntoIterator<Item = &PlanHash>,
+    ) -> Result<Vec<ActionRow>, TaskError> {
+        match ended {
+            Ok(rows) => {
+                self.go_on_later(&rows).await?;
+                Ok(rows)
+            }
+            Err(error) => {
+                let systems = self.systems.now();
+                for plan in plans {
+                    let rows = self.store.actions(plan).await?;
+                    let is_open = |row: &ActionRow| {
+                        stages::enforce::is_open(row) && systems.contains_key(&row.item.system)
+                    };
+                    if rows.iter().any(is_open) {
+                        self.ask_for_turn(LOOK_AGAIN_AFTER_MS).await?;
+                        break;
+                    }
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn ask_for_turn(&self, after_ms: u64) -> Result<(), StoreError> {
+        let now = self.pace.now();
+        self.store.request_task(&resume::request(SCHEDULER, after(now, after_ms)), now).await?;
+        Ok(())
     }
 
     /// Asks for another turn for what a system has not answered by the end of this one.
-    pub(crate) async fn go_on_later(&self, rows: &[ActionRow]) -> Result<(), StoreError> {
+    async fn go_on_later(&self, rows: &[ActionRow]) -> Result<(), StoreError> {
         if rows.iter().any(stages::enforce::is_open) {
-            let now = self.pace.now();
             // Not at once: whoever waits for a turn comes before.
-            let resume = resume::request(SCHEDULER, after(now, GO_ON_AFTER_MS));
-            self.store.request_task(&resume, now).await?;
+            self.ask_for_turn(GO_ON_AFTER_MS).await?;
         }
         Ok(())
     }

@@ -5,15 +5,19 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use leasehold_model::id::IdentityKey;
 use leasehold_model::plan::Plan;
-use leasehold_store::{NewTask, TaskRow};
+use leasehold_store::{ActionRow, NewTask, TaskRow};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{MOVES_MAX, Task, TaskError, Work, arguments, lane_of, resume, tally};
 use crate::notice::NoticeKind;
 use crate::run::{Asked, Runner};
+use crate::schedule::after;
 use crate::stages::decide::Loaded;
 use crate::workflow::offboard;
+
+/// When it is looked again for what was on its way to somebody who leaves.
+const AGAIN_AFTER_MS: u64 = 5_000;
 
 /// What offboarding has to know.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -63,6 +67,14 @@ async fn plan_now(work: &Work, runner: &Runner, identity: &IdentityKey) -> Resul
     }
 }
 
+/// Whether another plan is about to have given them something.
+async fn is_being_given(work: &Work, identity: &IdentityKey) -> Result<bool, TaskError> {
+    let folded = identity.folded();
+    let is_theirs = |row: &ActionRow| row.item.identity.as_ref().is_some_and(|key| key.folded() == folded);
+    let open = work.store.unfinished_actions().await?;
+    Ok(open.iter().any(|row| !row.item.verb.takes_away() && is_theirs(row)))
+}
+
 /// The task.
 pub struct Offboard;
 
@@ -73,7 +85,7 @@ impl Task for Offboard {
     }
 
     async fn run(&self, work: &Work, task: &TaskRow) -> Result<Value, TaskError> {
-        let Arguments { identity, .. } = arguments(task)?;
+        let Arguments { identity, at } = arguments(task)?;
         if task.attempts > 1 {
             // The process that began with it may have died between two steps of an action.
             let interrupted = resume::request(&task.requested_by, work.pace.now());
@@ -94,14 +106,19 @@ impl Task for Offboard {
             // Something is read, or done about somebody else, all the time; that keeps nobody here.
             match &applied {
                 Err(error) if error.is_moved() && moves < MOVES_MAX => {}
-                Err(error) if error.is_moved() => return Err(TaskError::Again(error.to_string())),
+                Err(error) if error.is_moved() => return Err(TaskError::Moved(error.to_string())),
                 _ => break (plan, applied),
             }
         };
         work.live.notify(NoticeKind::PlanApplied, plan.hash.as_str());
         work.look_again().await;
-        let rows = applied?;
-        work.go_on_later(&rows).await?;
+        let rows = work.go_on_after(applied, [&plan.hash]).await?;
+        if is_being_given(work, &identity).await? {
+            // It was on its way before this began, and is seen when it is at its end.
+            let again = request(&identity, at.unwrap_or(task.not_before), &task.requested_by);
+            let again = NewTask { not_before: after(work.pace.now(), AGAIN_AFTER_MS), ..again };
+            work.store.request_task(&again, work.pace.now()).await?;
+        }
         let held: Vec<&str> = plan.guards.iter().map(|guard| guard.name.as_str()).collect();
         Ok(json!({"plan": plan.hash, "actions": tally(&rows), "held_by": held}))
     }

@@ -30,8 +30,6 @@ impl Task for Resume {
     async fn run(&self, work: &Work, task: &TaskRow) -> Result<Value, TaskError> {
         let resumed = work.resume(task).await;
         work.look_again().await;
-        let rows = resumed?;
-        work.go_on_later(&rows).await?;
-        Ok(json!({"actions": tally(&rows)}))
+        Ok(json!({"actions": tally(&resumed?)}))
     }
 }

@@ -8,6 +8,7 @@ use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use axum::routing::{get, post};
 use jiff::Timestamp;
+use leasehold_model::id::IdentityKey;
 use leasehold_model::text::safe;
 use leasehold_reconcile::workflow::credential_link::Refusal;
 use leasehold_store::{CredentialLink, NewCredentialLink, Store};
@@ -97,6 +98,14 @@ fn page(app: &App, frame: Frame, token: String, link: &CredentialLink, complaint
     }
 }
 
+/// Whether whoever made a link may hold nothing themselves any more.
+fn has_left(app: &App, maker: &str) -> Result<bool, WebError> {
+    let view = app.view()?;
+    let index = view.evaluation().identity(&IdentityKey::from(maker));
+    let identity = index.map(|index| &view.evaluation().identities[index.index()]);
+    Ok(identity.is_some_and(|identity| !identity.may_hold_access(app.now())))
+}
+
 async fn open(
     State(app): State<App>,
     frame: Frame,
@@ -105,6 +114,10 @@ async fn open(
     let hash = secret_hash(&token);
     // Kept to be shown again where the account is not ready yet: then the link is not used up.
     let link = app.store.credential_link(&hash, app.now()).await?.ok_or_else(not_in_force)?;
+    if has_left(&app, &link.made_by)? {
+        // What somebody who has left has in their mailbox lets nobody in.
+        return Err(not_in_force());
+    }
     match app.driver.open_credential_link(&hash).await {
         Ok(opened) => frame::show(&OpenedPage {
             frame: frame.titled("Your credential"),
