@@ -3,12 +3,35 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use crate::id::IdentityKey;
 
 /// The SCIM schema by which providers push first and last days, and leaves: SCIM itself has no place for them.
 pub const SCIM_LIFECYCLE_EXTENSION: &str = "urn:ietf:params:scim:schemas:extension:leasehold:2.0:User";
+
+/// Which end of a day is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DayEdge {
+    /// Its first instant.
+    Start,
+    /// The first instant after it: an end is exclusive.
+    End,
+}
+
+/// Reads an instant with its offset, or a day (`2026-01-31`) of a time zone by its IANA name, UTC where none is known; `None` where it
+/// is neither.
+pub fn read_day(text: &str, timezone: Option<&str>, edge: DayEdge) -> Option<Timestamp> {
+    if let Ok(instant) = text.parse() {
+        return Some(instant);
+    }
+    let day: Date = text.parse().ok()?;
+    let day = if edge == DayEdge::End { day.tomorrow().ok()? } else { day };
+    let zone = timezone.and_then(|name| TimeZone::get(name).ok()).unwrap_or(TimeZone::UTC);
+    zone.to_zoned(day.at(0, 0, 0, 0)).ok().map(|zoned| zoned.timestamp())
+}
 
 /// What sort of identity this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Default)]

@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use leasehold_model::account::Account;
 use leasehold_model::entitlement::Entitlement;
 use leasehold_model::id::IdentityKey;
-use leasehold_model::identity::{Identity, IdentityKind, LifecycleState, SCIM_LIFECYCLE_EXTENSION};
+use leasehold_model::identity::{
+    DayEdge, Identity, IdentityKind, LifecycleState, SCIM_LIFECYCLE_EXTENSION, read_day,
+};
 use serde_json::Value;
 
 /// The schema whose attributes an organisation adds.
@@ -107,8 +109,8 @@ impl Pushed {
             // Most user types are words of the organisation's own, and mean people.
             kind: kind.unwrap_or_default(),
             state: user.state(&mut mended),
-            start: user.day("startDate", &mut mended),
-            end: user.day("endDate", &mut mended),
+            start: user.day("startDate", DayEdge::Start, &mut mended),
+            end: user.day("endDate", DayEdge::End, &mut mended),
             manager,
             owner: None,
             attributes,
@@ -144,12 +146,15 @@ impl PushedUser<'_> {
         })
     }
 
-    fn day(&self, name: &str, mended: &mut Vec<String>) -> Option<Timestamp> {
+    fn day(&self, name: &str, edge: DayEdge, mended: &mut Vec<String>) -> Option<Timestamp> {
         let text = self.lifecycle(name)?;
-        let parsed = text.parse().map_err(|_| {
-            mended.push(format!("{name} `{text}` is no instant; write it as 2026-01-31T18:00:00+01:00"));
-        });
-        parsed.ok()
+        let read = read_day(text, self.text("/timezone").as_deref(), edge);
+        if read.is_none() {
+            mended.push(format!(
+                "{name} `{text}` is no day and no instant; write it as 2026-01-31 or 2026-01-31T18:00:00+01:00"
+            ));
+        }
+        read
     }
 
     fn lifecycle(&self, name: &str) -> Option<&str> {
@@ -257,7 +262,9 @@ mod tests {
     #[test]
     fn days_and_leaves_are_told_by_the_extension() {
         let told = |active: bool, lifecycle: Value| {
-            let resource = json!({"userName": "ada", "active": active, SCIM_LIFECYCLE_EXTENSION: lifecycle});
+            let resource = json!({
+                "userName": "ada", "timezone": "Europe/Berlin", "active": active, SCIM_LIFECYCLE_EXTENSION: lifecycle,
+            });
             let pushed = Pushed { key: "userName", is_authoritative: true };
             let (identity, mended) =
                 pushed.identity(PushedUser { id: "u1", resource: &resource }, &[], None).unwrap();
@@ -267,6 +274,9 @@ mod tests {
         let leaving = json!({"status": "leaving", "endDate": "2026-03-31T18:00:00+02:00"});
         assert_eq!(told(true, leaving.clone()), (LifecycleState::Leaving, None, Some(end), 0));
         assert_eq!(told(false, leaving), (LifecycleState::Left, None, Some(end), 0));
+        // A day is that of the user's own time zone, and lasts through its end.
+        let day = told(true, json!({"endDate": "2026-03-31"}));
+        assert_eq!(day.2, "2026-03-31T22:00:00Z".parse().ok());
         assert_eq!(
             told(true, json!({"startDate": "2026-03-31T16:00:00Z"})),
             (LifecycleState::Active, Some(end), None, 0)

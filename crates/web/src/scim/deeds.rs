@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::http::StatusCode;
 use jiff::Timestamp;
-use leasehold_model::identity::{LifecycleState, SCIM_LIFECYCLE_EXTENSION};
+use leasehold_model::identity::{DayEdge, LifecycleState, SCIM_LIFECYCLE_EXTENSION, read_day};
 use leasehold_store::{
     ScimDecision, ScimPlace, ScimRefusal, ScimResource, ScimSought, ScimWrite, ScimWritten,
 };
@@ -220,7 +220,8 @@ fn lets_in(object: &Object, now: Timestamp) -> bool {
         object.get(SCIM_LIFECYCLE_EXTENSION).and_then(|told| told.get(name)).and_then(Value::as_str)
     };
     let state = told("status").and_then(LifecycleState::parse).unwrap_or_default();
-    let end = told("endDate").and_then(|end| end.parse::<Timestamp>().ok());
+    let zone = object.get("timezone").and_then(Value::as_str);
+    let end = told("endDate").and_then(|end| read_day(end, zone, DayEdge::End));
     is_active(object)
         && !matches!(state, LifecycleState::Left | LifecycleState::Suspended)
         && end.is_none_or(|end| now < end)

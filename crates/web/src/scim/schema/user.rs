@@ -120,8 +120,11 @@ pub(crate) static LIFECYCLE: Schema = Schema {
     attributes: &[
         A::text("status", "Where the user stands, unless `active` is false: then they have left.")
             .one_of(LifecycleState::NAMES),
-        A::instant("startDate", "From when on the user may hold access."),
-        A::instant("endDate", "When the user's access ends: the end of the last day, with its offset."),
+        A::text("startDate", "From when on the user may hold access: a day, or an instant with its offset."),
+        A::text(
+            "endDate",
+            "The last day of the user's access, in their time zone, or the instant at which it ends.",
+        ),
     ],
 };
 
