@@ -98,7 +98,8 @@ impl Explain {
         let about = evaluation.identity(&IdentityKey::from(self.identity.as_str())).map(|index| {
             let identity = &evaluation.identities[index.index()];
             let attribute = |name: &str| identity.attribute(name).map(str::to_owned);
-            About::new(identity.key.clone(), identity.kind.as_str(), identity.state.as_str(), attribute)
+            let state = loaded.snapshot.state_of(identity, loaded.now).as_str();
+            About::new(identity.key.clone(), identity.kind.as_str(), state, attribute)
         });
         let items = items.into_iter().map(Row::from).collect();
         Ok(Document { identity: self.identity.clone(), at: loaded.now, items, about, others })

@@ -37,7 +37,7 @@ pub const CHANGES: &str = "changes";
 pub const POLICY: &str = "policy";
 
 /// The lanes of what is about one identity begin so. A leaver waits for nobody's turn.
-pub(crate) const OF_IDENTITY: &str = "identity:";
+const OF_IDENTITY: &str = "identity:";
 
 /// The lane of what is about one identity only.
 pub(crate) fn lane_of(identity: &IdentityKey) -> String {
