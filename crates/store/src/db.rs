@@ -8,14 +8,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use sqlx::sqlite::SqlitePool;
 use sqlx::{PgPool, Postgres, Sqlite, Transaction};
 
+use crate::commit_mark::{CommitMark, LogIndex};
 use crate::error::Result;
 
 /// The pools of one store.
 #[derive(Debug, Clone)]
 pub(crate) enum Db {
     /// SQLite has one writer, so writes queue for one connection of their own instead of polling for a lock. In memory
-    /// both are the same pool of one connection.
-    Sqlite { write: SqlitePool, read: SqlitePool },
+    /// both are the same pool of one connection, and there is no log.
+    Sqlite { write: SqlitePool, read: SqlitePool, log_index: Option<LogIndex> },
     /// PostgreSQL.
     Postgres(PgPool),
 }
@@ -45,10 +46,18 @@ impl Db {
         })
     }
 
+    /// Something that every commit changes, of whichever process; `None` where only a statement tells.
+    pub(crate) fn commit_mark(&self) -> Option<CommitMark> {
+        match self {
+            Self::Sqlite { log_index, .. } => log_index.as_ref()?.mark(),
+            Self::Postgres(_) => None,
+        }
+    }
+
     /// Closes every connection; what was committed stays.
     pub(crate) async fn close(&self) {
         match self {
-            Self::Sqlite { write, read } => {
+            Self::Sqlite { write, read, .. } => {
                 read.close().await;
                 write.close().await;
             }

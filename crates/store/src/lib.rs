@@ -8,6 +8,7 @@ mod action;
 mod action_list;
 mod api_token;
 mod baseline;
+mod commit_mark;
 mod connection;
 mod credential_link;
 mod db;

@@ -8,6 +8,7 @@ use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
+use crate::commit_mark::LogIndex;
 use crate::db::Db;
 use crate::error::{Result, StoreError};
 use crate::migrate;
@@ -105,14 +106,15 @@ async fn open_sqlite(url: &str, options: &StoreOptions) -> Result<Db> {
     let in_memory = url.contains(":memory:") || url.contains("mode=memory");
     if in_memory {
         let one = pool(1).connect_with(connect).await.map_err(StoreError::Open)?;
-        return Ok(Db::Sqlite { write: one.clone(), read: one });
+        return Ok(Db::Sqlite { write: one.clone(), read: one, log_index: None });
     }
     create_private(connect.get_filename())?;
+    let log_index = Some(LogIndex::of(connect.get_filename()));
     let write = opened(|| pool(1).connect_with(connect.clone()), busy_timeout).await?;
     // There are many that read, and the operating system keeps pages for all of them.
     let connect = connect.pragma("cache_size", "-16384");
     let read = pool(options.connections_max).connect_with(connect).await.map_err(StoreError::Open)?;
-    Ok(Db::Sqlite { write, read })
+    Ok(Db::Sqlite { write, read, log_index })
 }
 
 /// Two processes that make a file's log at the same moment are not made to wait for each other by SQLite: the second is

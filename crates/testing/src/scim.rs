@@ -1,7 +1,7 @@
 //! Two SCIM 2.0 servers on loopback that differ in much (`scim2-server`, and `scimmy` under Express), each with everything in
 //! memory; and a client of neither (`scim2`).
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -63,7 +63,11 @@ impl ScimServer {
     fn ready(process: ServerProcess, port: u16, path: &str) -> Self {
         let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
         process.wait_until_ready(LIMIT, || process::listens(here, port));
-        Self { process, url: format!("http://127.0.0.1:{port}/{path}") }
+        let server = Self { process, url: format!("http://127.0.0.1:{port}/{path}") };
+        // It may listen before it answers.
+        let is_served = || server.exchange("GET", "ServiceProviderConfig", "").is_ok();
+        server.process.wait_until_ready(LIMIT, is_served);
+        server
     }
 
     /// What `Users` and `Groups` are below.
@@ -111,23 +115,31 @@ impl ScimServer {
         self.try_scim2(arguments, input).unwrap_or_else(|error| panic!("scim2 {arguments:?}: {error}"))
     }
 
-    /// Asks without a client's checks, which take their time. HTTP/1.0, so that the answer ends with the connection.
+    /// Asks without a client's checks, which take their time.
     ///
     /// # Panics
-    /// Where the answer is no JSON.
+    /// Where there is no answer, or it is no JSON.
     pub fn ask(&self, method: &str, path: &str, body: &str) -> Value {
+        let answer = self
+            .exchange(method, path, body)
+            .unwrap_or_else(|error| panic!("{method} {path}: {error}; the server says:\n{}", self.process.log()));
+        serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{path}: {error}: {answer}"))
+    }
+
+    /// The body of an answer. HTTP/1.0, so that it ends with the connection.
+    fn exchange(&self, method: &str, path: &str, body: &str) -> std::io::Result<String> {
         let (host, base) = self.url["http://".len()..].split_once('/').expect("an address with a path");
         let request = format!(
             "{method} /{base}/{path} HTTP/1.0\r\nHost: {host}\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: \
              application/scim+json\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
-        let mut stream = TcpStream::connect(host).expect("reach the server");
-        stream.write_all(request.as_bytes()).expect("ask the server");
+        let mut stream = TcpStream::connect(host)?;
+        stream.write_all(request.as_bytes())?;
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("an answer");
-        let (_, body) = answer.split_once("\r\n\r\n").expect("a head");
-        serde_json::from_str(body).unwrap_or_else(|error| panic!("{path}: {error}: {answer}"))
+        stream.read_to_string(&mut answer)?;
+        let parted = answer.split_once("\r\n\r\n");
+        parted.map(|(_, body)| body.to_owned()).ok_or_else(|| ErrorKind::UnexpectedEof.into())
     }
 
     /// Makes resources at once, and gives their ids. What lacks `schemas` gets those of its type.

@@ -128,24 +128,31 @@ async fn by_ids(
     ids: &[&str],
     now: Timestamp,
 ) -> Result<Option<HashMap<String, ScimResource>>> {
-    if remembered.has_all(place, ids.iter().copied()) {
-        let AsItIs { in_force, change, .. } = as_it_is(store, place, by, &[], now).await?;
-        if !in_force {
-            return Ok(None);
+    let mark = store.db.commit_mark();
+    let prove = |change: i64, until: Timestamp| {
+        if let Some(mark) = mark {
+            remembered.prove(mark, change, by, place, until);
         }
+    };
+    if remembered.has_all(place, ids.iter().copied()) {
+        let AsItIs { in_force_until, change, .. } = as_it_is(store, place, by, &[], now).await?;
+        let Some(until) = in_force_until else { return Ok(None) };
         if let Some(found) = remembered.at(change, place, ids) {
+            prove(change, until);
             return Ok(Some(found));
         }
     }
-    let AsItIs { in_force, change, found } = as_it_is(store, place, by, ids, now).await?;
+    let AsItIs { in_force_until, change, found } = as_it_is(store, place, by, ids, now).await?;
     remembered.note(change, place, found.values());
-    Ok(in_force.then_some(found))
+    let Some(until) = in_force_until else { return Ok(None) };
+    prove(change, until);
+    Ok(Some(found))
 }
 
 /// One state of the store.
 struct AsItIs {
-    /// Whoever asks may.
-    in_force: bool,
+    /// Whoever asks may, for so long if nothing changes.
+    in_force_until: Option<Timestamp>,
     /// The newest change.
     change: i64,
     found: HashMap<String, ScimResource>,
@@ -158,7 +165,7 @@ async fn as_it_is(
     ids: &[&str],
     now: Timestamp,
 ) -> Result<AsItIs> {
-    // No resource has the empty id: with it comes in how many ways the authority holds, and the newest change.
+    // No resource has the empty id: with it comes until when the authority holds, and the newest change.
     // A list of values and no join: joined with the list, SQLite looks at every resource of the type.
     let rows = fetch_list_alone!(
         &store.db,
@@ -168,7 +175,7 @@ async fn as_it_is(
          WHERE system = $2 AND kind = $3 AND id IN (SELECT value FROM ",
         ")
          UNION ALL
-         SELECT '', '', COUNT(*), (SELECT change FROM scim_head), 0 FROM api_token JOIN app_user ON app_user.id = api_token.user_id
+         SELECT '', '', COUNT(*), (SELECT change FROM scim_head), COALESCE(MAX(api_token.expires_at), 0) FROM api_token JOIN app_user ON app_user.id = api_token.user_id
          WHERE api_token.id = $4 AND api_token.system = $2 AND api_token.revoked_at IS NULL
            AND api_token.expires_at > $5 AND app_user.state = 'active' AND app_user.version = $6",
         place.system.as_str(),
@@ -177,10 +184,13 @@ async fn as_it_is(
         micros(now),
         by.owner_version
     )?;
-    let mut state = AsItIs { in_force: false, change: 0, found: HashMap::with_capacity(rows.len()) };
+    let mut state = AsItIs { in_force_until: None, change: 0, found: HashMap::with_capacity(rows.len()) };
     for row in rows {
         if row.0.is_empty() {
-            (state.in_force, state.change) = (row.2 > 0, row.3);
+            state.change = row.3;
+            if row.2 > 0 {
+                state.in_force_until = Some(instant(row.4)?);
+            }
         } else {
             state.found.insert(row.0.clone(), resource(row)?);
         }

@@ -2,17 +2,23 @@
 //! since, and whether whoever asks may: a tenth of what reading it anew costs.
 //!
 //! Every transaction that writes what was pushed raises one number in the store. What is remembered counts for exactly that
-//! number: a change by any other process makes all of it worthless, one of our own is followed.
+//! number: a change by any other process makes all of it worthless, one of our own is followed. Where a store tells that nothing
+//! at all was committed since it was asked last, it need not even be asked.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{ScimPlace, ScimResource};
+use jiff::Timestamp;
+
+use super::{ScimAuthority, ScimPlace, ScimResource};
+use crate::commit_mark::CommitMark;
 
 /// More of one type in one system is not remembered, in bytes: what came first goes first.
 const BYTES_MAX: usize = 32 << 20;
 /// What an entry takes beside its texts, about.
 const ENTRY_BYTES: usize = 250;
+/// So many authorities are known to hold at once; who comes then is asked about each time.
+const IN_FORCE_MAX: usize = 64;
 
 /// What is remembered, without members.
 #[derive(Debug, Default)]
@@ -21,8 +27,25 @@ pub(super) struct Remembered(Mutex<AtOneChange>);
 #[derive(Debug, Default)]
 struct AtOneChange {
     change: i64,
-    /// By system and type.
-    places: HashMap<(String, &'static str), OfPlace>,
+    /// By type and system.
+    places: HashMap<&'static str, HashMap<String, OfPlace>>,
+    /// How the store stood when this was its newest change, and who might ask then.
+    proof: Option<Proof>,
+}
+
+/// What statements have said between which nothing was committed.
+#[derive(Debug)]
+struct Proof {
+    mark: CommitMark,
+    in_force: Vec<InForce>,
+}
+
+/// Whose authority held for a system, and until when if nothing changes.
+#[derive(Debug)]
+struct InForce {
+    by: ScimAuthority,
+    system: String,
+    until: Timestamp,
 }
 
 #[derive(Debug, Default)]
@@ -54,14 +77,13 @@ impl Remembered {
     /// Whether all of these are remembered. What is may be out of date: [`Self::at`] says.
     pub fn has_all<'a>(&self, place: &ScimPlace, mut ids: impl Iterator<Item = &'a str>) -> bool {
         let known = self.lock();
-        let of_place = known.places.get(&(place.system.clone(), place.kind));
-        of_place.is_some_and(|of_place| ids.all(|id| of_place.resources.contains_key(id)))
+        known.of_place(place).is_some_and(|of_place| ids.all(|id| of_place.resources.contains_key(id)))
     }
 
     /// These as they stand at a change, where that is what is remembered, and all of them are.
     pub fn at(&self, change: i64, place: &ScimPlace, ids: &[&str]) -> Option<HashMap<String, ScimResource>> {
         let known = self.lock();
-        let of_place = known.places.get(&(place.system.clone(), place.kind))?;
+        let of_place = known.of_place(place)?;
         let is_valid = known.change == change;
         let found = ids.iter().map(|id| of_place.resources.get_key_value(*id));
         let found = found.map(|found| found.map(|(id, (_, resource))| (id.clone(), resource.clone())));
@@ -84,6 +106,51 @@ impl Remembered {
         }
     }
 
+    /// Notes that this was the newest change, and an authority in force, in a statement that began after the store had been
+    /// marked so.
+    pub fn prove(
+        &self,
+        mark: CommitMark,
+        change: i64,
+        by: &ScimAuthority,
+        place: &ScimPlace,
+        until: Timestamp,
+    ) {
+        let mut known = self.lock();
+        if known.change != change {
+            return;
+        }
+        if known.proof.as_ref().is_none_or(|proof| proof.mark != mark) {
+            known.proof = Some(Proof { mark, in_force: Vec::new() });
+        }
+        let Some(proof) = &mut known.proof else { return };
+        let is_new = |known: &InForce| known.by != *by || known.system != place.system;
+        if proof.in_force.len() < IN_FORCE_MAX && proof.in_force.iter().all(is_new) {
+            proof.in_force.push(InForce { by: by.clone(), system: place.system.clone(), until });
+        }
+    }
+
+    /// A resource as the store has it now, which is marked so: where nothing was committed since the store said that this
+    /// authority holds, and what is remembered was its newest change.
+    pub fn proven(
+        &self,
+        mark: CommitMark,
+        by: &ScimAuthority,
+        place: &ScimPlace,
+        id: &str,
+        now: Timestamp,
+    ) -> Option<ScimResource> {
+        let known = self.lock();
+        let proof = known.proof.as_ref().filter(|proof| proof.mark == mark)?;
+        let holds =
+            |known: &InForce| known.by == *by && known.system == place.system && now < known.until;
+        if !proof.in_force.iter().any(holds) {
+            return None;
+        }
+        let (_, resource) = known.of_place(place)?.resources.get(id)?;
+        Some(resource.clone())
+    }
+
     /// Follows a transaction of ours, which is this change.
     pub fn follow(&self, change: i64, followed: Vec<Followed>) {
         let mut known = self.lock();
@@ -94,6 +161,7 @@ impl Remembered {
             return;
         }
         known.change = change;
+        known.proof = None;
         for followed in followed {
             match followed {
                 Followed::Now(place, resource) => known.put(&place, resource),
@@ -109,14 +177,20 @@ impl AtOneChange {
         *self = Self { change, ..Self::default() };
     }
 
+    fn of_place(&self, place: &ScimPlace) -> Option<&OfPlace> {
+        self.places.get(place.kind)?.get(&place.system)
+    }
+
     fn forget(&mut self, place: &ScimPlace, id: &str) {
-        if let Some(of_place) = self.places.get_mut(&(place.system.clone(), place.kind)) {
+        let of_place = self.places.get_mut(place.kind).and_then(|of_kind| of_kind.get_mut(&place.system));
+        if let Some(of_place) = of_place {
             of_place.forget(id);
         }
     }
 
     fn put(&mut self, place: &ScimPlace, resource: ScimResource) {
-        self.places.entry((place.system.clone(), place.kind)).or_default().put(resource);
+        let of_kind = self.places.entry(place.kind).or_default();
+        of_kind.entry(place.system.clone()).or_default().put(resource);
     }
 }
 
@@ -153,8 +227,6 @@ fn bytes(resource: &ScimResource) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-
     use super::*;
 
     fn place() -> ScimPlace {
@@ -230,7 +302,7 @@ mod tests {
             remembered.note(1, &place(), [change_of_one.clone()].iter());
         }
         let known = remembered.lock();
-        let of_place = &known.places[&("hr".to_owned(), "User")];
+        let of_place = known.of_place(&place()).expect("the place");
         let held: usize = of_place.resources.values().map(|(_, resource)| bytes(resource)).sum();
         assert_eq!(held, of_place.bytes);
         assert!(held <= BYTES_MAX && of_place.resources.len() > 500, "{held} bytes");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use leasehold_store::{
     ApiToken, NewApiToken, NewUser, ScimAuthority, ScimContent, ScimDecision, ScimMember, ScimPlace,
-    ScimQueue, ScimRefusal, ScimResource, ScimSought, ScimWrite, ScimWritten,
+    ScimQueue, ScimRefusal, ScimResource, ScimSought, ScimWrite, ScimWritten, Store,
 };
 
 use crate::common::*;
@@ -257,6 +257,37 @@ on_both! {
         assert!(feed.deleted_after("User", "", 10).await.expect("reads").is_empty());
     }
 
+    async fn what_others_have_committed_is_seen_by_the_next_question(fresh: &Fresh) {
+        let pusher = Pusher::new(fresh, "hr").await;
+        let made = now(pusher.write(users("hr"), create("u1", content("Ada")), 1).await);
+        now(pusher.write(users("hr"), create("u2", content("Bo")), 1).await);
+        let sought = || ScimSought::Id("u1".to_owned());
+        // Asked more than once, it is known without a statement.
+        for _ in 0..3 {
+            assert_eq!(pusher.read(users("hr"), sought()).await, [made.clone()]);
+        }
+        let elsewhere = ScimQueue::new(Store::open(&fresh.url, options()).await.expect("opens"));
+        for number in 0..100 {
+            let longer = put(content(&format!("Ada {number}")), false);
+            let written = elsewhere.write(pusher.by.clone(), users("hr"), change("u1", longer), at(2)).await;
+            let written = now(written.expect("writes"));
+            assert_eq!(pusher.read(users("hr"), sought()).await, [written.clone()]);
+            assert_eq!(pusher.read(users("hr"), sought()).await, [written]);
+            assert_eq!(ids(&pusher.read(users("hr"), ScimSought::Id("u2".to_owned())).await), ["u2"]);
+        }
+        let read = async |by: &ScimAuthority, minute: i64| {
+            pusher.queue.read(by.clone(), users("hr"), sought(), at(minute)).await
+        };
+        let other = ScimAuthority { owner_version: pusher.by.owner_version + 1, ..pusher.by.clone() };
+        assert_eq!(read(&other, 3).await, Err(ScimRefusal::NotInForce), "another authority was not asked about");
+        assert!(read(&pusher.by, 99).await.is_ok());
+        assert_eq!(read(&pusher.by, 100).await, Err(ScimRefusal::NotInForce), "the token ends then");
+        assert!(read(&pusher.by, 3).await.is_ok());
+        let other = Store::open(&fresh.url, options()).await.expect("opens");
+        other.revoke_token(&pusher.token.id, None, "ops", at(4)).await.expect("revokes");
+        assert_eq!(read(&pusher.by, 5).await, Err(ScimRefusal::NotInForce));
+    }
+
     async fn whose_authority_has_ended_reads_and_writes_nothing(fresh: &Fresh) {
         let pusher = Pusher::new(fresh, "hr").await;
         now(pusher.write(users("hr"), create("u1", content("Ada")), 1).await);
@@ -276,4 +307,35 @@ on_both! {
         fresh.store.revoke_token(&pusher.token.id, None, "ops", at(2)).await.expect("revokes");
         refused(&by, users("hr"), 3).await;
     }
+}
+
+/// Runs statements on a SQLite file in another process.
+fn in_another_process(url: &str, statements: &[&str]) {
+    let script = "import sqlite3, sys\n\
+                  connection = sqlite3.connect(sys.argv[1], timeout=20)\n\
+                  for statement in sys.argv[2:]: connection.execute(statement)\n\
+                  connection.commit()\n";
+    let file = url.strip_prefix("sqlite:").expect("a file");
+    let ended = std::process::Command::new("/usr/bin/python3").args(["-c", script, file]).args(statements).status();
+    assert!(ended.expect("runs").success());
+}
+
+#[tokio::test]
+async fn what_another_process_has_committed_is_seen_by_the_next_question() {
+    let fresh = Fresh::sqlite().await;
+    let pusher = Pusher::new(&fresh, "hr").await;
+    now(pusher.write(users("hr"), create("u1", content("Ada")), 1).await);
+    let sought = || ScimSought::Id("u1".to_owned());
+    for number in 0..5 {
+        for _ in 0..3 {
+            assert_eq!(pusher.read(users("hr"), sought()).await.len(), 1);
+        }
+        let document = format!("{{\"userName\":\"Ada {number}\"}}");
+        let update = format!("UPDATE scim_resource SET document = '{document}' WHERE id = 'u1'");
+        in_another_process(&fresh.url, &["UPDATE scim_head SET change = change + 1", &update]);
+        assert_eq!(pusher.read(users("hr"), sought()).await[0].document, document);
+    }
+    in_another_process(&fresh.url, &["UPDATE api_token SET revoked_at = 1"]);
+    let refused = pusher.queue.read(pusher.by.clone(), users("hr"), sought(), at(1)).await;
+    assert_eq!(refused, Err(ScimRefusal::NotInForce));
 }
