@@ -13,11 +13,13 @@ use crate::error::ConnectError;
 const USE_IS_KEPT_SINCE: &str = "2015-04-22T00:00:00Z";
 
 /// One kind of credential as the API offers it.
+#[derive(Debug)]
 pub(super) struct Listing {
     pub kind: CredentialKind,
     /// Its word in the setting `leave_out`; empty where it cannot be left out.
     pub name: &'static str,
-    action: &'static str,
+    /// The action that lists them.
+    pub action: &'static str,
     list: &'static str,
     /// The element, and parameter, that names one.
     pub id: &'static str,
@@ -101,8 +103,8 @@ pub(super) fn instant(text: &str) -> Option<Timestamp> {
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub credentials: Vec<Credential>,
-    /// Listings that failed, by their word, and why.
-    pub failed: Vec<(&'static str, ApiError)>,
+    /// Listings that failed, and why.
+    pub failed: Vec<(&'static Listing, ApiError)>,
 }
 
 /// Lists everything that authenticates a user, but for the listings named in `without`.
@@ -127,7 +129,7 @@ pub(super) async fn of_user(
         }
         match of_kind(client, user, user_id, listing).await? {
             Ok(credentials) => found.credentials.extend(credentials),
-            Err(error) => found.failed.push((listing.action, error)),
+            Err(error) => found.failed.push((listing, error)),
         }
     }
     for credential in &mut found.credentials {

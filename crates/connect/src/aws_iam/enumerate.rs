@@ -50,7 +50,7 @@ struct Reading<'run> {
     assuming: Vec<(EntitlementName, Document)>,
     /// What could not be read, and why.
     missing: BTreeSet<String>,
-    /// Listings that failed once are not asked for again.
+    /// Listings that the settings leave out.
     without: Vec<String>,
     grants: u64,
     credentials: u64,
@@ -306,11 +306,18 @@ impl Reading<'_> {
 
     async fn user(&mut self, user: &Node, found: Found) -> Result<(), ConnectError> {
         let (id, name) = (user.text("UserId"), user.text("UserName"));
+        // Who has a second factor is not known where they were not listed.
+        let reads_devices = !self.without.iter().any(|name| name == "mfa_devices")
+            && !found.failed.iter().any(|(listing, _)| listing.kind == CredentialKind::MfaDevice);
         for (listing, error) in found.failed {
-            // Once for each listing: it fails for all users alike.
-            if self.missing.insert(format!("{listing} failed ({error}); it can be named in `leave_out`")) {
-                self.batch.problem(Problem::new(name, format!("{listing} failed: {error}")));
+            let failed = format!("{} failed", listing.action);
+            // Once for each listing: it fails for all users alike, in words that may name the user.
+            if self.missing.iter().any(|missing| missing.starts_with(&failed)) {
+                continue;
             }
+            let way_on = if listing.name.is_empty() { "" } else { "; it can be named in `leave_out`" };
+            self.missing.insert(format!("{failed} ({error}){way_on}"));
+            self.batch.problem(Problem::new(name, format!("{failed}: {error}")));
         }
         let mut account = Account::new(id, name);
         let mut documents = user
@@ -325,7 +332,6 @@ impl Reading<'_> {
         // What was used and deleted since is not told, so that "never" cannot be said of the whole user.
         account.last_use = uses.max().map_or(LastUse::Unknown, LastUse::At);
         let has = |kind: CredentialKind| found.credentials.iter().any(|credential| credential.kind == kind);
-        let reads_devices = !self.without.iter().any(|name| name == "mfa_devices");
         if reads_devices && has(CredentialKind::Password) && !has(CredentialKind::MfaDevice) {
             account.posture.push(PostureFinding::NoSecondFactor);
         }

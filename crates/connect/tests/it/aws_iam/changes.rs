@@ -11,11 +11,12 @@ use leasehold_model::request::{
 use serde_json::json;
 
 use super::Company;
+use super::credentials::give_alice_one_of_every_kind;
 use crate::harness::{
     account, acknowledged, entitlement, enumerate_all, execute, read_account, read_grant, refused,
 };
 
-fn of_credential(verb: Verb, account: &AccountTarget, key: &str, kind: CredentialKind) -> ActionRequest {
+pub fn of_credential(verb: Verb, account: &AccountTarget, key: &str, kind: CredentialKind) -> ActionRequest {
     ActionRequest {
         id: ActionId::from("test"),
         verb,
@@ -128,6 +129,7 @@ async fn sessions_from_before_are_denied_and_it_is_said_that_none_can_be_listed(
 #[tokio::test]
 async fn a_user_is_deleted_with_everything_that_hangs_on_it() {
     let company = Company::start();
+    give_alice_one_of_every_kind(&company);
     let connector = company.connector();
     let alice = company.user("alice");
     for verb in [Verb::DisableAccount, Verb::EndSessions, Verb::DeleteAccount] {
@@ -137,6 +139,8 @@ async fn a_user_is_deleted_with_everything_that_hangs_on_it() {
     assert_eq!(execute(&*connector, Verb::DeleteAccount, &alice, None).await, Outcome::AlreadySo);
     let gone = company.server.try_call(&company.admin, "iam", "get_user", json!({"UserName": "alice"}));
     assert_eq!(gone, Err("NoSuchEntity".to_owned()));
+    let devices = company.iam("list_virtual_mfa_devices", json!({}));
+    assert_eq!(devices["VirtualMFADevices"], json!([]), "a device stays behind without its user");
     assert_eq!(company.lists_buckets(&company.alice), Err("InvalidAccessKeyId".to_owned()));
     let facts = enumerate_all(&*connector).await;
     assert!(!facts.accounts.contains_key("alice"));

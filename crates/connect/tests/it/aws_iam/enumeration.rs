@@ -4,7 +4,7 @@ use leasehold_model::account::{LastUse, PostureFinding};
 use leasehold_model::credential::CredentialKind;
 use serde_json::json;
 
-use super::{Company, allow};
+use super::{Company, LEFT_OUT, allow};
 use crate::harness::{enumerate, enumerate_all};
 use leasehold_testing::Between;
 
@@ -122,7 +122,7 @@ async fn a_listing_that_is_shorter_than_what_the_account_counts_ends_nothing() {
         let (before, after) = text.split_at(at);
         [before, &after.replacen('4', "5", 1)].concat().into_bytes()
     });
-    let connector = company.connector_at(&between.url(), "leave_out = 'service_specific_credentials'");
+    let connector = company.connector_at(&between.url(), LEFT_OUT);
     let (_, completeness) = enumerate(&*connector).await;
     assert!(!completeness.is_complete(), "{completeness:?}");
     assert!(

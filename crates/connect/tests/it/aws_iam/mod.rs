@@ -3,6 +3,7 @@
 
 mod changes;
 pub mod contract;
+mod credentials;
 mod enumeration;
 mod failures;
 mod issuing;
@@ -33,6 +34,9 @@ pub const RIGHTS: &str = r#"{
   ]
 }
 "#;
+
+/// What the account on loopback does not offer.
+pub const LEFT_OUT: &str = "leave_out = 'service_specific_credentials'";
 
 /// A company's account.
 pub struct Company {
@@ -129,9 +133,9 @@ impl Company {
         Self { server, admin, own, alice, bob }
     }
 
-    /// The connector. The account on loopback has no service-specific credentials.
+    /// The connector.
     pub fn connector(&self) -> Box<dyn Connector> {
-        self.connector_with("leave_out = 'service_specific_credentials'")
+        self.connector_with(LEFT_OUT)
     }
 
     /// One that asks at another address, as Leasehold's own user.
