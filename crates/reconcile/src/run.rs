@@ -40,6 +40,8 @@ pub(crate) struct Begun {
     retried: Vec<ActionRow>,
     /// What is wanted now: an action that was never sent and is not among these is void.
     wanted: Arc<HashSet<Effect>>,
+    /// Its actions as they were approved; `None` where some of them were begun before.
+    approved: Option<Vec<ActionRow>>,
 }
 
 /// What applying needs.
@@ -110,11 +112,10 @@ impl Runner {
                 let looking = move || span.in_scope(|| wanted_by(&loaded));
                 wanted = Some(tokio::task::spawn_blocking(looking));
             }
-            self.store.save_plan(plan, self.pace.now()).await?;
             ended = Some(loaded_snapshot);
         }
         // Beginning again is harmless, and lets go of what a guard held that is overridden only now.
-        self.store.begin_apply(plan, overrides, by, self.pace.now()).await?;
+        let approved = self.store.begin_apply(plan, overrides, by, self.pace.now()).await?;
         if let Some(snapshot) = ended {
             self.give_leavers_nothing(plan, &snapshot, by).await?;
         }
@@ -131,7 +132,7 @@ impl Runner {
                 self.try_again(row, by).await?;
             }
         }
-        Ok(Begun { retried, wanted: Arc::new(wanted) })
+        Ok(Begun { retried, wanted: Arc::new(wanted), approved: rows.is_empty().then_some(approved) })
     }
 
     /// Carries out what was begun.
@@ -143,7 +144,11 @@ impl Runner {
         plan: &Plan,
         begun: &Begun,
     ) -> Result<Vec<ActionRow>, ReconcileError> {
-        let mut rows = self.go_on(plan, None, &begun.wanted).await?;
+        let approved = match &begun.approved {
+            Some(approved) => approved.clone(),
+            None => self.store.actions(&plan.hash).await?,
+        };
+        let mut rows = self.go_on(plan, approved, &begun.wanted).await?;
         rows.extend(self.go_on_with(&begun.retried, &begun.wanted).await?);
         self.read_new_accounts(&rows).await?;
         Ok(rows)
@@ -188,7 +193,9 @@ impl Runner {
         let mut rows = Vec::new();
         for hash in plans {
             if let Some(plan) = self.store.plan(hash.as_str()).await? {
-                let all = self.go_on(&plan, Some(&accounts), wanted).await?;
+                let mut those = self.store.actions(&plan.hash).await?;
+                those.retain(|row| accounts.contains(&enforce::account(&row.item)));
+                let all = self.go_on(&plan, those, wanted).await?;
                 let ours = |row: &ActionRow| actions.iter().any(|action| action.id == row.id);
                 rows.extend(all.into_iter().filter(ours));
             }
@@ -230,7 +237,11 @@ impl Runner {
             return Ok(rows);
         }
         let wanted = Arc::new(self.wanted_now().await?);
-        for ended in join_all(plans.iter().map(|plan| self.go_on(plan, None, &wanted))).await {
+        let going_on = plans.iter().map(async |plan| {
+            let rows = self.store.actions(&plan.hash).await?;
+            self.go_on(plan, rows, &wanted).await
+        });
+        for ended in join_all(going_on).await {
             match ended {
                 Ok(ended) => rows.extend(ended),
                 // What is wrong with one plan, such as a system that is not configured any more, holds up no other.
@@ -241,11 +252,11 @@ impl Runner {
         first_error.map_or(Ok(rows), Err)
     }
 
-    /// Goes on with a plan, or with what it holds of some accounts.
+    /// Goes on with a plan, as far as it is these actions; gives all of its actions as they are then.
     async fn go_on(
         &self,
         plan: &Plan,
-        accounts: Option<&BTreeSet<enforce::Account>>,
+        rows: Vec<ActionRow>,
         wanted: &Arc<HashSet<Effect>>,
     ) -> Result<Vec<ActionRow>, ReconcileError> {
         let enforcement = Enforcement {
@@ -256,7 +267,7 @@ impl Runner {
             wanted: wanted.clone(),
         };
         let span = tracing::info_span!(target: SPANS, "apply plan", "leasehold.plan" = %plan.hash);
-        enforce::run(&enforcement, &self.systems, plan, accounts).instrument(span).await?;
+        enforce::run(&enforcement, &self.systems, plan, rows).instrument(span).await?;
         Ok(self.store.actions(&plan.hash).await?)
     }
 

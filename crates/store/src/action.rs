@@ -152,8 +152,11 @@ impl Store {
             steward::record(&mut tx, plan, by, now).await?;
         }
         override_guards(&mut tx, plan, overrides, by, now).await?;
-        approve(&mut tx, plan, now).await?;
-        let rows = read_plan(&mut tx, &plan.hash).await?;
+        let mut rows = match begun {
+            None => planned(plan),
+            Some(_) => read_plan(&mut tx, &plan.hash).await?,
+        };
+        approve(&mut tx, plan, &mut rows, now).await?;
         tx.commit().await?;
         Ok(rows)
     }
@@ -272,6 +275,24 @@ async fn insert_actions(tx: &mut Tx, plan: &Plan, now: Timestamp) -> Result<()> 
     receipt::due(tx, plan.items.iter()).await
 }
 
+/// The rows that were just inserted, as they read back.
+fn planned(plan: &Plan) -> Vec<ActionRow> {
+    let row = |(seq, item): (u64, &PlanItem)| ActionRow {
+        id: item.id.clone(),
+        plan: plan.hash.clone(),
+        seq,
+        item: item.clone(),
+        state: ActionState::Planned,
+        attempts: 0,
+        next_attempt_at: None,
+        sent_at: None,
+        read_back_at: None,
+        ledger_index: None,
+        reason: None,
+    };
+    (0..).zip(&plan.items).map(row).collect()
+}
+
 /// Notes each override by name in the ledger, once.
 async fn override_guards(
     tx: &mut Tx,
@@ -304,17 +325,14 @@ async fn override_guards(
     Ok(())
 }
 
-/// Approves what is planned and not, or no longer, held by a guard.
-async fn approve(tx: &mut Tx, plan: &Plan, now: Timestamp) -> Result<()> {
+/// Approves what is planned of the plan's rows and not, or no longer, held by a guard.
+async fn approve(tx: &mut Tx, plan: &Plan, rows: &mut [ActionRow], now: Timestamp) -> Result<()> {
     let overridden =
         fetch_all!(tx, (String,), "SELECT guard FROM guard_override WHERE plan = $1", plan.hash.as_str())?;
     let holding = plan.guards.iter().filter(|guard| !overridden.iter().any(|(name,)| *name == guard.name));
     let held: HashSet<&ActionId> = holding.flat_map(|guard| &guard.holds).collect();
-    let planned: Vec<ActionRow> = read_plan(tx, &plan.hash)
-        .await?
-        .into_iter()
-        .filter(|row| row.state == ActionState::Planned && !held.contains(&row.id))
-        .collect();
+    let is_free = |row: &&mut ActionRow| row.state == ActionState::Planned && !held.contains(&row.id);
+    let mut planned: Vec<&mut ActionRow> = rows.iter_mut().filter(is_free).collect();
     if planned.is_empty() {
         return Ok(());
     }
@@ -326,11 +344,14 @@ async fn approve(tx: &mut Tx, plan: &Plan, now: Timestamp) -> Result<()> {
         })
         .collect();
     let first = ledger::append(tx, events, now).await?;
-    let rows: Vec<(&str, i64)> =
+    for row in &mut planned {
+        (row.state, row.reason) = (ActionState::Approved, Some(REASON.to_owned()));
+    }
+    let approved: Vec<(&str, i64)> =
         (stored(first)..).zip(&planned).map(|(index, row)| (row.id.as_str(), index)).collect();
     execute_rows!(
         tx,
-        &rows,
+        &approved,
         "UPDATE action SET state = 'approved', reason = $2, ledger_index = CAST(list.value->>1 AS BIGINT), changed_at = $4,
              approved_at = COALESCE(approved_at, $4) FROM ",
         " WHERE action.plan = $3 AND action.id = list.value->>0",
@@ -340,7 +361,7 @@ async fn approve(tx: &mut Tx, plan: &Plan, now: Timestamp) -> Result<()> {
     )?;
     execute_rows!(
         tx,
-        &rows,
+        &approved,
         "INSERT INTO action_transition (plan, action, seq, from_state, to_state, at, reason, detail, ledger_index)
          SELECT $2, value->>0, 0, 'planned', 'approved', $3, $4, 'null', CAST(value->>1 AS BIGINT) FROM ",
         "",

@@ -83,7 +83,7 @@ pub struct Enforcement {
     pub wanted: Arc<HashSet<Effect>>,
 }
 
-/// Brings every unfinished, approved action of a plan to a final state, or those of some accounts.
+/// Brings those of these actions of a plan that are approved and unfinished to a final state.
 ///
 /// # Errors
 /// Where the store fails, or something is to be done in a system that is not configured; everything else is done all the
@@ -92,13 +92,11 @@ pub async fn run(
     enforcement: &Enforcement,
     systems: &Systems,
     plan: &Plan,
-    accounts: Option<&BTreeSet<Account>>,
+    rows: Vec<ActionRow>,
 ) -> Result<(), ReconcileError> {
     let mut by_system: BTreeMap<SystemName, Vec<ActionRow>> = BTreeMap::new();
-    for row in enforcement.store.actions(&plan.hash).await? {
-        if accounts.is_none_or(|accounts| accounts.contains(&account(&row.item))) {
-            by_system.entry(row.item.system.clone()).or_default().push(row);
-        }
+    for row in rows {
+        by_system.entry(row.item.system.clone()).or_default().push(row);
     }
     let turns =
         Arc::new(Semaphore::new(enforcement.patience.systems_at_once.clamp(1, Semaphore::MAX_PERMITS)));
