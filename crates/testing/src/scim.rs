@@ -120,9 +120,9 @@ impl ScimServer {
     /// # Panics
     /// Where there is no answer, or it is no JSON.
     pub fn ask(&self, method: &str, path: &str, body: &str) -> Value {
-        let answer = self
-            .exchange(method, path, body)
-            .unwrap_or_else(|error| panic!("{method} {path}: {error}; the server says:\n{}", self.process.log()));
+        let answer = self.exchange(method, path, body).unwrap_or_else(|error| {
+            panic!("{method} {path}: {error}; the server says:\n{}", self.process.log())
+        });
         serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{path}: {error}: {answer}"))
     }
 

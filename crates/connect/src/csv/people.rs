@@ -85,8 +85,11 @@ pub fn read(system: &str, source: &FileSource, key: &str, output: &mut Output) -
         };
         if !new && layout.effective.is_none() {
             let first = first_lines.get(number as usize).copied().unwrap_or_default();
-            let message =
-                format!("`{}` is there already on line {first}; remove one", String::from_utf8_lossy(found));
+            let message = format!(
+                "`{}` is there already on line {first}; remove one, or name the column with the day from which a row counts as \
+                 `columns.effective_date`",
+                String::from_utf8_lossy(found)
+            );
             table.bad(output, line, &message)?;
             continue;
         }

@@ -98,8 +98,8 @@ pub async fn run(
     for row in rows {
         by_system.entry(row.item.system.clone()).or_default().push(row);
     }
-    let turns =
-        Arc::new(Semaphore::new(enforcement.patience.systems_at_once.clamp(1, Semaphore::MAX_PERMITS)));
+    // The turns are given when everybody waits for one: intents that are written down together last together.
+    let turns = Arc::new(Semaphore::new(0));
     let deadline = enforcement
         .patience
         .deadline
@@ -131,6 +131,7 @@ pub async fn run(
         };
         workers.spawn(working.instrument(span));
     }
+    turns.add_permits(enforcement.patience.systems_at_once.clamp(1, Semaphore::MAX_PERMITS));
     while let Some(ended) = workers.join_next().await {
         let ended = ended.unwrap_or_else(|panic| Err(ReconcileError::Worker(panic.to_string())));
         first_error = first_error.or(ended.err());

@@ -142,8 +142,7 @@ impl Remembered {
     ) -> Option<ScimResource> {
         let known = self.lock();
         let proof = known.proof.as_ref().filter(|proof| proof.mark == mark)?;
-        let holds =
-            |known: &InForce| known.by == *by && known.system == place.system && now < known.until;
+        let holds = |known: &InForce| known.by == *by && known.system == place.system && now < known.until;
         if !proof.in_force.iter().any(holds) {
             return None;
         }

@@ -316,7 +316,8 @@ fn in_another_process(url: &str, statements: &[&str]) {
                   for statement in sys.argv[2:]: connection.execute(statement)\n\
                   connection.commit()\n";
     let file = url.strip_prefix("sqlite:").expect("a file");
-    let ended = std::process::Command::new("/usr/bin/python3").args(["-c", script, file]).args(statements).status();
+    let ended =
+        std::process::Command::new("/usr/bin/python3").args(["-c", script, file]).args(statements).status();
     assert!(ended.expect("runs").success());
 }
 
