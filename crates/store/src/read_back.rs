@@ -1,7 +1,7 @@
 //! What a read-back saw, recorded as an epoch of its own: it ends and begins intervals, and outranks an enumeration
 //! that was running meanwhile.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use leasehold_model::account::Account;
@@ -12,7 +12,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use crate::db::{Tx, execute, fetch_one, fetch_optional, from_json, micros, stored, to_json};
+use crate::db::{
+    Tx, count, execute, execute_rows, fetch_one, fetch_optional, fetch_rows, from_json, micros, stored,
+    to_json,
+};
 use crate::dictionary::{Class, Digest};
 use crate::error::{Result, StoreError};
 use crate::finish::end_states;
@@ -73,69 +76,258 @@ impl ObservedEffect {
     }
 }
 
+/// What was seen with one step of an action.
+pub(crate) struct Seen<'a> {
+    /// Whose step it is.
+    pub action: &'a ActionId,
+    /// Whether what is gone was ended by that action.
+    pub ended_by_us: bool,
+    /// What was seen.
+    pub observed: &'a [ObservedEffect],
+    /// When.
+    pub at: Timestamp,
+}
+
 /// The fresh epoch of a read-back in one system.
 struct ReadBackEpoch<'a> {
+    /// The place of its step.
+    step: usize,
+    action: &'a ActionId,
+    at: Timestamp,
+    name: &'a SystemName,
+    /// What was seen last of each thing; accounts before their grants.
+    effects: Vec<&'a ObservedEffect>,
     epoch: i64,
     system: i64,
     /// The action that ended what is gone; `None` where it went without us.
     ended_by: Option<&'a ActionId>,
+    /// Whether a fact is another than before.
+    changed: bool,
 }
 
-/// Records what was seen, one epoch for each system, and gives the entries for the ledger.
-pub(crate) async fn apply(
-    tx: &mut Tx,
-    action: &ActionId,
-    ended_by_us: bool,
-    observed: &[ObservedEffect],
-    at: Timestamp,
-) -> Result<Vec<Event>> {
-    // What was seen last of one thing is what counts; accounts come before their grants.
-    let mut systems: BTreeMap<&SystemName, BTreeMap<_, &ObservedEffect>> = BTreeMap::new();
-    for effect in observed {
-        let (system, account, about, _) = effect.parts();
-        systems.entry(system).or_default().insert((about, account), effect);
+/// The objects that were seen, by system, class and key.
+type Objects = HashMap<(i64, &'static str, String), i64>;
+
+/// Records what was seen, one epoch for each step and system, and gives the entries of each step for the ledger. It is as if
+/// one step were recorded after the other; what comes together and is of one sort is written by one statement.
+pub(crate) async fn apply_all(tx: &mut Tx, steps: &[Seen<'_>]) -> Result<Vec<Vec<Event>>> {
+    let mut events = vec![Vec::new(); steps.len()];
+    let mut read_backs = epochs(tx, steps).await?;
+    if read_backs.is_empty() {
+        return Ok(events);
     }
-    let mut events = Vec::new();
-    for (name, effects) in systems {
-        let row = fetch_optional!(tx, (i64,), "SELECT id FROM system WHERE name = $1", name.as_str())?;
-        let (system,) = row.ok_or_else(|| StoreError::UnknownSystem { system: name.clone() })?;
-        let (epoch,) = fetch_one!(tx, (i64,), "UPDATE head SET epoch = epoch + 1 RETURNING epoch")?;
-        let read_back = ReadBackEpoch { epoch, system, ended_by: ended_by_us.then_some(action) };
-        let mut changed = false;
-        for effect in effects.values() {
-            changed |= read_back.apply(tx, effect).await?;
+    let objects = objects(tx, &read_backs).await?;
+    let mut ends = GrantEnds::default();
+    for place in 0..read_backs.len() {
+        for effect in read_backs[place].effects.clone() {
+            match read_backs[place].grant_that_ended(effect, &objects) {
+                Some(grant) => {
+                    if !ends.takes(&read_backs[place], grant) {
+                        ends.write(tx, &mut read_backs).await?;
+                    }
+                    ends.add(place, &read_backs[place], grant);
+                }
+                None => {
+                    ends.write(tx, &mut read_backs).await?;
+                    let changed = read_backs[place].apply(tx, effect, &objects).await?;
+                    read_backs[place].changed |= changed;
+                }
+            }
         }
-        execute!(
-            tx,
-            "INSERT INTO epoch (id, system, kind, started_at, ended_at, begun_after, completeness, detail, facts,
-                                problems, changed)
-             VALUES ($1, $2, 'read_back', $3, $3, $4, 'partial', $5, $6, 0, $7)",
-            epoch,
-            system,
-            micros(at),
-            epoch - 1,
-            format!("read back for action {action}"),
-            stored(effects.len() as u64),
-            i64::from(changed)
-        )?;
-        if changed {
-            execute!(tx, "UPDATE system SET generation = $1 WHERE id = $2", epoch, system)?;
-        }
-        events.push(event(action, name, epoch, changed, effects.values().copied()));
+    }
+    ends.write(tx, &mut read_backs).await?;
+    write_epochs(tx, &read_backs).await?;
+    for read_back in &read_backs {
+        events[read_back.step].push(event(read_back));
     }
     Ok(events)
 }
 
-fn event<'a>(
-    action: &ActionId,
-    system: &SystemName,
-    epoch: i64,
-    changed: bool,
-    effects: impl Iterator<Item = &'a ObservedEffect>,
-) -> Event {
+/// The epochs of steps, numbered.
+async fn epochs<'a>(tx: &mut Tx, steps: &[Seen<'a>]) -> Result<Vec<ReadBackEpoch<'a>>> {
+    let mut read_backs = Vec::new();
+    for (step, Seen { action, ended_by_us, observed, at }) in steps.iter().enumerate() {
+        let mut systems: BTreeMap<&SystemName, BTreeMap<_, &ObservedEffect>> = BTreeMap::new();
+        for effect in *observed {
+            let (system, account, about, _) = effect.parts();
+            systems.entry(system).or_default().insert((about, account), effect);
+        }
+        for (name, effects) in systems {
+            read_backs.push(ReadBackEpoch {
+                step,
+                action,
+                at: *at,
+                name,
+                effects: effects.into_values().collect(),
+                epoch: 0,
+                system: 0,
+                ended_by: ended_by_us.then_some(*action),
+                changed: false,
+            });
+        }
+    }
+    if read_backs.is_empty() {
+        return Ok(read_backs);
+    }
+    let names: BTreeSet<(&str,)> = read_backs.iter().map(|read_back| (read_back.name.as_str(),)).collect();
+    let names: Vec<(&str,)> = names.into_iter().collect();
+    let found = fetch_rows!(
+        tx,
+        &names,
+        (String, i64),
+        "SELECT system.name, system.id FROM ",
+        " CROSS JOIN system WHERE system.name = list.value->>0"
+    )?;
+    let ids: HashMap<&str, i64> = found.iter().map(|(name, id)| (name.as_str(), *id)).collect();
+    let wanted = stored(read_backs.len() as u64);
+    let (newest,): (i64,) =
+        fetch_one!(tx, (i64,), "UPDATE head SET epoch = epoch + $1 RETURNING epoch", wanted)?;
+    for (epoch, read_back) in (newest - wanted + 1..).zip(&mut read_backs) {
+        let id = ids.get(read_back.name.as_str()).copied();
+        read_back.epoch = epoch;
+        read_back.system = id.ok_or_else(|| StoreError::UnknownSystem { system: read_back.name.clone() })?;
+    }
+    Ok(read_backs)
+}
+
+/// Whatever of the objects that were seen the store has heard of.
+async fn objects(tx: &mut Tx, read_backs: &[ReadBackEpoch<'_>]) -> Result<Objects> {
+    let mut keys: BTreeSet<(i64, &'static str, String)> = BTreeSet::new();
+    for read_back in read_backs {
+        for effect in &read_back.effects {
+            let (_, account, about, _) = effect.parts();
+            keys.insert((read_back.system, Class::Account.as_str(), account.to_string()));
+            match about {
+                About::Account => None,
+                About::Credential(key) => Some((Class::Credential, key.to_string())),
+                About::Entitlement(name) => Some((Class::Entitlement, name.to_string())),
+            }
+            .map(|(class, key)| keys.insert((read_back.system, class.as_str(), key)));
+        }
+    }
+    let keys: Vec<(usize, (i64, &'static str, String))> = keys.into_iter().enumerate().collect();
+    let rows: Vec<(usize, i64, &str, &str)> =
+        keys.iter().map(|(place, (system, class, key))| (*place, *system, *class, key.as_str())).collect();
+    let found = fetch_rows!(
+        tx,
+        &rows,
+        (i64, i64),
+        "SELECT CAST(list.value->>0 AS BIGINT), object.id FROM ",
+        " CROSS JOIN object WHERE object.system = CAST(list.value->>1 AS BIGINT) AND object.class = list.value->>2
+             AND object.key = list.value->>3"
+    )?;
+    let mut keys: Vec<Option<(i64, &'static str, String)>> =
+        keys.into_iter().map(|(_, key)| Some(key)).collect();
+    let found = found.into_iter().filter_map(|(place, id)| Some((keys[count(place) as usize].take()?, id)));
+    Ok(found.collect())
+}
+
+/// Grants that are gone and are not written down as ended yet.
+#[derive(Default)]
+struct GrantEnds<'a> {
+    /// System, account, entitlement, epoch and what ended them.
+    rows: Vec<(i64, i64, i64, i64, Option<&'a str>)>,
+    /// The same grants, with the places of their read-backs.
+    places: HashMap<(i64, i64, i64), usize>,
+}
+
+impl<'a> GrantEnds<'a> {
+    /// Whether this grant is not among them: what ends twice was ended by the first.
+    fn takes(&self, read_back: &ReadBackEpoch<'_>, (account, entitlement): (i64, i64)) -> bool {
+        !self.places.contains_key(&(read_back.system, account, entitlement))
+    }
+
+    fn add(&mut self, place: usize, read_back: &ReadBackEpoch<'a>, (account, entitlement): (i64, i64)) {
+        let ReadBackEpoch { system, epoch, ended_by, .. } = read_back;
+        self.rows.push((*system, account, entitlement, *epoch, ended_by.map(ActionId::as_str)));
+        self.places.insert((*system, account, entitlement), place);
+    }
+
+    /// Writes them down, and notes whose read-back has changed something.
+    async fn write(&mut self, tx: &mut Tx, read_backs: &mut [ReadBackEpoch<'_>]) -> Result<()> {
+        let (rows, places) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.places));
+        if rows.is_empty() {
+            return Ok(());
+        }
+        execute_rows!(
+            tx,
+            &rows,
+            "INSERT INTO read_back (epoch, system, object, entitlement)
+             SELECT CAST(value->>3 AS BIGINT), CAST(value->>0 AS BIGINT), CAST(value->>1 AS BIGINT), CAST(value->>2 AS BIGINT)
+             FROM ",
+            ""
+        )?;
+        execute_rows!(
+            tx,
+            &rows,
+            "UPDATE grant_qualifier SET until = CAST(list.value->>3 AS BIGINT) FROM ",
+            " WHERE grant_qualifier.system = CAST(list.value->>0 AS BIGINT)
+                AND grant_qualifier.account = CAST(list.value->>1 AS BIGINT)
+                AND grant_qualifier.entitlement = CAST(list.value->>2 AS BIGINT) AND grant_qualifier.until IS NULL"
+        )?;
+        let ended = fetch_rows!(
+            tx,
+            &rows,
+            (i64, i64, i64),
+            "UPDATE grant_interval SET until = CAST(list.value->>3 AS BIGINT), ended_by = list.value->>4 FROM ",
+            " WHERE grant_interval.system = CAST(list.value->>0 AS BIGINT)
+                AND grant_interval.account = CAST(list.value->>1 AS BIGINT)
+                AND grant_interval.entitlement = CAST(list.value->>2 AS BIGINT) AND grant_interval.until IS NULL
+              RETURNING system, account, entitlement"
+        )?;
+        for grant in ended {
+            if let Some(place) = places.get(&grant) {
+                read_backs[*place].changed = true;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Writes down the epochs themselves, and that what they changed is not as it was.
+async fn write_epochs(tx: &mut Tx, read_backs: &[ReadBackEpoch<'_>]) -> Result<()> {
+    let row = |read_back: &ReadBackEpoch<'_>| {
+        let ReadBackEpoch { epoch, system, action, at, effects, changed, .. } = read_back;
+        (
+            *epoch,
+            *system,
+            micros(*at),
+            format!("read back for action {action}"),
+            effects.len(),
+            i64::from(*changed),
+        )
+    };
+    let rows: Vec<(i64, i64, i64, String, usize, i64)> = read_backs.iter().map(row).collect();
+    execute_rows!(
+        tx,
+        &rows,
+        "INSERT INTO epoch (id, system, kind, started_at, ended_at, begun_after, completeness, detail, facts, problems, changed)
+         SELECT CAST(value->>0 AS BIGINT), CAST(value->>1 AS BIGINT), 'read_back', CAST(value->>2 AS BIGINT),
+                CAST(value->>2 AS BIGINT), CAST(value->>0 AS BIGINT) - 1, 'partial', value->>3, CAST(value->>4 AS BIGINT), 0,
+                CAST(value->>5 AS BIGINT)
+         FROM ",
+        ""
+    )?;
+    let changed = read_backs.iter().filter(|read_back| read_back.changed);
+    let newest: BTreeMap<i64, i64> = changed.map(|read_back| (read_back.system, read_back.epoch)).collect();
+    let newest: Vec<(i64, i64)> = newest.into_iter().collect();
+    if newest.is_empty() {
+        return Ok(());
+    }
+    execute_rows!(
+        tx,
+        &newest,
+        "UPDATE system SET generation = CAST(list.value->>1 AS BIGINT) FROM ",
+        " WHERE system.id = CAST(list.value->>0 AS BIGINT)"
+    )?;
+    Ok(())
+}
+
+fn event(read_back: &ReadBackEpoch<'_>) -> Event {
+    let ReadBackEpoch { action, name, epoch, changed, effects, .. } = read_back;
     let mut personal = BTreeMap::new();
     let mut kinds = Vec::new();
-    for (position, effect) in effects.enumerate() {
+    for (position, effect) in effects.iter().enumerate() {
         let (_, account, about, kind) = effect.parts();
         kinds.push(kind);
         personal.insert(format!("account_key.{position}"), account.to_string());
@@ -154,7 +346,7 @@ fn event<'a>(
         subject: action.to_string(),
         body: json!({
             "action": action,
-            "system": system,
+            "system": name,
             "epoch": epoch,
             "changed": changed,
             "observed": kinds,
@@ -164,8 +356,15 @@ fn event<'a>(
 }
 
 impl ReadBackEpoch<'_> {
+    /// The account and the entitlement, where all that was seen is that a grant between what is known is gone.
+    fn grant_that_ended(&self, effect: &ObservedEffect, objects: &Objects) -> Option<(i64, i64)> {
+        let ObservedEffect::GrantAbsent { account, entitlement, .. } = effect else { return None };
+        let account = self.object(objects, Class::Account, account.as_str())?;
+        Some((account, self.object(objects, Class::Entitlement, &entitlement.to_string())?))
+    }
+
     /// Applies one effect; gives whether it changed a fact.
-    async fn apply(&self, tx: &mut Tx, effect: &ObservedEffect) -> Result<bool> {
+    async fn apply(&self, tx: &mut Tx, effect: &ObservedEffect, objects: &Objects) -> Result<bool> {
         let (_, account_key, about, _) = effect.parts();
         if account_key.0.is_empty() {
             // An account that was made and that no reading has told yet: its facts come with the reading, and what was
@@ -173,14 +372,14 @@ impl ReadBackEpoch<'_> {
             return Ok(true);
         }
         if let About::Credential(key) = about {
-            return self.apply_to_credential(tx, key, effect).await;
+            return self.apply_to_credential(tx, key, effect, objects).await;
         }
-        let Some(account) = self.object(tx, Class::Account, account_key.as_str()).await? else {
+        let Some(account) = self.object(objects, Class::Account, account_key.as_str()) else {
             return Ok(false);
         };
         let entitlement = match about {
             About::Account | About::Credential(_) => None,
-            About::Entitlement(name) => match self.object(tx, Class::Entitlement, &name.to_string()).await? {
+            About::Entitlement(name) => match self.object(objects, Class::Entitlement, &name.to_string()) {
                 None => return Ok(false),
                 known => known,
             },
@@ -190,7 +389,8 @@ impl ReadBackEpoch<'_> {
             (ObservedEffect::GrantPresent { .. }, Some(entitlement)) => {
                 self.begin_grant(tx, account, entitlement).await
             }
-            (_, Some(entitlement)) => self.end_grant(tx, account, entitlement).await,
+            // Those are ended together.
+            (_, Some(_)) => Ok(false),
             (ObservedEffect::AccountEnabled { .. }, None) => self.set_enabled(tx, account, true).await,
             (ObservedEffect::AccountDisabled { .. }, None) => {
                 let changed = self.set_enabled(tx, account, false).await?;
@@ -206,8 +406,9 @@ impl ReadBackEpoch<'_> {
         tx: &mut Tx,
         key: &CredentialKey,
         effect: &ObservedEffect,
+        objects: &Objects,
     ) -> Result<bool> {
-        let Some(credential) = self.object(tx, Class::Credential, key.as_str()).await? else {
+        let Some(credential) = self.object(objects, Class::Credential, key.as_str()) else {
             return Ok(false);
         };
         self.note(tx, credential, None).await?;
@@ -246,16 +447,8 @@ impl ReadBackEpoch<'_> {
         Ok(())
     }
 
-    async fn object(&self, tx: &mut Tx, class: Class, key: &str) -> Result<Option<i64>> {
-        let row = fetch_optional!(
-            tx,
-            (i64,),
-            "SELECT id FROM object WHERE system = $1 AND class = $2 AND key = $3",
-            self.system,
-            class.as_str(),
-            key
-        )?;
-        Ok(row.map(|(id,)| id))
+    fn object(&self, objects: &Objects, class: Class, key: &str) -> Option<i64> {
+        objects.get(&(self.system, class.as_str(), key.to_owned())).copied()
     }
 
     /// Begins a grant, where both its ends are there and it is not held already.
@@ -276,29 +469,6 @@ impl ReadBackEpoch<'_> {
             self.epoch
         )?;
         Ok(begun > 0)
-    }
-
-    async fn end_grant(&self, tx: &mut Tx, account: i64, entitlement: i64) -> Result<bool> {
-        execute!(
-            tx,
-            "UPDATE grant_qualifier SET until = $1
-             WHERE system = $2 AND account = $3 AND entitlement = $4 AND until IS NULL",
-            self.epoch,
-            self.system,
-            account,
-            entitlement
-        )?;
-        let ended = execute!(
-            tx,
-            "UPDATE grant_interval SET until = $1, ended_by = $2
-             WHERE system = $3 AND account = $4 AND entitlement = $5 AND until IS NULL",
-            self.epoch,
-            self.ended_by.map(ActionId::as_str),
-            self.system,
-            account,
-            entitlement
-        )?;
-        Ok(ended > 0)
     }
 
     /// Notes that an action of ours closed the object, where it did: then it may be opened again by us.

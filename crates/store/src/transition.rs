@@ -15,7 +15,7 @@ use crate::db::{
 };
 use crate::error::{Result, StoreError};
 use crate::ledger::{self, Event};
-use crate::read_back::{self, ObservedEffect};
+use crate::read_back::{self, ObservedEffect, Seen};
 use crate::receipt;
 use crate::store::Store;
 use crate::transition_queue::BegunTransition;
@@ -169,34 +169,38 @@ async fn make_one_of_each(
 ) -> Result<Vec<Result<TransitionOutcome>>> {
     let mut standing = standing(tx, transitions).await?;
     let mut outcomes = Vec::with_capacity(transitions.len());
-    let (mut events, mut made, mut taken_up) = (Vec::new(), Vec::new(), Vec::new());
+    let mut possible = Vec::with_capacity(transitions.len());
     for (place, transition) in transitions.iter().enumerate() {
-        let Transition { plan, action, from, to, at, observed, .. } = transition;
+        let Transition { plan, action, from, .. } = transition;
         let found = standing.remove(&(plan.as_str(), action.as_str()));
-        let Standing { state, sent_at, item, steps } = match allowed(transition, found) {
-            Ok(found) => found,
-            Err(refused) => {
-                outcomes.push(Err(refused));
-                continue;
+        outcomes.push(match allowed(transition, found) {
+            Err(refused) => Err(refused),
+            Ok(found) if found.state != *from => Ok(TransitionOutcome::Moved { actual: found.state }),
+            Ok(found) => {
+                possible.push((place, found));
+                // Replaced below, when the index is known.
+                Ok(TransitionOutcome::Done { ledger_index: 0 })
             }
-        };
-        if state != *from {
-            outcomes.push(Ok(TransitionOutcome::Moved { actual: state }));
-            continue;
-        }
+        });
+    }
+    let seen = possible.iter().map(|(place, Standing { item, sent_at, .. })| {
+        let Transition { action, observed, at, .. } = transitions[*place];
         // Only what we asked for and what takes access away was ended by us; the rest went out of band.
-        let ended_by_us = item.verb.takes_away() && sent_at.is_some();
-        let read_back = read_back::apply(tx, action, ended_by_us, observed, *at).await?;
+        Seen { action, ended_by_us: item.verb.takes_away() && sent_at.is_some(), observed, at: *at }
+    });
+    let seen: Vec<Seen<'_>> = seen.collect();
+    let read_backs = read_back::apply_all(tx, &seen).await?;
+    let (mut events, mut made, mut taken_up) = (Vec::new(), Vec::new(), Vec::new());
+    for ((place, Standing { item, steps, .. }), read_back) in possible.into_iter().zip(read_backs) {
+        let Transition { plan, from, to, at, .. } = transitions[place];
+        let reason = transitions[place].reason.as_deref().map(without_nul);
         events.extend(read_back.into_iter().map(|event| (event, *at)));
-        let reason = transition.reason.as_deref().map(without_nul);
         events.push((transition_event(&item, plan, *from, *to, reason.as_deref()), *at));
         made.push((place, steps, events.len() as u64 - 1));
         // What waited for a person and moves on was told of by a receipt already.
         if matches!(from, ActionState::Planned | ActionState::Stuck) {
             taken_up.push(item);
         }
-        // Replaced below, when the index is known.
-        outcomes.push(Ok(TransitionOutcome::Done { ledger_index: 0 }));
     }
     if made.is_empty() {
         return Ok(outcomes);

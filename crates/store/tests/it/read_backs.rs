@@ -3,7 +3,7 @@
 use leasehold_model::fact::Fact;
 use leasehold_model::id::EpochId;
 use leasehold_model::plan::Verb;
-use leasehold_store::ObservedEffect;
+use leasehold_store::{ObservedEffect, Store, Transition, TransitionOutcome};
 
 use crate::common::*;
 
@@ -104,4 +104,105 @@ on_both! {
         make(&fresh.store, void).await;
         assert_eq!(vanished(&fresh.store.snapshot(None).await.expect("reads")), ["ada admins"]);
     }
+
+    async fn steps_that_come_together_change_what_they_change_one_after_the_other(fresh: &Fresh) {
+        for seed in 0..12 {
+            let mut told = Vec::new();
+            for together in [false, true] {
+                let fresh = if fresh.url.starts_with("sqlite:") { Fresh::sqlite().await } else { Fresh::postgres().await };
+                told.push(told_after_many(&fresh.store, seed, together).await);
+            }
+            assert_eq!(told[0], told[1], "seed {seed}");
+        }
+    }
+}
+
+const SYSTEMS: [&str; 2] = ["directory", "crm"];
+/// What is seen with how many steps.
+const STEPS: usize = 40;
+
+/// Numbers that look random, and are the same for each seed (Marsaglia's xorshift).
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
+
+    /// Something that may be seen: mostly that a grant is gone, now and then of what nobody ever told.
+    fn effect(&mut self) -> ObservedEffect {
+        let system = system(SYSTEMS[self.below(2) as usize]);
+        let account = match self.below(12) {
+            10 => "nobody".into(),
+            11 => "".into(),
+            number => format!("a{}", number % 4).as_str().into(),
+        };
+        let entitlement = match self.below(10) {
+            9 => group("nothing"),
+            number => group(&format!("e{}", number % 3)),
+        };
+        match self.below(12) {
+            0 => ObservedEffect::GrantPresent { system, account, entitlement },
+            1 => ObservedEffect::AccountDisabled { system, account },
+            2 => ObservedEffect::AccountEnabled { system, account },
+            3 if self.below(3) == 0 => ObservedEffect::AccountAbsent { system, account },
+            _ => ObservedEffect::GrantAbsent { system, account, entitlement },
+        }
+    }
+}
+
+/// Facts and entries after many steps that saw something, made one after the other or begun all at once.
+async fn told_after_many(store: &Store, seed: u64, together: bool) -> (String, Vec<serde_json::Value>) {
+    use leasehold_model::action::ActionState::{Approved, Sent, Verified};
+    let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15 ^ (seed + 1));
+    for name in SYSTEMS {
+        let mut facts: Vec<Fact> = (0..3).map(|number| entitlement(&format!("e{number}"))).collect();
+        for number in 0..4 {
+            let key = format!("a{number}");
+            facts.push(account(&key));
+            facts.extend((0..3).map(|number| grant(&key, &format!("e{number}"))));
+        }
+        let mut writer = store.begin_epoch(&system(name), at(1)).await.expect("begins");
+        writer.accept(facts).await.expect("takes facts");
+        writer.finish(complete(), at(1)).await.expect("finishes");
+    }
+    let id = |number: usize| format!("action-{number:02}");
+    let items = (0..STEPS).map(|number| {
+        let verb = if numbers.below(4) == 0 { Verb::Grant } else { Verb::Revoke };
+        item(&id(number), verb, "ada", None)
+    });
+    let plan = plan(items.collect(), Vec::new());
+    store.begin_apply(&plan, &[], "ops", at(2)).await.expect("begins");
+    for number in 0..STEPS {
+        make(store, step(&plan, &id(number), Approved, Sent, 3)).await;
+    }
+    let mut begun = Vec::new();
+    for number in 0..STEPS {
+        let observed = (0..1 + numbers.below(3)).map(|_| numbers.effect()).collect();
+        let verified = Transition { observed, ..step(&plan, &id(number), Sent, Verified, 4) };
+        let step = store.begin_transition(&verified);
+        match together {
+            true => begun.push(step),
+            false => assert!(matches!(step.lasting().await, Ok(TransitionOutcome::Done { .. }))),
+        }
+    }
+    for step in begun {
+        assert!(matches!(step.lasting().await, Ok(TransitionOutcome::Done { .. })));
+    }
+    let snapshot = store.snapshot(None).await.expect("reads");
+    let generations: Vec<_> =
+        store.systems().await.expect("reads").iter().map(|state| state.generation).collect();
+    let told = format!("{:#?}", (&snapshot.accounts, &snapshot.grants, &snapshot.vanished, generations));
+    let entries = store.ledger_entries(0, 10_000).await.expect("reads");
+    let entry = |(_, bytes): (u64, Vec<u8>)| {
+        let mut entry: serde_json::Value = serde_json::from_slice(&bytes).expect("an entry");
+        // Salts differ.
+        let commitments = entry["commitments"].as_object_mut().expect("commitments");
+        commitments.values_mut().for_each(|commitment| *commitment = serde_json::Value::Null);
+        entry
+    };
+    (told, entries.into_iter().map(entry).collect())
 }
