@@ -40,7 +40,7 @@ pub(crate) struct Begun {
     retried: Vec<ActionRow>,
     /// What is wanted now: an action that was never sent and is not among these is void.
     wanted: Arc<HashSet<Effect>>,
-    /// Its actions as they were approved; `None` where some of them were begun before.
+    /// Its actions as they stood when the plan was begun; `None` where it had been begun before.
     approved: Option<Vec<ActionRow>>,
 }
 
@@ -85,7 +85,7 @@ impl Runner {
         asked: Asked,
     ) -> Result<Vec<ActionRow>, ReconcileError> {
         let begun = self.begin(plan, overrides, by, asked).await?;
-        self.carry_out(plan, &begun).await
+        self.carry_out(plan, begun).await
     }
 
     /// Approves a plan's actions, so that whatever happens they come to an end.
@@ -142,10 +142,10 @@ impl Runner {
     pub(crate) async fn carry_out(
         &self,
         plan: &Plan,
-        begun: &Begun,
+        begun: Begun,
     ) -> Result<Vec<ActionRow>, ReconcileError> {
-        let approved = match &begun.approved {
-            Some(approved) => approved.clone(),
+        let approved = match begun.approved {
+            Some(approved) => approved,
             None => self.store.actions(&plan.hash).await?,
         };
         let mut rows = self.go_on(plan, approved, &begun.wanted).await?;

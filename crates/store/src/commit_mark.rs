@@ -1,9 +1,9 @@
 //! Whether anybody has committed anything to a store in SQLite, told without a statement.
 //!
-//! The index of the write-ahead log begins with a header that every commit replaces, whichever process makes it, and only once
-//! the commit lasts: it counts commits, and holds where the log ends and its checksum (SQLite, "WAL-mode File Format", section
-//! 2.1). SQLite itself compares it to know whether its pages are still true. What a statement said that began after the header
-//! had been read is true for as long as the header is the same.
+//! The index of the write-ahead log begins with a header that every commit of a change replaces, whichever process makes it: it
+//! counts commits, and holds where the log ends and its checksum (SQLite, "WAL-mode File Format", section 2.1). SQLite itself
+//! compares it to know whether its pages are still true, and where commits are durable it is replaced when they last. What a
+//! statement said that began after the header had been read is true for as long as the header is the same.
 
 use std::fmt;
 use std::path::Path;
@@ -12,6 +12,14 @@ use std::sync::Arc;
 /// What the index's header was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CommitMark([u8; header::BYTES]);
+
+#[cfg(test)]
+impl CommitMark {
+    /// One that is like no other number's.
+    pub(crate) fn numbered(number: u8) -> Self {
+        Self([number; header::BYTES])
+    }
+}
 
 /// The index of one store's write-ahead log.
 #[derive(Clone)]
@@ -26,14 +34,17 @@ impl fmt::Debug for LogIndex {
 impl LogIndex {
     /// That of the database in this file.
     pub(crate) fn of(database: &Path) -> Self {
-        let mut path = database.as_os_str().to_owned();
-        path.push("-shm");
-        Self(Arc::new(header::Index::new(path.into())))
+        Self(Arc::new(header::Index::new(database.to_owned())))
     }
 
     /// How it stands now; `None` where that cannot be told without a statement.
     pub(crate) fn mark(&self) -> Option<CommitMark> {
         self.0.read().map(CommitMark)
+    }
+
+    /// Takes no mark any more: something was committed that left none, so this is not the index that SQLite uses.
+    pub(crate) fn distrust(&self) {
+        self.0.distrust();
     }
 }
 
@@ -44,27 +55,58 @@ mod header {
     use std::mem::ManuallyDrop;
     use std::os::unix::fs::{FileExt as _, MetadataExt as _};
     use std::path::PathBuf;
-    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Mutex, OnceLock, PoisonError};
 
     /// The header's length; it is there twice.
     pub(super) const BYTES: usize = 48;
     /// Where the header says that it was made.
     const IS_MADE: usize = 12;
+    /// Where it holds the log's salt, which an empty log has none of: then there is nothing that tells one such header from
+    /// another.
+    const SALT: std::ops::Range<usize> = 32..40;
 
     pub(super) struct Index {
-        path: PathBuf,
+        database: PathBuf,
         /// Never closed: when a process closes a file, all its POSIX locks on it end, and SQLite's are on this one.
-        file: OnceLock<Option<ManuallyDrop<File>>>,
+        file: OnceLock<ManuallyDrop<File>>,
+        opening: Mutex<()>,
+        is_distrusted: AtomicBool,
     }
 
     impl Index {
-        pub(super) fn new(path: PathBuf) -> Self {
-            Self { path, file: OnceLock::new() }
+        pub(super) fn new(database: PathBuf) -> Self {
+            Self {
+                database,
+                file: OnceLock::new(),
+                opening: Mutex::new(()),
+                is_distrusted: AtomicBool::new(false),
+            }
+        }
+
+        pub(super) fn distrust(&self) {
+            self.is_distrusted.store(true, Ordering::Release);
+        }
+
+        fn file(&self) -> Option<&File> {
+            if self.file.get().is_none() {
+                // Whoever opened it in vain would have to close it again.
+                let _opening = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+                if self.file.get().is_none() {
+                    // SQLite puts it beside the file itself, not beside a link to it.
+                    let mut path = std::fs::canonicalize(&self.database).ok()?.into_os_string();
+                    path.push("-shm");
+                    let _ = self.file.set(ManuallyDrop::new(File::open(path).ok()?));
+                }
+            }
+            self.file.get().map(|file| &**file)
         }
 
         pub(super) fn read(&self) -> Option<[u8; BYTES]> {
-            let open = || File::open(&self.path).ok().map(ManuallyDrop::new);
-            let file = self.file.get_or_init(open).as_ref()?;
+            if self.is_distrusted.load(Ordering::Acquire) {
+                return None;
+            }
+            let file = self.file()?;
             // The last connection takes the file away; whoever comes then makes another.
             if file.metadata().ok()?.nlink() == 0 {
                 return None;
@@ -73,7 +115,7 @@ mod header {
             file.read_exact_at(&mut twice, 0).ok()?;
             let (first, second) = twice.split_at(BYTES);
             // Who commits writes the second and then the first.
-            let is_whole = first == second && first[IS_MADE] == 1;
+            let is_whole = first == second && first[IS_MADE] == 1 && first[SALT] != [0; 8];
             first.try_into().ok().filter(|_| is_whole)
         }
     }
@@ -91,6 +133,8 @@ mod header {
         pub(super) fn new(_: PathBuf) -> Self {
             Self
         }
+
+        pub(super) fn distrust(&self) {}
 
         pub(super) fn read(&self) -> Option<[u8; BYTES]> {
             None
@@ -110,10 +154,11 @@ mod tests {
         let store = Store::open(&url, StoreOptions::default()).await.expect("opens");
         let other = Store::open(&url, StoreOptions::default()).await.expect("opens");
         let mark = || {
-            let marks = [&store, &other].map(|store| store.db.commit_mark().expect("a mark"));
+            let marks = [&store, &other].map(|store| store.db.commit_mark());
             assert_eq!(marks[0], marks[1]);
             marks[0]
         };
+        assert!(mark().is_some(), "the migrations are in the log");
         let mut seen = vec![mark()];
         for number in 0..40 {
             let writer = if number % 2 == 0 { &store } else { &other };
@@ -128,19 +173,41 @@ mod tests {
                 continue;
             }
             tx.commit().await.expect("commits");
-            assert!(!seen.contains(&mark()), "commit {number}");
+            assert!(mark().is_some() && !seen.contains(&mark()), "commit {number}");
             seen.push(mark());
             if number % 7 == 6 {
                 // The log begins anew.
                 let crate::db::Db::Sqlite { write, .. } = &store.db else { panic!("it is SQLite") };
                 sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(write).await.expect("checkpoints");
-                if !seen.contains(&mark()) {
-                    seen.push(mark());
-                }
+                seen.push(mark());
             }
         }
         let memory = Store::open("sqlite::memory:", StoreOptions::default()).await.expect("opens");
         assert_eq!(memory.db.commit_mark(), None, "there is no log");
+    }
+
+    #[tokio::test]
+    async fn beside_a_link_lies_another_log() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (there, link) = (folder.path().join("there.db"), folder.path().join("link.db"));
+        let store = Store::open(&format!("sqlite:{}", there.display()), StoreOptions::default()).await;
+        let store = store.expect("opens");
+        // What a process left behind that was killed before the file was moved.
+        std::fs::copy(folder.path().join("there.db-shm"), folder.path().join("link.db-shm")).expect("copies");
+        store.close().await;
+        std::os::unix::fs::symlink(&there, &link).expect("links");
+        let store = Store::open(&format!("sqlite:{}", link.display()), StoreOptions::default()).await;
+        let store = store.expect("opens");
+        let mut seen = vec![None];
+        for number in 0..3 {
+            let mut tx = store.db.write().await.expect("begins");
+            execute!(&mut tx, "UPDATE scim_head SET change = change + 1").expect("writes");
+            tx.commit().await.expect("commits");
+            assert!(!seen.contains(&store.db.commit_mark()), "commit {number}");
+            seen.push(store.db.commit_mark());
+        }
+        store.db.distrust_commit_mark();
+        assert_eq!(store.db.commit_mark(), None);
     }
 
     #[tokio::test]

@@ -54,6 +54,13 @@ impl Db {
         }
     }
 
+    /// Takes no such mark any more: something was committed that did not change it.
+    pub(crate) fn distrust_commit_mark(&self) {
+        if let Self::Sqlite { log_index: Some(log_index), .. } = self {
+            log_index.distrust();
+        }
+    }
+
     /// Closes every connection; what was committed stays.
     pub(crate) async fn close(&self) {
         match self {

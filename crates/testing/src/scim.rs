@@ -135,6 +135,7 @@ impl ScimServer {
             body.len()
         );
         let mut stream = TcpStream::connect(host)?;
+        stream.set_read_timeout(Some(LIMIT))?;
         stream.write_all(request.as_bytes())?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;

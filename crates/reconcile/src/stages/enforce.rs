@@ -98,7 +98,7 @@ pub async fn run(
     for row in rows {
         by_system.entry(row.item.system.clone()).or_default().push(row);
     }
-    // The turns are given when everybody waits for one: intents that are written down together last together.
+    // The turns are given when everybody was begun: intents that are written down together last together.
     let turns = Arc::new(Semaphore::new(0));
     let deadline = enforcement
         .patience

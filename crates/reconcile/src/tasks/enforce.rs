@@ -68,7 +68,7 @@ impl Task for EnforcePolicy {
         }
         if let Some((plan, begun)) = closing.carried {
             // All systems at once: what one does not answer holds up no other.
-            let ended = work.runner().carry_out(&plan, &begun).await;
+            let ended = work.runner().carry_out(&plan, begun).await;
             work.live.notify(NoticeKind::PlanApplied, plan.hash.as_str());
             match work.go_on_after(ended, [&plan.hash]).await {
                 Ok(rows) => {

@@ -289,6 +289,39 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_proved_but_what_was_asked_about_since_the_last_commit() {
+        let by = |token: &str| ScimAuthority { token: token.to_owned(), owner_version: 1 };
+        let (okta, entra, until) = (by("okta"), by("entra"), Timestamp::UNIX_EPOCH);
+        let before = until.checked_sub(jiff::SignedDuration::from_secs(1)).expect("an instant");
+        let [one, two] = [1, 2].map(CommitMark::numbered);
+        let remembered = Remembered::default();
+        let proven = |mark: CommitMark, by: &ScimAuthority, id: &str, now: Timestamp| {
+            remembered.proven(mark, by, &place(), id, now).map(|resource| resource.version)
+        };
+        remembered.note(5, &place(), [user("ada", 1)].iter());
+        assert_eq!(proven(one, &okta, "ada", before), None, "nobody was asked about");
+        remembered.prove(one, 5, &okta, &place(), until);
+        assert_eq!(proven(one, &okta, "ada", before), Some(1));
+        assert_eq!(proven(one, &okta, "ada", until), None, "the authority ends then");
+        assert_eq!(proven(one, &entra, "ada", before), None, "another authority");
+        assert_eq!(proven(one, &okta, "eve", before), None, "what is not remembered");
+        assert_eq!(proven(two, &okta, "ada", before), None, "something was committed");
+        let elsewhere = ScimPlace { system: "portal".to_owned(), ..place() };
+        assert_eq!(remembered.proven(one, &okta, &elsewhere, "ada", before), None);
+        // A statement that saw an older or newer state than what is remembered proves nothing.
+        remembered.prove(two, 4, &entra, &place(), until);
+        remembered.prove(two, 6, &entra, &place(), until);
+        assert_eq!(proven(two, &entra, "ada", before), None);
+        remembered.prove(two, 5, &entra, &place(), until);
+        assert_eq!((proven(two, &entra, "ada", before), proven(two, &okta, "ada", before)), (Some(1), None));
+        remembered.follow(6, vec![Followed::Now(place(), user("ada", 2))]);
+        assert_eq!(proven(two, &entra, "ada", before), None, "we have committed something");
+        remembered.prove(one, 6, &entra, &place(), until);
+        remembered.note(7, &place(), [user("ada", 3)].iter());
+        assert_eq!(proven(one, &entra, "ada", before), None, "somebody else has");
+    }
+
+    #[test]
     fn it_takes_no_more_memory_than_it_may() {
         let remembered = Remembered::default();
         for number in 0..3_000 {

@@ -209,7 +209,14 @@ async fn written(
             at
         )?;
     }
+    let mark = store.db.commit_mark();
     tx.commit().await?;
+    if mark.is_some() && mark == store.db.commit_mark() {
+        tracing::warn!(
+            "a commit left the log's index as it was; what was pushed is read by statements from now on"
+        );
+        store.db.distrust_commit_mark();
+    }
     remembered.follow(change, batch.followed);
     Ok(answers)
 }
