@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use leasehold_model::identity::{Identity, LifecycleState};
+use leasehold_model::identity::LifecycleState;
+
+use crate::person::Person;
 
 /// The rows of a feed that has days from which they hold. They are held until all are known, one for each person.
 #[derive(Debug)]
@@ -18,7 +20,7 @@ struct Row {
     /// From when on; none where it always held.
     from: Option<Timestamp>,
     place: String,
-    identity: Identity,
+    person: Person,
 }
 
 impl EffectiveRows {
@@ -31,14 +33,9 @@ impl EffectiveRows {
     ///
     /// # Errors
     /// The place of a row about the same person from the same day on: which of them counts nobody knows, and the first does.
-    pub fn offer(
-        &mut self,
-        from: Option<Timestamp>,
-        place: String,
-        identity: Identity,
-    ) -> Result<(), String> {
-        let row = Row { from, place, identity };
-        let key = row.identity.key.folded();
+    pub fn offer(&mut self, from: Option<Timestamp>, place: String, person: Person) -> Result<(), String> {
+        let row = Row { from, place, person };
+        let key = row.person.identity.key.folded();
         let Some(known) = self.by_key.get_mut(&key) else {
             self.by_key.insert(key, row);
             return Ok(());
@@ -59,8 +56,9 @@ impl EffectiveRows {
     }
 
     /// Everybody by the row that counts. Of whom nothing holds yet is still to come.
-    pub fn in_force(self) -> impl Iterator<Item = Identity> {
-        self.by_key.into_values().map(move |Row { from, mut identity, .. }| {
+    pub fn in_force(self) -> impl Iterator<Item = Person> {
+        self.by_key.into_values().map(move |Row { from, mut person, .. }| {
+            let identity = &mut person.identity;
             if let Some(from) = from.filter(|from| *from > self.now) {
                 if identity.state == LifecycleState::Left {
                     // That somebody will have left says that they are here.
@@ -71,7 +69,7 @@ impl EffectiveRows {
                     identity.start = Some(identity.start.unwrap_or(from));
                 }
             }
-            identity
+            person
         })
     }
 }
@@ -79,9 +77,13 @@ impl EffectiveRows {
 #[cfg(test)]
 mod tests {
     use leasehold_model::id::IdentityKey;
-    use leasehold_model::identity::IdentityKind;
+    use leasehold_model::identity::{Identity, IdentityKind};
 
     use super::*;
+
+    fn person(identity: Identity) -> Person {
+        Person { identity, is_state_known: true }
+    }
 
     fn row(department: &str) -> Identity {
         Identity {
@@ -108,9 +110,9 @@ mod tests {
                 rows.rotate_left(1);
                 let mut effective = EffectiveRows::at(day(now).unwrap());
                 for (from, department) in rows {
-                    effective.offer(from, department.to_owned(), row(department)).unwrap();
+                    effective.offer(from, department.to_owned(), person(row(department))).unwrap();
                 }
-                let found: Vec<Identity> = effective.in_force().collect();
+                let found: Vec<Identity> = effective.in_force().map(|person| person.identity).collect();
                 assert_eq!(found.len(), 1);
                 assert_eq!(found[0].attribute("department"), Some(expected), "day {now}");
                 assert_eq!(found[0].start, None);
@@ -121,16 +123,17 @@ mod tests {
     #[test]
     fn who_is_only_in_rows_to_come_is_to_come_and_one_day_has_one_row() {
         let mut effective = EffectiveRows::at(day(5).unwrap());
-        effective.offer(day(20), "line 2".to_owned(), row("Research")).unwrap();
-        effective.offer(day(10), "line 3".to_owned(), row("Support")).unwrap();
-        assert_eq!(effective.offer(day(10), "line 4".to_owned(), row("Sales")), Err("line 3".to_owned()));
-        let found: Vec<Identity> = effective.in_force().collect();
+        effective.offer(day(20), "line 2".to_owned(), person(row("Research"))).unwrap();
+        effective.offer(day(10), "line 3".to_owned(), person(row("Support"))).unwrap();
+        let again = effective.offer(day(10), "line 4".to_owned(), person(row("Sales")));
+        assert_eq!(again, Err("line 3".to_owned()));
+        let found: Vec<Identity> = effective.in_force().map(|person| person.identity).collect();
         assert_eq!((found[0].attribute("department"), found[0].start), (Some("Support"), day(10)));
         // Of whom a row says that they will have left, and of whom another says that they began long ago, are here.
         let only = |identity: Identity| {
             let mut effective = EffectiveRows::at(day(5).unwrap());
-            effective.offer(day(10), "line 2".to_owned(), identity).unwrap();
-            effective.in_force().next().unwrap()
+            effective.offer(day(10), "line 2".to_owned(), person(identity)).unwrap();
+            effective.in_force().next().unwrap().identity
         };
         let left = only(Identity { state: LifecycleState::Left, ..row("Sales") });
         assert_eq!((left.state, left.start, left.end), (LifecycleState::Leaving, None, day(10)));

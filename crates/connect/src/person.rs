@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use leasehold_model::fact::Fact;
 use leasehold_model::id::IdentityKey;
 use leasehold_model::identity::{Identity, IdentityKind, LifecycleState};
 
@@ -54,9 +55,9 @@ impl PersonRow<'_> {
         })
     }
 
-    /// The identity. A row that names somebody proves that somebody is there, so one bad value must not make a leaver of
-    /// them: the value is left out, and what is wrong with it is added to `mended`.
-    pub fn identity(self, dates: &Dates, mended: &mut Vec<String>) -> Identity {
+    /// The person. A row that names somebody proves that somebody is there, so one bad value must not make a leaver of them,
+    /// nor bring one back: the value is left out, and what is wrong with it is added to `mended`.
+    pub fn person(self, dates: &Dates, mended: &mut Vec<String>) -> Person {
         let kind = IdentityKind::parse(self.kind).unwrap_or_else(|| {
             mended.push(format!(
                 "kind `{}` is not known and taken for a person; known are person, service, workload, agent",
@@ -64,13 +65,14 @@ impl PersonRow<'_> {
             ));
             IdentityKind::Person
         });
-        let state = LifecycleState::parse(self.status).unwrap_or_else(|| {
+        let state = LifecycleState::parse(self.status);
+        if state.is_none() {
             mended.push(format!(
-                "status `{}` is not known and taken as active; known are active, leaving, left, on_leave, suspended, pre_hire, returned",
+                "status `{}` is not known; what was told before counts on, and active where nothing was; known are active, \
+                 leaving, left, on_leave, suspended, pre_hire, returned",
                 self.status
             ));
-            LifecycleState::Active
-        });
+        }
         let mut date = |value: &str, edge: Edge| {
             dates.read(value, edge).unwrap_or_else(|message| {
                 mended.push(message);
@@ -79,15 +81,34 @@ impl PersonRow<'_> {
         };
         let (start, end) = (date(self.start_date, Edge::Start), date(self.end_date, Edge::End));
         let someone = |key: &str| (!key.is_empty()).then(|| IdentityKey::from(key));
-        Identity {
+        let identity = Identity {
             key: IdentityKey::from(self.key),
             kind,
-            state,
+            state: state.unwrap_or_default(),
             start,
             end,
             manager: someone(self.manager),
             owner: someone(self.owner),
             attributes: self.attributes,
+        };
+        Person { identity, is_state_known: state.is_some() }
+    }
+}
+
+/// Somebody, as a row tells of them.
+#[derive(Debug)]
+pub(crate) struct Person {
+    pub identity: Identity,
+    /// Whether the row says where they stand.
+    pub is_state_known: bool,
+}
+
+impl Person {
+    /// What is told of them.
+    pub fn fact(self) -> Fact {
+        match self.is_state_known {
+            true => Fact::Identity(self.identity),
+            false => Fact::IdentityOfUnknownState(self.identity),
         }
     }
 }

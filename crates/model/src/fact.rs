@@ -16,6 +16,9 @@ use crate::identity::Identity;
 pub enum Fact {
     /// From an authoritative source only.
     Identity(Identity),
+    /// The same, of somebody whose state the source does not tell in words that are known: what it told last counts, for a
+    /// mistyped word or a lost column brings nobody back who has left.
+    IdentityOfUnknownState(Identity),
     /// A login exists.
     Account(Account),
     /// Something that authenticates an account exists.

@@ -1,15 +1,17 @@
 //! One enumeration of a system: what it tells is collected here and counts only when it has ended.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use leasehold_model::account::Account;
 use leasehold_model::credential::Credential;
 use leasehold_model::entitlement::{Containment, DirectGrant, Entitlement};
 use leasehold_model::fact::{Fact, Owned, OwnerFact, Problem};
 use leasehold_model::id::{EntitlementName, SystemName};
-use leasehold_model::identity::Identity;
+use leasehold_model::identity::{Identity, LifecycleState};
 use serde::{Deserialize, Serialize};
 
-use crate::db::{Tx, execute, fetch_one, fetch_optional, to_json};
+use crate::db::{Tx, execute, fetch_all, fetch_one, fetch_optional, from_json, to_json};
 use crate::dictionary::{Class, Dictionary, Digest, Known};
 use crate::error::{Result, StoreError};
 use crate::feed_end::StoredFeedEnd;
@@ -46,6 +48,9 @@ pub struct EpochWriter {
     pub(crate) feed_end: Option<StoredFeedEnd>,
     /// An identity whose row may be cut: what it says is not taken.
     pub(crate) disregarded: Option<u32>,
+    /// Who was told before and is not active, by key; looked up when a state is not told for the first time.
+    told_before: Option<HashMap<String, LifecycleState>>,
+    states_kept: u64,
 }
 
 /// What would end because an enumeration did not tell it again.
@@ -129,6 +134,8 @@ impl Store {
             left_out: 0,
             feed_end: None,
             disregarded: None,
+            told_before: None,
+            states_kept: 0,
         })
     }
 }
@@ -143,6 +150,10 @@ impl EpochWriter {
             self.facts += 1;
             match fact {
                 Fact::Identity(identity) => self.take_identity(&identity)?,
+                Fact::IdentityOfUnknownState(identity) => {
+                    let identity = self.as_told_before(identity).await?;
+                    self.take_identity(&identity)?;
+                }
                 Fact::Account(account) => self.take_account(account)?,
                 Fact::Credential(credential) => self.take_credential(&credential)?,
                 Fact::Entitlement(entitlement) => self.take_entitlement(&entitlement)?,
@@ -245,6 +256,49 @@ impl EpochWriter {
             Some(_) => Ok(()),
             None => Err(StoreError::Overtaken { system: self.name.clone() }),
         }
+    }
+
+    /// The identity in the state that was told of it last, where that is another than active.
+    async fn as_told_before(&mut self, mut identity: Identity) -> Result<Identity> {
+        if self.told_before.is_none() {
+            self.told_before = Some(self.not_active().await?);
+        }
+        let before = self.told_before.as_ref().and_then(|before| before.get(&identity.key.folded()));
+        if let Some(state) = before {
+            identity.state = *state;
+            self.states_kept += 1;
+        }
+        Ok(identity)
+    }
+
+    /// Who is listed and not active, as was told last.
+    async fn not_active(&self) -> Result<HashMap<String, LifecycleState>> {
+        let mut tx = self.store.db.read().await?;
+        let rows = fetch_all!(
+            &mut tx,
+            (String,),
+            "SELECT body FROM object JOIN state_interval ON state_interval.system = object.system
+                AND state_interval.object = object.id AND aspect = 'state' AND until IS NULL
+             WHERE object.system = $1 AND class = $2 AND body NOT LIKE '%\"state\":\"active\"%'",
+            self.system,
+            Class::Identity.as_str()
+        )?;
+        let mut states = HashMap::with_capacity(rows.len());
+        for (body,) in rows {
+            let identity: Identity = from_json("an identity", &body)?;
+            states.insert(identity.key.folded(), identity.state);
+        }
+        Ok(states)
+    }
+
+    /// Of how many the state counts on that was told before, because none that is known was told now.
+    pub fn states_kept(&self) -> u64 {
+        self.states_kept
+    }
+
+    /// A person says that whoever is listed without a state is active.
+    pub fn take_unknown_states_as_active(&mut self) {
+        self.told_before = Some(HashMap::new());
     }
 
     fn take_identity(&mut self, identity: &Identity) -> Result<()> {

@@ -154,7 +154,7 @@ fn read_file<Form: DeserializeOwned>(path: &Path) -> anyhow::Result<Form> {
     let text =
         std::fs::read_to_string(path).with_context(|| format!("cannot read the plan {}", path.display()))?;
     serde_json::from_str(&text).with_context(|| {
-        format!("{} is not a plan; write one with `leasehold plan --out {0}`", path.display())
+        format!("{} is not a plan; write one with `leasehold plan --out plan.json`", path.display())
     })
 }
 

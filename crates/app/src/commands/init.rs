@@ -48,6 +48,16 @@ impl Init {
         if nothing_given && std::io::stdin().is_terminal() {
             self.ask()?;
         }
+        for (flag, given) in [("--postgres", &self.postgres), ("--ldap", &self.ldap)] {
+            let url = given.as_deref().and_then(|given| url::Url::parse(given).ok());
+            if url.is_some_and(|url| url.password().is_some()) {
+                bail!(
+                    "{flag} holds a password, and configuration holds none; leave it out here, and put it into the \
+                     environment variable that {} will name",
+                    path.display()
+                );
+            }
+        }
         let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let policy = folder.join("policy");
         for part in ["roles", "sod", "guards"] {

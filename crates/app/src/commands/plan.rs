@@ -1,7 +1,7 @@
 //! `leasehold plan`: what would be changed, for whom, what is left alone and why, and what holds it back.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use leasehold_decide::plan::Scope;
@@ -72,9 +72,25 @@ struct Item {
     after: Vec<ActionId>,
 }
 
+/// An earlier plan is written over, and nothing else that somebody may need.
+fn demand_replaceable(path: &Path) -> anyhow::Result<()> {
+    let Ok(bytes) = std::fs::read(path) else { return Ok(()) };
+    let is_plan = |value: serde_json::Value| value["hash"].is_string() && value["items"].is_array();
+    if !bytes.is_empty() && !serde_json::from_slice(&bytes).is_ok_and(is_plan) {
+        bail!(
+            "{} is there and is no plan, so it stays as it is; name another file with --out",
+            path.display()
+        );
+    }
+    Ok(())
+}
+
 impl PlanCommand {
     /// Makes a plan from what was last read; changes nothing anywhere.
     pub async fn run(self, common: &Common) -> anyhow::Result<Outcome> {
+        if let Some(path) = &self.out {
+            demand_replaceable(path)?;
+        }
         let (document, text) = match Remote::of(common)? {
             Some(remote) => {
                 let document = self.ask(&remote).await?;

@@ -38,6 +38,18 @@ const CASES: &[Case] = &[
         names: &["leasehold.toml"],
     },
     Case {
+        what: "a plan that would be written over something else",
+        files: &[("leasehold.toml", CONFIGURATION), ("people.csv", PEOPLE), ("grants.csv", GRANTS)],
+        command: &["plan", "--out", "people.csv"],
+        names: &["people.csv", "is no plan", "--out"],
+    },
+    Case {
+        what: "a password in an address",
+        files: &[],
+        command: &["init", "--postgres", "postgres://leasehold:hunter2@localhost/app"],
+        names: &["--postgres", "password", "environment variable"],
+    },
+    Case {
         what: "unknown connector",
         files: &[("leasehold.toml", "[system.hr]\nconnector = \"cvs\"\n")],
         command: &["sync"],

@@ -56,7 +56,9 @@ impl Run<'_> {
         let mut seen = BTreeSet::new();
         for fact in &told.facts {
             let key = match fact {
-                Fact::Identity(identity) => format!("identity {}", identity.key),
+                Fact::Identity(identity) | Fact::IdentityOfUnknownState(identity) => {
+                    format!("identity {}", identity.key)
+                }
                 Fact::Account(account) => format!("account {}", account.key),
                 Fact::Entitlement(entitlement) => format!("entitlement {}", entitlement.name),
                 Fact::Grant(grant) => format!("grant of {} to {}", grant.entitlement, grant.account),
@@ -97,7 +99,10 @@ impl Run<'_> {
                     Owned::Account(key) => account(key)?,
                     Owned::Entitlement(name) => entitlement(name)?,
                 },
-                Fact::Identity(_) | Fact::Account(_) | Fact::Entitlement(_) => {}
+                Fact::Identity(_)
+                | Fact::IdentityOfUnknownState(_)
+                | Fact::Account(_)
+                | Fact::Entitlement(_) => {}
             }
         }
         Ok(())

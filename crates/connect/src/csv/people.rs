@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use leasehold_model::fact::{Fact, FeedEnd};
-use leasehold_model::identity::Identity;
+use leasehold_model::fact::FeedEnd;
 
 use super::date::Dates;
 use super::intern::Interner;
@@ -14,7 +13,7 @@ use super::table::{Failure, Table, Tally};
 use super::words::word;
 use crate::effective::EffectiveRows;
 use crate::error::ConnectError;
-use crate::person::{COLUMNS, EFFECTIVE_DATE, PersonRow};
+use crate::person::{COLUMNS, EFFECTIVE_DATE, Person, PersonRow};
 
 struct Layout {
     key: usize,
@@ -97,17 +96,17 @@ pub fn read(system: &str, source: &FileSource, key: &str, output: &mut Output) -
             first_lines.push(line);
         }
         match identity(&row, &layout, &source.format.dates) {
-            Ok(Found { identity, from, mended }) => {
+            Ok(Found { person, from, mended }) => {
                 for message in mended {
                     table.bad(output, line, &message)?;
                 }
-                last = Some(identity.key.clone());
+                let key = person.identity.key.clone();
+                last = Some(key.clone());
                 if layout.effective.is_none() {
-                    output.push(Fact::Identity(identity))?;
+                    output.push(person.fact())?;
                     continue;
                 }
-                let key = identity.key.clone();
-                if let Err(first) = effective.offer(from, format!("line {line}"), identity) {
+                if let Err(first) = effective.offer(from, format!("line {line}"), person) {
                     let message =
                         format!("`{key}` is there already on {first}, from the same day on; remove one");
                     table.bad(output, line, &message)?;
@@ -116,8 +115,8 @@ pub fn read(system: &str, source: &FileSource, key: &str, output: &mut Output) -
             Err(message) => table.unusable(output, &message)?,
         }
     }
-    for identity in effective.in_force() {
-        output.push(Fact::Identity(identity))?;
+    for person in effective.in_force() {
+        output.push(person.fact())?;
     }
     if let Some(last) = last {
         output.feed_ended(FeedEnd { last, line_break: table.tally.final_line_break })?;
@@ -127,7 +126,7 @@ pub fn read(system: &str, source: &FileSource, key: &str, output: &mut Output) -
 
 /// What a row tells.
 struct Found {
-    identity: Identity,
+    person: Person,
     /// From when on the row holds.
     from: Option<Timestamp>,
     /// What of the row could not be read.
@@ -163,6 +162,8 @@ fn identity(row: &super::rows::Row<'_>, layout: &Layout, dates: &Dates) -> Resul
         }
     }
     let from = person.effective_from(dates, &mut mended);
-    let identity = person.identity(dates, &mut mended);
-    Ok(Found { identity, from, mended })
+    let mut person = person.person(dates, &mut mended);
+    // Without the column nothing is said.
+    person.is_state_known &= layout.status.is_some();
+    Ok(Found { person, from, mended })
 }

@@ -277,10 +277,10 @@ impl Reading<'_> {
         }
         self.missing.extend(unseen.why());
         if let Some(people) = people {
-            let (identities, problems) = people.finish();
+            let (people, problems) = people.finish();
             problems.into_iter().for_each(|problem| self.batch.problem(problem));
-            for identity in identities {
-                self.batch.push(Fact::Identity(identity)).await?;
+            for person in people {
+                self.batch.push(person.fact()).await?;
             }
         }
         Ok(pager)

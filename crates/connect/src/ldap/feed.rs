@@ -5,26 +5,26 @@ use std::collections::{BTreeMap, HashMap};
 use leasehold_model::account::Account;
 use leasehold_model::fact::Problem;
 use leasehold_model::id::IdentityKey;
-use leasehold_model::identity::{Identity, IdentityKind};
+use leasehold_model::identity::IdentityKind;
 
 use crate::ldap::dialect::{Dialect, file_time, generalized_time};
 use crate::ldap::dn::NormalDn;
 use crate::ldap::entry::Entry;
 use crate::ldap::settings::Feed;
-use crate::person::PersonRow;
+use crate::person::{Person, PersonRow};
 
 /// Identities on their way. A manager is named by a DN that may come later, so they are held until all are here.
 pub(super) struct People<'feed> {
     feed: &'feed Feed,
     dialect: Dialect,
-    identities: Vec<Identity>,
+    people: Vec<Person>,
     by_dn: HashMap<NormalDn, IdentityKey>,
     seen: HashMap<IdentityKey, String>,
 }
 
 impl<'feed> People<'feed> {
     pub fn new(feed: &'feed Feed, dialect: Dialect) -> Self {
-        Self { feed, dialect, identities: Vec::new(), by_dn: HashMap::new(), seen: HashMap::new() }
+        Self { feed, dialect, people: Vec::new(), by_dn: HashMap::new(), seen: HashMap::new() }
     }
 
     /// Takes an entry; the problems are what kept it from being an identity, or what of it could not be read.
@@ -71,11 +71,11 @@ impl<'feed> People<'feed> {
             attributes,
         };
         let mut mended = Vec::new();
-        let identity = row.identity(&self.feed.dates, &mut mended);
+        let person = row.person(&self.feed.dates, &mut mended);
         if let Some(dn) = NormalDn::parse(&entry.dn) {
             self.by_dn.insert(dn, key);
         }
-        self.identities.push(identity);
+        self.people.push(person);
         mended.into_iter().map(|message| Problem::new(entry.dn.clone(), message)).collect()
     }
 
@@ -97,11 +97,11 @@ impl<'feed> People<'feed> {
         generalized_time(&text).map_or(text, |at| at.to_string())
     }
 
-    /// Every identity, with managers and owners by key; and whose could not be found.
-    pub fn finish(self) -> (Vec<Identity>, Vec<Problem>) {
-        let Self { mut identities, by_dn, seen, .. } = self;
+    /// Everybody, with managers and owners by key; and whose could not be found.
+    pub fn finish(self) -> (Vec<Person>, Vec<Problem>) {
+        let Self { mut people, by_dn, seen, .. } = self;
         let mut problems = Vec::new();
-        for identity in &mut identities {
+        for identity in people.iter_mut().map(|person| &mut person.identity) {
             let place = seen.get(&identity.key).cloned().unwrap_or_default();
             for (what, link) in [("manager", &mut identity.manager), ("owner", &mut identity.owner)] {
                 let Some(named) = link.clone() else { continue };
@@ -116,6 +116,6 @@ impl<'feed> People<'feed> {
                 }
             }
         }
-        (identities, problems)
+        (people, problems)
     }
 }

@@ -1,7 +1,7 @@
 //! Everybody whom the API tells of, and whether that is all.
 
 use jiff::Timestamp;
-use leasehold_model::fact::{Completeness, Fact, Problem};
+use leasehold_model::fact::{Completeness, Problem};
 use sha2::{Digest as _, Sha256};
 
 use crate::connector::{Batch, Sink, TestReport};
@@ -93,7 +93,7 @@ async fn read(client: &Client, mut batch: Option<&mut Batch<'_>>) -> Result<Foun
         for object in &page {
             at += 1;
             let place = format!("item {at}");
-            let FoundPerson { identity, from, mended } = match person::identity(settings, object) {
+            let FoundPerson { person, from, mended } = match person::identity(settings, object) {
                 Ok(found) => found,
                 Err(why) => {
                     unusable.push(at);
@@ -103,10 +103,11 @@ async fn read(client: &Client, mut batch: Option<&mut Batch<'_>>) -> Result<Foun
                     continue;
                 }
             };
-            digest.update(identity.key.as_str().as_bytes());
+            let key = person.identity.key.clone();
+            digest.update(key.as_str().as_bytes());
             digest.update([0]);
             digest.update(from.map(|from| from.to_string()).unwrap_or_default());
-            let is_new = seen.insert(&identity.key.as_str().to_lowercase())?;
+            let is_new = seen.insert(&key.as_str().to_lowercase())?;
             if !is_new && !settings.has_effective_dates() {
                 walk.doubt(format!(
                     "{place} tells of somebody again: the list moved while it was read, or holds them twice"
@@ -116,19 +117,18 @@ async fn read(client: &Client, mut batch: Option<&mut Batch<'_>>) -> Result<Foun
             problems += u64::from(!mended.is_empty());
             if let Some(batch) = &mut batch {
                 for why in mended {
-                    batch.problem(Problem::new(format!("{place} ({})", identity.key), why));
+                    batch.problem(Problem::new(format!("{place} ({key})"), why));
                 }
             }
             if settings.has_effective_dates() {
-                let key = identity.key.clone();
-                match effective.offer(from, place.clone(), identity) {
+                match effective.offer(from, place.clone(), person) {
                     Ok(()) => is_news = true,
                     Err(first) => walk.doubt(format!(
                         "{place} tells of {key} from the same day on as {first}: the list moved while it was read, or holds them twice"
                     )),
                 }
             } else if let Some(batch) = &mut batch {
-                batch.push(Fact::Identity(identity)).await?;
+                batch.push(person.fact()).await?;
             }
         }
         if !page.is_empty() && seen.count() == before && !is_news && unusable.len() < page.len() {
@@ -141,8 +141,8 @@ async fn read(client: &Client, mut batch: Option<&mut Batch<'_>>) -> Result<Foun
         }
     }
     if let Some(batch) = &mut batch {
-        for identity in effective.in_force() {
-            batch.push(Fact::Identity(identity)).await?;
+        for person in effective.in_force() {
+            batch.push(person.fact()).await?;
         }
     }
     let mut doubts = std::mem::take(&mut walk.doubts);

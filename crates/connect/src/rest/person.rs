@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use leasehold_model::identity::Identity;
 use serde_json::Value;
 
-use crate::person::{COLUMNS, EFFECTIVE_DATE, PersonRow};
+use crate::person::{COLUMNS, EFFECTIVE_DATE, Person, PersonRow};
 use crate::rest::paging::text;
 use crate::rest::settings::RestSettings;
 
@@ -15,7 +14,7 @@ const FIELDS: [&str; 6] = ["kind", "status", "start_date", "end_date", "manager"
 
 /// What an object tells.
 pub(super) struct Found {
-    pub identity: Identity,
+    pub person: Person,
     /// From when on it holds, where the API tells of what is decided and not yet due.
     pub from: Option<Timestamp>,
     /// What of it could not be read.
@@ -75,8 +74,8 @@ pub(super) fn identity(settings: &RestSettings, object: &Value) -> Result<Found,
         attributes: words,
     };
     let from = row.effective_from(&settings.dates, &mut mended);
-    let identity = row.identity(&settings.dates, &mut mended);
-    Ok(Found { identity, from, mended })
+    let person = row.person(&settings.dates, &mut mended);
+    Ok(Found { person, from, mended })
 }
 
 /// A name as ours are written: `costCenter` and `Cost Center` are `cost_center`.

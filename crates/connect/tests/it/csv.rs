@@ -126,6 +126,19 @@ async fn bad_rows_are_listed_with_their_physical_line_and_never_make_a_leaver() 
     let keys: BTreeSet<&str> = collected.identities().iter().map(|identity| identity.key.as_str()).collect();
     assert_eq!(keys, ["a@example.com", "b@example.com", "c@example.com", "d@example.com"].into());
     assert!(ended.unwrap().is_complete(), "nobody of the file is missing");
+    // Nor do they bring one back: of whom no known state is told, what was told before counts.
+    let unknown = |facts: &[Fact]| -> Vec<String> {
+        let key = |fact: &Fact| match fact {
+            Fact::IdentityOfUnknownState(identity) => Some(identity.key.to_string()),
+            _ => None,
+        };
+        facts.iter().filter_map(key).collect()
+    };
+    assert_eq!(unknown(&collected.facts), ["b@example.com"]);
+    let (collected, _) = read_feed("email,staus\na@example.com,left\nb@example.com,\n", "").await;
+    assert_eq!(unknown(&collected.facts), ["a@example.com", "b@example.com"], "no column tells states");
+    let (collected, _) = read_feed("email,status\na@example.com,\n", "").await;
+    assert_eq!(unknown(&collected.facts).len(), 0, "an empty status says active");
 
     // A row that names nobody may hide somebody.
     let people = "email,status\na@example.com,active\n,active\nb@example.com,active,too many\n,\n";

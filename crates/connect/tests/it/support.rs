@@ -56,7 +56,17 @@ macro_rules! facts_of {
 }
 
 impl Collected {
-    facts_of!(identities, Identity, Identity);
+    /// Whether their state is told or not.
+    pub fn identities(&self) -> Vec<&Identity> {
+        fn identity(fact: &Fact) -> Option<&Identity> {
+            match fact {
+                Fact::Identity(found) | Fact::IdentityOfUnknownState(found) => Some(found),
+                _ => None,
+            }
+        }
+        self.facts.iter().filter_map(identity).collect()
+    }
+
     facts_of!(accounts, Account, Account);
     facts_of!(entitlements, Entitlement, Entitlement);
     facts_of!(grants, Grant, DirectGrant);

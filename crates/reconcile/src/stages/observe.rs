@@ -67,6 +67,9 @@ async fn read(
 ) -> Result<Observed, ReconcileError> {
     let writer = store.begin_epoch(&system.name, clock.now()).await?;
     let mut sink = StoreSink { writer, facts: 0, done: 0, total: None, progress };
+    if options.accept_loss {
+        sink.writer.take_unknown_states_as_active();
+    }
     let enumerating = tracing::info_span!(
         target: SPANS,
         "enumerate",
@@ -86,6 +89,7 @@ async fn read(
         }
     };
     let facts = sink.facts;
+    about_states(system, &mut sink.writer);
     let failed = match &answer {
         Err(error) if !matches!(error, ConnectError::Sink(_)) => Some(error.to_string()),
         _ => None,
@@ -196,6 +200,20 @@ async fn about_loss(
         too_much.join(" and ")
     );
     Ok(Completeness::Partial { why: unless_accepted(&how, system) })
+}
+
+/// A status column that was lost, or whose words are others, brings nobody back who has left; a person says whether it does.
+fn about_states(system: &System, writer: &mut EpochWriter) {
+    let kept = writer.states_kept();
+    if kept > 0 {
+        let message = format!(
+            "{kept} of those who are listed were not active and have no status now that is known, so what was told before counts \
+             on; name their column in `columns.status` and mend its words, or, if they are active, run `leasehold sync {} \
+             --accept-loss`",
+            system.name
+        );
+        writer.problem(Problem::new("status", message));
+    }
 }
 
 fn unless_accepted(how: &str, system: &System) -> String {

@@ -324,6 +324,39 @@ on_both! {
         }
     }
 
+    async fn whose_state_is_not_told_stands_as_was_told_before(fresh: &Fresh) {
+        let person = |key: &str, state| Identity {
+            key: key.into(), kind: IdentityKind::Person, state, start: None, end: None, manager: None, owner: None,
+            attributes: Default::default(),
+        };
+        let told = async |facts: Vec<Fact>, accepts: bool, minute: i64| {
+            let mut writer = fresh.store.begin_epoch(&system("hr"), at(minute)).await.expect("begins");
+            if accepts {
+                writer.take_unknown_states_as_active();
+            }
+            writer.accept(facts).await.expect("takes facts");
+            let kept = writer.states_kept();
+            writer.finish(complete(), at(minute)).await.expect("finishes");
+            let snapshot = fresh.store.snapshot(None).await.expect("reads");
+            let mut states: Vec<_> =
+                snapshot.identities.iter().map(|(_, identity)| (identity.key.to_string(), identity.state)).collect();
+            states.sort();
+            (kept, states.into_iter().map(|(_, state)| state).collect::<Vec<_>>())
+        };
+        use LifecycleState::{Active, Left, Suspended};
+        let known = [("ada", Active), ("eve", Left), ("tom", Suspended)];
+        let unknown = |keys: &[&str]| -> Vec<Fact> {
+            keys.iter().map(|key| Fact::IdentityOfUnknownState(person(key, Active))).collect()
+        };
+        told(known.map(|(key, state)| Fact::Identity(person(key, state))).into(), false, 1).await;
+        let all = unknown(&["ada", "eve", "tom", "zoe"]);
+        assert_eq!(told(all, false, 2).await, (2, vec![Active, Left, Suspended, Active]));
+        assert_eq!(told(unknown(&["ada", "eve"]), false, 4).await.0, 1);
+        // Whoever was gone is known no more.
+        assert_eq!(told(unknown(&["ada", "eve", "tom"]), false, 5).await, (1, vec![Active, Left, Active]));
+        assert_eq!(told(unknown(&["ada", "eve", "tom"]), true, 6).await, (0, vec![Active; 3]), "a person says so");
+    }
+
     async fn identities_come_with_their_system(fresh: &Fresh) {
         let person = |state| Identity {
             key: "ada@example.com".into(), kind: IdentityKind::Person, state, start: None, end: None,

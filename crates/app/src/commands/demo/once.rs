@@ -172,8 +172,11 @@ fn example(drift: &[DriftItem]) -> anyhow::Result<()> {
         items.iter().flat_map(|item| &item.because).next().map(ToString::to_string).unwrap_or_default();
     output::line(format!("\n  for example {who}, who still holds ({because}):"))?;
     for item in items.iter().take(6) {
-        let what =
-            item.entitlement.as_ref().map_or_else(|| "an enabled account".to_owned(), ToString::to_string);
+        let what = match (&item.entitlement, &item.credential) {
+            (Some(entitlement), _) => entitlement.to_string(),
+            (None, Some(credential)) => credential.to_string(),
+            (None, None) => "an enabled account".to_owned(),
+        };
         output::line(format!(
             "    {:<12} {:<26} {what}",
             item.system.as_str(),
