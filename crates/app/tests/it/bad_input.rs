@@ -300,3 +300,29 @@ fn unreachable_targets_and_wrong_passwords_are_named_and_end_nothing() {
     installation.run(&["sync", "hr"]).expect(0);
     assert!(!installation.printed.contains("planted-secret-91c2"));
 }
+
+#[test]
+fn a_feed_without_a_known_status_brings_nobody_back_until_a_person_says_so() {
+    let mut installation = Installation::new();
+    installation.write("leasehold.toml", CONFIGURATION);
+    installation.write("people.csv", "email,status\ndana@example.com,active\nlee@example.com,left\n");
+    installation.write("grants.csv", "account,entitlement\ndana,role/admin\nlee,role/admin\n");
+    installation.run(&["sync"]).expect(0);
+    let leavers = |installation: &mut Installation| {
+        installation.run(&["drift", "--json"]).expect(2).json()["summary"]["by_kind"]["leaver"].clone()
+    };
+    let before = leavers(&mut installation);
+    assert!(before.as_u64().is_some_and(|leavers| leavers > 0), "{before}");
+    let lost = "email,staus\ndana@example.com,active\nlee@example.com,left\n";
+    let mistyped = "email,status\ndana@example.com,active\nlee@example.com,lft\n";
+    for people in [lost, mistyped] {
+        installation.write("people.csv", people);
+        let problems = installation.run(&["sync", "hr", "--json"]).json()["items"][0]["problems"].to_string();
+        assert!(problems.contains("columns.status") && problems.contains("--accept-loss"), "{problems}");
+        assert_eq!(leavers(&mut installation), before, "{people}");
+    }
+    installation.write("people.csv", lost);
+    installation.run(&["sync", "hr", "--accept-loss"]).expect(0);
+    let after = leavers(&mut installation);
+    assert!(after.as_u64().unwrap_or_default() == 0, "{after}");
+}
