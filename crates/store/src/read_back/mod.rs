@@ -1,13 +1,16 @@
 //! What a read-back saw, recorded as an epoch of its own: it ends and begins intervals, and outranks an enumeration
 //! that was running meanwhile.
 
+mod effect;
+mod grant_ends;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use leasehold_model::account::Account;
 use leasehold_model::credential::Credential;
 use leasehold_model::event::EventKind;
-use leasehold_model::id::{AccountKey, ActionId, CredentialKey, EntitlementName, SystemName};
+use leasehold_model::id::{ActionId, CredentialKey, SystemName};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -21,60 +24,10 @@ use crate::error::{Result, StoreError};
 use crate::finish::end_states;
 use crate::ledger::Event;
 
-/// One thing that a read-back saw. What the store never heard of before changes nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(missing_docs)] // The fields are the same throughout: where, who, what.
-pub enum ObservedEffect {
-    /// The account does not hold the entitlement directly.
-    GrantAbsent { system: SystemName, account: AccountKey, entitlement: EntitlementName },
-    /// The account holds the entitlement directly.
-    GrantPresent { system: SystemName, account: AccountKey, entitlement: EntitlementName },
-    /// The account's log-ins are stopped.
-    AccountDisabled { system: SystemName, account: AccountKey },
-    /// The account can log in.
-    AccountEnabled { system: SystemName, account: AccountKey },
-    /// The account is not there, so it holds nothing.
-    AccountAbsent { system: SystemName, account: AccountKey },
-    /// The credential is there, and whether it can be used.
-    CredentialPresent { system: SystemName, account: AccountKey, credential: CredentialKey, active: bool },
-    /// The credential is not there.
-    CredentialAbsent { system: SystemName, account: AccountKey, credential: CredentialKey },
-}
+pub use effect::ObservedEffect;
 
-/// What an effect is about, beside the account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum About<'a> {
-    Account,
-    Credential(&'a CredentialKey),
-    Entitlement(&'a EntitlementName),
-}
-
-impl ObservedEffect {
-    fn parts(&self) -> (&SystemName, &AccountKey, About<'_>, &'static str) {
-        match self {
-            Self::GrantAbsent { system, account, entitlement } => {
-                (system, account, About::Entitlement(entitlement), "grant_absent")
-            }
-            Self::GrantPresent { system, account, entitlement } => {
-                (system, account, About::Entitlement(entitlement), "grant_present")
-            }
-            Self::AccountDisabled { system, account } => {
-                (system, account, About::Account, "account_disabled")
-            }
-            Self::AccountEnabled { system, account } => (system, account, About::Account, "account_enabled"),
-            Self::AccountAbsent { system, account } => (system, account, About::Account, "account_absent"),
-            Self::CredentialPresent { system, account, credential, active: true } => {
-                (system, account, About::Credential(credential), "credential_active")
-            }
-            Self::CredentialPresent { system, account, credential, active: false } => {
-                (system, account, About::Credential(credential), "credential_stopped")
-            }
-            Self::CredentialAbsent { system, account, credential } => {
-                (system, account, About::Credential(credential), "credential_absent")
-            }
-        }
-    }
-}
+use effect::About;
+use grant_ends::GrantEnds;
 
 /// What was seen with one step of an action.
 pub(crate) struct Seen<'a> {
@@ -220,68 +173,6 @@ async fn objects(tx: &mut Tx, read_backs: &[ReadBackEpoch<'_>]) -> Result<Object
         keys.into_iter().map(|(_, key)| Some(key)).collect();
     let found = found.into_iter().filter_map(|(place, id)| Some((keys[count(place) as usize].take()?, id)));
     Ok(found.collect())
-}
-
-/// Grants that are gone and are not written down as ended yet.
-#[derive(Default)]
-struct GrantEnds<'a> {
-    /// System, account, entitlement, epoch and what ended them.
-    rows: Vec<(i64, i64, i64, i64, Option<&'a str>)>,
-    /// The same grants, with the places of their read-backs.
-    places: HashMap<(i64, i64, i64), usize>,
-}
-
-impl<'a> GrantEnds<'a> {
-    /// Whether this grant is not among them: what ends twice was ended by the first.
-    fn takes(&self, read_back: &ReadBackEpoch<'_>, (account, entitlement): (i64, i64)) -> bool {
-        !self.places.contains_key(&(read_back.system, account, entitlement))
-    }
-
-    fn add(&mut self, place: usize, read_back: &ReadBackEpoch<'a>, (account, entitlement): (i64, i64)) {
-        let ReadBackEpoch { system, epoch, ended_by, .. } = read_back;
-        self.rows.push((*system, account, entitlement, *epoch, ended_by.map(ActionId::as_str)));
-        self.places.insert((*system, account, entitlement), place);
-    }
-
-    /// Writes them down, and notes whose read-back has changed something.
-    async fn write(&mut self, tx: &mut Tx, read_backs: &mut [ReadBackEpoch<'_>]) -> Result<()> {
-        let (rows, places) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.places));
-        if rows.is_empty() {
-            return Ok(());
-        }
-        execute_rows!(
-            tx,
-            &rows,
-            "INSERT INTO read_back (epoch, system, object, entitlement)
-             SELECT CAST(value->>3 AS BIGINT), CAST(value->>0 AS BIGINT), CAST(value->>1 AS BIGINT), CAST(value->>2 AS BIGINT)
-             FROM ",
-            ""
-        )?;
-        execute_rows!(
-            tx,
-            &rows,
-            "UPDATE grant_qualifier SET until = CAST(list.value->>3 AS BIGINT) FROM ",
-            " WHERE grant_qualifier.system = CAST(list.value->>0 AS BIGINT)
-                AND grant_qualifier.account = CAST(list.value->>1 AS BIGINT)
-                AND grant_qualifier.entitlement = CAST(list.value->>2 AS BIGINT) AND grant_qualifier.until IS NULL"
-        )?;
-        let ended = fetch_rows!(
-            tx,
-            &rows,
-            (i64, i64, i64),
-            "UPDATE grant_interval SET until = CAST(list.value->>3 AS BIGINT), ended_by = list.value->>4 FROM ",
-            " WHERE grant_interval.system = CAST(list.value->>0 AS BIGINT)
-                AND grant_interval.account = CAST(list.value->>1 AS BIGINT)
-                AND grant_interval.entitlement = CAST(list.value->>2 AS BIGINT) AND grant_interval.until IS NULL
-              RETURNING system, account, entitlement"
-        )?;
-        for grant in ended {
-            if let Some(place) = places.get(&grant) {
-                read_backs[*place].changed = true;
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Writes down the epochs themselves, and that what they changed is not as it was.

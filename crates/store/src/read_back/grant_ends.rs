@@ -1,0 +1,77 @@
+//! Grants that were read back as gone: ended together, by a few statements for all of them.
+
+use std::collections::HashMap;
+
+use leasehold_model::id::ActionId;
+
+use super::ReadBackEpoch;
+use crate::db::{Tx, execute_rows, fetch_rows};
+use crate::error::Result;
+
+/// Grants that are gone and are not written down as ended yet.
+#[derive(Default)]
+pub(super) struct GrantEnds<'a> {
+    /// System, account, entitlement, epoch and what ended them.
+    rows: Vec<(i64, i64, i64, i64, Option<&'a str>)>,
+    /// The same grants, with the places of their read-backs.
+    places: HashMap<(i64, i64, i64), usize>,
+}
+
+impl<'a> GrantEnds<'a> {
+    /// Whether this grant is not among them: what ends twice was ended by the first.
+    pub(super) fn takes(&self, read_back: &ReadBackEpoch<'_>, (account, entitlement): (i64, i64)) -> bool {
+        !self.places.contains_key(&(read_back.system, account, entitlement))
+    }
+
+    /// Adds the grant of a read-back at this place.
+    pub(super) fn add(
+        &mut self,
+        place: usize,
+        read_back: &ReadBackEpoch<'a>,
+        (account, entitlement): (i64, i64),
+    ) {
+        let ReadBackEpoch { system, epoch, ended_by, .. } = read_back;
+        self.rows.push((*system, account, entitlement, *epoch, ended_by.map(ActionId::as_str)));
+        self.places.insert((*system, account, entitlement), place);
+    }
+
+    /// Writes them down, and notes whose read-back has changed something.
+    pub(super) async fn write(&mut self, tx: &mut Tx, read_backs: &mut [ReadBackEpoch<'_>]) -> Result<()> {
+        let (rows, places) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.places));
+        if rows.is_empty() {
+            return Ok(());
+        }
+        execute_rows!(
+            tx,
+            &rows,
+            "INSERT INTO read_back (epoch, system, object, entitlement)
+             SELECT CAST(value->>3 AS BIGINT), CAST(value->>0 AS BIGINT), CAST(value->>1 AS BIGINT), CAST(value->>2 AS BIGINT)
+             FROM ",
+            ""
+        )?;
+        execute_rows!(
+            tx,
+            &rows,
+            "UPDATE grant_qualifier SET until = CAST(list.value->>3 AS BIGINT) FROM ",
+            " WHERE grant_qualifier.system = CAST(list.value->>0 AS BIGINT)
+                AND grant_qualifier.account = CAST(list.value->>1 AS BIGINT)
+                AND grant_qualifier.entitlement = CAST(list.value->>2 AS BIGINT) AND grant_qualifier.until IS NULL"
+        )?;
+        let ended = fetch_rows!(
+            tx,
+            &rows,
+            (i64, i64, i64),
+            "UPDATE grant_interval SET until = CAST(list.value->>3 AS BIGINT), ended_by = list.value->>4 FROM ",
+            " WHERE grant_interval.system = CAST(list.value->>0 AS BIGINT)
+                AND grant_interval.account = CAST(list.value->>1 AS BIGINT)
+                AND grant_interval.entitlement = CAST(list.value->>2 AS BIGINT) AND grant_interval.until IS NULL
+              RETURNING system, account, entitlement"
+        )?;
+        for grant in ended {
+            if let Some(place) = places.get(&grant) {
+                read_backs[*place].changed = true;
+            }
+        }
+        Ok(())
+    }
+}
