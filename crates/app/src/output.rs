@@ -6,6 +6,7 @@ use std::io::{IsTerminal as _, Write as _};
 use comfy_table::{Attribute, Color, ContentArrangement, presets};
 use leasehold_model::credential::CredentialName;
 use leasehold_model::id::EntitlementName;
+use leasehold_model::request::AccountTarget;
 use leasehold_model::text;
 use serde::Serialize;
 
@@ -270,6 +271,16 @@ pub fn screenful<T>(rows: &[T], all: bool) -> (&[T], usize) {
 pub fn about(entitlement: Option<&EntitlementName>, credential: Option<&CredentialName>) -> String {
     let credential = credential.map(ToString::to_string);
     entitlement.map(ToString::to_string).or(credential).unwrap_or_else(|| "-".to_owned())
+}
+
+/// The same of an action, with whom it hands something over to.
+pub fn about_action(
+    entitlement: Option<&EntitlementName>,
+    credential: Option<&CredentialName>,
+    to: Option<&AccountTarget>,
+) -> String {
+    let to = to.map_or_else(String::new, |to| format!(" to {}", to.login));
+    about(entitlement, credential) + &to
 }
 
 #[cfg(test)]

@@ -181,6 +181,11 @@ pub(crate) fn no_credentials() -> ReadBack {
     ReadBack::Unsupported { why: "this connector reads no credentials".to_owned() }
 }
 
+/// The answer where it is asked whether something was handed over, and a connector hands nothing over.
+pub(crate) fn nothing_handed_over() -> ReadBack {
+    ReadBack::Unsupported { why: "this connector hands nothing over".to_owned() }
+}
+
 /// Facts on their way to a [`Sink`], sent on in batches.
 pub struct Batch<'sink> {
     sink: &'sink mut dyn Sink,

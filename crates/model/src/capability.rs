@@ -81,6 +81,8 @@ capabilities! {
     disable_credential,
     /// End one credential.
     revoke_credential,
+    /// Have work that an account runs by itself run as another account.
+    hand_over_credential,
     /// Replace one credential.
     rotate_credential,
     /// List live sessions.

@@ -139,6 +139,11 @@ pub enum Because {
         /// When that ended.
         until: Timestamp,
     },
+    /// Somebody takes over what ran by itself with the rights of somebody who has left.
+    HandedOver {
+        /// Who.
+        to: IdentityKey,
+    },
     /// A fact that the decision rests on, in words.
     Fact {
         /// The words.
@@ -171,6 +176,7 @@ impl fmt::Display for Because {
             Self::Replaced { until } => {
                 write!(formatter, "another one took its place, and both stayed until {until}: it is revoked")
             }
+            Self::HandedOver { to } => write!(formatter, "{to} takes it over: it is to run as their account"),
             Self::Fact { text } => formatter.write_str(text),
         }
     }

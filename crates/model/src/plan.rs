@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::credential::CredentialName;
 use crate::id::{AccountKey, ActionId, EntitlementName, EpochId, IdentityKey, PlanHash, SystemName};
+use crate::request::AccountTarget;
 
 /// What an action does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -21,6 +22,8 @@ pub enum Verb {
     Grant,
     /// Let a credential be used again.
     EnableCredential,
+    /// Have work that an account ran by itself run as another account, and no longer as that one.
+    HandOverCredential,
     /// Stop an account's log-ins.
     DisableAccount,
     /// Stop a credential, so that it can be brought back.
@@ -37,11 +40,12 @@ pub enum Verb {
 
 impl Verb {
     /// Every verb, in the order in which a plan lists them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::CreateAccount,
         Self::EnableAccount,
         Self::Grant,
         Self::EnableCredential,
+        Self::HandOverCredential,
         Self::DisableAccount,
         Self::DisableCredential,
         Self::RevokeCredential,
@@ -57,6 +61,7 @@ impl Verb {
             Self::EnableAccount => "enable_account",
             Self::Grant => "grant",
             Self::EnableCredential => "enable_credential",
+            Self::HandOverCredential => "hand_over_credential",
             Self::DisableAccount => "disable_account",
             Self::DisableCredential => "disable_credential",
             Self::RevokeCredential => "revoke_credential",
@@ -66,9 +71,15 @@ impl Verb {
         }
     }
 
-    /// Whether doing this takes access away. Such actions are retried until a person stops them (law 11).
+    /// Whether the account has more by it: it is opened, or something is added to what it has.
+    pub fn gives(self) -> bool {
+        matches!(self, Self::CreateAccount | Self::EnableAccount | Self::Grant | Self::EnableCredential)
+    }
+
+    /// Whether doing this takes access away. Such actions are retried until a person stops them (law 11). What is handed over was
+    /// stopped before, so that nothing waits for it.
     pub fn takes_away(self) -> bool {
-        !matches!(self, Self::CreateAccount | Self::EnableAccount | Self::Grant | Self::EnableCredential)
+        !self.gives() && self != Self::HandOverCredential
     }
 }
 
@@ -103,6 +114,9 @@ pub struct PlanItem {
     /// With which credential; only for verbs on one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<CredentialName>,
+    /// Whom a credential is handed over to; only where one is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<AccountTarget>,
     /// What a new account is made with: `email`, `given_name`, …; only where one is made.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,

@@ -10,6 +10,7 @@ use crate::action::ActionState;
 use crate::credential::CredentialName;
 use crate::id::{AccountKey, ActionId, EntitlementName, IdentityKey, PlanHash, SystemName};
 use crate::plan::{PlanItem, Verb};
+use crate::request::AccountTarget;
 
 /// How far an action is, and what its target was read back as.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +30,9 @@ pub struct ActionReceipt {
     /// With which credential.
     #[serde(default)]
     pub credential: Option<CredentialName>,
+    /// Whom it is handed over to; only where one is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<AccountTarget>,
     /// Where it stands.
     pub state: ActionState,
     /// How often it was sent since it was last approved.

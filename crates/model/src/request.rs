@@ -72,6 +72,9 @@ pub struct ActionRequest {
     /// With which credential; only for verbs on one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<CredentialTarget>,
+    /// As which account what is handed over is to run; only for [`Verb::HandOverCredential`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<AccountTarget>,
     /// Of an account that is to be made: `email`, `given_name`, `family_name`, `display_name`, `employee_number`, ….
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,
@@ -147,6 +150,15 @@ pub enum ReadTarget {
         /// Which.
         credential: CredentialTarget,
     },
+    /// Was the credential handed over: does the account no longer have it, and does it run as the other one?
+    HandOver {
+        /// Whose it was.
+        account: AccountTarget,
+        /// Which.
+        credential: CredentialTarget,
+        /// Whose it is to be.
+        to: AccountTarget,
+    },
     /// Which live sessions does the account have?
     Sessions {
         /// Whose.
@@ -161,6 +173,7 @@ impl ReadTarget {
             Self::Grant { account, .. }
             | Self::Account { account }
             | Self::Credential { account, .. }
+            | Self::HandOver { account, .. }
             | Self::Sessions { account } => account,
         }
     }
@@ -172,6 +185,7 @@ impl ReadTarget {
             Self::Grant { account, .. }
             | Self::Account { account }
             | Self::Credential { account, .. }
+            | Self::HandOver { account, .. }
             | Self::Sessions { account } => *account = of,
         }
         self
@@ -203,6 +217,13 @@ pub enum ReadBack {
         exists: bool,
         /// It can be used as far as its own switch says.
         active: bool,
+    },
+    /// Of what was handed over.
+    HandOver {
+        /// The account that had it has it no more, neither running nor stopped.
+        left: bool,
+        /// It runs as the account that it was handed over to.
+        arrived: bool,
     },
     /// Of sessions.
     Sessions {

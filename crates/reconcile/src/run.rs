@@ -286,7 +286,7 @@ impl Runner {
     ) -> Result<(), ReconcileError> {
         let now = self.pace.now();
         let gives = |row: &&ActionRow| {
-            row.state == ActionState::Approved && row.plan != plan.hash && !row.item.verb.takes_away()
+            row.state == ActionState::Approved && row.plan != plan.hash && row.item.verb.gives()
         };
         let open = self.store.unfinished_actions().await?;
         let giving: Vec<(&ActionRow, String)> = open

@@ -120,6 +120,7 @@ pub fn abilities(capabilities: &Capabilities) -> Abilities {
         delete_account: capabilities.delete_account.supported,
         end_sessions: capabilities.end_sessions.supported,
         disable_credential: capabilities.disable_credential.supported,
+        hand_over_credential: capabilities.hand_over_credential.supported,
         revoke_credential: capabilities.revoke_credential.supported,
     }
 }

@@ -99,6 +99,7 @@ async fn fill(store: &Store) -> Result<(), AnyError> {
         entitlement_native: None,
         credential: None,
         privileged: false,
+        to: None,
         attributes: BTreeMap::new(),
         because: vec!["no reason covers it".to_owned()],
         also_loses: Vec::new(),

@@ -90,6 +90,7 @@ impl From<&ActionRow> for ActionReceipt {
             account: row.item.account.clone(),
             entitlement: row.item.entitlement.clone(),
             credential: row.item.credential.clone(),
+            to: row.item.to.clone(),
             state: row.state,
             attempts: row.attempts,
             reason: row.reason.clone(),

@@ -185,8 +185,8 @@ async fn make_one_of_each(
     }
     let seen = possible.iter().map(|(place, Standing { item, sent_at, .. })| {
         let Transition { action, observed, at, .. } = transitions[*place];
-        // Only what we asked for and what takes access away was ended by us; the rest went out of band.
-        Seen { action, ended_by_us: item.verb.takes_away() && sent_at.is_some(), observed, at: *at }
+        // Only what we asked for and what takes something from the account was ended by us; the rest went out of band.
+        Seen { action, ended_by_us: !item.verb.gives() && sent_at.is_some(), observed, at: *at }
     });
     let seen: Vec<Seen<'_>> = seen.collect();
     let read_backs = read_back::apply_all(tx, &seen).await?;
@@ -343,6 +343,8 @@ pub(crate) fn transition_event(
     );
     let credential = item.credential.as_ref();
     personal.extend(credential.map(|credential| ("credential".to_owned(), credential.key.to_string())));
+    let handed_over_to = item.to.as_ref();
+    personal.extend(handed_over_to.map(|to| ("handed_over_to".to_owned(), to.key.to_string())));
     // A target's words name whom and what they like.
     personal.extend(reason.map(|reason| ("reason".to_owned(), ledger::shortened(reason))));
     Event {

@@ -262,7 +262,7 @@ pub fn show(rows: &[ActionReceipt], all: bool) -> anyhow::Result<()> {
             row.verb.as_str().replace('_', " "),
             row.system.as_str(),
             row.account.as_str(),
-            output::about(row.entitlement.as_ref(), row.credential.as_ref()),
+            output::about_action(row.entitlement.as_ref(), row.credential.as_ref(), row.to.as_ref()),
             row.read_back_at.map_or_else(|| row.reason.clone().unwrap_or_default(), |at| at.to_string()),
             row.ledger_index.map_or_else(|| "-".to_owned(), |index| index.to_string()),
         ]);

@@ -9,6 +9,7 @@ use leasehold_model::credential::CredentialName;
 use leasehold_model::decision::DriftKind;
 use leasehold_model::id::{AccountKey, ActionId, EntitlementName, IdentityKey, PlanHash, SystemName};
 use leasehold_model::plan::{Guard, LeftAlone, Plan, PlanItem, StateFingerprint, Verb};
+use leasehold_model::request::AccountTarget;
 use leasehold_reconcile::stages::plan;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -67,6 +68,8 @@ struct Item {
     entitlement: Option<EntitlementName>,
     #[serde(default)]
     credential: Option<CredentialName>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    to: Option<AccountTarget>,
     because: Vec<String>,
     also_loses: Vec<EntitlementName>,
     after: Vec<ActionId>,
@@ -189,6 +192,7 @@ impl From<Plan> for PlanDocument {
             identity: item.identity,
             entitlement: item.entitlement,
             credential: item.credential,
+            to: item.to,
             because: item.because,
             also_loses: item.also_loses,
             after: item.after,
@@ -229,7 +233,11 @@ impl PlanDocument {
                     toned(format!("{}{held}", item.verb.as_str().replace('_', " ")), tone),
                     item.system.as_str(),
                     item.account.as_str(),
-                    output::about(item.entitlement.as_ref(), item.credential.as_ref()),
+                    output::about_action(
+                        item.entitlement.as_ref(),
+                        item.credential.as_ref(),
+                        item.to.as_ref()
+                    ),
                     item.because.join("; "),
                     also.join(", "),
                 ]);

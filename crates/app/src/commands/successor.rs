@@ -1,4 +1,5 @@
-//! `leasehold successor`: somebody answers for a service account, workload or agent from now on.
+//! `leasehold successor`: somebody answers for a service account, workload or agent from now on, or takes over the scheduled jobs of
+//! somebody who has left.
 
 use leasehold_model::id::IdentityKey;
 use leasehold_reconcile::workflow::steward::Word;
@@ -13,7 +14,7 @@ use crate::remote::Remote;
 /// Arguments of `successor`.
 #[derive(Debug, clap::Args)]
 pub struct Successor {
-    /// What: the key of a service account, workload or agent
+    /// What: the key of a service account, workload or agent; or of somebody who has left, whose scheduled jobs then run as the other's account
     non_human: String,
     /// Who answers for it: the primary key in the people feed, usually a mail address
     owner: String,
@@ -39,6 +40,10 @@ impl Successor {
         } else {
             let text = |name: &str| output::safe(document[name].as_str().unwrap_or_default()).to_string();
             output::line(format!("{} answers for {} from now on", text("owner"), text("identity")))?;
+            for why in document["left_alone"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+                output::line(format!("  not handed over: {}", output::safe(why)))?;
+            }
+            output::line(format!("`leasehold plan --identity {}` shows what follows", text("identity")))?;
         }
         Ok(Outcome::Clean)
     }

@@ -92,6 +92,7 @@ fn item(id: &str, account: &str) -> PlanItem {
         entitlement_native: None,
         credential: None,
         privileged: false,
+        to: None,
         attributes: BTreeMap::new(),
         because: vec!["no reason covers it".to_owned()],
         also_loses: Vec::new(),

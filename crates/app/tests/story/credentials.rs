@@ -112,7 +112,9 @@ fn the_job_of_a_leaver_is_stopped_and_ends_later() {
         assert_eq!(told.len(), 1, "{drift:#?}");
         assert_eq!(told[0].kind, DriftKind::Ownerless);
         assert!(
-            told[0].because[0].to_string().contains("leasehold retire kim@example.com --end"),
+            ["leasehold retire kim@example.com --end", "leasehold successor kim@example.com PERSON"]
+                .iter()
+                .all(|way| told[0].because[0].to_string().contains(way)),
             "{told:?}"
         );
         assert_eq!(about_job(&plan), []);
@@ -134,6 +136,89 @@ fn the_job_of_a_leaver_is_stopped_and_ends_later() {
         assert_eq!(about_job(&plan), [Verb::RevokeCredential]);
         story.apply(&plan, &overrides_of(&plan)).await;
         assert_eq!(key(&story, "job"), None);
+    });
+}
+
+/// What a leaver had running by itself runs as whoever takes it over, through faults at every step; and only as an account of
+/// theirs that nobody had to guess.
+#[test]
+fn the_job_of_a_leaver_is_handed_over() {
+    tell("the_job_of_a_leaver_is_handed_over", 90, |seed| async move {
+        const TAKER: &str = "dana@example.com";
+        let mut story = with_keys(seed, LifecycleState::Left).await;
+        story.world.join(identity(TAKER, "Ops")).expect("joins");
+        let job = Credential::new("job", "uid-kim", CredentialKind::ScheduledJob, "nightly report");
+        story.world.create_credential("alpha", job).expect("a job");
+        story.observe_all().await;
+        let (_, plan) = story.plan().await;
+        story.apply(&plan, &overrides_of(&plan)).await;
+        story.observe_all().await;
+        let say = async |story: &Story, word: &Word| {
+            let (loaded, now) = (story.load().await, story.clock.now());
+            steward::say(&story.store, &loaded, &HOLDER.into(), word, "story", now).await
+        };
+        let leaver = say(&story, &Word::TakeOver(HOLDER.into())).await;
+        assert!(matches!(leaver, Err(steward::Refusal::Successor(_))), "{leaver:?}");
+        say(&story, &Word::TakeOver(TAKER.into())).await.expect("takes it over");
+
+        // Nobody to run as, and then too many.
+        let handed_over = |plan: &Plan| {
+            let items = plan.items.iter().filter(|item| item.verb == Verb::HandOverCredential);
+            items.map(|item| item.to.as_ref().expect("to somebody").login.clone()).collect::<Vec<_>>()
+        };
+        let left_alone = |plan: &Plan, why: &str| {
+            let is_it = |left: &&leasehold_model::plan::LeftAlone| left.why.contains(why);
+            assert!(plan.left_alone.iter().any(|left| is_it(&left)), "{why}: {:#?}", plan.left_alone);
+            assert!(handed_over(plan).is_empty());
+        };
+        let (drift, plan) = story.plan().await;
+        invariants::plan_explains_drift(&story, &drift, &plan);
+        left_alone(&plan, "has no open account in alpha");
+        let mut closed = Account::new("uid-dana-old", "dana.old");
+        closed.enabled = false;
+        story.world.create_account("alpha", Account::new("uid-dana", "dana")).expect("an account");
+        story.world.create_account("alpha", closed).expect("an account");
+        if seed % 3 == 0 {
+            story.world.create_account("alpha", Account::new("uid-dana2", "dana.admin")).expect("an account");
+            story.observe_all().await;
+            let (_, plan) = story.plan().await;
+            let has_several = plan.left_alone.iter().any(|left| left.why.contains("is not guessed"));
+            // Where the second login is nobody's, one is left.
+            assert_eq!(has_several, handed_over(&plan).is_empty(), "{:#?}", plan.left_alone);
+            if has_several {
+                return;
+            }
+        }
+        story.observe_all().await;
+        let (drift, plan) = story.plan().await;
+        invariants::plan_explains_drift(&story, &drift, &plan);
+        assert_eq!(handed_over(&plan), ["dana"]);
+
+        // A target that undoes it later has a job that somebody else stopped.
+        let kinds = FaultKind::ALL.into_iter().filter(|kind| !matches!(kind, FaultKind::Resurrected { .. }));
+        story.world.set_faults(Faults::seeded(seed, 250, 400).only(&kinds.collect::<Vec<_>>()));
+        let rows = story.apply(&plan, &overrides_of(&plan)).await;
+        invariants::actions_are_settled(&story, &plan, &overrides_of(&plan), &rows);
+        story.calm();
+        for _ in 0..3 {
+            story.observe_all().await;
+            let (_, plan) = story.plan().await;
+            story.apply(&plan, &overrides_of(&plan)).await;
+        }
+        let job = key(&story, "job").expect("it is there");
+        assert_eq!((job.account.as_str(), job.active), ("uid-dana", true));
+        let (drift, _) = story.plan().await;
+        let is_job = |item: &&leasehold_model::decision::DriftItem| {
+            item.credential.as_ref().is_some_and(|credential| credential.key.0 == "job")
+        };
+        assert_eq!(drift.iter().find(is_job), None);
+
+        // It ends with whoever has it now.
+        story.world.leave(TAKER, story.clock.now()).expect("leaves");
+        story.observe_all().await;
+        let (_, plan) = story.plan().await;
+        story.apply(&plan, &overrides_of(&plan)).await;
+        assert!(key(&story, "job").is_some_and(|job| !job.active && job.account.as_str() == "uid-dana"));
     });
 }
 

@@ -69,6 +69,10 @@ pub fn plan_explains_drift(story: &Story, drift: &[DriftItem], plan: &Plan) {
             action.system == item.system
                 && Some(&action.account_key) == item.account.as_ref()
                 && match item.kind {
+                    DriftKind::Missing if item.credential.is_some() => {
+                        matches!(action.verb, Verb::EnableCredential | Verb::HandOverCredential)
+                            && action.credential == item.credential
+                    }
                     DriftKind::Missing => {
                         action.verb == Verb::Grant && action.entitlement == item.entitlement
                     }
@@ -203,6 +207,12 @@ pub fn actions_are_settled(story: &Story, plan: &Plan, overrides: &[String], row
             }
             Verb::EnableCredential => {
                 assert_eq!(credential(), Truth::Credential { exists: true, active: true }, "{row:?}");
+            }
+            Verb::HandOverCredential => {
+                let credential = row.item.credential.as_ref().expect("of a credential").key.clone();
+                let to = row.item.to.as_ref().expect("to somebody").key.clone();
+                let found = truth(Facet::HandOver(credential, to));
+                assert_eq!(found, Truth::Credential { exists: false, active: true }, "{row:?}");
             }
         }
     }

@@ -131,6 +131,8 @@ pub enum Facet {
     Account,
     Grant(EntitlementName),
     Credential(CredentialKey),
+    /// With whoever has it, and running as this account.
+    HandOver(CredentialKey, AccountKey),
     Sessions,
 }
 
@@ -175,6 +177,7 @@ impl MortalConnector {
             ReadTarget::Grant { account, .. }
             | ReadTarget::Account { account }
             | ReadTarget::Credential { account, .. }
+            | ReadTarget::HandOver { account, .. }
             | ReadTarget::Sessions { account } => found_by(&account.key, &account.login),
         };
         let (facet, truth) = match target {
@@ -195,6 +198,14 @@ impl MortalConnector {
                     active: found.is_some_and(|found| found.active),
                 };
                 (Facet::Credential(credential.key.clone()), truth)
+            }
+            ReadTarget::HandOver { credential, to, .. } => {
+                let found = self.world.credential(system, &credential.key);
+                let truth = Truth::Credential {
+                    exists: found.as_ref().is_some_and(|found| found.account == account),
+                    active: found.is_some_and(|found| found.account == to.key && found.active),
+                };
+                (Facet::HandOver(credential.key.clone(), to.key.clone()), truth)
             }
             ReadTarget::Sessions { .. } => {
                 let live = self.world.sessions(system, account.as_str()).len();
@@ -247,7 +258,8 @@ impl Connector for MortalConnector {
         let AccountTarget { key, login } = request.account.clone();
         let login = if key.0.is_empty() { login } else { String::new() };
         let (system, account) = (self.system.clone(), (key, login));
-        let asked: Effect = (request.verb, system, account, entitlement, credential);
+        let to = request.to.as_ref().map(|to| to.key.clone());
+        let asked: Effect = (request.verb, system, account, entitlement, credential, to);
         *self.calls.lock().expect("calls").asked.entry(asked).or_default() += 1;
         let answer = self.inner.execute(request).await;
         self.life.async_point().await;

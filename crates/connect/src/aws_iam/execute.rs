@@ -11,6 +11,7 @@ use crate::aws_iam::delete::delete_account;
 use crate::aws_iam::document::Document;
 use crate::aws_iam::name::{DISABLED, Held, SESSIONS_ENDED, is_of_aws, is_possible};
 use crate::aws_iam::read_back::{User, holds, is_disabled, is_root, user};
+use crate::connector::not_offered;
 use crate::error::ConnectError;
 
 /// Attributes of a new account that become tags of the user.
@@ -53,6 +54,7 @@ async fn execute_now(client: &Client, request: &ActionRequest) -> Result<Outcome
             | Verb::RevokeCredential
             | Verb::EndSessions
             | Verb::DeleteAccount => Outcome::AlreadySo,
+            Verb::HandOverCredential => not_offered(request.verb),
         });
     };
     if request.verb.takes_away() && client.caller().await?.id == found.id {
@@ -88,6 +90,7 @@ async fn execute_now(client: &Client, request: &ActionRequest) -> Result<Outcome
         }
         Verb::DeleteAccount => delete_account(client, &found).await,
         Verb::CreateAccount => Ok(Outcome::AlreadySo),
+        Verb::HandOverCredential => Ok(not_offered(request.verb)),
     }
 }
 

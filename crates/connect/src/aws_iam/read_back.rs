@@ -7,7 +7,7 @@ use crate::aws_iam::credentials;
 use crate::aws_iam::document::Document;
 use crate::aws_iam::name::{DISABLED, Held, SESSIONS_ENDED, is_possible, managed};
 use crate::aws_iam::paths::roles_of;
-use crate::connector::TestReport;
+use crate::connector::{TestReport, nothing_handed_over};
 use crate::error::ConnectError;
 
 /// The key of the account's root, which is no user.
@@ -87,6 +87,7 @@ pub(super) async fn read_back(client: &Client, target: &ReadTarget) -> Result<Re
                 }
             }
         }
+        ReadTarget::HandOver { .. } => Ok(nothing_handed_over()),
         ReadTarget::Sessions { .. } => {
             let since = match &found {
                 Some(user) => sessions_ended_before(client, &user.name).await?,
@@ -115,6 +116,7 @@ async fn read_root(client: &Client, target: &ReadTarget) -> Result<ReadBack, Con
                 && summary(client).await?.root_access_keys.unwrap_or(0) > 0;
             ReadBack::Credential { exists, active: exists }
         }
+        ReadTarget::HandOver { .. } => nothing_handed_over(),
         ReadTarget::Sessions { .. } => ReadBack::Unsupported { why: "AWS lists no sessions".to_owned() },
     })
 }

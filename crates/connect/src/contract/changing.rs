@@ -200,6 +200,7 @@ impl Run<'_> {
                     account: account.clone(),
                     entitlement: None,
                     credential: Some(credential.clone()),
+                    to: None,
                     attributes: BTreeMap::new(),
                 };
                 match self.request(request).await? {
@@ -215,6 +216,51 @@ impl Run<'_> {
         match self.read(&target).await? {
             ReadBack::Credential { exists: false, .. } => Ok(()),
             other => failed(format!("a revoked credential was read as {other:?}")),
+        }
+    }
+
+    pub(super) async fn credential_is_handed_over(&self) -> Check {
+        if !self.fixture.connector().capabilities().hand_over_credential.supported {
+            return Err(Miss::DoesNotApply("it does not claim to hand credentials over"));
+        }
+        let Some((account, credential, to)) = self.fixture.hand_over() else {
+            return self.nothing_named("it claims to hand credentials over, and its fixture has none");
+        };
+        let is = |wanted: (bool, bool)| move |read: &ReadBack| matches!(*read, ReadBack::HandOver { left, arrived } if (left, arrived) == wanted);
+        let target =
+            ReadTarget::HandOver { account: account.clone(), credential: credential.clone(), to: to.clone() };
+        self.settles(&target, is((false, false))).await?;
+        let request = ActionRequest {
+            id: ActionId(format!("contract-hand-over-{}", credential.key)),
+            verb: Verb::HandOverCredential,
+            account: account.clone(),
+            entitlement: None,
+            credential: Some(credential.clone()),
+            to: Some(to),
+            attributes: BTreeMap::new(),
+        };
+        // To nobody it is not handed over, and stays where it is.
+        let nobody = AccountTarget {
+            key: "leasehold-contract-nobody".into(),
+            login: "leasehold-contract-nobody".to_owned(),
+        };
+        match self.request(ActionRequest { to: Some(nobody), ..request.clone() }).await? {
+            Outcome::Refused { .. } => {}
+            other => return failed(format!("it was handed over to nobody: {other:?}")),
+        }
+        self.settles(&target, is((false, false))).await?;
+        for _ in 0..2 {
+            match self.request(request.clone()).await? {
+                Outcome::Acknowledged { .. } | Outcome::AlreadySo => {}
+                other => return failed(format!("claims to hand it over and answers {other:?}")),
+            }
+            self.settles(&target, is((true, true))).await?;
+        }
+        match self.read(&ReadTarget::Credential { account, credential }).await? {
+            ReadBack::Credential { exists: false, .. } => Ok(()),
+            other => {
+                failed(format!("what was handed over was read with the account that had it as {other:?}"))
+            }
         }
     }
 
@@ -241,6 +287,7 @@ impl Run<'_> {
                 account: by_login.clone(),
                 entitlement: None,
                 credential: None,
+                to: None,
                 attributes: attributes.clone(),
             };
             match self.request(request).await? {

@@ -81,6 +81,7 @@ impl Run<'_> {
             account: account.clone(),
             entitlement: None,
             credential: Some(earlier.clone()),
+            to: None,
             attributes: BTreeMap::new(),
         };
         match self.request(request).await? {

@@ -47,6 +47,11 @@ pub trait ContractFixture: Send + Sync {
         None
     }
 
+    /// A scheduled job of some account that the suite may hand over, and whom to; `None` where the connector does not claim it.
+    fn hand_over(&self) -> Option<(AccountTarget, CredentialTarget, AccountTarget)> {
+        None
+    }
+
     /// An account that the suite may make and delete again, by its login and attributes; `None` where the connector claims
     /// not both.
     fn new_account(&self) -> Option<(String, BTreeMap<String, String>)> {
@@ -163,6 +168,7 @@ pub async fn run(fixture: &dyn ContractFixture) -> Vec<CheckResult> {
     note("nothing else has changed", run.nothing_else_changed(&first).await);
     note("ending sessions leaves none", run.end_sessions().await);
     note("a stopped credential comes back, and a revoked one does not", run.credential_ends().await);
+    note("what is handed over runs as somebody else", run.credential_is_handed_over().await);
     note("an account is made and deleted", run.account_comes_and_goes().await);
     note("an issued credential is another one each time and lets in", run.issue().await);
     note("a disabled account is read as disabled", run.disable().await);
@@ -289,6 +295,7 @@ impl Run<'_> {
             account: account.clone(),
             entitlement: entitlement.cloned(),
             credential: None,
+            to: None,
             attributes: BTreeMap::new(),
         })
         .await

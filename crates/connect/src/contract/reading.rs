@@ -312,6 +312,7 @@ impl Run<'_> {
                 Verb::DeleteAccount => (capabilities.delete_account, None),
                 Verb::DisableCredential | Verb::EnableCredential => (capabilities.disable_credential, None),
                 Verb::RevokeCredential => (capabilities.revoke_credential, None),
+                Verb::HandOverCredential => (capabilities.hand_over_credential, None),
             };
             if claimed.supported {
                 continue;

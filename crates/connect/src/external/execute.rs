@@ -42,6 +42,7 @@ fn capability(client: &Client, verb: Verb) -> Capability {
         Verb::Grant => capabilities.grant,
         Verb::DisableAccount => capabilities.disable_account,
         Verb::EnableCredential | Verb::DisableCredential => capabilities.disable_credential,
+        Verb::HandOverCredential => capabilities.hand_over_credential,
         Verb::RevokeCredential => capabilities.revoke_credential,
         Verb::Revoke => capabilities.revoke,
         Verb::EndSessions => capabilities.end_sessions,

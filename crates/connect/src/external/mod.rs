@@ -60,6 +60,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     issue_credential: AS_TOLD,
     disable_credential: AS_TOLD,
     revoke_credential: AS_TOLD,
+    hand_over_credential: AS_TOLD,
     list_sessions: AS_TOLD,
     end_sessions: AS_TOLD,
     last_use: AS_TOLD,

@@ -33,6 +33,7 @@ fn questions() -> Vec<String> {
     let (ann, backup) = (account("7f3a", "ann"), account("55d0", "backup"));
     let entitlement = EntitlementTarget { name: "group/staff".parse().unwrap(), native: None };
     let credential = CredentialTarget { key: "k-19".into(), kind: CredentialKind::ApiKey };
+    let job = CredentialTarget { key: "j-3".into(), kind: CredentialKind::ScheduledJob };
     let settings = json!({"users": "users", "groups": "groups"});
     let reads = [
         ReadTarget::Grant { account: ann.clone(), entitlement: entitlement.clone() },
@@ -40,6 +41,7 @@ fn questions() -> Vec<String> {
         ReadTarget::Credential { account: backup.clone(), credential: credential.clone() },
         ReadTarget::Sessions { account: ann.clone() },
         ReadTarget::Sessions { account: backup.clone() },
+        ReadTarget::HandOver { account: ann.clone(), credential: job.clone(), to: backup.clone() },
     ];
     let change = |id: &str, verb, account: &AccountTarget| ActionRequest {
         id: id.into(),
@@ -47,6 +49,7 @@ fn questions() -> Vec<String> {
         account: account.clone(),
         entitlement: None,
         credential: None,
+        to: None,
         attributes: BTreeMap::new(),
     };
     let email = BTreeMap::from([("email".to_owned(), "cy@example.com".to_owned())]);
@@ -55,6 +58,11 @@ fn questions() -> Vec<String> {
         ActionRequest { credential: Some(credential), ..change("a-4f1f", Verb::RevokeCredential, &backup) },
         ActionRequest { attributes: email, ..change("a-4f20", Verb::CreateAccount, &account("", "cy")) },
         change("a-4f21", Verb::DisableAccount, &ann),
+        ActionRequest {
+            credential: Some(job),
+            to: Some(backup.clone()),
+            ..change("a-4f24", Verb::HandOverCredential, &ann)
+        },
     ];
     let mut requests = vec![
         Request::Hello {
@@ -99,6 +107,7 @@ fn every_answer_on_the_page_is_understood_and_every_type_is_there() {
                 ReadBack::Grant { .. } => "grant",
                 ReadBack::Account { .. } => "account",
                 ReadBack::Credential { .. } => "credential",
+                ReadBack::HandOver { .. } => "hand_over",
                 ReadBack::Sessions { .. } => "sessions",
                 ReadBack::Unsupported { .. } => "unsupported",
             });
@@ -106,7 +115,7 @@ fn every_answer_on_the_page_is_understood_and_every_type_is_there() {
         every_field_counts(line);
     }
     assert!(missing.is_empty(), "no example of {missing:?}");
-    assert_eq!(reads.len(), 5, "{reads:?}");
+    assert_eq!(reads.len(), 6, "{reads:?}");
 }
 
 /// An unknown field is refused wherever it stands in a message.

@@ -59,19 +59,22 @@ pub(super) struct Change<'a> {
     entitlement: Option<&'a EntitlementTarget>,
     #[serde(skip_serializing_if = "Option::is_none")]
     credential: Option<&'a CredentialTarget>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<&'a AccountTarget>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     attributes: &'a BTreeMap<String, String>,
 }
 
 impl<'a> From<&'a ActionRequest> for Change<'a> {
     fn from(request: &'a ActionRequest) -> Self {
-        let ActionRequest { id, verb, account, entitlement, credential, attributes } = request;
+        let ActionRequest { id, verb, account, entitlement, credential, to, attributes } = request;
         Self {
             action: id,
             verb: *verb,
             account,
             entitlement: entitlement.as_ref(),
             credential: credential.as_ref(),
+            to: to.as_ref(),
             attributes,
         }
     }
@@ -210,6 +213,7 @@ enum ReadForm {
     Grant { direct: bool, effective: Option<bool> },
     Account { exists: bool, enabled: bool },
     Credential { exists: bool, active: bool },
+    HandOver { left: bool, arrived: bool },
     Sessions { live: Vec<SessionForm> },
 }
 
@@ -228,6 +232,7 @@ impl From<ReadForm> for ReadBack {
             ReadForm::Grant { direct, effective } => Self::Grant { direct, effective },
             ReadForm::Account { exists, enabled } => Self::Account { exists, enabled },
             ReadForm::Credential { exists, active } => Self::Credential { exists, active },
+            ReadForm::HandOver { left, arrived } => Self::HandOver { left, arrived },
             ReadForm::Sessions { live } => {
                 let session = |SessionForm { id, started_at, detail }| Session { id, started_at, detail };
                 Self::sessions(live.into_iter().map(session).collect())

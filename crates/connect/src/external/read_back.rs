@@ -57,7 +57,9 @@ pub(super) async fn read_back(client: &Client, target: &ReadTarget) -> Result<Re
     let unnamed =
         |name: &str| ReadBack::Unsupported { why: format!("`capabilities` does not name `{name}`") };
     match target {
-        ReadTarget::Credential { .. } if !capabilities.list_credentials.supported => {
+        ReadTarget::Credential { .. } | ReadTarget::HandOver { .. }
+            if !capabilities.list_credentials.supported =>
+        {
             return Ok(no_credentials());
         }
         ReadTarget::Sessions { .. } if !capabilities.list_sessions.supported => {
@@ -91,6 +93,7 @@ fn answers(target: &ReadTarget, read: &ReadBack) -> bool {
             | (ReadTarget::Grant { .. }, ReadBack::Grant { .. })
             | (ReadTarget::Account { .. }, ReadBack::Account { .. })
             | (ReadTarget::Credential { .. }, ReadBack::Credential { .. })
+            | (ReadTarget::HandOver { .. }, ReadBack::HandOver { .. })
             | (ReadTarget::Sessions { .. }, ReadBack::Sessions { .. })
     )
 }

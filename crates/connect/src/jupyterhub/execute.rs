@@ -26,7 +26,9 @@ pub(super) async fn execute(client: &Client, request: &ActionRequest) -> Result<
 async fn execute_now(client: &Client, request: &ActionRequest) -> Result<Outcome, ConnectError> {
     let verb = request.verb;
     let is_offered = match verb {
-        Verb::EnableAccount | Verb::DisableCredential | Verb::EnableCredential => false,
+        Verb::EnableAccount | Verb::DisableCredential | Verb::EnableCredential | Verb::HandOverCredential => {
+            false
+        }
         Verb::DisableAccount => client.settings.disable_by_deleting,
         _ => true,
     };
@@ -62,9 +64,11 @@ async fn execute_now(client: &Client, request: &ActionRequest) -> Result<Outcome
         },
         Verb::EndSessions => end_sessions(client, &user).await,
         Verb::DisableAccount | Verb::DeleteAccount => delete_account(client, &user).await,
-        Verb::EnableAccount | Verb::CreateAccount | Verb::DisableCredential | Verb::EnableCredential => {
-            Ok(not_offered(verb))
-        }
+        Verb::EnableAccount
+        | Verb::CreateAccount
+        | Verb::DisableCredential
+        | Verb::EnableCredential
+        | Verb::HandOverCredential => Ok(not_offered(verb)),
     }
 }
 

@@ -4,7 +4,7 @@ use leasehold_model::id::AccountKey;
 use leasehold_model::request::{AccountTarget, ReadBack, ReadTarget};
 use serde::Deserialize;
 
-use crate::connector::TestReport;
+use crate::connector::{TestReport, nothing_handed_over};
 use crate::error::ConnectError;
 use crate::jupyterhub::client::Client;
 use crate::jupyterhub::enumerate::READING;
@@ -65,6 +65,7 @@ pub(super) async fn read_back(client: &Client, target: &ReadTarget) -> Result<Re
         ReadTarget::Account { .. } => {
             Ok(ReadBack::Account { exists: found.is_some(), enabled: found.is_some() })
         }
+        ReadTarget::HandOver { .. } => Ok(nothing_handed_over()),
         ReadTarget::Credential { credential, .. } => match found {
             Some(Found::Service(_)) => {
                 Ok(ReadBack::Unsupported { why: "the hub tells of no token of a service".to_owned() })

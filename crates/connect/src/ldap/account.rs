@@ -202,6 +202,7 @@ mod tests {
             account: AccountTarget::by_login(login),
             entitlement: None,
             credential: None,
+            to: None,
             attributes: [
                 ("email", "a@example.com"),
                 ("family_name", "Lee"),

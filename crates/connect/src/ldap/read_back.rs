@@ -4,7 +4,7 @@ use ldap3::Scope;
 use leasehold_model::account::Session as LiveSession;
 use leasehold_model::request::{AccountTarget, EntitlementTarget, ReadBack, ReadTarget};
 
-use crate::connector::no_credentials;
+use crate::connector::{no_credentials, nothing_handed_over};
 use crate::error::ConnectError;
 use crate::ldap::account::is_proved_gone;
 use crate::ldap::client::{Client, Search, Session};
@@ -30,6 +30,7 @@ pub(super) async fn read_back(client: &Client, target: &ReadTarget) -> Result<Re
         }
         ReadTarget::Account { account } => read_account(client, &mut session, account).await?,
         ReadTarget::Credential { .. } => no_credentials(),
+        ReadTarget::HandOver { .. } => nothing_handed_over(),
         ReadTarget::Sessions { account } => read_sessions(client, &mut session, account).await?,
     };
     client.keep(session).await;

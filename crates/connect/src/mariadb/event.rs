@@ -9,14 +9,15 @@ use jiff::Timestamp;
 use leasehold_model::account::LastUse;
 use leasehold_model::credential::{Credential, CredentialKind};
 use leasehold_model::plan::Verb;
-use leasehold_model::request::{CredentialTarget, Outcome};
+use leasehold_model::request::{CredentialTarget, Outcome, ReadBack};
 use sqlx::mysql::MySqlRow;
 
 use crate::connector::not_offered;
 use crate::error::ConnectError;
 use crate::mariadb::client::{Client, Session};
 use crate::mariadb::execute::{Names, refused, run};
-use crate::mariadb::name::{AccountName, written};
+use crate::mariadb::name::{AccountName, Held, Object, written};
+use crate::mariadb::read_back::still;
 use crate::mariadb::sql;
 
 /// Whether an event runs.
@@ -182,6 +183,76 @@ pub(super) async fn change(
         (Verb::DisableCredential | Verb::EnableCredential, _) => Ok(Outcome::AlreadySo),
         (verb, _) => Ok(not_offered(verb)),
     }
+}
+
+/// Has an event run as another account from now on.
+pub(super) async fn hand_over(
+    client: &Client,
+    session: &mut Session,
+    account: &AccountName,
+    credential: &CredentialTarget,
+    to: &AccountName,
+) -> Result<Outcome, ConnectError> {
+    let (from, key) = (account.key(), credential.key.as_str());
+    let catalogue = still(client, session).await?;
+    match catalogue.accounts.get(to) {
+        None => return Ok(refused(format!("there is no account {}", to.key()))),
+        Some(state) if state.locked => {
+            return Ok(refused(format!("{} is locked; unlock it first, or name another", to.key())));
+        }
+        Some(_) => {}
+    }
+    let events = Event::read_all(client, session).await?;
+    let Some(event) = events.into_iter().find(|event| event.key() == key) else {
+        return Ok(refused(format!("there is no `{key}` any more")));
+    };
+    if event.definer == to.key().as_str() && event.is_enabled() {
+        return Ok(Outcome::AlreadySo);
+    }
+    if event.definer != from.as_str() {
+        return Ok(refused(format!("`{key}` runs as {} and no longer as {from}", event.definer)));
+    }
+    if event.status == Status::Elsewhere {
+        return Ok(refused("it runs on the server that this one is a replica of; hand it over there"));
+    }
+    // The server does nothing in an event whose definer lacks this, and says so in its log only.
+    let needed = Held::Privilege { privilege: "EVENT", object: Object::Database(event.database.clone()) };
+    if !catalogue.holds(to, &needed).1 {
+        return Ok(refused(format!(
+            "{} lacks EVENT on {}, without which the server does not run it: grant that first, and what the event itself needs",
+            to.key(),
+            written(&event.database)
+        )));
+    }
+    let handed_over = Event { definer: to.key().0, ..event };
+    if let Err(why) = handed_over.names_hold() {
+        return Ok(refused(why));
+    }
+    let names = Names {
+        account: Some(to),
+        first: &handed_over.database,
+        second: &handed_over.name,
+        third: &handed_over.character_set,
+        ..Names::default()
+    };
+    alter(client, session, sql::ENABLE_EVENT, &names, "handed over").await
+}
+
+/// Whether an event was handed over: the one account runs it no more, and the other does.
+pub(super) async fn is_handed_over(
+    client: &Client,
+    session: &mut Session,
+    account: &AccountName,
+    key: &str,
+    to: &AccountName,
+) -> Result<ReadBack, ConnectError> {
+    let (from, to) = (account.key(), to.key());
+    let events = Event::read_all(client, session).await?;
+    let event = events.iter().find(|event| event.key() == key);
+    Ok(ReadBack::HandOver {
+        left: event.is_none_or(|event| event.definer != from.as_str()),
+        arrived: event.is_some_and(|event| event.definer == to.as_str() && event.is_enabled()),
+    })
 }
 
 /// Alters an event. After an error the session is given up, and its character sets with it.

@@ -115,6 +115,15 @@ async fn execute_now(
             None => Ok(refused(format!("{verb} needs a credential"))),
         };
     }
+    if verb == Verb::HandOverCredential {
+        let (Some(credential), Some(to)) = (&request.credential, &request.to) else {
+            return Ok(refused(format!("{verb} needs a credential and an account")));
+        };
+        return match AccountName::parse(&to.key) {
+            Ok(to) => event::hand_over(client, session, account, credential, &to).await,
+            Err(why) => Ok(refused(why)),
+        };
+    }
     let catalogue = still(client, session).await?;
     let Some(state) = catalogue.accounts.get(account) else {
         return Ok(nobody(request));

@@ -72,6 +72,9 @@ const CAPABILITIES: Capabilities = Capabilities {
         "events, by DISABLE; the definer stays; not one whose name would be another in the character set that it was written in",
     ),
     revoke_credential: Capability::with("events, by DROP EVENT"),
+    hand_over_credential: Capability::with(
+        "events, by another definer, who needs EVENT on the database; what the event does is done with that account's rights",
+    ),
     list_sessions: Capability::with("of several accounts of one user, by the host that fits most narrowly"),
     end_sessions: Capability::with("KILL CONNECTION; waits until the sessions are gone"),
     last_use: Capability::with("of events; of accounts the server keeps none without an audit plugin"),

@@ -26,7 +26,7 @@ pub(super) async fn test(client: &Client) -> Result<TestReport, ConnectError> {
         ("PROCESS", "to see the sessions of others"),
         ("CONNECTION ADMIN", "to end the sessions of others"),
         ("EVENT", "to stop and drop events"),
-        ("SET USER", "to stop an event that stays its definer's"),
+        ("SET USER", "to stop an event that stays its definer's, and to hand one over"),
     ] {
         if !may(privilege) && !may("SUPER") {
             missing_rights.push(format!("{privilege} on *.*, {what_for}"));
@@ -100,7 +100,15 @@ pub(super) async fn read_back(client: &Client, target: &ReadTarget) -> Result<Re
             let active = found.as_ref().is_some_and(Event::is_enabled);
             ReadBack::Credential { exists: found.is_some(), active }
         }
-        ReadTarget::Credential { .. } => no_credentials(),
+        ReadTarget::HandOver { credential, to, .. } if credential.kind == CredentialKind::ScheduledJob => {
+            match AccountName::parse(&to.key) {
+                Ok(to) => {
+                    event::is_handed_over(client, &mut session, &name, credential.key.as_str(), &to).await?
+                }
+                Err(why) => ReadBack::Unsupported { why },
+            }
+        }
+        ReadTarget::Credential { .. } | ReadTarget::HandOver { .. } => no_credentials(),
         ReadTarget::Sessions { .. } => ReadBack::sessions(sessions(client, &mut session, &name).await?),
     };
     client.keep(session).await;

@@ -26,7 +26,8 @@ pub(super) async fn execute(client: &Client, request: &ActionRequest) -> Result<
 }
 
 async fn execute_now(client: &Client, request: &ActionRequest) -> Result<Outcome, ConnectError> {
-    if matches!(request.verb, Verb::DisableCredential | Verb::EnableCredential) {
+    let stops = matches!(request.verb, Verb::DisableCredential | Verb::EnableCredential);
+    if stops || request.verb == Verb::HandOverCredential {
         return Ok(not_offered(request.verb));
     }
     let account = match keyed(client, &request.account).await? {
@@ -84,7 +85,7 @@ async fn execute_now(client: &Client, request: &ActionRequest) -> Result<Outcome
             end_sessions(client, account.key.as_str(), entity, &own).await
         }
         Verb::DeleteAccount => delete_account(client, &found, &own).await,
-        Verb::CreateAccount | Verb::DisableCredential | Verb::EnableCredential => {
+        Verb::CreateAccount | Verb::DisableCredential | Verb::EnableCredential | Verb::HandOverCredential => {
             Ok(not_offered(request.verb))
         }
     }

@@ -6,7 +6,7 @@ use leasehold_model::id::EntitlementName;
 use leasehold_model::request::{AccountTarget, CredentialTarget, ReadBack, ReadTarget};
 use serde::Deserialize;
 
-use crate::connector::{TestReport, only_one};
+use crate::connector::{TestReport, nothing_handed_over, only_one};
 use crate::error::ConnectError;
 use crate::openbao::client::Client;
 use crate::openbao::lease::{self, LogInNames};
@@ -119,6 +119,7 @@ pub(super) async fn read_back(client: &Client, target: &ReadTarget) -> Result<Re
             Some(Found::LogIn(_) | Found::NoEntity) => ReadBack::Account { exists: true, enabled: true },
             None => ReadBack::Account { exists: false, enabled: false },
         }),
+        ReadTarget::HandOver { .. } => Ok(nothing_handed_over()),
         ReadTarget::Credential { account, credential } => {
             let exists = has_credential(client, account.key.as_str(), credential).await?;
             Ok(ReadBack::Credential { exists, active: exists })

@@ -5,7 +5,7 @@ use leasehold_model::account::Session as LiveSession;
 use leasehold_model::request::{AccountTarget, EntitlementTarget, ReadBack, ReadTarget};
 use sqlx::Row;
 
-use crate::connector::{TestReport, no_credentials};
+use crate::connector::{TestReport, no_credentials, nothing_handed_over};
 use crate::error::ConnectError;
 use crate::postgres::client::{Client, Session};
 use crate::postgres::name::Held;
@@ -88,6 +88,7 @@ pub(super) async fn read_back(client: &Client, target: &ReadTarget) -> Result<Re
             })
         }
         ReadTarget::Credential { .. } => Ok(no_credentials()),
+        ReadTarget::HandOver { .. } => Ok(nothing_handed_over()),
         ReadTarget::Sessions { account } => {
             let mut session = client.session().await?;
             let live = sessions(client, &mut session, account).await?;

@@ -34,9 +34,11 @@ async fn execute_now(client: &Client, request: &ActionRequest) -> Result<Outcome
     let is_offered = match verb {
         Verb::Grant | Verb::Revoke | Verb::DisableAccount | Verb::EnableAccount => true,
         Verb::CreateAccount | Verb::DeleteAccount => true,
-        Verb::DisableCredential | Verb::EnableCredential | Verb::RevokeCredential | Verb::EndSessions => {
-            false
-        }
+        Verb::DisableCredential
+        | Verb::EnableCredential
+        | Verb::RevokeCredential
+        | Verb::HandOverCredential
+        | Verb::EndSessions => false,
     };
     if !is_offered {
         return Ok(not_offered(verb));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use leasehold_model::request::{EntitlementTarget, ReadBack, ReadTarget};
 use serde_json::Value;
 
-use crate::connector::{TestReport, no_credentials};
+use crate::connector::{TestReport, no_credentials, nothing_handed_over};
 use crate::error::ConnectError;
 use crate::scim::client::Client;
 use crate::scim::find::{self, Held};
@@ -57,6 +57,7 @@ pub(super) async fn read_back(client: &Client, target: &ReadTarget) -> Result<Re
             None => ReadBack::Account { exists: false, enabled: false },
         }),
         ReadTarget::Credential { .. } => Ok(no_credentials()),
+        ReadTarget::HandOver { .. } => Ok(nothing_handed_over()),
         ReadTarget::Sessions { .. } => {
             Ok(ReadBack::Unsupported { why: "SCIM knows no sessions; look in the system itself".to_owned() })
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use leasehold_model::credential::CredentialKind;
 use leasehold_model::fact::Fact;
 use leasehold_model::id::{AccountKey, CredentialKey, EntitlementName, SystemName};
 use leasehold_model::plan::Verb;
@@ -104,9 +105,33 @@ pub(super) fn change(
                 }
             })
         }
-        Verb::RevokeCredential | Verb::DisableCredential | Verb::EnableCredential => {
-            Err(format!("this system does not offer {verb}"))
+        Verb::HandOverCredential if state.traits.credentials => hand_over(state, request, account),
+        Verb::RevokeCredential
+        | Verb::DisableCredential
+        | Verb::EnableCredential
+        | Verb::HandOverCredential => Err(format!("this system does not offer {verb}")),
+    }
+}
+
+/// Has a scheduled job run as another account from now on.
+fn hand_over(state: &mut SystemState, request: &ActionRequest, account: &AccountKey) -> Result<bool, String> {
+    let (Some(target), Some(to)) = (&request.credential, &request.to) else {
+        return Err(format!("{} needs a credential and an account; make a new plan", request.verb));
+    };
+    if target.kind != CredentialKind::ScheduledJob {
+        return Err(format!("{} stays with its account: only scheduled jobs are handed over", target.key));
+    }
+    let to = match find(state, &[], to)? {
+        Some(to) if state.accounts.contains_key(&to) => to,
+        _ => return Err(format!("there is no account {}; create it first", to.login)),
+    };
+    match state.credentials.get_mut(&target.key) {
+        Some(job) if job.account == *account => {
+            (job.account, job.active) = (to, true);
+            Ok(true)
         }
+        Some(job) if job.account == to && job.active => Ok(false),
+        _ => Err(format!("there is no job {} of {} any more", target.key, request.account.login)),
     }
 }
 

@@ -61,6 +61,7 @@ pub(super) fn capabilities_of(traits: SystemTraits) -> Capabilities {
         rotate_credential: when(traits.credentials),
         disable_credential: when(traits.credentials),
         revoke_credential: when(traits.credentials),
+        hand_over_credential: when(traits.credentials),
         ..Capabilities::NONE
     }
 }
@@ -310,7 +311,12 @@ impl SimulatedConnector {
                 let (exists, active) = shown_credential(state, &masks, &key, &credential.key);
                 ReadBack::Credential { exists, active }
             }
-            ReadTarget::Credential { .. } => return Ok(no_credentials()),
+            ReadTarget::HandOver { credential, to, .. } if state.traits.credentials => {
+                let to = find(state, &masks, to).map_err(|why| self.failed(OPERATION, why))?;
+                let has = |account| shown_credential(state, &masks, account, &credential.key);
+                ReadBack::HandOver { left: !has(&key).0, arrived: to.as_ref().is_some_and(|to| has(to).1) }
+            }
+            ReadTarget::Credential { .. } | ReadTarget::HandOver { .. } => return Ok(no_credentials()),
         };
         count_read(&mut inner, &self.system, Some(&key));
         Ok(read)

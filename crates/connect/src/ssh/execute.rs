@@ -9,12 +9,13 @@ use leasehold_model::request::{ActionRequest, Outcome};
 use crate::connector::not_offered;
 use crate::error::ConnectError;
 use crate::ssh::client::{Answer, Client, Session};
+use crate::ssh::crontab::{self, Crontab};
 use crate::ssh::enumerate::RULES_ARE_EDITED;
 use crate::ssh::host::Host;
 use crate::ssh::keys::{self, Change};
 use crate::ssh::read_back::{checked, name_of, sessions};
 use crate::ssh::scripts::{self, Script};
-use crate::ssh::{at, crontab};
+use crate::ssh::{at, hand_over};
 
 /// Between two looks at whether processes have ended.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -61,7 +62,7 @@ async fn execute_now(
             | Verb::DeleteAccount
             | Verb::DisableCredential
             | Verb::RevokeCredential => Outcome::AlreadySo,
-            Verb::Grant | Verb::EnableAccount | Verb::EnableCredential => {
+            Verb::Grant | Verb::EnableAccount | Verb::EnableCredential | Verb::HandOverCredential => {
                 refused(format!("there is no account `{name}`"))
             }
             Verb::CreateAccount => return create(client, session, request, name).await,
@@ -87,11 +88,12 @@ async fn execute_now(
         Verb::EnableCredential => change_key(session, &host, request, name, Change::Enable).await,
         Verb::DisableCredential => change_key(session, &host, request, name, Change::Disable).await,
         Verb::RevokeCredential => change_key(session, &host, request, name, Change::Remove).await,
+        Verb::HandOverCredential => hand_over::execute(client, session, &host, request, name).await,
         verb => Ok(not_offered(verb)),
     }
 }
 
-fn refused(why: impl Into<String>) -> Outcome {
+pub(super) fn refused(why: impl Into<String>) -> Outcome {
     Outcome::Refused { why: why.into() }
 }
 
@@ -210,7 +212,7 @@ async fn change_key(
 }
 
 /// Changes every job of an account's crontabs.
-async fn change_crontab(
+pub(super) async fn change_crontab(
     session: &Session<'_>,
     host: &Host,
     name: &str,
@@ -230,14 +232,25 @@ async fn change_crontab(
     let mut outcome = Outcome::AlreadySo;
     for crontab in host.crontabs_of(name) {
         let Some(content) = crontab.changed(change) else { continue };
-        let (folder, sum, size) = (&crontab.folder, crontab.sum(), content.len());
-        let input = format!("{name}\n{folder}\n{sum}\n{size}\n{content}");
-        outcome = run(session, &scripts::WRITE_CRONTAB, &input, detail).await?;
+        outcome = write_crontab(session, crontab, &content, detail).await?;
         if !matches!(outcome, Outcome::Acknowledged { .. }) {
             return Ok(outcome);
         }
     }
     Ok(outcome)
+}
+
+/// Gives a crontab another content, where it is still as it was read.
+pub(super) async fn write_crontab(
+    session: &Session<'_>,
+    crontab: &Crontab,
+    content: &str,
+    detail: &str,
+) -> Result<Outcome, ConnectError> {
+    let Crontab { account, folder, .. } = crontab;
+    let (sum, size) = (crontab.sum(), content.len());
+    let input = format!("{account}\n{folder}\n{sum}\n{size}\n{content}");
+    run(session, &scripts::WRITE_CRONTAB, &input, detail).await
 }
 
 /// Changes every job of `at` of an account.

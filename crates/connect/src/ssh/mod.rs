@@ -13,6 +13,7 @@ mod client;
 mod crontab;
 mod enumerate;
 mod execute;
+mod hand_over;
 mod host;
 mod issue;
 mod keys;
@@ -70,6 +71,9 @@ const CAPABILITIES: Capabilities = Capabilities {
          by then runs when it comes back",
     ),
     revoke_credential: Capability::YES,
+    hand_over_credential: Capability::with(
+        "jobs of a crontab, with their variables but MAILTO, behind those of whoever takes them over; no jobs of `at`; not to root",
+    ),
     rotate_credential: Capability::with(
         "authorized keys: another one is issued, and the old one is revoked after the overlap",
     ),

@@ -9,7 +9,7 @@ use crate::error::ConnectError;
 use crate::ssh::client::{Client, Session};
 use crate::ssh::host::Host;
 use crate::ssh::scripts;
-use crate::ssh::{at, crontab};
+use crate::ssh::{at, crontab, hand_over};
 
 /// What account names and group names are made of, so that one fits on a line of its own.
 ///
@@ -146,6 +146,9 @@ async fn read(
                 .collect();
             let active = lines.iter().any(|key| key.enabled && key.expires_at.is_none_or(|at| at > now));
             Ok(ReadBack::Credential { exists: !lines.is_empty(), active })
+        }
+        ReadTarget::HandOver { credential, to, .. } => {
+            hand_over::read_back(client, session, name, credential, to).await
         }
         ReadTarget::Sessions { .. } => Ok(match sessions(client, session, name).await? {
             Some(live) => ReadBack::sessions(live),

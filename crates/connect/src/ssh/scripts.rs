@@ -264,8 +264,8 @@ now=\$(sum) || stop 1
 mv -f -- \"\$new\" \"\$file\" || stop 1" sh "$home""#
 ));
 
-/// Replaces an account's crontab, or removes it where nothing is left of it. On standard input: the account, the folder of the
-/// crontab as it was told, its sum as it was read, how many bytes its new content has, and that content. What was cut on its way
+/// Replaces an account's crontab, removes it where nothing is left of it, or makes it where there is none. On standard input: the account, the folder of the
+/// crontab as it was told, its sum as it was read (that of nothing where there is none), how many bytes its new content has, and that content. What was cut on its way
 /// replaces nothing. Programs of cron leave out a file whose name begins with a dot.
 pub(super) const WRITE_CRONTAB: Script = script!(concat!(
     prelude!(),
@@ -277,13 +277,15 @@ if [ "$folder" = crontab ]; then
   if [ -z "$new" ]; then exec crontab -u "$name" -r </dev/null; fi
   printf "%s" "$new" | crontab -u "$name" -; exit
 fi
-file=$folder/$name; umask 077; [ -f "$file" ] || exit 75
+file=$folder/$name; umask 077; [ -f "$file" ] || [ ! -e "$file" ] || exit 75
+sum() { if [ -f "$file" ]; then sha256sum < "$file"; else sha256sum < /dev/null; fi; }
 new=$(mktemp -- "$folder/.leasehold.XXXXXXXX") || exit 1
 stop() { rm -f -- "$new"; exit "$1"; }
-cat > "$new" && owner=$(stat -c %u:%g -- "$file") && chown "$owner" -- "$new" && chmod 600 -- "$new" || stop 1
+owner=$(stat -c %u:%g -- "$file" 2>/dev/null) || owner=$(id -u -- "$name"):$(stat -c %g -- "$folder") || stop 1
+cat > "$new" && chown "$owner" -- "$new" && chmod 600 -- "$new" || stop 1
 [ "$(wc -c < "$new")" -eq "$size" ] || { echo "the new crontab was cut on its way" >&2; stop 1; }
 chcon --reference="$file" -- "$new" 2>/dev/null
-now=$(sha256sum < "$file") || stop 1
+now=$(sum) || stop 1
 [ "${now%% *}" = "$sum" ] || stop 75
 if [ -s "$new" ]; then mv -f -- "$new" "$file"; else rm -f -- "$new" "$file"; fi || stop 1
 exec touch -- "$folder""#

@@ -1,5 +1,6 @@
 //! The contract suite over every connector of the registry, and over a target with each kind of fault.
 
+use leasehold_model::credential::{Credential, CredentialKind};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -141,6 +142,15 @@ struct SimulatedFixture {
 impl SimulatedFixture {
     fn new(system: &'static str, seed: u64) -> Self {
         let world = World::new(&Company::generate(seed, 40));
+        // Somebody has work running by itself.
+        let systems = world.snapshot().systems;
+        let state = systems.get(&system.to_owned().try_into().unwrap());
+        let holder =
+            state.filter(|state| state.traits.credentials).and_then(|state| state.accounts.keys().next());
+        if let Some(holder) = holder {
+            let job = Credential::new("job", holder.clone(), CredentialKind::ScheduledJob, "nightly");
+            world.create_credential(system, job).unwrap();
+        }
         let connector = world.connector(system).unwrap();
         let grants = world.grants(system);
         let grant = grants.iter().find(|grant| {
@@ -177,9 +187,21 @@ impl ContractFixture for SimulatedFixture {
     fn credential(&self) -> Option<(AccountTarget, CredentialTarget)> {
         let snapshot = self.world.snapshot();
         let state = snapshot.systems.get(&self.system.to_owned().try_into().unwrap())?;
-        let credential = state.credentials.values().find(|credential| credential.active)?;
+        let credential = state
+            .credentials
+            .values()
+            .find(|credential| credential.active && credential.key.as_str() != "job")?;
         let target = CredentialTarget { key: credential.key.clone(), kind: credential.kind };
         Some((account(credential.account.as_str()), target))
+    }
+
+    fn hand_over(&self) -> Option<(AccountTarget, CredentialTarget, AccountTarget)> {
+        let job = self.world.credential(self.system, &"job".into())?;
+        let snapshot = self.world.snapshot();
+        let state = snapshot.systems.get(&self.system.to_owned().try_into().unwrap())?;
+        let to = state.accounts.values().find(|other| other.key != job.account && other.enabled)?;
+        let credential = CredentialTarget { key: job.key, kind: job.kind };
+        Some((account(job.account.as_str()), credential, account(to.key.as_str())))
     }
 
     fn new_account(&self) -> Option<(String, BTreeMap<String, String>)> {

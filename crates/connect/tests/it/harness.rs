@@ -178,6 +178,7 @@ pub async fn execute(
         account: account.clone(),
         entitlement: entitlement.cloned(),
         credential: None,
+        to: None,
         attributes: BTreeMap::new(),
     };
     connector.execute(&request).await.unwrap_or_else(|error| panic!("{request:?}: {error}"))
@@ -224,9 +225,43 @@ pub async fn change_credential(
         account: account.clone(),
         entitlement: None,
         credential: Some(credential.clone()),
+        to: None,
         attributes: BTreeMap::new(),
     };
     connector.execute(&request).await.unwrap_or_else(|error| panic!("{request:?}: {error}"))
+}
+
+/// Asks for a credential to be handed over.
+pub async fn hand_over(
+    connector: &dyn Connector,
+    account: &AccountTarget,
+    credential: &CredentialTarget,
+    to: &AccountTarget,
+) -> Outcome {
+    let request = ActionRequest {
+        id: ActionId::from("test"),
+        verb: Verb::HandOverCredential,
+        account: account.clone(),
+        entitlement: None,
+        credential: Some(credential.clone()),
+        to: Some(to.clone()),
+        attributes: BTreeMap::new(),
+    };
+    connector.execute(&request).await.unwrap_or_else(|error| panic!("{request:?}: {error}"))
+}
+
+/// Reads whether it was: whether the one account has it no more, and whether it runs as the other one.
+pub async fn read_hand_over(
+    connector: &dyn Connector,
+    account: &AccountTarget,
+    credential: &CredentialTarget,
+    to: &AccountTarget,
+) -> (bool, bool) {
+    let (account, credential, to) = (account.clone(), credential.clone(), to.clone());
+    match connector.read_back(&ReadTarget::HandOver { account, credential, to }).await.expect("read back") {
+        ReadBack::HandOver { left, arrived } => (left, arrived),
+        other => panic!("{other:?}"),
+    }
 }
 
 /// Reads a credential: whether it exists, and whether it can be used.

@@ -94,6 +94,7 @@ pub fn request(verb: Verb, key: &str, entitlement: Option<&str>) -> ActionReques
         account: account(key),
         entitlement: entitlement.map(|name| EntitlementTarget { name: name.parse().unwrap(), native: None }),
         credential: None,
+        to: None,
         attributes: Default::default(),
     }
 }

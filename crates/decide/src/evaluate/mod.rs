@@ -50,6 +50,8 @@ pub struct Abilities {
     pub disable_credential: bool,
     /// End a credential for good.
     pub revoke_credential: bool,
+    /// Have work that an account runs by itself run as another account.
+    pub hand_over_credential: bool,
 }
 
 /// What the configuration says of a system, as far as deciding needs it.

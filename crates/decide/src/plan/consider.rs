@@ -34,7 +34,14 @@ impl Planner<'_, '_> {
                 return self.consider_replaced(item, account, credential);
             }
             (DriftKind::Missing, Some(account), Some(credential)) => {
-                return self.consider_bringing_back(item, account, credential);
+                let to = item.because.iter().find_map(|because| match because {
+                    Because::HandedOver { to } => Some(to),
+                    _ => None,
+                });
+                return match to {
+                    Some(to) => self.consider_handing_over(item, account, credential, to),
+                    None => self.consider_bringing_back(item, account, credential),
+                };
             }
             (DriftKind::Missing, Some(account), None) if item.entitlement.is_none() => {
                 return self.consider_opening(item, account);

@@ -161,6 +161,7 @@ impl Planner<'_, '_> {
                 entitlement_native: None,
                 privileged: false,
                 credential: None,
+                to: None,
                 attributes: ATTRIBUTES.iter().filter_map(known).collect(),
                 because: made.because.clone(),
                 also_loses: Vec::new(),

@@ -6,6 +6,7 @@
 //! a grant that ends, is granted directly before that grant is taken away.
 
 mod consider;
+mod hand_over;
 mod join;
 mod keep;
 mod obstacles;
@@ -16,6 +17,7 @@ use leasehold_model::credential::CredentialName;
 use leasehold_model::decision::{Because, DriftItem, DriftKind};
 use leasehold_model::id::{AccountKey, ActionId, EntitlementName, IdentityKey, SystemName};
 use leasehold_model::plan::{LeftAlone, Plan, PlanItem, StateFingerprint, Verb};
+use leasehold_model::request::AccountTarget;
 use sha2::{Digest, Sha256};
 
 use crate::engine::{AccountIndex, EntitlementIndex, IdentityIndex};
@@ -112,6 +114,8 @@ struct Planner<'plan, 'inputs> {
     logins: join::Logins,
     /// Credentials that are stopped, ended or brought back, with why.
     credentials: BTreeMap<(AccountIndex, CredentialName), (Verb, Vec<String>)>,
+    /// Credentials that run as another account from now on, with which, and why.
+    hand_overs: BTreeMap<(AccountIndex, CredentialName), (AccountIndex, Vec<String>)>,
     left_alone: Vec<LeftAlone>,
 }
 
@@ -146,6 +150,7 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
             new_accounts: BTreeMap::new(),
             logins,
             credentials: BTreeMap::new(),
+            hand_overs: BTreeMap::new(),
             left_alone: Vec::new(),
         }
     }
@@ -229,6 +234,12 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
             let item = self.item(*verb, *account, None, because);
             items.push(PlanItem { credential: Some(credential.clone()), ..item });
         }
+        for ((account, credential), (to, because)) in &self.hand_overs {
+            let item = self.item(Verb::HandOverCredential, *account, None, because);
+            let to = &self.evaluation.account(*to).account;
+            let to = Some(AccountTarget { key: to.key.clone(), login: to.login.clone() });
+            items.push(PlanItem { credential: Some(credential.clone()), to, ..item });
+        }
         for (account, because) in &self.enables {
             items.push(self.item(Verb::EnableAccount, *account, None, because));
         }
@@ -305,6 +316,7 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
                 .and_then(|index| self.evaluation.observed_entitlement(index))
                 .is_some_and(|observed| observed.privileged),
             credential: None,
+            to: None,
             attributes: BTreeMap::new(),
             because: because.to_vec(),
             also_loses: Vec::new(),
@@ -346,7 +358,7 @@ fn name_and_order(items: &mut [PlanItem], state: &StateFingerprint, keeping: &Ke
         let before = before.entry((item.system.clone(), key.clone(), login.to_owned())).or_default();
         match item.verb {
             Verb::CreateAccount | Verb::EnableAccount => before.opened.push(item.id.clone()),
-            Verb::Grant | Verb::EnableCredential => {
+            Verb::Grant | Verb::EnableCredential | Verb::HandOverCredential => {
                 // A new role that cannot be given holds up nothing of the old one's end.
                 let about = item.entitlement.clone().map(|name| (item.system.clone(), key.clone(), name));
                 item.after.clone_from(&before.opened);
@@ -369,6 +381,9 @@ fn key(item: &PlanItem) -> Key<'_> {
     let (key, login) = item.account_id();
     if !login.is_empty() {
         about = format!("{login} {about}");
+    }
+    if let Some(to) = &item.to {
+        about = format!("{about} to {}", to.key);
     }
     (&item.system, key, item.verb, about)
 }

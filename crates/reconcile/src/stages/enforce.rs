@@ -41,7 +41,8 @@ const LAST_CALL: Duration = Duration::from_secs(240);
 const TRIED_FOR: Duration = Duration::from_secs(5);
 
 /// What an action does, without its name: how an action of an interrupted run is found in a fresh plan.
-pub type Effect = (Verb, SystemName, AccountId, Option<EntitlementName>, Option<CredentialKey>);
+pub type Effect =
+    (Verb, SystemName, AccountId, Option<EntitlementName>, Option<CredentialKey>, Option<AccountKey>);
 
 /// What tells an account from its system's others: its key, or the login of one that has no key yet.
 type AccountId = (AccountKey, String);
@@ -62,7 +63,8 @@ fn account_of(item: &PlanItem) -> AccountId {
 /// What an item does.
 pub fn effect_of(item: &PlanItem) -> Effect {
     let credential = item.credential.as_ref().map(|credential| credential.key.clone());
-    (item.verb, item.system.clone(), account_of(item), item.entitlement.clone(), credential)
+    let to = item.to.as_ref().map(|to| to.key.clone());
+    (item.verb, item.system.clone(), account_of(item), item.entitlement.clone(), credential, to)
 }
 
 /// Told whenever an action reaches a state; for progress on a screen.

@@ -97,6 +97,7 @@ impl Worker {
             account: account_target(&row.item),
             entitlement: entitlement_target(&row.item),
             credential: credential_target(&row.item),
+            to: row.item.to.clone(),
             attributes: row.item.attributes.clone(),
         };
         let calling = trace::call("execute", &self.system.name, verb);

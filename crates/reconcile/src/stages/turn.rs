@@ -169,7 +169,7 @@ impl AccountRun {
         for row in rows {
             let round = match row.item.verb {
                 Verb::CreateAccount | Verb::EnableAccount => 0,
-                Verb::Grant | Verb::EnableCredential => 1,
+                Verb::Grant | Verb::EnableCredential | Verb::HandOverCredential => 1,
                 Verb::DisableAccount | Verb::DisableCredential | Verb::RevokeCredential => 2,
                 Verb::EndSessions | Verb::Revoke if closes => 2,
                 Verb::Revoke => 3,

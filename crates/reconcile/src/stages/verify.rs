@@ -97,6 +97,7 @@ pub async fn verify(connector: &dyn Connector, item: &PlanItem, sessions: &Sessi
         Verb::EnableCredential | Verb::DisableCredential | Verb::RevokeCredential => {
             credential(connector, item).await
         }
+        Verb::HandOverCredential => handed_over(connector, item).await,
         Verb::EndSessions => ended_sessions(connector, item, sessions).await,
     }
 }
@@ -220,6 +221,33 @@ async fn credential(connector: &dyn Connector, item: &PlanItem) -> Verdict {
         }
     };
     Verdict::Contradicted { why: format!("the credential was read back as {contradiction}") }
+}
+
+async fn handed_over(connector: &dyn Connector, item: &PlanItem) -> Verdict {
+    let (Some(credential), Some(to)) = (credential_target(item), item.to.clone()) else {
+        return Verdict::Unverifiable {
+            why: "the item names no credential, or nobody to hand it over to".to_owned(),
+        };
+    };
+    let key = credential.key.clone();
+    let login = to.login.clone();
+    let target = ReadTarget::HandOver { account: account_target(item), credential, to };
+    match read(connector, &target).await {
+        Ok(ReadBack::HandOver { left: false, .. }) => {
+            Verdict::Contradicted { why: format!("{key} was read back as still with {}", item.account) }
+        }
+        Ok(ReadBack::HandOver { arrived: false, .. }) => {
+            Verdict::Contradicted { why: format!("{key} was read back as not running as {login}") }
+        }
+        Ok(ReadBack::HandOver { left, arrived }) => {
+            let (system, account) = (item.system.clone(), item.account_key.clone());
+            // How it is listed with whoever has it now, the next reading tells.
+            let effects = vec![ObservedEffect::CredentialAbsent { system, account, credential: key }];
+            Verdict::Holds { seen: json!({"left": left, "arrived": arrived, "as": login}), effects }
+        }
+        Ok(other) => nonsense(&other),
+        Err(verdict) => verdict,
+    }
 }
 
 async fn ended_sessions(connector: &dyn Connector, item: &PlanItem, sessions: &Sessions) -> Verdict {

@@ -72,7 +72,7 @@ async fn is_being_given(work: &Work, identity: &IdentityKey) -> Result<bool, Tas
     let folded = identity.folded();
     let is_theirs = |row: &ActionRow| row.item.identity.as_ref().is_some_and(|key| key.folded() == folded);
     let open = work.store.unfinished_actions().await?;
-    Ok(open.iter().any(|row| !row.item.verb.takes_away() && is_theirs(row)))
+    Ok(open.iter().any(|row| row.item.verb.gives() && is_theirs(row)))
 }
 
 /// The task.

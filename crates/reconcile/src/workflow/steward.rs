@@ -1,4 +1,5 @@
-//! What a person says about a non-human: somebody takes it over; it is stopped, brought back, or ends for good.
+//! What a person says about a non-human: somebody takes it over; it is stopped, brought back, or ends for good. And about what
+//! somebody who has left had running by itself: somebody takes it over, or it ends.
 //!
 //! The end has two phases. What is stopped keeps what it holds and can be brought back with one word; it ends when it was
 //! watched for a time and not used, or when a person says so. Only the word is recorded here: what follows from it is
@@ -56,7 +57,8 @@ pub enum Refusal {
     JobsEnd(IdentityKey),
     /// What they had running by itself is stopped with them.
     #[error(
-        "{0} has left, and what they had running by itself comes back when they do: whoever needs it takes over what it does"
+        "{0} has left, and what they had running by itself comes back when they do; whoever needs it takes it over: `leasehold \
+         successor {0} PERSON`"
     )]
     HolderLeft(IdentityKey),
     /// The policy stopped it, because nobody answers for it.
@@ -84,7 +86,7 @@ pub async fn say(
 ) -> Result<IdentityKey, Refusal> {
     let evaluation = loaded.evaluate()?;
     if let Some(leaver) = evaluation.identity(about).filter(|index| has_stopped_jobs(&evaluation, *index)) {
-        return end_jobs(store, &evaluation, leaver, word, by, now).await;
+        return about_jobs(store, &evaluation, leaver, word, by, now).await;
     }
     let index = find(&evaluation, about)?;
     let key = evaluation.identities[index.index()].key.clone();
@@ -142,8 +144,9 @@ pub fn stopped_jobs(
     stopped.filter(move |(position, _)| is_theirs(*position))
 }
 
-/// What somebody who has left had running by itself ends now. There is no other word about it: with whose rights would it run?
-async fn end_jobs(
+/// What somebody who has left had running by itself runs as somebody else from now on, or ends. There is no other word about it:
+/// with whose rights would it run?
+async fn about_jobs(
     store: &Store,
     evaluation: &Evaluation<'_>,
     leaver: IdentityIndex,
@@ -152,8 +155,14 @@ async fn end_jobs(
     now: Timestamp,
 ) -> Result<IdentityKey, Refusal> {
     let key = evaluation.identities[leaver.index()].key.clone();
-    if *word != Word::End {
-        return Err(Refusal::HolderLeft(key));
+    match word {
+        Word::End => {}
+        Word::TakeOver(to) => {
+            let to = person(evaluation, to, now)?;
+            store.record_ownership(&key, &to, by, now).await?;
+            return Ok(key);
+        }
+        Word::Stop | Word::BringBack => return Err(Refusal::HolderLeft(key)),
     }
     store.begin_retirement(&key, by, now).await?;
     // What was said before a job was stopped, or at an earlier departure, is not about it.

@@ -178,6 +178,7 @@ pub fn item(id: &str, verb: Verb, account: &str, entitlement: Option<&str>) -> P
         entitlement_native: None,
         credential: None,
         privileged: false,
+        to: None,
         attributes: BTreeMap::new(),
         because: vec!["no reason covers it".to_owned()],
         also_loses: Vec::new(),

@@ -10,6 +10,7 @@ use leasehold_decide::explain::explain_named_account;
 use leasehold_decide::path::Carriers;
 use leasehold_model::account::LastUse;
 use leasehold_model::id::{AccountKey, SystemName};
+use leasehold_model::request::AccountTarget;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
@@ -29,6 +30,21 @@ pub(crate) const ROUTES: &[Route] = &[
         routes!(access)
     }),
 ];
+
+/// An account, as plans and actions name it.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AccountRef {
+    /// The system's own stable key.
+    key: String,
+    /// What people call it.
+    login: String,
+}
+
+impl From<&AccountTarget> for AccountRef {
+    fn from(target: &AccountTarget) -> Self {
+        Self { key: target.key.to_string(), login: target.login.clone() }
+    }
+}
 
 /// An account.
 #[derive(Serialize, ToSchema)]

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
+use super::accounts::AccountRef;
 use super::credentials::CredentialRef;
 use super::document::Problems;
 use super::tasks::{TaskAnswer, accepted};
@@ -46,6 +47,9 @@ pub(crate) struct ActionDocument {
     entitlement: Option<String>,
     /// The credential that it is about, where it is about one.
     credential: Option<CredentialRef>,
+    /// Whom it is handed over to; only of `hand_over_credential`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<AccountRef>,
     /// `planned`, `approved`, `sent`, `acknowledged`, `verified`, `contradicted`, `stuck`, `unverifiable` or `void`.
     state: &'static str,
     /// How often it was sent since it was last approved.
@@ -72,6 +76,7 @@ pub(crate) fn document(row: &ActionRow) -> ActionDocument {
         identity: row.item.identity.as_ref().map(ToString::to_string),
         entitlement: row.item.entitlement.as_ref().map(ToString::to_string),
         credential: row.item.credential.as_ref().map(CredentialRef::from),
+        to: row.item.to.as_ref().map(AccountRef::from),
         state: row.state.as_str(),
         attempts: row.attempts,
         reason: row.reason.clone(),

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
+use super::accounts::AccountRef;
 use super::credentials::CredentialRef;
 use super::document::Problems;
 use super::drift::drift_kind;
@@ -48,6 +49,9 @@ struct ItemRow {
     entitlement: Option<String>,
     /// The credential that it is about, where it is about one.
     credential: Option<CredentialRef>,
+    /// Whom it is handed over to; only of `hand_over_credential`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<AccountRef>,
     because: Vec<String>,
     /// What else the account loses by it, effectively.
     also_loses: Vec<String>,
@@ -176,6 +180,7 @@ pub(crate) fn document(plan: &Plan, rows: &[ActionRow]) -> PlanDocument {
         identity: item.identity.as_ref().map(ToString::to_string),
         entitlement: item.entitlement.as_ref().map(ToString::to_string),
         credential: item.credential.as_ref().map(CredentialRef::from),
+        to: item.to.as_ref().map(AccountRef::from),
         because: item.because.clone(),
         also_loses: texts(&item.also_loses),
         after: item.after.iter().map(ToString::to_string).collect(),

@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 use super::document::Problems;
 use super::offboard::decided_on;
 use crate::error::WebError;
-use crate::pages::identity::steward::{let_in, say};
+use crate::pages::identity::steward::{LetIn, let_in, say};
 use crate::person::Person;
 use crate::route::Route;
 use crate::state::App;
@@ -40,8 +40,10 @@ struct NewOwner {
 struct OwnerAnswer {
     identity: String,
     owner: String,
-    /// The plan that lets in again what was stopped, where anything was: it is being carried out.
+    /// The plan that lets in again, or hands over, what was stopped, where anything was: it is being carried out.
     plan: Option<String>,
+    /// What is not let in or handed over, and why.
+    left_alone: Vec<String>,
 }
 
 /// How a non-human ends.
@@ -64,10 +66,11 @@ struct RetirementAnswer {
 }
 
 #[utoipa::path(put, path = "/api/v1/identities/{key}/owner", tag = "identities",
-    params(("key" = String, Path, description = "The key of a service account, workload or agent, in any case")),
+    params(("key" = String, Path, description = "The key of a service account, workload or agent, in any case; or of somebody who has left, whose scheduled jobs are taken over")),
     request_body = NewOwner,
     responses((status = 200, description = "They answer for it from now on", body = OwnerAnswer), Problems))]
-/// Says who answers for a non-human from now on, whatever its system or the policy says.
+/// Says who answers for a non-human from now on, whatever its system or the policy says; or who takes over what somebody who has left
+/// had running by itself: it runs as their account from then on.
 async fn take_over(
     State(app): State<App>,
     person: Person,
@@ -78,8 +81,9 @@ async fn take_over(
     let owner = IdentityKey::from(new.owner.trim());
     let word = Word::TakeOver(owner.clone());
     let key = say(&app, &person, &key, &word).await?;
-    let plan = let_in(&app, &person, &key, &word).await?.map(|plan| plan.to_string());
-    Ok(Json(OwnerAnswer { identity: key.to_string(), owner: owner.to_string(), plan }))
+    let LetIn { plan, why } = let_in(&app, &person, &key, &word).await?;
+    let plan = plan.map(|plan| plan.to_string());
+    Ok(Json(OwnerAnswer { identity: key.to_string(), owner: owner.to_string(), plan, left_alone: why }))
 }
 
 #[utoipa::path(put, path = "/api/v1/identities/{key}/retirement", tag = "identities",
@@ -110,6 +114,6 @@ async fn bring_back(
 ) -> Result<Json<RetirementAnswer>, WebError> {
     let key = decided_on(&app, &person, &key)?;
     let key = say(&app, &person, &key, &Word::BringBack).await?;
-    let plan = let_in(&app, &person, &key, &Word::BringBack).await?.map(|plan| plan.to_string());
+    let plan = let_in(&app, &person, &key, &Word::BringBack).await?.plan.map(|plan| plan.to_string());
     Ok(Json(RetirementAnswer { identity: key.to_string(), state: "brought_back", plan }))
 }

@@ -48,6 +48,7 @@ pub(crate) fn verb_words(verb: Verb) -> &'static str {
         Verb::EnableAccount => "enable account",
         Verb::Grant => "give grant",
         Verb::EnableCredential => "let credential in again",
+        Verb::HandOverCredential => "hand credential over",
         Verb::DisableAccount => "disable account",
         Verb::DisableCredential => "stop credential",
         Verb::RevokeCredential => "revoke credential",
@@ -95,7 +96,8 @@ impl ActionLine {
             about: About::of(
                 item.entitlement.as_ref().map(|name| Link::entitlement(&item.system, name)),
                 item.credential.as_ref(),
-            ),
+            )
+            .to(item.to.as_ref()),
             sent: row.sent_at.map(|at| Moment::relative(at, now)),
             read_back: row.read_back_at.map(|at| Moment::relative(at, now)),
             ledger_entry: row.ledger_index.map(Link::ledger_entry),

@@ -296,6 +296,7 @@ fn verbs_words(verbs: &BTreeMap<Verb, usize>) -> String {
         Verb::EnableAccount => format!("enable {}", count(*many, "account")),
         Verb::Grant => format!("give {}", count(*many, "grant")),
         Verb::EnableCredential => format!("let {} in again", count(*many, "credential")),
+        Verb::HandOverCredential => format!("hand {} over", count(*many, "credential")),
         Verb::DisableAccount => format!("disable {}", count(*many, "account")),
         Verb::DisableCredential => format!("stop {}", count(*many, "credential")),
         Verb::RevokeCredential => format!("revoke {}", count(*many, "credential")),
@@ -332,7 +333,8 @@ fn groups(kept: &KeptPlan, overridden: &HashSet<String>, pager: &Pager) -> Vec<E
             about: About::of(
                 item.entitlement.as_ref().map(|name| Link::entitlement(&item.system, name)),
                 item.credential.as_ref(),
-            ),
+            )
+            .to(item.to.as_ref()),
             also_loses: item.also_loses.iter().map(|name| Link::entitlement(&item.system, name)).collect(),
             because: BecauseList::new(&item.because),
             held_by,

@@ -3,6 +3,7 @@
 use askama::Template;
 use askama::filters::HtmlSafe;
 use leasehold_model::credential::CredentialName;
+use leasehold_model::request::AccountTarget;
 use leasehold_model::text::safe;
 
 use super::Link;
@@ -28,6 +29,16 @@ impl About {
             (Some(link), _) => Self::Entitlement(link),
             (None, Some(credential)) => Self::Credential(safe(credential)),
             (None, None) => Self::Account,
+        }
+    }
+
+    /// The same with whom it is handed over to.
+    pub(crate) fn to(self, account: Option<&AccountTarget>) -> Self {
+        match (self, account) {
+            (Self::Credential(words), Some(to)) => {
+                Self::Credential(format!("{words} to {}", safe(&to.login)))
+            }
+            (about, _) => about,
         }
     }
 

@@ -42,6 +42,7 @@ pub fn plan_about(identity: &str) -> Plan {
         entitlement: Some("role/clerk".parse().expect("an entitlement")),
         entitlement_native: None,
         credential: None,
+        to: None,
         privileged: false,
         attributes: Default::default(),
         because: vec!["has left".to_owned()],

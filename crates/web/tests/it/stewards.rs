@@ -1,7 +1,9 @@
 //! What people say of non-humans by the page and the API: stopped, brought back with one click, handed over.
 
 use axum::http::StatusCode;
-use leasehold_model::identity::IdentityKind;
+use leasehold_model::account::Account;
+use leasehold_model::credential::{Credential, CredentialKind};
+use leasehold_model::identity::{Identity, IdentityKind, LifecycleState};
 use serde_json::json;
 
 use crate::practice::{Practice, send, words};
@@ -83,4 +85,84 @@ async fn one_click_brings_back_what_was_stopped() {
         "{}",
         taken.text
     );
+}
+
+fn person(key: &str) -> Identity {
+    Identity {
+        key: key.into(),
+        kind: IdentityKind::Person,
+        state: LifecycleState::Active,
+        start: None,
+        end: None,
+        manager: None,
+        owner: None,
+        attributes: [("email".to_owned(), key.to_owned())].into(),
+    }
+}
+
+#[tokio::test]
+async fn one_word_has_the_job_of_a_leaver_run_as_whoever_takes_it_over() {
+    const SYSTEM: &str = "cloud";
+    let practice = Practice::new().await;
+    for name in ["kim", "dana.field"] {
+        let key = format!("{name}@example.com");
+        practice.world.join(person(&key)).expect("joins");
+        let mut account = Account::new(format!("uid-{name}"), key.as_str());
+        account.attributes.insert("mail".to_owned(), key);
+        practice.world.create_account(SYSTEM, account).expect("an account");
+    }
+    let job = Credential::new("job", "uid-kim", CredentialKind::ScheduledJob, "nightly report");
+    practice.world.create_credential(SYSTEM, job).expect("a job");
+    practice.world.leave("kim@example.com", practice.installation.now()).expect("leaves");
+    let read_all = async || {
+        practice.read_all().await;
+        practice.refresh().await;
+    };
+    read_all().await;
+    let mut browser = practice.installation.signed_in().await;
+    let mut program = practice.installation.program().await;
+    let page = "/identities/kim%40example.com";
+    let turn = async || practice.installation.driver.turn().await.expect("a turn");
+    let planned = send(&mut browser, page, &format!("{page}/plan"), &[]).await;
+    let plan = planned.location().to_owned();
+    send(&mut browser, &plan, &format!("{plan}/approve"), &[]).await;
+    turn().await;
+    read_all().await;
+    let job = || {
+        let job = practice.world.credential(SYSTEM, &"job".into()).expect("it is there");
+        (job.account.to_string(), job.active)
+    };
+    assert_eq!(job(), ("uid-kim".to_owned(), false));
+    let shown = words(&browser.get(page).await);
+    assert!(
+        shown.contains("nightly report in cloud, stopped") && shown.contains("Who takes it over"),
+        "{shown}"
+    );
+
+    // Nobody who has no account there, and nobody who has left, can run it.
+    let path = format!("/api/v1{page}/owner");
+    let left = program.call("PUT", &path, json!({ "owner": "kim@example.com" })).await;
+    assert_eq!(left.status, StatusCode::FORBIDDEN, "{}", left.text);
+    practice.world.join(person("no.account@example.com")).expect("joins");
+    read_all().await;
+    let fields = [("word", "take_over"), ("owner", "no.account@example.com")];
+    let without = send(&mut browser, page, &format!("{page}/steward"), &fields).await;
+    assert_eq!(without.location(), page, "{}", without.text);
+    let shown = words(&browser.get(page).await);
+    assert!(shown.contains("no.account@example.com has no open account in cloud"), "{shown}");
+    assert_eq!(job(), ("uid-kim".to_owned(), false));
+
+    let fields = [("word", "take_over"), ("owner", "dana.field@example.com")];
+    let taken = send(&mut browser, page, &format!("{page}/steward"), &fields).await;
+    assert_eq!(taken.status, StatusCode::SEE_OTHER, "{}", taken.text);
+    let shown = words(&browser.get(taken.location()).await);
+    assert!(
+        shown.contains("hand credential over") && shown.contains("nightly report to dana.field"),
+        "{shown}"
+    );
+    turn().await;
+    assert_eq!(job(), ("uid-dana.field".to_owned(), true));
+    read_all().await;
+    let shown = words(&browser.get(page).await);
+    assert!(!shown.contains("nightly report in cloud, stopped"), "{shown}");
 }

@@ -8,6 +8,8 @@ use async_trait::async_trait;
 use leasehold_connect::connector::{Connector, Sink};
 use leasehold_connect::contract::{self, CheckOutcome, CheckResult, ContractFixture, Subject};
 use leasehold_connect::error::ConnectError;
+use leasehold_model::account::Account;
+use leasehold_model::credential::Credential;
 use leasehold_model::fact::{Fact, FeedEnd, Problem};
 use leasehold_model::id::{AccountKey, EntitlementName};
 use leasehold_model::request::{AccountTarget, CredentialTarget, EntitlementTarget};
@@ -36,6 +38,12 @@ pub struct ContractCommand {
     /// The key of a credential that may be stopped and is revoked in the end
     #[arg(long, value_name = "KEY")]
     credential: Option<String>,
+    /// The key of a scheduled job that is handed over, and stays so
+    #[arg(long, value_name = "KEY", requires = "hand_over_to")]
+    hand_over: Option<String>,
+    /// The login or key of the account that it is handed over to
+    #[arg(long, value_name = "ACCOUNT", requires = "hand_over")]
+    hand_over_to: Option<String>,
     /// The login of an account that gets two new credentials; the password that it has is replaced
     #[arg(long, value_name = "LOGIN")]
     issue_to: Option<String>,
@@ -63,6 +71,7 @@ struct Named {
     connector: Arc<dyn Connector>,
     subject: Option<Subject>,
     credential: Option<(AccountTarget, CredentialTarget)>,
+    hand_over: Option<(AccountTarget, CredentialTarget, AccountTarget)>,
     new_account: Option<(String, BTreeMap<String, String>)>,
     issue_to: Option<String>,
     out_of_reach: Option<Arc<dyn Connector>>,
@@ -81,6 +90,10 @@ impl ContractFixture for Named {
 
     fn credential(&self) -> Option<(AccountTarget, CredentialTarget)> {
         self.credential.clone()
+    }
+
+    fn hand_over(&self) -> Option<(AccountTarget, CredentialTarget, AccountTarget)> {
+        self.hand_over.clone()
     }
 
     fn new_account(&self) -> Option<(String, BTreeMap<String, String>)> {
@@ -124,6 +137,7 @@ impl ContractCommand {
             settle_ms_max: self.settle_ms_max,
             subject: None,
             credential: None,
+            hand_over: None,
             connector: Arc::clone(&system.connector),
         };
         let progress = Progress::new(format!("checking {}", system.name));
@@ -135,38 +149,26 @@ impl ContractCommand {
 
     /// Looks up the objects that were named, by one enumeration.
     async fn find(&self, mut named: Named) -> anyhow::Result<Named> {
-        if self.account.is_none() && self.credential.is_none() {
+        if self.account.is_none() && self.credential.is_none() && self.hand_over.is_none() {
             return Ok(named);
         }
-        let mut found = Found {
-            wanted: self,
-            subjects: Vec::new(),
-            entitlement: None,
-            credential: None,
-            logins: BTreeMap::new(),
-        };
+        let mut found =
+            Found { wanted: self, accounts: Vec::new(), entitlement: None, credentials: Vec::new() };
         named.connector.enumerate(&mut found).await?;
-        let Found { subjects, entitlement, credential, mut logins, .. } = found;
         let system = &self.system;
         if let (Some(account), Some(name)) = (&self.account, &self.entitlement) {
-            let account = match subjects.as_slice() {
-                [] => anyhow::bail!("there is no account `{account}` in {system}; nothing was changed"),
-                [one] => one.clone(),
-                _ => anyhow::bail!(
-                    "several accounts of {system} are `{account}`; name one by its key; nothing was changed"
-                ),
-            };
-            let entitlement = entitlement.with_context(|| {
+            let account = found.account(account)?;
+            let entitlement = found.entitlement.clone().with_context(|| {
                 format!("there is no entitlement `{name}` in {system}; nothing was changed")
             })?;
             named.subject = Some(Subject { account, entitlement });
         }
         if let Some(key) = &self.credential {
-            let none =
-                || format!("there is no credential `{key}` of an account in {system}; nothing was changed");
-            let (owner, credential) = credential.with_context(none)?;
-            let login = logins.remove(&owner).with_context(none)?;
-            named.credential = Some((AccountTarget { key: owner, login }, credential));
+            named.credential = Some(found.credential(key)?);
+        }
+        if let (Some(key), Some(to)) = (&self.hand_over, &self.hand_over_to) {
+            let (account, credential) = found.credential(key)?;
+            named.hand_over = Some((account, credential, found.account(to)?));
         }
         Ok(named)
     }
@@ -175,12 +177,40 @@ impl ContractCommand {
 /// Keeps of an enumeration what was named.
 struct Found<'command> {
     wanted: &'command ContractCommand,
-    subjects: Vec<AccountTarget>,
+    /// All of them, because facts come in any order.
+    accounts: Vec<AccountTarget>,
     entitlement: Option<EntitlementTarget>,
-    /// With the key of its account.
-    credential: Option<(AccountKey, CredentialTarget)>,
-    /// Of every account, because facts come in any order; only where a credential was named.
-    logins: BTreeMap<AccountKey, String>,
+    /// With the key of their account.
+    credentials: Vec<(AccountKey, CredentialTarget)>,
+}
+
+impl Found<'_> {
+    fn account(&self, named: &str) -> anyhow::Result<AccountTarget> {
+        let system = &self.wanted.system;
+        let is_named = |account: &&AccountTarget| named == account.login || named == account.key.as_str();
+        let found: Vec<&AccountTarget> = self.accounts.iter().filter(is_named).collect();
+        match found.as_slice() {
+            [] => anyhow::bail!("there is no account `{named}` in {system}; nothing was changed"),
+            [one] => Ok((*one).clone()),
+            _ => anyhow::bail!(
+                "several accounts of {system} are `{named}`; name one by its key; nothing was changed"
+            ),
+        }
+    }
+
+    fn credential(&self, key: &str) -> anyhow::Result<(AccountTarget, CredentialTarget)> {
+        let found = self.credentials.iter().find(|(_, credential)| credential.key.as_str() == key);
+        let of = found.and_then(|(owner, credential)| {
+            let account = self.accounts.iter().find(|account| account.key == *owner)?;
+            Some((account.clone(), credential.clone()))
+        });
+        of.with_context(|| {
+            format!(
+                "there is no credential `{key}` of an account in {}; nothing was changed",
+                self.wanted.system
+            )
+        })
+    }
 }
 
 #[async_trait]
@@ -188,27 +218,18 @@ impl Sink for Found<'_> {
     async fn accept(&mut self, facts: Vec<Fact>) -> Result<(), ConnectError> {
         for fact in facts {
             match fact {
-                Fact::Account(account) => {
-                    let is_named = |name: &String| *name == account.login || *name == account.key.as_str();
-                    if self.wanted.account.as_ref().is_some_and(is_named) {
-                        let (key, login) = (account.key.clone(), account.login.clone());
-                        self.subjects.push(AccountTarget { key, login });
-                    }
-                    if self.wanted.credential.is_some() {
-                        self.logins.insert(account.key, account.login);
-                    }
-                }
+                Fact::Account(Account { key, login, .. }) => self.accounts.push(AccountTarget { key, login }),
                 Fact::Entitlement(entitlement)
                     if self.wanted.entitlement.as_ref() == Some(&entitlement.name) =>
                 {
                     let (name, native) = (entitlement.name, entitlement.native);
                     self.entitlement = Some(EntitlementTarget { name, native });
                 }
-                Fact::Credential(credential)
-                    if self.wanted.credential.as_deref() == Some(credential.key.as_str()) =>
-                {
-                    let target = CredentialTarget { key: credential.key, kind: credential.kind };
-                    self.credential = Some((credential.account, target));
+                Fact::Credential(Credential { key, kind, account, .. }) => {
+                    let named = [&self.wanted.credential, &self.wanted.hand_over];
+                    if named.into_iter().flatten().any(|named| named == key.as_str()) {
+                        self.credentials.push((account, CredentialTarget { key, kind }));
+                    }
                 }
                 _ => {}
             }

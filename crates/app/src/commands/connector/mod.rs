@@ -36,7 +36,7 @@ enum What {
         systems: Vec<String>,
     },
     /// Check that a configured system's connector keeps its promises; changes only what is named
-    Contract(ContractCommand),
+    Contract(Box<ContractCommand>),
     /// Show what a kind of connector, or a configured system, can do
     Capabilities {
         /// A kind of connector or a configured system; all kinds where none is given

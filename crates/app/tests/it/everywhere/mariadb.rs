@@ -132,6 +132,16 @@ impl Target for Shop {
         left
     }
 
+    fn allow_hand_over(&mut self) {
+        self.server.sql(&format!("grant event on app.* to {}@'127.0.0.1'", OTHERS[0]));
+    }
+
+    fn is_handed_over(&mut self) -> Option<bool> {
+        let running =
+            format!("select definer from mysql.event where name = '{LEAVER}_report' and status = 'ENABLED'");
+        Some(self.server.sql(&running) == format!("{}@127.0.0.1", OTHERS[0]))
+    }
+
     fn check_others_unchanged(&mut self) {
         for login in OTHERS {
             assert!(self.reads(login, "orders") && self.reads(login, "notes"), "{login} logs in and reads");

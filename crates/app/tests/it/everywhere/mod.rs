@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 
 use self::fixture::{Everywhere, LEAVER_KEY, SUCCESSOR_KEY};
 use self::outcome::Outcome;
-use self::target::{AGENT, Left, SERVICE, Target};
+use self::target::{AGENT, Left, OTHERS, SERVICE, Target};
 use crate::installation::Installation;
 
 /// Ends a client that may have ended already.
@@ -168,4 +168,39 @@ fn a_person_is_offboarded_everywhere_at_once() {
     // Again there is nothing to end: nobody was forgotten.
     let plan = installation.run(&["plan", "--identity", LEAVER_KEY, "--json"]).expect(0).json();
     assert_eq!(plan["items"], json!([]), "{plan:#}");
+
+    // What the leaver had running by itself is stopped, and runs for the successor after one word.
+    everywhere.each(|target| target.allow_hand_over());
+    installation.run(&["successor", LEAVER_KEY, SUCCESSOR_KEY]).expect(0);
+    installation.run(&["plan", "--identity", LEAVER_KEY, "--out", "jobs.json"]).expect(2);
+    let applied = installation.run(&["apply", "jobs.json", "--json"]).expect(0).json();
+    let items = applied["items"].as_array().expect("items");
+    let handed_over = |system: &str| {
+        let of = |item: &&Value| item["system"] == system && item["verb"] == "hand_over_credential";
+        items.iter().filter(of).map(|item| item["state"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(items.len(), 2, "{applied:#}");
+    everywhere.each(|target| match target.is_handed_over() {
+        Some(is_handed_over) => {
+            assert!(is_handed_over, "{}: its job does not run as the successor", target.name());
+            assert_eq!(handed_over(target.name()), ["verified"], "{applied:#}");
+        }
+        None => assert_eq!(handed_over(target.name()), [""; 0], "{applied:#}"),
+    });
+    // A receipt tells whom, and the log proves it.
+    installation.run(&["receipt", LEAVER_KEY, "--out", "after.json"]).expect(2);
+    let receipt: Value = serde_json::from_str(&installation.read("after.json")).expect("a receipt");
+    let items = receipt["statement"]["items"].as_array().expect("items").iter();
+    let told: Vec<&Value> = items.filter(|item| item["verb"] == "hand_over_credential").collect();
+    assert_eq!(told.len(), 2, "{receipt:#}");
+    assert!(
+        told.iter().all(|item| item["to"]["login"].as_str().is_some_and(|login| login.contains(OTHERS[0])))
+    );
+    elsewhere.write("after.json", &receipt.to_string());
+    elsewhere.run(&["ledger", "verify", "--bundle", "after.json", "--key", &key]).expect(0);
+    let other =
+        receipt.to_string().replace(&format!("{}@127.0.0.1", OTHERS[0]), &format!("{}@127.0.0.1", OTHERS[1]));
+    elsewhere.write("other.json", &other);
+    elsewhere.run(&["ledger", "verify", "--bundle", "other.json", "--key", &key]).expect(1);
+    everywhere.each(|target| target.check_others_unchanged());
 }

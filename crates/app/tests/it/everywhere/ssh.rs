@@ -138,6 +138,12 @@ impl Target for Host {
         left
     }
 
+    fn is_handed_over(&mut self) -> Option<bool> {
+        let has = |login| self.server.crontab(login).lines().any(|line| line == "@daily report --as-usual");
+        let left = self.server.crontab(LEAVER).lines().any(|line| line.contains("report"));
+        Some(has(OTHERS[0]) && !has(OTHERS[1]) && !left)
+    }
+
     fn residual(&self) -> Vec<Left> {
         // Rules of sudo are edited by people, in their files.
         vec![Left::Entitlement("sudo/(root) /usr/bin/uptime".to_owned())]

@@ -93,6 +93,14 @@ pub trait Target: Send + Sync {
         false
     }
 
+    /// Lets the successor run what they take over, where the target wants more for that than an open account.
+    fn allow_hand_over(&mut self) {}
+
+    /// Whether the leaver's job runs as the successor and no longer as the leaver; `None` where there is no job.
+    fn is_handed_over(&mut self) -> Option<bool> {
+        None
+    }
+
     /// Demands that the others and the non-humans have what they had, and that it works.
     fn check_others_unchanged(&mut self);
 }

@@ -23,6 +23,7 @@ pub fn of_credential(verb: Verb, account: &AccountTarget, key: &str, kind: Crede
         account: account.clone(),
         entitlement: None,
         credential: Some(CredentialTarget { key: key.into(), kind }),
+        to: None,
         attributes: BTreeMap::new(),
     }
 }
@@ -209,6 +210,7 @@ async fn a_user_is_made_with_tags_and_nothing_to_log_in_with() {
         account: AccountTarget { key: String::new().into(), login: "zoe".to_owned() },
         entitlement: None,
         credential: None,
+        to: None,
         attributes: BTreeMap::from([("email".to_owned(), "zoe@example.com".to_owned())]),
     };
     assert!(matches!(connector.execute(&request).await.unwrap(), Outcome::Acknowledged { .. }));

@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use leasehold_connect::connector::Connector;
 use leasehold_connect::contract::{self, CheckOutcome, ContractFixture, Subject};
 use leasehold_connect::registry;
-use leasehold_model::request::Issued;
+use leasehold_model::credential::CredentialKind;
+use leasehold_model::request::{AccountTarget, CredentialTarget, Issued};
 use secrecy::ExposeSecret;
 use std::collections::BTreeMap;
 
@@ -63,6 +64,7 @@ pub async fn fixtures() -> Vec<Box<dyn ContractFixture>> {
         .collect()
 }
 
+const HANDED_OVER: &str = "what is handed over runs as somebody else";
 const ISSUED: &str = "an issued credential is another one each time and lets in";
 
 struct FaultyFixture(Faulty);
@@ -74,6 +76,11 @@ impl ContractFixture for FaultyFixture {
 
     fn subject(&self) -> Option<Subject> {
         Some(Subject { account: account("ben"), entitlement: entitlement("group/staff") })
+    }
+
+    fn hand_over(&self) -> Option<(AccountTarget, CredentialTarget, AccountTarget)> {
+        let job = CredentialTarget { key: "nightly".into(), kind: CredentialKind::ScheduledJob };
+        Some((account("ann"), job, account("ben")))
     }
 
     fn issue_to(&self) -> Option<String> {
@@ -91,8 +98,8 @@ impl ContractFixture for FaultyFixture {
 
 async fn failed(fault: &str) -> Vec<&'static str> {
     let further = "capabilities = ['enumerate', 'prove_completeness', 'read_back', 'grant', 'revoke', \
-                   'issue_credential']";
-    let results = contract::run(&FaultyFixture(Faulty::with(fault, further))).await;
+                   'issue_credential', 'list_credentials', 'hand_over_credential']";
+    let results = contract::run(&FaultyFixture(Faulty::with_job(fault, further, "ann"))).await;
     let failed = results.into_iter().filter(|result| matches!(result.outcome, CheckOutcome::Failed(_)));
     failed.map(|result| result.name).collect()
 }
@@ -113,6 +120,9 @@ async fn the_suite_notices_what_a_program_does_wrong() {
         ("issues for nobody", ISSUED),
         ("tells the secret twice", ISSUED),
         ("cannot issue", ISSUED),
+        ("hands over to nobody", HANDED_OVER),
+        ("loses what it hands over", HANDED_OVER),
+        ("copies what it hands over", HANDED_OVER),
     ] {
         let failed = failed(fault).await;
         assert!(failed.contains(&check), "{fault}: {failed:?}");

@@ -7,7 +7,7 @@ import sys
 import threading
 
 CAPABILITIES = ["enumerate", "prove_completeness", "read_back", "grant", "revoke", "disable_account", "list_credentials",
-                "list_sessions", "issue_credential"]
+                "list_sessions", "issue_credential", "hand_over_credential"]
 settings = {}
 
 
@@ -22,6 +22,14 @@ def say(number, **message):
 
 def members():
     with open(settings["members"]) as file:
+        return file.read().split()
+
+
+def jobs():
+    """Who has the job that runs by itself, where the settings name a file of it."""
+    if "jobs" not in settings:
+        return []
+    with open(settings["jobs"]) as file:
         return file.read().split()
 
 
@@ -90,7 +98,9 @@ def enumerate(number, fault):
         return
     for login in members():
         say(number, type="grant", account=login, entitlement="group/staff")
-    facts = 3 + len(members()) + (fault in ["misspelt", "empty key", "identity"])
+    for login in jobs():
+        say(number, type="credential", key="nightly", account=login, kind="scheduled_job", label="nightly", active=True)
+    facts = 3 + len(members()) + len(jobs()) + (fault in ["misspelt", "empty key", "identity"])
     say(number, type="complete", evidence="" if fault == "no evidence" else "counted", facts=facts + (fault == "miscounts"))
 
 
@@ -104,6 +114,10 @@ def read_back(number, request, fault):
         say(number, type="read", read="grant", direct=name in members(), effective=name in members())
     elif request["read"] == "account":
         say(number, type="read", read="account", exists=name in ["ann", "ben"], enabled=name in ["ann", "ben"])
+    elif request["read"] == "credential":
+        say(number, type="read", read="credential", exists=name in jobs(), active=name in jobs())
+    elif request["read"] == "hand_over":
+        say(number, type="read", read="hand_over", left=name not in jobs(), arrived=request["to"]["login"] in jobs())
     else:
         say(number, type="unsupported", why="this is not kept")
 
@@ -114,6 +128,14 @@ def execute(number, request, fault):
         os._exit(9)
     elif fault == "retry":
         say(number, type="retry", after_ms=1500, why="too many requests")
+    elif verb == "hand_over_credential":
+        to = request["to"]["login"]
+        if to not in ["ann", "ben"] and fault != "hands over to nobody":
+            say(number, type="refused", why="there is no member " + to)
+            return
+        with open(settings["jobs"], "w") as file:
+            file.write({"loses what it hands over": "", "copies what it hands over": name + " " + to}.get(fault, to))
+        say(number, type="acknowledged")
     elif verb == "grant" and request["entitlement"]["name"] != "group/staff":
         say(number, type="refused", why="there is no such group")
     elif verb == "revoke" and name not in members():

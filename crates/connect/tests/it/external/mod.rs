@@ -110,6 +110,16 @@ impl Faulty {
         Self { folder, connector }
     }
 
+    /// The same where somebody has a job that runs by itself.
+    fn with_job(fault: &str, further: &str, of: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("members"), "ann ben").unwrap();
+        std::fs::write(folder.path().join("jobs"), of).unwrap();
+        let connector =
+            Self::build(folder.path(), fault, &format!("{further}\nsettings.jobs = 'jobs'")).unwrap();
+        Self { folder, connector }
+    }
+
     fn build(folder: &Path, fault: &str, further: &str) -> Result<Box<dyn Connector>, ConnectError> {
         let program = below_the_repository("crates/connect/tests/it/external/faulty.py");
         let capabilities = if further.contains("capabilities") {
@@ -118,8 +128,8 @@ impl Faulty {
             "capabilities = ['enumerate', 'prove_completeness', 'read_back', 'grant', 'revoke']\n"
         };
         let table = format!(
-            "command = ['{PYTHON}', '{}']\n{capabilities}settings = {{ fault = '{fault}', members = 'members', \
-             reached = 'reached' }}\n{further}",
+            "command = ['{PYTHON}', '{}']\n{capabilities}settings.fault = '{fault}'\nsettings.members = 'members'\n\
+             settings.reached = 'reached'\n{further}",
             program.display()
         );
         registry::build("external", settings("target", folder, &table))

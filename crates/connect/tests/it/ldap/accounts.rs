@@ -19,6 +19,7 @@ fn create(login: &str, attributes: &[(&str, &str)]) -> ActionRequest {
         account: AccountTarget::by_login(login),
         entitlement: None,
         credential: None,
+        to: None,
         attributes: attributes
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))

@@ -165,6 +165,7 @@ async fn accounts_come_and_go(server: &SambaServer) {
         account: new.clone(),
         entitlement: None,
         credential: None,
+        to: None,
         attributes: attributes.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
     };
     let made = connector.execute(&request).await.unwrap();

@@ -43,6 +43,7 @@ async fn an_issued_password_lets_in_and_the_documented_rights_are_enough() {
         account: AccountTarget::by_login("new"),
         entitlement: None,
         credential: None,
+        to: None,
         attributes: [("email".to_owned(), "new@example.com".to_owned())].into(),
     };
     let made = connector.execute(&request).await.unwrap();

@@ -37,6 +37,11 @@ impl ContractFixture for Fixture {
         Some((account("bob@%"), CredentialTarget { key: "event app.`odd ``event`".into(), kind }))
     }
 
+    fn hand_over(&self) -> Option<(AccountTarget, CredentialTarget, AccountTarget)> {
+        let job = CredentialTarget { key: "event app.nightly".into(), kind: CredentialKind::ScheduledJob };
+        Some((account("alice@127.0.0.1"), job, account("carol@%")))
+    }
+
     fn new_account(&self) -> Option<(String, BTreeMap<String, String>)> {
         Some(("new'per@son\\\"".to_owned(), BTreeMap::new()))
     }
@@ -81,6 +86,9 @@ pub async fn fixtures() -> Vec<Box<dyn ContractFixture>> {
     .map(|(key, name, oracle)| -> Box<dyn ContractFixture> {
         let server = MariadbServer::start();
         server.sql(COMPANY);
+        server.sql("grant event on app.* to carol@'%'");
+        server
+            .sql("create definer = alice@'127.0.0.1' event app.nightly on schedule every 1 day do select 1");
         server.sql("create definer = bob event app.`odd ``event` on schedule every 1 day do select 1");
         let connector = connector(&server);
         let subject = Subject { account: account(key), entitlement: entitlement(name) };

@@ -10,7 +10,9 @@ use leasehold_model::request::{AccountTarget, CredentialTarget, Outcome};
 use leasehold_testing::MariadbServer;
 
 use super::{COMPANY, account, connector, connector_as};
-use crate::harness::{acknowledged, change_credential, read_account, read_credential, refused};
+use crate::harness::{
+    acknowledged, change_credential, hand_over, read_account, read_credential, read_hand_over, refused,
+};
 use crate::support::collect;
 
 /// Two events that note every second who they run as; Alice's is odd in every way that a change could lose.
@@ -120,6 +122,57 @@ async fn a_stopped_event_does_nothing_more_and_comes_back_as_it_was() {
     // The session that made the change reads other letters as before.
     server.sql("create user `zoë`@'%'");
     assert_eq!(read_account(&*connector, &account("zoë@%")).await, (true, true));
+}
+
+#[tokio::test]
+async fn an_event_that_is_handed_over_runs_as_whoever_has_it_now_and_is_the_same_otherwise() {
+    let server = MariadbServer::start();
+    server.sql(COMPANY);
+    server.sql(EVENTS);
+    let (connector, alice, carol) = (connector(&server), account(ALICE), account("carol@%"));
+    let connector = connector.as_ref();
+    // Who does it: what the server itself says.
+    server.sql(
+        "alter definer = alice@'127.0.0.1' event app.`nightly ``x` do insert into app.ran (who) values (current_user())",
+    );
+    wait_for(&server, ALICE, 1);
+    let change = change_credential(connector, Verb::DisableCredential, &alice, &event(KEY)).await;
+    assert!(matches!(change, Outcome::Acknowledged { .. }), "{change:?}");
+    let before = definition(&server);
+    assert_eq!(read_hand_over(connector, &alice, &event(KEY), &carol).await, (false, false));
+
+    // The server would do nothing in it, and tell nobody but its log.
+    server.sql("revoke event on app.* from carol@'%'");
+    match hand_over(connector, &alice, &event(KEY), &carol).await {
+        Outcome::Refused { why } => assert!(why.contains("carol@% lacks EVENT on app"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    server.sql("grant event on app.* to carol@'%'; alter user carol@'%' account lock");
+    match hand_over(connector, &alice, &event(KEY), &carol).await {
+        Outcome::Refused { why } => assert!(why.contains("carol@% is locked"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    server.sql("alter user carol@'%' account unlock");
+    match hand_over(connector, &alice, &event("event app.witness"), &carol).await {
+        Outcome::AlreadySo => {}
+        other => panic!("it is hers: {other:?}"),
+    }
+    match hand_over(connector, &alice, &event("event app.stray"), &carol).await {
+        Outcome::Refused { why } => assert!(why.contains("runs as nobody@% and no longer as"), "{why}"),
+        other => panic!("it was nobody's: {other:?}"),
+    }
+
+    let outcome = hand_over(connector, &alice, &event(KEY), &carol).await;
+    assert!(matches!(outcome, Outcome::Acknowledged { .. }), "{outcome:?}");
+    assert_eq!(read_hand_over(connector, &alice, &event(KEY), &carol).await, (true, true));
+    assert_eq!(read_credential(connector, &alice, &event(KEY)).await, (false, false));
+    assert_eq!(read_credential(connector, &carol, &event(KEY)).await, (true, true));
+    assert_eq!(hand_over(connector, &alice, &event(KEY), &carol).await, Outcome::AlreadySo);
+    let handed_over = before.replace(ALICE, "carol@%").replace("DISABLED", "ENABLED");
+    assert_eq!(definition(&server), handed_over);
+    let ran_as_alice = ran(&server, ALICE);
+    wait_for(&server, "carol@%", 2);
+    assert_eq!(ran(&server, ALICE), ran_as_alice, "nothing runs as Alice any more");
 }
 
 #[tokio::test]

@@ -28,6 +28,7 @@ async fn revoke(
         account: account.clone(),
         entitlement: None,
         credential: Some(credential.clone()),
+        to: None,
         attributes: BTreeMap::new(),
     };
     let outcome = connector.execute(&request).await.expect("revoke");

@@ -187,6 +187,7 @@ async fn one_lease_of_a_log_in_is_revoked_by_itself() {
             account: account.clone(),
             entitlement: None,
             credential: Some(credential.clone()),
+            to: None,
             attributes: [].into(),
         };
         connector.execute(&request).await.expect("revoke")

@@ -94,6 +94,7 @@ async fn an_account_is_made_with_its_attributes_and_without_a_password() {
             account: dora.clone(),
             entitlement: None,
             credential: None,
+            to: None,
             attributes: attributes.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         };
         match connector.execute(&request).await.expect("create") {

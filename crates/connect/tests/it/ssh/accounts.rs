@@ -15,6 +15,7 @@ async fn create(connector: &dyn Connector, login: &str, full: &str) -> Outcome {
         account: AccountTarget::by_login(login),
         entitlement: None,
         credential: None,
+        to: None,
         attributes: [("display_name".to_owned(), full.to_owned())].into(),
     };
     connector.execute(&request).await.unwrap()

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use leasehold_connect::connector::Connector;
 use leasehold_connect::contract::{ContractFixture, Subject};
+use leasehold_model::credential::CredentialKind;
 use leasehold_model::request::{AccountTarget, CredentialTarget, Issued};
 use leasehold_testing::SshServer;
 use secrecy::ExposeSecret;
@@ -16,6 +17,7 @@ struct Fixture {
     server: SshServer,
     connector: Box<dyn Connector>,
     alice: AccountTarget,
+    bob: AccountTarget,
     team: String,
 }
 
@@ -32,6 +34,12 @@ impl ContractFixture for Fixture {
 
     fn credential(&self) -> Option<(AccountTarget, CredentialTarget)> {
         Some((self.alice.clone(), key_of(&self.server, "alice")))
+    }
+
+    fn hand_over(&self) -> Option<(AccountTarget, CredentialTarget, AccountTarget)> {
+        let key = format!("{} crontab", self.bob.login);
+        let job = CredentialTarget { key: key.as_str().into(), kind: CredentialKind::ScheduledJob };
+        Some((self.bob.clone(), job, self.alice.clone()))
     }
 
     fn new_account(&self) -> Option<(String, BTreeMap<String, String>)> {
@@ -68,7 +76,8 @@ impl ContractFixture for Fixture {
 /// A membership, and a key.
 pub async fn fixtures() -> Vec<Box<dyn ContractFixture>> {
     let server = SshServer::start();
-    let (alice, _, team) = company(&server);
+    let (alice, bob, team) = company(&server);
+    server.set_crontab("bob", "@daily report\n");
     let connector = connector(&server);
-    vec![Box::new(Fixture { server, connector, alice, team })]
+    vec![Box::new(Fixture { server, connector, alice, bob, team })]
 }

@@ -11,9 +11,10 @@ use leasehold_model::plan::Verb;
 use leasehold_model::request::{AccountTarget, CredentialTarget, Outcome, ReadBack, ReadTarget};
 use leasehold_testing::SshServer;
 
-use super::{company, connector};
+use super::{company, connector, key_of};
 use crate::harness::{
-    acknowledged, change_credential, enumerate, enumerate_all, read_account, read_credential, refused,
+    acknowledged, change_credential, enumerate, enumerate_all, hand_over, read_account, read_credential,
+    read_hand_over, refused,
 };
 
 #[tokio::test]
@@ -111,6 +112,88 @@ async fn jobs_of_a_crontab_stop_and_come_back_and_go_with_the_account() {
     acknowledged(connector, Verb::DeleteAccount, &bob, None).await;
     let (facts, _) = enumerate(connector).await;
     assert!(!facts.problems.iter().any(|problem| problem.place.contains(&bob.login)), "{:?}", facts.problems);
+}
+
+#[tokio::test]
+async fn a_crontab_is_handed_over_once_and_behind_what_is_there() {
+    let server = SshServer::start();
+    let (alice, bob, _) = company(&server);
+    let connector = connector(&server);
+    let connector = connector.as_ref();
+    let own = "MAILTO=bob\n@hourly own\n";
+    server.set_crontab(
+        "alice",
+        "# nightly\nMAILTO=alice\nPATH=/usr/bin:/bin\n5 4 * * * backup '$(id)'\n@daily report\n",
+    );
+    server.set_crontab("bob", own);
+    let key = jobs(&alice, "crontab");
+    changed(connector, Verb::DisableCredential, &alice, "crontab", (true, false)).await;
+    assert_eq!(read_hand_over(connector, &alice, &key, &bob).await, (false, false));
+
+    for (to, why) in [
+        (
+            AccountTarget { key: "root".into(), login: "root".to_owned() },
+            "nothing that was left behind is to run as root",
+        ),
+        (AccountTarget { key: "nobody-here".into(), login: "nobody-here".to_owned() }, "there is no account"),
+        (AccountTarget { key: "../x".into(), login: "../x".to_owned() }, "../x"),
+    ] {
+        match hand_over(connector, &alice, &key, &to).await {
+            Outcome::Refused { why: said } => assert!(said.contains(why), "{said}"),
+            other => panic!("{to:?}: {other:?}"),
+        }
+    }
+    acknowledged(connector, Verb::DisableAccount, &bob, None).await;
+    match hand_over(connector, &alice, &key, &bob).await {
+        Outcome::Refused { why } => assert!(why.contains("is closed, and cron runs nothing for it"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    acknowledged(connector, Verb::EnableAccount, &bob, None).await;
+    assert_eq!(server.crontab("bob"), own);
+
+    let lines = format!(
+        "#leasehold-handed-over from {}\n# nightly\nPATH=/usr/bin:/bin\n5 4 * * * backup '$(id)'\n@daily report\n",
+        alice.login
+    );
+    // The process may have died between the two: what is written already is not written again.
+    for already in [String::new(), lines.clone()] {
+        server.set_crontab("bob", &format!("{own}{already}"));
+        let outcome = hand_over(connector, &alice, &key, &bob).await;
+        assert!(matches!(outcome, Outcome::Acknowledged { .. }), "{outcome:?}");
+        assert_eq!(server.crontab("bob"), format!("{own}{lines}"));
+        assert_eq!(server.crontab("alice"), "# nightly\nMAILTO=alice\nPATH=/usr/bin:/bin\n");
+        assert_eq!(read_hand_over(connector, &alice, &key, &bob).await, (true, true));
+        assert_eq!(hand_over(connector, &alice, &key, &bob).await, Outcome::AlreadySo);
+        server.set_crontab(
+            "alice",
+            "# nightly\nMAILTO=alice\nPATH=/usr/bin:/bin\n5 4 * * * backup '$(id)'\n@daily report\n",
+        );
+        assert_eq!(read_hand_over(connector, &alice, &key, &bob).await, (false, true));
+    }
+
+    // Whoever has no crontab gets one that cron takes: theirs, and nobody else can read it.
+    server.administer("crontab", &["-u", &bob.login, "-r"]);
+    let outcome = hand_over(connector, &alice, &key, &bob).await;
+    assert!(matches!(outcome, Outcome::Acknowledged { .. }), "{outcome:?}");
+    assert_eq!(server.crontab("bob"), format!("\n{lines}"));
+    let file = server.crontab_file("bob");
+    let owner = server.administer("stat", &["-c", "%U %G %a", &file.to_string_lossy()]);
+    assert_eq!(owner.trim(), format!("{} crontab 600", bob.login));
+    // Nothing is left to hand over, and a key is none.
+    for (of, credential, why) in [
+        (&bob, key_of(&server, "bob"), "only jobs of a crontab are handed over"),
+        (&bob, jobs(&bob, "at"), "only jobs of a crontab are handed over"),
+    ] {
+        match hand_over(connector, of, &credential, &alice).await {
+            Outcome::Refused { why: said } => assert!(said.contains(why), "{said}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    changed(connector, Verb::RevokeCredential, &bob, "crontab", (false, false)).await;
+    match hand_over(connector, &alice, &key, &bob).await {
+        Outcome::Refused { why } => assert!(why.contains("has no jobs in a crontab any more"), "{why}"),
+        other => panic!("{other:?}"),
+    }
 }
 
 /// The key of an account's jobs of one sort.

@@ -227,7 +227,7 @@ impl<'bundle> Proved<'bundle> {
 /// What does not fit between what is told of an action and what the log proves of it.
 fn differences(item: &EndedAccess, proved: Option<&Proved<'_>>) -> Vec<String> {
     let EndedAccess { action, account_key, identity, .. } = item;
-    let ActionReceipt { id, verb, system, account, entitlement, credential, state, .. } = action;
+    let ActionReceipt { id, verb, system, account, entitlement, credential, to, state, .. } = action;
     let Some(proved) = proved else {
         // What a guard holds is in no entry yet.
         let is_held = *state == ActionState::Planned;
@@ -263,6 +263,7 @@ fn differences(item: &EndedAccess, proved: Option<&Proved<'_>>) -> Vec<String> {
         ("identity", identity),
         ("entitlement", entitlement),
         ("credential", credential),
+        ("handed_over_to", to.as_ref().map(|to| to.key.to_string())),
     ];
     let about_other = told.iter().any(|(name, value)| value.as_deref() != proved.opened.get(name).copied());
     if about_other || (verb.as_str(), system.as_str()) != (proved.verb, proved.system) {

@@ -226,7 +226,7 @@ async fn state(
     let plan = tokio::task::spawn_blocking(move || planning.plan(&scope)).await;
     let plan = plan.map_err(|error| ReconcileError::Worker(error.to_string()))?;
     let told = seen.iter().filter(|action| {
-        action.row.item.verb.takes_away() && last_moved(action) >= since_of(view, index, action, since)
+        !action.row.item.verb.gives() && last_moved(action) >= since_of(view, index, action, since)
     });
     let told: Vec<&ActionAbout> = told.collect();
     // What was ended and is there again is there.

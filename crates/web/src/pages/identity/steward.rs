@@ -158,8 +158,14 @@ pub(super) async fn said(
     let path = identity_path(&key);
     match say(&app, &person, &key, &word).await {
         Ok(key) => match let_in(&app, &person, &key, &word).await? {
-            None => Ok(redirect_with(&app, &path, FlashKind::Done, &done)),
-            Some(plan) => {
+            LetIn { plan: None, why } if why.is_empty() => {
+                Ok(redirect_with(&app, &path, FlashKind::Done, &done))
+            }
+            LetIn { plan: None, why } => {
+                let text = format!("{done}, and nothing is handed over yet: {}", why.join("; "));
+                Ok(redirect_with(&app, &path, FlashKind::Warning, &text))
+            }
+            LetIn { plan: Some(plan), .. } => {
                 let text = format!(
                     "{done}. What was stopped is let in again by this plan, which is being carried out"
                 );
@@ -197,28 +203,40 @@ pub(crate) async fn say(
     Ok(key)
 }
 
-/// One word brings a non-human back: whoever says it approves the plan that lets in again what was stopped, and nothing else.
-/// `None` where nothing is to be let in.
+/// One word brings a non-human back, and has what a leaver left behind run as whoever takes it over: whoever says it approves the
+/// plan that lets in again what was stopped, and nothing else.
 pub(crate) async fn let_in(
     app: &App,
     person: &Person,
     key: &IdentityKey,
     word: &Word,
-) -> Result<Option<PlanHash>, WebError> {
+) -> Result<LetIn, WebError> {
     if !matches!(word, Word::BringBack | Word::TakeOver(_)) {
-        return Ok(None);
+        return Ok(LetIn::default());
     }
     let view = app.live.refresh().await.map_err(WebError::internal)?;
     let scope = Scope { identities: vec![key.clone()], kinds: vec![DriftKind::Missing], ..Scope::default() };
     let made = heavy::run(move || view.plan(&scope)).await?;
     // What it lacks besides is for another plan.
-    let lets_in = |item: &PlanItem| matches!(item.verb, Verb::EnableAccount | Verb::EnableCredential);
+    let lets_in = |item: &PlanItem| {
+        matches!(item.verb, Verb::EnableAccount | Verb::EnableCredential | Verb::HandOverCredential)
+    };
     let items: Vec<PlanItem> = made.items.into_iter().filter(lets_in).collect();
+    let why = made.left_alone.iter().map(|left| format!("{}: {}", left.system, left.why)).collect();
     if items.is_empty() {
-        return Ok(None);
+        return Ok(LetIn { plan: None, why });
     }
     let plan = Plan::seal(made.state, items, made.left_alone, Vec::new());
     app.store.save_plan(&plan, app.now()).await?;
     app.driver.request_apply(&plan.hash, &[], person.actor()).await?;
-    Ok(Some(plan.hash))
+    Ok(LetIn { plan: Some(plan.hash), why })
+}
+
+/// What followed from a word at once.
+#[derive(Default)]
+pub(crate) struct LetIn {
+    /// The plan that lets in again what was stopped; `None` where nothing was, or can be.
+    pub plan: Option<PlanHash>,
+    /// What it leaves alone, and why.
+    pub why: Vec<String>,
 }
