@@ -279,7 +279,7 @@ pub fn show(rows: &[ActionReceipt], all: bool) -> anyhow::Result<()> {
     output::line(format!("\n{}", tally(rows)))?;
     if rows.iter().any(|row| row.state == ActionState::Stuck) {
         output::line(
-            "stuck actions wait for a person: `leasehold action list --state stuck`; once the cause is mended, `leasehold sync` and `leasehold apply` try again",
+            "stuck actions wait for a person: once the cause is mended, `leasehold sync` and `leasehold apply` try again",
         )?;
     }
     Ok(())

@@ -24,6 +24,7 @@ pub(super) async fn test(client: &Client) -> Result<TestReport, ConnectError> {
     let signal: bool = client.get(&row, 5)?;
     let read_stats: bool = client.get(&row, 6)?;
     let foreign_tables: i64 = client.get(&row, 7)?;
+    let owners: String = client.get(&row, 8)?;
     let mut missing_rights = Vec::new();
     if standby {
         missing_rights.push("this server is a standby: connect to the primary to change anything".to_owned());
@@ -47,7 +48,7 @@ pub(super) async fn test(client: &Client) -> Result<TestReport, ConnectError> {
         }
         if foreign_tables > 0 {
             missing_rights.push(format!(
-                "membership of the owners of {foreign_tables} table{}, to revoke privileges there",
+                "membership of the owners of {foreign_tables} table{}, to revoke privileges there: GRANT {owners} TO {acting_as}",
                 if foreign_tables == 1 { "" } else { "s" }
             ));
         }

@@ -356,12 +356,13 @@ end $do$"
 );
 
 /// What this log-in may not do. Columns: server version, who we are, standby, superuser, may create roles, may
-/// signal, tables of owners that we are not a member of.
+/// signal, may see statistics, tables of owners that we are not a member of, and those owners as statements name them.
 pub(super) const RIGHTS: &str =
     "select current_setting('server_version'), current_user::text, pg_is_in_recovery(),
    r.rolsuper, r.rolcreaterole, pg_has_role(current_user, 'pg_signal_backend', 'MEMBER'),
-   pg_has_role(current_user, 'pg_read_all_stats', 'MEMBER'),
-   (select count(*) from pg_class c join pg_namespace n on n.oid = c.relnamespace
+   pg_has_role(current_user, 'pg_read_all_stats', 'MEMBER'), t.number, t.owners
+   from pg_roles r, (select count(*) as number, coalesce(string_agg(distinct c.relowner::regrole::text, ', '), '') as owners
+     from pg_class c join pg_namespace n on n.oid = c.relnamespace
      where c.relkind in ('r', 'p', 'v', 'm') and n.nspname not in ('pg_catalog', 'information_schema')
-       and n.nspname !~ '^pg_(toast|temp)' and not pg_has_role(current_user, c.relowner, 'MEMBER'))
-   from pg_roles r where r.rolname = current_user";
+       and n.nspname !~ '^pg_(toast|temp)' and not pg_has_role(current_user, c.relowner, 'MEMBER')) t
+   where r.rolname = current_user";

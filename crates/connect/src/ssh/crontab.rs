@@ -87,7 +87,11 @@ impl Crontab {
     /// The crontab with every job changed and every other line as it is; `None` where nothing had to be.
     pub fn changed(&self, change: Change) -> Option<String> {
         let mut changed = String::with_capacity(self.content.len() + MARKER.len());
-        for line in self.content.split_inclusive('\n') {
+        let content = match (change, self.content.strip_prefix('\n')) {
+            (Change::Enable, Some(rest)) if hides_jobs(rest) => rest,
+            _ => &self.content,
+        };
+        for line in content.split_inclusive('\n') {
             match (change, stopped(line)) {
                 (Change::Remove, Some(_)) => {}
                 (Change::Remove, None) if is_job(line) => {}
@@ -99,12 +103,22 @@ impl Crontab {
                 _ => changed.push_str(line),
             }
         }
+        if hides_jobs(&changed) {
+            changed.insert(0, '\n');
+        }
         if changed == self.content {
             return None;
         }
         let is_empty = change == Change::Remove && without_header(&changed).is_empty();
         Some(if is_empty { String::new() } else { changed })
     }
+}
+
+/// Whether Debian's `crontab` would leave stopped jobs out where somebody edits this: it takes comments at the top for its own. Of
+/// one that it wrote itself they are; an empty line in front keeps the others.
+fn hides_jobs(content: &str) -> bool {
+    let top = content.lines().take(HEADER.len()).take_while(|line| line.starts_with('#'));
+    top.into_iter().any(|line| stopped(line).is_some())
 }
 
 /// How many jobs of all of an account's crontabs run, and how many are stopped.
@@ -153,6 +167,17 @@ mod tests {
     const JOBS: &str = "# of me\nPATH=/usr/bin\n\"MAILTO\" = me\n\n5 4 * * * backup --to=here\n@daily X=1 report\n \t*/5 * * * * x\n";
 
     const FOLDER: &str = "/var/spool/cron";
+
+    #[test]
+    fn stopped_jobs_at_the_top_are_no_header_of_crontab() {
+        for content in ["@daily x\n", "# mine\n# too\n@daily x\n"] {
+            let own = Crontab::new("a", FOLDER, content.to_owned());
+            let stopped = Crontab::new("a", FOLDER, own.changed(Change::Disable).unwrap());
+            assert!(stopped.content.starts_with('\n') && stopped.jobs() == (0, 1), "{}", stopped.content);
+            assert_eq!(stopped.changed(Change::Disable), None);
+            assert_eq!(stopped.changed(Change::Enable).as_deref(), Some(content));
+        }
+    }
 
     #[test]
     fn jobs_are_handed_over_behind_those_that_are_there_and_once() {
