@@ -101,6 +101,9 @@ pub struct Credential {
     /// What it is limited to, in the system's words; empty where it can do what its account can.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scope: Vec<String>,
+    /// Why this scheduled job cannot be handed over, where the connector hands over others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_handed_over: Option<String>,
 }
 
 impl Credential {
@@ -127,6 +130,7 @@ impl Credential {
             expires_at: None,
             last_use: LastUse::Unknown,
             scope: Vec::new(),
+            not_handed_over: None,
         }
     }
 }

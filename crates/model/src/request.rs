@@ -152,6 +152,8 @@ pub enum ReadTarget {
     },
     /// Was the credential handed over: does the account no longer have it, and does it run as the other one?
     HandOver {
+        /// By which action: what an earlier one handed over says nothing of this one.
+        action: ActionId,
         /// Whose it was.
         account: AccountTarget,
         /// Which.

@@ -81,7 +81,7 @@ pub fn plan_explains_drift(story: &Story, drift: &[DriftItem], plan: &Plan) {
                             && action.credential == item.credential
                     }
                     DriftKind::Leaver | DriftKind::Unjustified if item.entitlement.is_none() => {
-                        action.verb == Verb::DisableAccount
+                        matches!(action.verb, Verb::DisableAccount | Verb::DeleteAccount)
                     }
                     DriftKind::Expired if item.credential.is_some() => {
                         action.verb == Verb::RevokeCredential && action.credential == item.credential

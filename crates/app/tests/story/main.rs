@@ -8,6 +8,7 @@ mod credentials;
 mod driver;
 mod faults;
 mod invariants;
+mod jobs;
 mod lanes;
 mod late;
 mod life;

@@ -227,11 +227,16 @@ impl Run<'_> {
             return self.nothing_named("it claims to hand credentials over, and its fixture has none");
         };
         let is = |wanted: (bool, bool)| move |read: &ReadBack| matches!(*read, ReadBack::HandOver { left, arrived } if (left, arrived) == wanted);
-        let target =
-            ReadTarget::HandOver { account: account.clone(), credential: credential.clone(), to: to.clone() };
+        let id = ActionId(format!("contract-hand-over-{}", credential.key));
+        let target = ReadTarget::HandOver {
+            action: id.clone(),
+            account: account.clone(),
+            credential: credential.clone(),
+            to: to.clone(),
+        };
         self.settles(&target, is((false, false))).await?;
         let request = ActionRequest {
-            id: ActionId(format!("contract-hand-over-{}", credential.key)),
+            id,
             verb: Verb::HandOverCredential,
             account: account.clone(),
             entitlement: None,

@@ -65,6 +65,7 @@ struct CredentialForm {
     last_use: LastUse,
     #[serde(default)]
     scope: Vec<String>,
+    not_handed_over: Option<String>,
 }
 
 #[derive(Deserialize)]

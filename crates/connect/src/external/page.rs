@@ -41,7 +41,12 @@ fn questions() -> Vec<String> {
         ReadTarget::Credential { account: backup.clone(), credential: credential.clone() },
         ReadTarget::Sessions { account: ann.clone() },
         ReadTarget::Sessions { account: backup.clone() },
-        ReadTarget::HandOver { account: ann.clone(), credential: job.clone(), to: backup.clone() },
+        ReadTarget::HandOver {
+            action: "a-4f24".into(),
+            account: ann.clone(),
+            credential: job.clone(),
+            to: backup.clone(),
+        },
     ];
     let change = |id: &str, verb, account: &AccountTarget| ActionRequest {
         id: id.into(),

@@ -14,6 +14,7 @@ use sqlx::mysql::MySqlRow;
 
 use crate::connector::not_offered;
 use crate::error::ConnectError;
+use crate::mariadb::catalogue::Holder;
 use crate::mariadb::client::{Client, Session};
 use crate::mariadb::execute::{Names, refused, run};
 use crate::mariadb::name::{AccountName, Held, Object, written};
@@ -215,11 +216,19 @@ pub(super) async fn hand_over(
     if event.status == Status::Elsewhere {
         return Ok(refused("it runs on the server that this one is a replica of; hand it over there"));
     }
-    // The server does nothing in an event whose definer lacks this, and says so in its log only.
-    let needed = Held::Privilege { privilege: "EVENT", object: Object::Database(event.database.clone()) };
-    if !catalogue.holds(to, &needed).1 {
+    let all = Held::Privilege { privilege: "SUPER", object: Object::Server };
+    if catalogue.holds(to, &all).1 {
         return Ok(refused(format!(
-            "{} lacks EVENT on {}, without which the server does not run it: grant that first, and what the event itself needs",
+            "nothing that was left behind is to run as {}, which has SUPER",
+            to.key()
+        )));
+    }
+    // The server does nothing in an event whose definer lacks this, and says so in its log only. What a role holds does not count:
+    // an event runs without one.
+    let needed = Held::Privilege { privilege: "EVENT", object: Object::Database(event.database.clone()) };
+    if !catalogue.direct(&Holder::Account(to.clone())).any(|(held, _)| held.carries(&needed)) {
+        return Ok(refused(format!(
+            "{} lacks EVENT on {} of its own, without which the server does not run it: grant that first, and what the event itself needs",
             to.key(),
             written(&event.database)
         )));

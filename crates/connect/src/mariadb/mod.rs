@@ -73,7 +73,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     ),
     revoke_credential: Capability::with("events, by DROP EVENT"),
     hand_over_credential: Capability::with(
-        "events, by another definer, who needs EVENT on the database; what the event does is done with that account's rights",
+        "events, by another definer, who needs EVENT on the database itself and not by a role; not one with SUPER; what the event does is done with that account's rights",
     ),
     list_sessions: Capability::with("of several accounts of one user, by the host that fits most narrowly"),
     end_sessions: Capability::with("KILL CONNECTION; waits until the sessions are gone"),

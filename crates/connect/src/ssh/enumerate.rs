@@ -256,5 +256,6 @@ fn at_jobs(account: &str, jobs: AtJobs) -> Option<Credential> {
     let key = credential_key(account, at::KEY);
     let mut credential = Credential::new(key, account, CredentialKind::ScheduledJob, label);
     credential.active = jobs.waiting > 0;
+    credential.not_handed_over = Some("the files of `at` belong to the account by its number".to_owned());
     jobs.is_there().then_some(credential)
 }

@@ -1,9 +1,11 @@
 //! The jobs of an account's crontab as those of another account: what somebody left behind runs for whoever takes it over.
 //!
-//! The lines are written behind those of the other account, which stay as they are, and are taken out of the first one's crontab
-//! only then: whatever happens between the two, no job is lost. Until both are done it is not read as handed over.
+//! The lines are written behind those of the other account, stopped; then they are taken out of the first one's crontab; and only
+//! then they run. Whatever happens between these, no job is lost and none runs twice, or for somebody who is not to have it. Around
+//! them stands by which action they came, so that those of an earlier one are not taken for them.
 
 use jiff::Timestamp;
+use leasehold_model::id::ActionId;
 use leasehold_model::request::{AccountTarget, ActionRequest, CredentialTarget, Outcome, ReadBack};
 
 use crate::error::ConnectError;
@@ -50,31 +52,38 @@ pub(super) async fn execute(
     if let Some(why) = host.unread_crontabs().or(other.unread_crontabs()) {
         return Ok(refused(format!("what is not read is not changed: {why}")));
     }
-    let mut handed_over = 0;
+    let action = request.id.as_str();
+    let mut has_jobs = false;
     for left in host.crontabs_of(name).filter(|left| left.has_jobs()) {
-        let lines = left.to_hand_over();
-        handed_over += 1;
+        has_jobs = true;
         let none = Crontab::new(to, &left.folder, String::new());
         let theirs = other.crontabs_of(to).find(|theirs| theirs.folder == left.folder).unwrap_or(&none);
-        // It may have been written before, and the first one's taken out not yet.
-        let Some(content) = theirs.with(&lines) else { continue };
-        let outcome = write_crontab(session, theirs, &content, "the jobs are written").await?;
+        let Some(content) = theirs.with(name, action, &left.to_hand_over(action)) else { continue };
+        let written = write_crontab(session, theirs, &content, "the jobs are written").await?;
+        if !matches!(written, Outcome::Acknowledged { .. }) {
+            return Ok(written);
+        }
+    }
+    if has_jobs {
+        let removed = change_crontab(session, host, name, Change::Remove).await?;
+        if !matches!(removed, Outcome::Acknowledged { .. } | Outcome::AlreadySo) {
+            return Ok(removed);
+        }
+    }
+    let other = Host::read_of(client, session, to).await?;
+    let mut outcome = match has_arrived(&other, name, action, to) {
+        true => Outcome::AlreadySo,
+        false => refused(format!("`{name}` has no jobs in a crontab any more")),
+    };
+    for theirs in other.crontabs_of(to) {
+        let Some(content) = theirs.with_running(name, action) else { continue };
+        outcome =
+            write_crontab(session, theirs, &content, &format!("the jobs run as {to} from now on")).await?;
         if !matches!(outcome, Outcome::Acknowledged { .. }) {
-            return Ok(outcome);
+            break;
         }
     }
-    if handed_over == 0 {
-        return Ok(match has_arrived(&other, name, to) {
-            true => Outcome::AlreadySo,
-            false => refused(format!("`{name}` has no jobs in a crontab any more")),
-        });
-    }
-    Ok(match change_crontab(session, host, name, Change::Remove).await? {
-        Outcome::Acknowledged { .. } | Outcome::AlreadySo => {
-            Outcome::Acknowledged { detail: format!("the jobs run as {to} from now on") }
-        }
-        outcome => outcome,
-    })
+    Ok(outcome)
 }
 
 /// Reads whether the crontab of an account was handed over.
@@ -82,6 +91,7 @@ pub(super) async fn read_back(
     client: &Client,
     session: &Session<'_>,
     name: &str,
+    action: &ActionId,
     credential: &CredentialTarget,
     to: &AccountTarget,
 ) -> Result<ReadBack, ConnectError> {
@@ -99,13 +109,13 @@ pub(super) async fn read_back(
         return Err(client.wrong("reading a crontab", why));
     }
     let left = crontab::jobs(host.crontabs_of(name)) == (0, 0);
-    Ok(ReadBack::HandOver { left, arrived: has_arrived(&other, name, to) })
+    Ok(ReadBack::HandOver { left, arrived: has_arrived(&other, name, action.as_str(), to) })
 }
 
 fn is_crontab(credential: &CredentialTarget, name: &str) -> bool {
     credential.key.as_str() == format!("{name} {}", crontab::KEY)
 }
 
-fn has_arrived(host: &Host, name: &str, to: &str) -> bool {
-    host.crontabs_of(to).any(|theirs| theirs.runs_jobs_of(name))
+fn has_arrived(host: &Host, name: &str, action: &str, to: &str) -> bool {
+    host.crontabs_of(to).any(|theirs| theirs.runs(name, action))
 }

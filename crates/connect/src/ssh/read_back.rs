@@ -147,8 +147,8 @@ async fn read(
             let active = lines.iter().any(|key| key.enabled && key.expires_at.is_none_or(|at| at > now));
             Ok(ReadBack::Credential { exists: !lines.is_empty(), active })
         }
-        ReadTarget::HandOver { credential, to, .. } => {
-            hand_over::read_back(client, session, name, credential, to).await
+        ReadTarget::HandOver { action, credential, to, .. } => {
+            hand_over::read_back(client, session, name, action, credential, to).await
         }
         ReadTarget::Sessions { .. } => Ok(match sessions(client, session, name).await? {
             Some(live) => ReadBack::sessions(live),

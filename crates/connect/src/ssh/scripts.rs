@@ -267,6 +267,7 @@ mv -f -- \"\$new\" \"\$file\" || stop 1" sh "$home""#
 /// Replaces an account's crontab, removes it where nothing is left of it, or makes it where there is none. On standard input: the account, the folder of the
 /// crontab as it was told, its sum as it was read (that of nothing where there is none), how many bytes its new content has, and that content. What was cut on its way
 /// replaces nothing. Programs of cron leave out a file whose name begins with a dot.
+/// A new one belongs to the account, as cron's own program has it; but for that of busybox, which reads only what is root's.
 pub(super) const WRITE_CRONTAB: Script = script!(concat!(
     prelude!(),
     r#"IFS= read -r name; IFS= read -r folder; IFS= read -r sum; IFS= read -r size; id -u -- "$name" >/dev/null 2>&1 || exit 67
@@ -281,7 +282,7 @@ file=$folder/$name; umask 077; [ -f "$file" ] || [ ! -e "$file" ] || exit 75
 sum() { if [ -f "$file" ]; then sha256sum < "$file"; else sha256sum < /dev/null; fi; }
 new=$(mktemp -- "$folder/.leasehold.XXXXXXXX") || exit 1
 stop() { rm -f -- "$new"; exit "$1"; }
-owner=$(stat -c %u:%g -- "$file" 2>/dev/null) || owner=$(id -u -- "$name"):$(stat -c %g -- "$folder") || stop 1
+owner=$(stat -c %u:%g -- "$file" 2>/dev/null) || { [ "$folder" = /etc/crontabs ] && owner=0:0; } || owner=$(id -u -- "$name"):$(stat -c %g -- "$folder") || stop 1
 cat > "$new" && chown "$owner" -- "$new" && chmod 600 -- "$new" || stop 1
 [ "$(wc -c < "$new")" -eq "$size" ] || { echo "the new crontab was cut on its way" >&2; stop 1; }
 chcon --reference="$file" -- "$new" 2>/dev/null

@@ -258,7 +258,12 @@ pub async fn read_hand_over(
     to: &AccountTarget,
 ) -> (bool, bool) {
     let (account, credential, to) = (account.clone(), credential.clone(), to.clone());
-    match connector.read_back(&ReadTarget::HandOver { account, credential, to }).await.expect("read back") {
+    let action = ActionId::from("test");
+    match connector
+        .read_back(&ReadTarget::HandOver { action, account, credential, to })
+        .await
+        .expect("read back")
+    {
         ReadBack::HandOver { left, arrived } => (left, arrived),
         other => panic!("{other:?}"),
     }

@@ -3,6 +3,7 @@
 use leasehold_model::credential::CredentialName;
 use leasehold_model::decision::DriftItem;
 use leasehold_model::id::IdentityKey;
+use leasehold_model::plan::{LeftAlone, Verb};
 
 use super::{Planner, words};
 use crate::engine::AccountIndex;
@@ -21,6 +22,7 @@ impl Planner<'_, '_> {
                  retire {} --end`",
                 item.identity.as_ref().map(ToString::to_string).unwrap_or_default()
             );
+            self.not_handed_over.insert(account);
             return self.leave(item, why);
         }
         match self.account_to_run_as(item, to) {
@@ -28,7 +30,10 @@ impl Planner<'_, '_> {
                 let because = words(&item.because);
                 self.hand_overs.insert((account, credential.clone()), (to, because));
             }
-            Err(why) => self.leave(item, why),
+            Err(why) => {
+                self.not_handed_over.insert(account);
+                self.leave(item, why);
+            }
         }
     }
 
@@ -40,7 +45,8 @@ impl Planner<'_, '_> {
         let open: Vec<AccountIndex> = accounts
             .filter(|account| {
                 let observed = evaluation.account(*account);
-                snapshot.system(observed.system) == system && observed.account.enabled
+                let closes = self.disables.contains_key(account) || self.deletes.contains_key(account);
+                snapshot.system(observed.system) == system && observed.account.enabled && !closes
             })
             .collect();
         match open.as_slice() {
@@ -63,6 +69,21 @@ impl Planner<'_, '_> {
                     logins.join(", ")
                 ))
             }
+        }
+    }
+
+    /// An account is not deleted while somebody is to have what it left behind: its jobs would go with it.
+    pub(super) fn keep_what_is_handed_over(&mut self) {
+        for account in std::mem::take(&mut self.not_handed_over) {
+            let Some(because) = self.deletes.remove(&account) else { continue };
+            let item = self.item(Verb::DeleteAccount, account, None, &because);
+            self.left_alone.push(LeftAlone {
+                system: item.system,
+                account: Some(item.account),
+                identity: item.identity,
+                entitlement: None,
+                why: "leaver: the account is not deleted while what it ran by itself is to be handed over and cannot be".to_owned(),
+            });
         }
     }
 }

@@ -76,6 +76,7 @@ pub fn plan(
         planner.consider(item, scope);
     }
     planner.keep_what_is_justified();
+    planner.keep_what_is_handed_over();
     if scope.sessions {
         planner.end_sessions_of(scope);
     }
@@ -116,6 +117,8 @@ struct Planner<'plan, 'inputs> {
     credentials: BTreeMap<(AccountIndex, CredentialName), (Verb, Vec<String>)>,
     /// Credentials that run as another account from now on, with which, and why.
     hand_overs: BTreeMap<(AccountIndex, CredentialName), (AccountIndex, Vec<String>)>,
+    /// Accounts whose credentials were to be, and cannot.
+    not_handed_over: BTreeSet<AccountIndex>,
     left_alone: Vec<LeftAlone>,
 }
 
@@ -151,6 +154,7 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
             logins,
             credentials: BTreeMap::new(),
             hand_overs: BTreeMap::new(),
+            not_handed_over: BTreeSet::new(),
             left_alone: Vec::new(),
         }
     }
@@ -342,11 +346,12 @@ fn name_and_order(items: &mut [PlanItem], state: &StateFingerprint, keeping: &Ke
         content.update(serde_json::to_vec(&key(item)).unwrap_or_default());
     }
     let content = content.finalize();
-    /// Of one account: what opens it, and what it is given.
+    /// Of one account: what opens it, what it is given, and what others take over from it.
     #[derive(Default)]
     struct Before {
         opened: Vec<ActionId>,
         granted: Vec<ActionId>,
+        handed_over: Vec<ActionId>,
     }
     let mut before: HashMap<(SystemName, AccountKey, String), Before> = HashMap::new();
     for item in items.iter_mut() {
@@ -365,7 +370,11 @@ fn name_and_order(items: &mut [PlanItem], state: &StateFingerprint, keeping: &Ke
                 if about.is_some_and(|about| keeping.contains(&about)) {
                     before.granted.push(item.id.clone());
                 }
+                if item.verb == Verb::HandOverCredential {
+                    before.handed_over.push(item.id.clone());
+                }
             }
+            Verb::DeleteAccount => item.after.clone_from(&before.handed_over),
             Verb::Revoke => item.after.clone_from(&before.granted),
             _ => {}
         }

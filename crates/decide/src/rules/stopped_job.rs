@@ -23,12 +23,29 @@ pub(super) fn find(context: &Context<'_, '_>, items: &mut Vec<DriftItem>) {
         if !is_job || credential.credential.active || !who.has_left(evaluation.inputs.now) {
             continue;
         }
-        if let Some(to) = taken_over(evaluation, identity) {
-            let because = vec![not_live(evaluation, identity), Because::HandedOver { to: to.clone() }];
-            items.push(about_credential(evaluation, DriftKind::Missing, credential, because));
-            continue;
+        let mut kept_from = *stopped_at;
+        // What stays with its account whatever is said waits as if nobody had said anything.
+        let word = taken_over(evaluation, identity, *stopped_at);
+        match word.filter(|_| credential.credential.not_handed_over.is_none()) {
+            Some(TakenOver { to, taker: Taker::Here, .. }) => {
+                let because = vec![not_live(evaluation, identity), Because::HandedOver { to: to.clone() }];
+                items.push(about_credential(evaluation, DriftKind::Missing, credential, because));
+                continue;
+            }
+            Some(TakenOver { to, taker: Taker::Away, .. }) => {
+                let text = format!(
+                    "{} has left, and their {} is stopped since {stopped_at}: {to} takes it over and may hold no access now; it waits \
+                     for them, or for somebody else by `leasehold successor {} PERSON`, or ends by `leasehold retire {} --end`",
+                    who.key, credential.credential.label, who.key, who.key
+                );
+                let because = vec![Because::Fact { text }];
+                items.push(about_credential(evaluation, DriftKind::Ownerless, credential, because));
+                continue;
+            }
+            Some(TakenOver { taker: Taker::Gone(at), .. }) => kept_from = kept_from.max(at),
+            None => {}
         }
-        items.push(match ends(evaluation, identity, *stopped_at) {
+        items.push(match ends(evaluation, identity, kept_from) {
             (since, true) => {
                 let because = vec![not_live(evaluation, identity), Because::RetentionPassed { since }];
                 about_credential(evaluation, DriftKind::Leaver, credential, because)
@@ -46,29 +63,60 @@ pub(super) fn find(context: &Context<'_, '_>, items: &mut Vec<DriftItem>) {
 }
 
 /// When what was stopped ends for good, and whether that is over: after the time for which everything that is stopped is kept, or
-/// when a person said so since.
-fn ends(evaluation: &Evaluation<'_>, identity: IdentityIndex, stopped_at: Timestamp) -> (Timestamp, bool) {
+/// when a person said so since. The time counts anew where somebody took it over and left before they had it.
+fn ends(evaluation: &Evaluation<'_>, identity: IdentityIndex, kept_from: Timestamp) -> (Timestamp, bool) {
     let inputs = evaluation.inputs;
     let key = evaluation.identities[identity.index()].key.folded();
-    let said = said_to_end(evaluation, &key).filter(|at| (stopped_at..=inputs.now).contains(at));
-    let kept_until = stopped_at.checked_add(inputs.policy.succession.watch).unwrap_or(Timestamp::MAX);
+    let said = said_to_end(evaluation, &key).filter(|at| (kept_from..=inputs.now).contains(at));
+    let kept_until = kept_from.checked_add(inputs.policy.succession.watch).unwrap_or(Timestamp::MAX);
     let on = said.unwrap_or(kept_until);
     (on, on <= inputs.now)
 }
 
-/// Who takes over what somebody left behind, where a person said so since they left and nobody said later that it ends, and where
-/// whoever takes it over is still here.
+/// That somebody takes over what a leaver left behind.
+struct TakenOver<'evaluation> {
+    to: &'evaluation IdentityKey,
+    taker: Taker,
+}
+
+/// Where whoever takes it over is.
+enum Taker {
+    Here,
+    /// They may come back, or have not begun.
+    Away,
+    /// They left, or are not known any more, since then.
+    Gone(Timestamp),
+}
+
+/// Who takes over what somebody left behind, where a person said so since it was stopped or they left, and nobody said later that
+/// it ends.
 fn taken_over<'evaluation>(
     evaluation: &'evaluation Evaluation<'_>,
     identity: IdentityIndex,
-) -> Option<&'evaluation IdentityKey> {
+    stopped_at: Timestamp,
+) -> Option<TakenOver<'evaluation>> {
     let inputs = evaluation.inputs;
     let key = evaluation.identities[identity.index()].key.folded();
     let said = inputs.stewardship.ownerships.iter().find(|claim| claim.identity.as_str() == key)?;
-    let is_later = evaluation.left_at(identity).is_some_and(|left_at| said.recorded_at >= left_at);
+    // What a source says of the leaver later may move when it is known that they left.
+    let since_left = evaluation.left_at(identity).is_some_and(|left_at| said.recorded_at >= left_at);
     let ended = said_to_end(evaluation, &key).is_some_and(|at| (said.recorded_at..=inputs.now).contains(&at));
-    let to = &evaluation.identities[evaluation.identity(&said.owner)?.index()];
-    (is_later && !ended && to.may_hold_access(inputs.now)).then_some(&to.key)
+    if ended || !(since_left || said.recorded_at >= stopped_at) {
+        return None;
+    }
+    let Some(index) = evaluation.identity(&said.owner) else {
+        return Some(TakenOver { to: &said.owner, taker: Taker::Gone(said.recorded_at) });
+    };
+    let who = &evaluation.identities[index.index()];
+    let taker = if who.may_hold_access(inputs.now) {
+        Taker::Here
+    } else if who.has_left(inputs.now) {
+        let left_at = evaluation.left_at(index).unwrap_or(said.recorded_at);
+        Taker::Gone(left_at.max(said.recorded_at))
+    } else {
+        Taker::Away
+    };
+    Some(TakenOver { to: &who.key, taker })
 }
 
 /// When a person said last that what somebody left behind ends.

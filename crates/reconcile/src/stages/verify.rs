@@ -231,7 +231,8 @@ async fn handed_over(connector: &dyn Connector, item: &PlanItem) -> Verdict {
     };
     let key = credential.key.clone();
     let login = to.login.clone();
-    let target = ReadTarget::HandOver { account: account_target(item), credential, to };
+    let target =
+        ReadTarget::HandOver { action: item.id.clone(), account: account_target(item), credential, to };
     match read(connector, &target).await {
         Ok(ReadBack::HandOver { left: false, .. }) => {
             Verdict::Contradicted { why: format!("{key} was read back as still with {}", item.account) }

@@ -165,9 +165,13 @@ async fn about_jobs(
         Word::Stop | Word::BringBack => return Err(Refusal::HolderLeft(key)),
     }
     store.begin_retirement(&key, by, now).await?;
-    // What was said before a job was stopped, or at an earlier departure, is not about it.
-    let stopped_at = stopped_jobs(evaluation, leaver).map(|(_, at)| at).max();
-    if !store.finish_retirement(&key, by, now, stopped_at).await? {
+    // What was said before a job was stopped, at an earlier departure, or before somebody took it over, is not about it.
+    let folded = key.folded();
+    let owned = &evaluation.inputs.stewardship.ownerships;
+    let taken_over =
+        owned.iter().filter(|claim| claim.identity.as_str() == folded).map(|claim| claim.recorded_at);
+    let since = stopped_jobs(evaluation, leaver).map(|(_, at)| at).chain(taken_over).max();
+    if !store.finish_retirement(&key, by, now, since).await? {
         return Err(Refusal::JobsEnd(key));
     }
     Ok(key)

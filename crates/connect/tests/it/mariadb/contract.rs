@@ -86,7 +86,7 @@ pub async fn fixtures() -> Vec<Box<dyn ContractFixture>> {
     .map(|(key, name, oracle)| -> Box<dyn ContractFixture> {
         let server = MariadbServer::start();
         server.sql(COMPANY);
-        server.sql("grant event on app.* to carol@'%'");
+        server.sql("revoke super on *.* from carol@'%'; grant event on app.* to carol@'%'");
         server
             .sql("create definer = alice@'127.0.0.1' event app.nightly on schedule every 1 day do select 1");
         server.sql("create definer = bob event app.`odd ``event` on schedule every 1 day do select 1");

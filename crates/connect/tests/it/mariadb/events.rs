@@ -142,11 +142,29 @@ async fn an_event_that_is_handed_over_runs_as_whoever_has_it_now_and_is_the_same
     assert_eq!(read_hand_over(connector, &alice, &event(KEY), &carol).await, (false, false));
 
     // The server would do nothing in it, and tell nobody but its log.
-    server.sql("revoke event on app.* from carol@'%'");
+    server.sql("revoke event on app.* from carol@'%'; revoke super on *.* from carol@'%'");
     match hand_over(connector, &alice, &event(KEY), &carol).await {
-        Outcome::Refused { why } => assert!(why.contains("carol@% lacks EVENT on app"), "{why}"),
+        Outcome::Refused { why } => assert!(why.contains("carol@% lacks EVENT on app of its own"), "{why}"),
         other => panic!("{other:?}"),
     }
+    // What a role holds helps an event nothing, though its definer may use the role.
+    server.sql(
+        "create role eventers; grant event, insert on app.* to eventers; grant eventers to carol@'%'; set default role eventers for carol@'%'",
+    );
+    match hand_over(connector, &alice, &event(KEY), &carol).await {
+        Outcome::Refused { why } => assert!(why.contains("of its own"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    let by_role = "create definer = carol event app.by_role on schedule every 1 second do insert into app.ran (who) values ('by role')";
+    server.sql(by_role);
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(ran(&server, "by role"), 0, "the server runs an event of whoever has EVENT by a role");
+    server.sql("drop event app.by_role; grant super on *.* to carol@'%'");
+    match hand_over(connector, &alice, &event(KEY), &carol).await {
+        Outcome::Refused { why } => assert!(why.contains("which has SUPER"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    server.sql("revoke super on *.* from carol@'%'");
     server.sql("grant event on app.* to carol@'%'; alter user carol@'%' account lock");
     match hand_over(connector, &alice, &event(KEY), &carol).await {
         Outcome::Refused { why } => assert!(why.contains("carol@% is locked"), "{why}"),

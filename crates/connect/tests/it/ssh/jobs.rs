@@ -152,25 +152,43 @@ async fn a_crontab_is_handed_over_once_and_behind_what_is_there() {
     assert_eq!(server.crontab("bob"), own);
 
     let lines = format!(
-        "#leasehold-handed-over from {}\n# nightly\nPATH=/usr/bin:/bin\n5 4 * * * backup '$(id)'\n@daily report\n",
+        "#leasehold-handed-over from {} by test\n# nightly\nPATH=/usr/bin:/bin\n5 4 * * * backup '$(id)'\n@daily report\n\
+         #leasehold-handed-over end\n",
         alice.login
     );
-    // The process may have died between the two: what is written already is not written again.
-    for already in [String::new(), lines.clone()] {
-        server.set_crontab("bob", &format!("{own}{already}"));
+    let stopped =
+        lines.replace("5 4", "#leasehold-disabled 5 4").replace("@daily", "#leasehold-disabled @daily");
+    let earlier = lines.replace("by test", "by an-earlier-one");
+    let (left, jobs_left) =
+        ("# nightly\nMAILTO=alice\nPATH=/usr/bin:/bin\n", "5 4 * * * backup '$(id)'\n@daily report\n");
+    // The process may have died after each of the three writes; what an earlier action handed over stays as it is, or goes where it
+    // never ran.
+    for (theirs, hers, expected) in [
+        (own.to_owned(), true, format!("{own}{lines}")),
+        (format!("{own}{stopped}"), true, format!("{own}{lines}")),
+        (format!("{own}{stopped}"), false, format!("{own}{lines}")),
+        (format!("{own}{earlier}"), true, format!("{own}{earlier}{lines}")),
+        (format!("{own}{}", stopped.replace("by test", "by an-earlier-one")), true, format!("{own}{lines}")),
+    ] {
+        server.set_crontab("alice", &format!("{left}{}", if hers { jobs_left } else { "" }));
+        server.set_crontab("bob", &theirs);
+        assert_eq!(read_hand_over(connector, &alice, &key, &bob).await, (!hers, false), "{theirs}");
         let outcome = hand_over(connector, &alice, &key, &bob).await;
         assert!(matches!(outcome, Outcome::Acknowledged { .. }), "{outcome:?}");
-        assert_eq!(server.crontab("bob"), format!("{own}{lines}"));
-        assert_eq!(server.crontab("alice"), "# nightly\nMAILTO=alice\nPATH=/usr/bin:/bin\n");
+        assert_eq!(server.crontab("bob"), expected);
+        assert_eq!(server.crontab("alice"), left);
         assert_eq!(read_hand_over(connector, &alice, &key, &bob).await, (true, true));
         assert_eq!(hand_over(connector, &alice, &key, &bob).await, Outcome::AlreadySo);
-        server.set_crontab(
-            "alice",
-            "# nightly\nMAILTO=alice\nPATH=/usr/bin:/bin\n5 4 * * * backup '$(id)'\n@daily report\n",
-        );
-        assert_eq!(read_hand_over(connector, &alice, &key, &bob).await, (false, true));
+    }
+    // An earlier hand-over is not taken for this one.
+    server.set_crontab("bob", &format!("{own}{earlier}"));
+    assert_eq!(read_hand_over(connector, &alice, &key, &bob).await, (true, false));
+    match hand_over(connector, &alice, &key, &bob).await {
+        Outcome::Refused { why } => assert!(why.contains("has no jobs in a crontab any more"), "{why}"),
+        other => panic!("{other:?}"),
     }
 
+    server.set_crontab("alice", &format!("{left}{jobs_left}"));
     // Whoever has no crontab gets one that cron takes: theirs, and nobody else can read it.
     server.administer("crontab", &["-u", &bob.login, "-r"]);
     let outcome = hand_over(connector, &alice, &key, &bob).await;
