@@ -93,7 +93,7 @@ enum Command {
     Offboard(offboard::Offboard),
     /// Write the receipt of somebody's offboarding, whoever or whatever began it
     Receipt(receipt::Receipt),
-    /// Say who answers for a service account, workload or agent from now on
+    /// Say who answers for a service account, workload or agent from now on, or who takes over the scheduled jobs of a leaver
     Successor(successor::Successor),
     /// Stop a service account, workload or agent, watch it for use, bring it back, or end it
     Retire(retire::Retire),

@@ -34,7 +34,7 @@ pub enum Word {
 pub enum Refusal {
     /// It is about nobody, or about a person.
     #[error(
-        "{0} is not a non-human that is known: persons leave by `leasehold offboard`, and `leasehold sync` reads who there is"
+        "{0} is not a non-human that is known, and no leaver with scheduled jobs that were stopped: persons leave by `leasehold offboard`, and `leasehold sync` reads who there is"
     )]
     NotNonHuman(IdentityKey),
     /// Who would answer for it cannot.
