@@ -53,7 +53,12 @@ pub fn begin(logging: Logging, traces: Option<&Traces>) {
             .event_format(Traced(tracing_subscriber::fmt::format().json().flatten_event(true)))
             .boxed(),
     };
-    tracing_subscriber::registry().with(told.with_filter(filter)).with(traces.map(Traces::layer)).init();
+    let told = tracing_subscriber::registry().with(told.with_filter(filter));
+    // A layer that is absent would have every span made all the same, for nobody.
+    match traces {
+        Some(traces) => told.with(traces.layer()).init(),
+        None => told.init(),
+    }
 }
 
 /// One JSON object a line, with the trace and span within which it was told, where there are any.

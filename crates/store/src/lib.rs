@@ -84,7 +84,7 @@ pub use revision::Revision;
 pub use schedule::{ReadingEnd, ReadingOutcome, ScheduleRow};
 pub use scim::{
     PushFeed, ScimAuthority, ScimContent, ScimDecide, ScimDecision, ScimMember, ScimPlace, ScimQueue,
-    ScimReading, ScimRefusal, ScimResource, ScimSought, ScimWrite, ScimWritten, UnreadPushes,
+    ScimReading, ScimRefusal, ScimResource, ScimSought, ScimWrite, ScimWritten, Sent, UnreadPushes,
 };
 pub use second_factor::OneTimeCode;
 pub use session::{NewSession, ProviderSession, Session, SessionUse};

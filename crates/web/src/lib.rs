@@ -6,12 +6,14 @@
 mod access;
 mod api;
 mod catalogue;
+mod connection_threads;
 mod connections;
 mod context;
 mod current;
 mod directory;
 mod drawing;
 mod drift_index;
+mod edge;
 mod error;
 mod faces;
 mod fields;

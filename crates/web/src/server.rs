@@ -1,19 +1,20 @@
 //! The server: its settings, the router with everything around the routes, and the loop that takes connections.
 
-use std::any::Any;
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
 use axum::extract::connect_info::ConnectInfo;
-use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{HeaderValue, Method, StatusCode};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::http::{Method, StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt as _;
+use futures::future::{BoxFuture, Either};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
@@ -24,22 +25,23 @@ use leasehold_reconcile::pace::SharedPace;
 use leasehold_reconcile::trace::SPANS;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio_rustls::TlsAcceptor;
+use tokio_util::task::AbortOnDropHandle;
 use tower::{Service as _, ServiceBuilder};
 use tower_http::compression::CompressionLayer;
-use tower_http::timeout::TimeoutLayer;
 use url::Url;
 
 use crate::access::{self, Door};
 use crate::api::idempotency;
+use crate::connection_threads::{ConnectionThreads, Within};
 use crate::connections::Connections;
-use crate::context::{Context, REQUEST_ID};
 use crate::error::WebError;
-use crate::faces::{self, Asked};
 use crate::owners::SystemOwners;
 use crate::route::Face;
 use crate::routes::routes;
+use crate::scim::Short;
 use crate::seal::SealKey;
 use crate::sign_in::openid::OpenIdSettings;
 use crate::sign_in::session::IDLE;
@@ -47,12 +49,8 @@ use crate::state::App;
 use crate::webhook::WebhookSettings;
 use crate::webhook::deliverer::Deliverer;
 use crate::webhook::notice::NoticeSecrets;
-use crate::{metrics, security, trace, trend};
+use crate::{edge, trace, trend};
 
-/// A policy with all its files is the largest thing that anybody sends.
-const BODY_BYTES_MAX: usize = 8 << 20;
-/// A handler that takes longer has lost somebody's patience; long work is a task.
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// A client that does not send its headers in this time is cut off.
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
 /// What has expired counts no more from that instant on; it is cleared away this often.
@@ -113,13 +111,17 @@ pub enum ServerError {
     /// The listener failed.
     #[error("the listener failed: {0}; check that the address is free and this machine's")]
     Listener(#[from] std::io::Error),
+    /// There are no threads for connections.
+    #[error("no threads for connections: {0}; check how many threads and files this user may have")]
+    Threads(std::io::Error),
+}
+
+/// Everything that answers requests, without connections. Within the runtime in which what takes longer is to be done.
+pub fn router(server: Server) -> Router {
+    Router::new().fallback_service(Routes::of(&App::new(server)))
 }
 
 /// Everything that a request passes, around the routes of the registry.
-pub fn router(server: Server) -> Router {
-    assembled(App::new(server))
-}
-
 fn assembled(app: App) -> Router {
     let mut router = Router::new();
     for route in routes() {
@@ -137,55 +139,21 @@ fn assembled(app: App) -> Router {
         };
         router = router.route(route.path, handler);
     }
-    // Whether there are traces is known when the server begins.
-    let is_traced = tracing::span_enabled!(target: SPANS, tracing::Level::INFO);
-    let traced = is_traced.then(|| from_fn_with_state(app.clone(), trace::follow));
+    let traced = is_traced().then(|| from_fn_with_state(app.clone(), trace::follow));
     // The first is the outermost. What every request needs is one step of ours, not one for each: every step clones those
     // below it.
-    let around = ServiceBuilder::new()
-        .layer(CompressionLayer::new())
-        .option_layer(traced)
-        .layer(from_fn_with_state(app.clone(), edge))
-        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, ANSWER_WITHIN))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
+    let around =
+        ServiceBuilder::new().option_layer(traced).layer(from_fn_with_state(app.clone(), edge::pass));
     router.fallback(nothing_here).layer(around).with_state(app)
 }
 
-/// What is done about every request: it is counted, gets an id, and it is found out who asks; and about every answer: an error
-/// gets its face, and whoever reads it is protected by headers.
-async fn edge(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let counted = metrics::Counted::begin(&request);
-    let asked = Asked::of(&request);
-    let mut context = Context::of(&app, &request);
-    let identified = context.identify(&app, request.method(), request.headers()).await;
-    let context = Arc::new(context);
-    request.extensions_mut().insert(context.clone());
-    if let Err(error) = identified {
-        request.extensions_mut().insert(Arc::new(error));
-    }
-    let answering = AssertUnwindSafe(next.run(request)).catch_unwind();
-    let response = answering.await.unwrap_or_else(|cause| panicked(&*cause).into_response());
-    let mut response = faces::give(&app, &asked, &context, response).await;
-    let status = response.status();
-    let headers = response.headers_mut();
-    context.settle(&app, headers);
-    security::protect(headers, &app.settings, asked.face());
-    if let Some(id) = context.request_id.as_deref().and_then(|id| HeaderValue::from_str(id).ok()) {
-        headers.insert(REQUEST_ID, id);
-    }
-    counted.end(status);
-    response
+/// Whether anybody collects traces, which is known when the server begins.
+fn is_traced() -> bool {
+    tracing::span_enabled!(target: SPANS, tracing::Level::INFO)
 }
 
 async fn nothing_here() -> WebError {
     WebError::NotFound("this address".to_owned())
-}
-
-/// A handler that panicked has failed, and takes nobody else with it.
-fn panicked(cause: &(dyn Any + Send)) -> WebError {
-    let text =
-        cause.downcast_ref::<&str>().copied().or_else(|| cause.downcast_ref::<String>().map(String::as_str));
-    WebError::internal(format!("a handler panicked: {}", text.unwrap_or("no message")))
 }
 
 /// Serves until `shutdown` ends, and then for as long as what is being answered takes, up to a limit. With `tls` every
@@ -199,8 +167,9 @@ pub async fn serve(
     server: Server,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServerError> {
+    let mut threads = ConnectionThreads::begin().map_err(ServerError::Threads)?;
     let app = App::new(server);
-    let router = assembled(app.clone());
+    let routes = Routes::of(&app);
     let trend = trend::keep(app.driver.clone(), app.pace.clone());
     let trend = tokio::spawn(trend);
     let delivering = tokio::spawn(deliverer(&app).run(app.live.subscribe(), app.stopping.subscribe()));
@@ -229,8 +198,13 @@ pub async fn serve(
         // Answers are small and written whole.
         let _ = stream.set_nodelay(true);
         let (tls, builder, watcher) = (tls.clone(), builder.clone(), graceful.watcher());
-        let service = of_peer(router.clone(), peer);
-        tokio::spawn(async move {
+        let service = of_peer(routes.clone(), peer);
+        let stream = stream.into_std();
+        threads.spawn(async move {
+            let stream = match stream.and_then(TcpStream::from_std) {
+                Ok(stream) => stream,
+                Err(error) => return tracing::warn!(%error, %peer, "a connection was not taken"),
+            };
             let ended = match tls {
                 None => answer(&builder, stream, service, watcher).await,
                 Some(tls) => match tokio::time::timeout(HEADERS_WITHIN, tls.accept(stream)).await {
@@ -307,9 +281,65 @@ where
     watcher.watch(connection).await.map_err(|error| error.to_string())
 }
 
-/// The router for one connection, with the peer's address beside each request.
+/// What answers requests, and where that is done.
+#[derive(Clone)]
+struct Routes {
+    app: App,
+    plain: Router,
+    /// The same with answers compressed for who takes it so.
+    compressed: Router,
+    is_traced: bool,
+    runtime: Handle,
+}
+
+impl Routes {
+    /// Within the runtime that asks for it.
+    fn of(app: &App) -> Self {
+        let plain = assembled(app.clone());
+        Self {
+            app: app.clone(),
+            compressed: plain.clone().layer(CompressionLayer::new()),
+            plain,
+            is_traced: is_traced(),
+            runtime: Handle::current(),
+        }
+    }
+
+    /// Answers: at once what takes about as long as handing it over, and the rest within the server's runtime, until nobody waits
+    /// for it any more.
+    fn answer(&self, request: Request) -> impl Future<Output = Result<Response, Infallible>> + Send + use<> {
+        if let Some(short) = Short::of(&request).filter(|_| !self.is_traced) {
+            let answering = Box::pin(short.answer(self.app.clone(), request));
+            return Either::Left(Within::new(self.runtime.clone(), answering).map(Ok));
+        }
+        let takes_compressed = request.headers().contains_key(header::ACCEPT_ENCODING);
+        let mut router = if takes_compressed { self.compressed.clone() } else { self.plain.clone() };
+        let answering = AbortOnDropHandle::new(self.runtime.spawn(router.call(request)));
+        Either::Right(answering.map(|answered| match answered {
+            Ok(answered) => answered,
+            // What panics is caught within: nothing but the end of the runtime ends it early.
+            Err(_) => Ok(StatusCode::SERVICE_UNAVAILABLE.into_response()),
+        }))
+    }
+}
+
+impl tower::Service<Request> for Routes {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        self.answer(request).boxed()
+    }
+}
+
+/// The routes for one connection, with the peer's address beside each request.
 fn of_peer(
-    router: Router,
+    routes: Routes,
     peer: SocketAddr,
 ) -> impl hyper::service::Service<
     hyper::Request<hyper::body::Incoming>,
@@ -319,6 +349,6 @@ fn of_peer(
 > + Clone {
     hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
-        router.clone().call(request)
+        routes.answer(request.map(Body::new))
     })
 }

@@ -1,10 +1,13 @@
 //! What identity providers push over SCIM: kept durably, written and read by many requests at once in one transaction.
 
 mod feed;
+mod insert;
 mod queue;
 mod read;
 mod remembered;
+mod sent;
 mod write;
+mod write_queue;
 
 use std::fmt;
 
@@ -13,6 +16,7 @@ use jiff::Timestamp;
 pub use feed::{PushFeed, UnreadPushes};
 pub use queue::ScimQueue;
 pub use read::{ScimReading, ScimSought};
+pub use sent::Sent;
 pub use write::{ScimContent, ScimDecide, ScimDecision, ScimWrite, ScimWritten};
 
 /// Which resources: those of one type in one system.
@@ -41,6 +45,8 @@ pub struct ScimResource {
     pub changed_at: Timestamp,
     /// Who is in it, by id; empty unless they were asked for.
     pub members: Vec<ScimMember>,
+    /// How it was sent before.
+    pub sent: Sent,
 }
 
 /// A member of a group.

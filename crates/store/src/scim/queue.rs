@@ -11,11 +11,12 @@ use tokio::sync::{mpsc, oneshot};
 use super::read::{self, ReadJob};
 use super::remembered::Remembered;
 use super::write::{self, WriteJob};
+use super::write_queue::WriteQueue;
 use super::{ScimAuthority, ScimPlace, ScimRefusal, ScimResource, ScimSought, ScimWrite, ScimWritten};
 use crate::gather::gather;
 use crate::store::Store;
 
-/// So many requests share a transaction.
+/// So many questions share a statement.
 const BATCH_MAX: usize = 256;
 /// So many wait at most; whoever comes then is told to come again.
 const WAITING_MAX: usize = 4_096;
@@ -29,7 +30,7 @@ const READER_WAITING_MAX: usize = 64;
 pub struct ScimQueue {
     store: Store,
     remembered: Arc<Remembered>,
-    writes: OnceLock<mpsc::Sender<WriteJob>>,
+    writes: OnceLock<Arc<WriteQueue>>,
     reads: OnceLock<Vec<mpsc::Sender<ReadJob>>>,
 }
 
@@ -52,12 +53,14 @@ impl ScimQueue {
     ) -> Result<ScimWritten, ScimRefusal> {
         let (answer, answered) = oneshot::channel();
         let queue = self.writes.get_or_init(|| {
-            let (queue, waiting) = mpsc::channel(WAITING_MAX);
-            tokio::spawn(write_on(self.store.clone(), self.remembered.clone(), waiting));
+            let queue: Arc<WriteQueue> = Arc::default();
+            tokio::spawn(write_on(self.store.clone(), self.remembered.clone(), queue.clone()));
             queue
         });
         let job = WriteJob { by, place, write, now, answer };
-        queue.try_send(job).map_err(|_| ScimRefusal::Busy)?;
+        if !queue.put(job) {
+            return Err(ScimRefusal::Busy);
+        }
         answered.await.unwrap_or_else(|_| Err(stopped()))
     }
 
@@ -71,7 +74,7 @@ impl ScimQueue {
         place: ScimPlace,
         sought: ScimSought,
         now: Timestamp,
-    ) -> Result<Vec<ScimResource>, ScimRefusal> {
+    ) -> Result<Vec<Arc<ScimResource>>, ScimRefusal> {
         if let Some(known) = self.proven(&by, &place, &sought, now) {
             return Ok(vec![known]);
         }
@@ -100,7 +103,7 @@ impl ScimQueue {
         place: &ScimPlace,
         sought: &ScimSought,
         now: Timestamp,
-    ) -> Option<ScimResource> {
+    ) -> Option<Arc<ScimResource>> {
         let ScimSought::Id(id) = sought else { return None };
         if place.has_members {
             return None;
@@ -109,15 +112,29 @@ impl ScimQueue {
     }
 }
 
+impl Drop for ScimQueue {
+    fn drop(&mut self) {
+        if let Some(queue) = self.writes.get() {
+            queue.close();
+        }
+    }
+}
+
 fn stopped() -> ScimRefusal {
     ScimRefusal::Failed("the queue in front of the store has stopped".to_owned())
 }
 
-async fn write_on(store: Store, remembered: Arc<Remembered>, mut waiting: mpsc::Receiver<WriteJob>) {
-    let mut jobs = Vec::with_capacity(BATCH_MAX);
-    while gather(&mut waiting, &mut jobs, BATCH_MAX).await {
+async fn write_on(store: Store, remembered: Arc<Remembered>, queue: Arc<WriteQueue>) {
+    let mut lately = 0;
+    loop {
+        let mut jobs = queue.take(lately).await;
+        let count = jobs.len();
+        if count == 0 {
+            return;
+        }
         let done = AssertUnwindSafe(write::together(&store, &remembered, &mut jobs)).catch_unwind().await;
         ended(&done, &mut jobs);
+        lately = count + queue.len();
     }
 }
 

@@ -1,12 +1,13 @@
 //! Reading what was pushed: single resources for many requests at once, and lists page by page.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use super::remembered::Remembered;
-use super::{ScimAuthority, ScimMember, ScimPlace, ScimRefusal, ScimResource};
+use super::{ScimAuthority, ScimMember, ScimPlace, ScimRefusal, ScimResource, Sent};
 use crate::db::{Tx, count, fetch_all, fetch_list_alone, fetch_one, fetch_rows, instant, micros, stored};
 use crate::error::Result;
 use crate::store::Store;
@@ -28,7 +29,7 @@ pub(super) struct ReadJob {
     pub place: ScimPlace,
     pub sought: ScimSought,
     pub now: Timestamp,
-    pub answer: oneshot::Sender<std::result::Result<Vec<ScimResource>, ScimRefusal>>,
+    pub answer: oneshot::Sender<std::result::Result<Vec<Arc<ScimResource>>, ScimRefusal>>,
 }
 
 type Row = (String, String, i64, i64, i64);
@@ -41,6 +42,7 @@ fn resource((id, document, version, created_at, changed_at): Row) -> Result<Scim
         created_at: instant(created_at)?,
         changed_at: instant(changed_at)?,
         members: Vec::new(),
+        sent: Sent::default(),
     })
 }
 
@@ -57,7 +59,7 @@ pub(super) async fn together(store: &Store, remembered: &Remembered, jobs: &mut 
     }
 }
 
-type Answers = Vec<std::result::Result<Vec<ScimResource>, ScimRefusal>>;
+type Answers = Vec<std::result::Result<Vec<Arc<ScimResource>>, ScimRefusal>>;
 
 /// Questions for single resources that one statement answers: of one type in one system, by one authority.
 #[derive(PartialEq, Eq, Hash)]
@@ -96,7 +98,7 @@ async fn answered(store: &Store, remembered: &Remembered, jobs: &[ReadJob]) -> R
         for position in others {
             let ReadJob { by, place, sought, now, .. } = &jobs[position];
             answers[position] = if known.holds(&mut tx, by, &place.system, *now).await? {
-                Ok(by_what_is_sought(&mut tx, place, sought).await?)
+                Ok(by_what_is_sought(&mut tx, place, sought).await?.into_iter().map(Arc::new).collect())
             } else {
                 Err(ScimRefusal::NotInForce)
             };
@@ -127,7 +129,7 @@ async fn by_ids(
     by: &ScimAuthority,
     ids: &[&str],
     now: Timestamp,
-) -> Result<Option<HashMap<String, ScimResource>>> {
+) -> Result<Option<HashMap<String, Arc<ScimResource>>>> {
     let mark = store.db.commit_mark();
     let prove = |change: i64, until: Timestamp| {
         if let Some(mark) = mark {
@@ -155,7 +157,7 @@ struct AsItIs {
     in_force_until: Option<Timestamp>,
     /// The newest change.
     change: i64,
-    found: HashMap<String, ScimResource>,
+    found: HashMap<String, Arc<ScimResource>>,
 }
 
 async fn as_it_is(
@@ -192,7 +194,7 @@ async fn as_it_is(
                 state.in_force_until = Some(instant(row.4)?);
             }
         } else {
-            state.found.insert(row.0.clone(), resource(row)?);
+            state.found.insert(row.0.clone(), Arc::new(resource(row)?));
         }
     }
     Ok(state)

@@ -6,7 +6,7 @@
 //! at all was committed since it was asked last, it need not even be asked.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
@@ -16,11 +16,11 @@ use crate::commit_mark::CommitMark;
 /// More of one type in one system is not remembered, in bytes: what came first goes first.
 const BYTES_MAX: usize = 32 << 20;
 /// What an entry takes beside its texts, about.
-const ENTRY_BYTES: usize = 250;
+const ENTRY_BYTES: usize = 500;
 /// So many authorities are known to hold at once; who comes then is asked about each time.
 const IN_FORCE_MAX: usize = 64;
 
-/// What is remembered, without members.
+/// What is remembered: resources without members, each with its text as it was sent.
 #[derive(Debug, Default)]
 pub(super) struct Remembered(Mutex<AtOneChange>);
 
@@ -52,7 +52,7 @@ struct InForce {
 struct OfPlace {
     bytes: usize,
     /// By id, each with the number of its coming.
-    resources: HashMap<String, (u64, ScimResource)>,
+    resources: HashMap<String, (u64, Arc<ScimResource>)>,
     /// Who came when; what came again or is forgotten stands here still.
     order: VecDeque<(u64, String)>,
     came: u64,
@@ -61,7 +61,7 @@ struct OfPlace {
 /// What one transaction of ours made of a resource.
 pub(super) enum Followed {
     /// It stands so now.
-    Now(ScimPlace, ScimResource),
+    Now(ScimPlace, Arc<ScimResource>),
     /// It is another than it was.
     Forget(ScimPlace, String),
     /// So are others.
@@ -81,7 +81,12 @@ impl Remembered {
     }
 
     /// These as they stand at a change, where that is what is remembered, and all of them are.
-    pub fn at(&self, change: i64, place: &ScimPlace, ids: &[&str]) -> Option<HashMap<String, ScimResource>> {
+    pub fn at(
+        &self,
+        change: i64,
+        place: &ScimPlace,
+        ids: &[&str],
+    ) -> Option<HashMap<String, Arc<ScimResource>>> {
         let known = self.lock();
         let of_place = known.of_place(place)?;
         let is_valid = known.change == change;
@@ -95,7 +100,7 @@ impl Remembered {
         &self,
         change: i64,
         place: &ScimPlace,
-        resources: impl Iterator<Item = &'a ScimResource>,
+        resources: impl Iterator<Item = &'a Arc<ScimResource>>,
     ) {
         let mut known = self.lock();
         if change > known.change {
@@ -139,7 +144,7 @@ impl Remembered {
         place: &ScimPlace,
         id: &str,
         now: Timestamp,
-    ) -> Option<ScimResource> {
+    ) -> Option<Arc<ScimResource>> {
         let known = self.lock();
         let proof = known.proof.as_ref().filter(|proof| proof.mark == mark)?;
         let holds = |known: &InForce| known.by == *by && known.system == place.system && now < known.until;
@@ -187,7 +192,7 @@ impl AtOneChange {
         }
     }
 
-    fn put(&mut self, place: &ScimPlace, resource: ScimResource) {
+    fn put(&mut self, place: &ScimPlace, resource: Arc<ScimResource>) {
         let of_kind = self.places.entry(place.kind).or_default();
         of_kind.entry(place.system.clone()).or_default().put(resource);
     }
@@ -200,8 +205,7 @@ impl OfPlace {
         }
     }
 
-    fn put(&mut self, mut resource: ScimResource) {
-        resource.members = Vec::new();
+    fn put(&mut self, resource: Arc<ScimResource>) {
         self.forget(&resource.id);
         self.bytes += bytes(&resource);
         self.came += 1;
@@ -221,28 +225,31 @@ impl OfPlace {
 }
 
 fn bytes(resource: &ScimResource) -> usize {
-    resource.document.len() + 2 * resource.id.len() + ENTRY_BYTES
+    // The text that is sent is kept, too, and a little longer.
+    2 * resource.document.len() + 2 * resource.id.len() + ENTRY_BYTES
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Sent;
     use super::*;
 
     fn place() -> ScimPlace {
         ScimPlace { system: "hr".to_owned(), kind: "User", has_members: false }
     }
 
-    fn user(id: &str, version: i64) -> ScimResource {
+    fn user(id: &str, version: i64) -> Arc<ScimResource> {
         let at = Timestamp::UNIX_EPOCH;
         let document = format!("{{\"id\":\"{id}\"}}");
-        ScimResource {
+        Arc::new(ScimResource {
             id: id.to_owned(),
             document,
             version,
             created_at: at,
             changed_at: at,
             members: Vec::new(),
-        }
+            sent: Sent::default(),
+        })
     }
 
     fn version(remembered: &Remembered, change: i64, id: &str) -> Option<i64> {
@@ -325,9 +332,9 @@ mod tests {
     fn it_takes_no_more_memory_than_it_may() {
         let remembered = Remembered::default();
         for number in 0..3_000 {
-            let mut large = user(&number.to_string(), 1);
-            large.document = "x".repeat(60 << 10);
-            remembered.note(1, &place(), [large].iter());
+            let mut large = Arc::unwrap_or_clone(user(&number.to_string(), 1));
+            large.document = "x".repeat(25 << 10);
+            remembered.note(1, &place(), [Arc::new(large)].iter());
         }
         let change_of_one = user("2999", 2);
         for _ in 0..3_000 {

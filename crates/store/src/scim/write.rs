@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
+use super::insert::insert;
 use super::read::{InForce, by_id, fill_members};
 use super::remembered::{Followed, Remembered};
-use super::{ScimAuthority, ScimMember, ScimPlace, ScimRefusal, ScimResource};
+use super::{ScimAuthority, ScimMember, ScimPlace, ScimRefusal, ScimResource, Sent};
 use crate::db::{Tx, execute, execute_rows, fetch_one, fetch_optional, instant, micros};
 use crate::error::Result;
 use crate::store::Store;
@@ -81,9 +83,9 @@ impl fmt::Debug for ScimWrite {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ScimWritten {
     /// It is as it was to be: the resource as it stands now.
-    Now(ScimResource),
+    Now(Arc<ScimResource>),
     /// It stays as it was.
-    Kept(ScimResource),
+    Kept(Arc<ScimResource>),
     /// It is deleted.
     Deleted,
     /// There is no such resource.
@@ -93,6 +95,7 @@ pub enum ScimWritten {
 }
 
 /// A write that waits.
+#[derive(Debug)]
 pub(super) struct WriteJob {
     pub by: ScimAuthority,
     pub place: ScimPlace,
@@ -130,12 +133,19 @@ struct Moved {
 }
 
 /// New resources on their way: they are written by one statement.
-struct New {
+pub(super) struct New {
     position: usize,
-    place: ScimPlace,
-    id: String,
-    content: ScimContent,
-    now: Timestamp,
+    pub place: ScimPlace,
+    pub id: String,
+    pub content: ScimContent,
+    pub now: Timestamp,
+}
+
+impl New {
+    /// What tells it from others of its name; nothing where no two may have the same.
+    pub fn tie(&self) -> &str {
+        if self.content.is_name_unique { "" } else { &self.id }
+    }
 }
 
 async fn written(
@@ -239,36 +249,17 @@ async fn create(
     if new.is_empty() {
         return Ok(());
     }
-    let rows: Vec<_> = new
-        .iter()
-        .map(|New { place, id, content, now, .. }| {
-            let tie = if content.is_name_unique { "" } else { id.as_str() };
-            let external_id = content.external_id.as_deref();
-            let (name, document) = (content.name.as_str(), content.document.as_str());
-            (place.system.as_str(), place.kind, id.as_str(), name, tie, external_id, document, micros(*now))
-        })
-        .collect();
-    let made = crate::db::fetch_rows!(
-        tx,
-        &rows,
-        (String,),
-        "INSERT INTO scim_resource
-            (system, kind, id, name, name_tie, external_id, document, version, created_at, changed_at)
-         SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, 1,
-                CAST(value->>7 AS BIGINT), CAST(value->>7 AS BIGINT) FROM ",
-        " WHERE true ON CONFLICT (system, kind, name, name_tie) DO NOTHING RETURNING id"
-    )?;
-    let made: std::collections::HashSet<String> = made.into_iter().map(|(id,)| id).collect();
+    let left_out = insert(tx, &new).await?;
     if batch.any_deleted {
         let names: Vec<(&str, &str, &str)> = new
             .iter()
-            .filter(|new| made.contains(&new.id))
+            .filter(|new| !left_out.contains(&new.id))
             .map(|New { place, content, .. }| (place.system.as_str(), place.kind, content.name.as_str()))
             .collect();
         returned(tx, &names).await?;
     }
     for New { position, place, id, content, now } in new {
-        if !made.contains(&id) {
+        if left_out.contains(&id) {
             answers[position] = Ok(ScimWritten::NameTaken);
             continue;
         }
@@ -276,7 +267,16 @@ async fn create(
         moved.entry(place.system.clone()).or_default().at = Some(now);
         let now = instant(micros(now))?;
         let ScimContent { document, members, .. } = content;
-        let resource = ScimResource { id, document, version: 1, created_at: now, changed_at: now, members };
+        let resource = ScimResource {
+            id,
+            document,
+            version: 1,
+            created_at: now,
+            changed_at: now,
+            members,
+            sent: Sent::default(),
+        };
+        let resource = Arc::new(resource);
         // Providers ask for what they have just made.
         if resource.members.is_empty() {
             batch.followed.push(Followed::Now(place, resource.clone()));
@@ -314,7 +314,7 @@ async fn change_one(
         fill_members(tx, &place.system, std::slice::from_mut(&mut before)).await?;
     }
     match decide(&before) {
-        ScimDecision::Keep => Ok((ScimWritten::Kept(before), false)),
+        ScimDecision::Keep => Ok((ScimWritten::Kept(Arc::new(before)), false)),
         ScimDecision::Delete { containers } => {
             delete(tx, place, id, &containers, now).await?;
             Ok((ScimWritten::Deleted, true))
@@ -383,14 +383,15 @@ async fn put(
     returned(tx, &[(system, place.kind, content.name.as_str())]).await?;
     let mut members = content.members;
     members.sort_by(|one, other| one.id.cmp(&other.id));
-    Ok(ScimWritten::Now(ScimResource {
+    Ok(ScimWritten::Now(Arc::new(ScimResource {
         id: before.id,
         document: content.document,
         version,
         created_at: before.created_at,
         changed_at: instant(micros(now))?,
         members,
-    }))
+        sent: Sent::default(),
+    })))
 }
 
 async fn delete(

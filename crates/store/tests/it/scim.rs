@@ -87,7 +87,8 @@ impl Pusher {
     }
 
     async fn read(&self, place: ScimPlace, sought: ScimSought) -> Vec<ScimResource> {
-        self.queue.read(self.by.clone(), place, sought, at(1)).await.expect("reads")
+        let found = self.queue.read(self.by.clone(), place, sought, at(1)).await.expect("reads");
+        found.into_iter().map(Arc::unwrap_or_clone).collect()
     }
 }
 
@@ -97,7 +98,7 @@ fn ids(resources: &[ScimResource]) -> Vec<&str> {
 
 fn now(written: ScimWritten) -> ScimResource {
     match written {
-        ScimWritten::Now(resource) => resource,
+        ScimWritten::Now(resource) => Arc::unwrap_or_clone(resource),
         other => panic!("{other:?}"),
     }
 }
@@ -214,6 +215,25 @@ on_both! {
         assert_eq!(last[0].document.matches('+').count(), 100);
     }
 
+    async fn of_many_that_want_one_name_at_once_the_first_has_it(fresh: &Fresh) {
+        let pusher = Pusher::new(fresh, "hr").await;
+        for (round, count) in [1_usize, 2, 5, 33, 300].into_iter().enumerate() {
+            let name = |number: usize| format!("{round}-{}", number / 3);
+            let id = |number: usize| format!("u{round}-{number:04}");
+            let writes = (0..count).map(|number| pusher.write(users("hr"), create(&id(number), content(&name(number))), 1));
+            let written = futures::future::join_all(writes).await;
+            for (number, written) in written.into_iter().enumerate() {
+                if number % 3 == 0 {
+                    assert_eq!(now(written).id, id(number));
+                } else {
+                    assert_eq!(written, ScimWritten::NameTaken, "{number} of {count}");
+                }
+                let found = pusher.read(users("hr"), ScimSought::Name(name(number))).await;
+                assert_eq!(ids(&found), [id(number - number % 3).as_str()]);
+            }
+        }
+    }
+
     async fn whoever_panics_takes_only_those_along_who_shared_the_transaction(fresh: &Fresh) {
         let pusher = Pusher::new(fresh, "hr").await;
         now(pusher.write(users("hr"), create("u1", content("Ada")), 1).await);
@@ -243,7 +263,7 @@ on_both! {
         let change = fresh.store.push_feed(&system("hr")).await.expect("reads").change();
         fresh.store.pushes_read(&system("hr"), change, at(6)).await.expect("notes");
         assert!(fresh.store.unread_pushes().await.expect("reads").is_empty());
-        pusher.write(users("hr"), create("u1", content("augusta ada")), 7).await;
+        pusher.write(users("hr"), create("u2", content("augusta ada")), 7).await;
         assert!(fresh.store.unread_pushes().await.expect("reads").is_empty(), "nothing was written");
     }
 

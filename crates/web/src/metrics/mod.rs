@@ -77,19 +77,36 @@ pub(crate) async fn show(State(app): State<App>) -> Result<Response, WebError> {
 pub(crate) struct Counted {
     begun: Instant,
     method: &'static str,
-    route: Option<MatchedPath>,
+    route: CountedRoute,
+}
+
+enum CountedRoute {
+    Matched(MatchedPath),
+    Known(&'static str),
 }
 
 impl Counted {
-    /// Begins the count of a request.
-    pub(crate) fn begin(request: &Request) -> Self {
+    /// Begins the count of a request that the router has found a route for, or none.
+    pub(crate) fn matched(request: &Request) -> Self {
         let route = request.extensions().get::<MatchedPath>().cloned();
+        Self::begin(request, route.map_or(CountedRoute::Known("none"), CountedRoute::Matched))
+    }
+
+    /// Begins the count of a request to this route.
+    pub(crate) fn to(request: &Request, route: &'static str) -> Self {
+        Self::begin(request, CountedRoute::Known(route))
+    }
+
+    fn begin(request: &Request, route: CountedRoute) -> Self {
         Self { begun: Instant::now(), method: known(request.method()), route }
     }
 
     /// Counts it, once its status is known.
     pub(crate) fn end(self, status: StatusCode) {
-        let route = self.route.as_ref().map_or("none", MatchedPath::as_str);
+        let route = match &self.route {
+            CountedRoute::Matched(path) => path.as_str(),
+            CountedRoute::Known(path) => path,
+        };
         duration(route, self.method, status.as_u16()).record(self.begun.elapsed().as_secs_f64());
     }
 }

@@ -13,16 +13,21 @@ use crate::scim::projection::Projection;
 use crate::scim::schema::ResourceType;
 use crate::state::App;
 
+/// So many headers an answer has about, with those that every answer has.
+const HEADERS: usize = 16;
+
 /// A document of ours.
 pub(crate) fn value(status: StatusCode, value: &Value) -> Response {
     text(status, value.to_string())
 }
 
 /// A text of JSON.
-pub(crate) fn text(status: StatusCode, text: String) -> Response {
-    let mut response = Response::new(Body::from(text));
+pub(crate) fn text(status: StatusCode, text: impl Into<Body>) -> Response {
+    let mut response = Response::new(text.into());
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, MEDIA_TYPE);
+    let headers = response.headers_mut();
+    headers.reserve(HEADERS);
+    headers.insert(header::CONTENT_TYPE, MEDIA_TYPE);
     response
 }
 
@@ -39,10 +44,10 @@ pub(crate) fn resource(
 ) -> Result<Response, ScimError> {
     let base = app.scim_base();
     let body = if projection.is_whole() {
-        document::text(base, known, resource)
+        resource.sent.text(|| document::text(base, known, resource)).into()
     } else {
         let object = document::object(base, known, resource)?;
-        json!(projection.of_object(known, object)).to_string()
+        Body::from(json!(projection.of_object(known, object)).to_string())
     };
     let mut response = text(status, body);
     let headers = response.headers_mut();

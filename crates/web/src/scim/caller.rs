@@ -161,6 +161,15 @@ impl Caller {
         ScimPlace { system: self.system.to_string(), kind: known.name, has_members: known.has_members }
     }
 
+    /// Who sends a request.
+    ///
+    /// # Errors
+    /// Where they may not push.
+    pub fn of_parts(app: &App, parts: &Parts) -> Result<Self, ScimError> {
+        let context = parts.extensions.get::<Arc<Context>>();
+        Self::of(app, context.and_then(|context| context.person.as_deref()).ok_or(WebError::SignedOut)?)
+    }
+
     fn of(app: &App, person: &Person) -> Result<Self, ScimError> {
         let Via::Token { id, scopes, system, owner_version } = &person.via else {
             return Err(WebError::SignedOut.into());
@@ -196,7 +205,6 @@ impl FromRequestParts<App> for Caller {
     type Rejection = ScimError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ScimError> {
-        let person = parts.extensions.get::<Arc<Context>>().and_then(|context| context.person.clone());
-        Self::of(app, &*person.ok_or(WebError::SignedOut)?)
+        Self::of_parts(app, parts)
     }
 }

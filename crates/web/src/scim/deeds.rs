@@ -41,7 +41,7 @@ impl Condition {
 pub(crate) struct Done {
     pub status: StatusCode,
     /// The resource as it is now; none where it is gone.
-    pub resource: Option<ScimResource>,
+    pub resource: Option<Arc<ScimResource>>,
 }
 
 /// What is done to a resource that is there.
@@ -97,7 +97,7 @@ pub(crate) async fn read(
     known: &'static ResourceType,
     id: &str,
     with_members: bool,
-) -> Result<ScimResource, ScimError> {
+) -> Result<Arc<ScimResource>, ScimError> {
     demand_possible(known, id)?;
     let sought = || ScimSought::Id(id.to_owned());
     let place = |caller: &Caller| {

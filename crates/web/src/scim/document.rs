@@ -85,7 +85,7 @@ fn instant(at: Timestamp) -> String {
 
 /// The resource as it is sent.
 pub(crate) fn text(base: &str, known: &ResourceType, resource: &ScimResource) -> String {
-    let ScimResource { id, document, version, created_at, changed_at, members } = resource;
+    let ScimResource { id, document, version, created_at, changed_at, members, .. } = resource;
     let mut text = String::with_capacity(document.len() + 320 + members.len() * 160);
     text.push_str(document.strip_suffix('}').unwrap_or(document));
     if !members.is_empty() {

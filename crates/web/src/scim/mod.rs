@@ -18,10 +18,12 @@ mod query;
 pub(crate) mod resources;
 mod schema;
 pub(crate) mod search;
+mod short;
 pub(crate) mod token;
 mod value;
 
 pub(crate) use caller::{Callers, identify};
+pub(crate) use short::Short;
 
 /// Whether a path is one of SCIM's.
 pub(crate) fn is_scim(path: &str) -> bool {

@@ -63,12 +63,12 @@ async fn create(
     caller: Caller,
     Path(endpoint): Path<String>,
     RawQuery(query): RawQuery,
+    headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, ScimError> {
-    let known = known(&endpoint)?;
-    let projection = projection(query.as_deref())?;
-    let done = deeds::create(&app, &caller, known, deeds::new_id(), deeds::json(&body)?).await?;
-    answer::done(&app, known, &done, &projection)
+    One { app: &app, caller: &caller, known: known(&endpoint)?, query: query.as_deref(), headers: &headers }
+        .create(&body)
+        .await
 }
 
 async fn read(
@@ -78,14 +78,9 @@ async fn read(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, ScimError> {
-    let known = known(&endpoint)?;
-    let projection = projection(query.as_deref())?;
-    let resource = deeds::read(&app, &caller, known, &id, projection.has(known, MEMBERS)).await?;
-    let condition = answer::condition(&headers, header::IF_NONE_MATCH);
-    if condition.0.is_some() && condition.fits(resource.version) {
-        return Ok(answer::not_modified(resource.version));
-    }
-    answer::resource(&app, known, StatusCode::OK, &resource, &projection)
+    One { app: &app, caller: &caller, known: known(&endpoint)?, query: query.as_deref(), headers: &headers }
+        .read(&id)
+        .await
 }
 
 async fn replace(
@@ -96,13 +91,9 @@ async fn replace(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, ScimError> {
-    let known = known(&endpoint)?;
-    let projection = projection(query.as_deref())?;
-    let mut object = value::resource(known, deeds::json(&body)?)?;
-    value::complete(known, &mut object)?;
-    let condition = answer::condition(&headers, header::IF_MATCH);
-    let done = deeds::change(&app, &caller, known, &id, &condition, Deed::Replace(object)).await?;
-    answer::done(&app, known, &done, &projection)
+    One { app: &app, caller: &caller, known: known(&endpoint)?, query: query.as_deref(), headers: &headers }
+        .replace(&id, &body)
+        .await
 }
 
 async fn change(
@@ -113,12 +104,9 @@ async fn change(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, ScimError> {
-    let known = known(&endpoint)?;
-    let projection = projection(query.as_deref())?;
-    let patch = Patch::parse(deeds::json(&body)?)?;
-    let condition = answer::condition(&headers, header::IF_MATCH);
-    let done = deeds::change(&app, &caller, known, &id, &condition, Deed::Patch(Arc::new(patch))).await?;
-    answer::done(&app, known, &done, &projection)
+    One { app: &app, caller: &caller, known: known(&endpoint)?, query: query.as_deref(), headers: &headers }
+        .change(&id, &body)
+        .await
 }
 
 async fn remove(
@@ -127,8 +115,59 @@ async fn remove(
     Path((endpoint, id)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, ScimError> {
-    let known = known(&endpoint)?;
-    let condition = answer::condition(&headers, header::IF_MATCH);
-    let done = deeds::change(&app, &caller, known, &id, &condition, Deed::Delete).await?;
-    answer::done(&app, known, &done, &Projection::default())
+    One { app: &app, caller: &caller, known: known(&endpoint)?, query: None, headers: &headers }
+        .remove(&id)
+        .await
+}
+
+/// A request about one resource, or one that is to be made.
+pub(crate) struct One<'a> {
+    pub app: &'a App,
+    pub caller: &'a Caller,
+    pub known: &'static ResourceType,
+    pub query: Option<&'a str>,
+    pub headers: &'a HeaderMap,
+}
+
+impl One<'_> {
+    pub async fn create(&self, body: &[u8]) -> Result<Response, ScimError> {
+        let projection = projection(self.query)?;
+        let Self { app, caller, known, .. } = *self;
+        let done = deeds::create(app, caller, known, deeds::new_id(), deeds::json(body)?).await?;
+        answer::done(app, known, &done, &projection)
+    }
+
+    pub async fn read(&self, id: &str) -> Result<Response, ScimError> {
+        let projection = projection(self.query)?;
+        let Self { app, caller, known, headers, .. } = *self;
+        let resource = deeds::read(app, caller, known, id, projection.has(known, MEMBERS)).await?;
+        let condition = answer::condition(headers, header::IF_NONE_MATCH);
+        if condition.0.is_some() && condition.fits(resource.version) {
+            return Ok(answer::not_modified(resource.version));
+        }
+        answer::resource(app, known, StatusCode::OK, &resource, &projection)
+    }
+
+    pub async fn replace(&self, id: &str, body: &[u8]) -> Result<Response, ScimError> {
+        let mut object = value::resource(self.known, deeds::json(body)?)?;
+        value::complete(self.known, &mut object)?;
+        self.done(id, Deed::Replace(object)).await
+    }
+
+    pub async fn change(&self, id: &str, body: &[u8]) -> Result<Response, ScimError> {
+        let patch = Patch::parse(deeds::json(body)?)?;
+        self.done(id, Deed::Patch(Arc::new(patch))).await
+    }
+
+    pub async fn remove(&self, id: &str) -> Result<Response, ScimError> {
+        Self { query: None, ..*self }.done(id, Deed::Delete).await
+    }
+
+    async fn done(&self, id: &str, deed: Deed) -> Result<Response, ScimError> {
+        let projection = projection(self.query)?;
+        let Self { app, caller, known, headers, .. } = *self;
+        let condition = answer::condition(headers, header::IF_MATCH);
+        let done = deeds::change(app, caller, known, id, &condition, deed).await?;
+        answer::done(app, known, &done, &projection)
+    }
 }

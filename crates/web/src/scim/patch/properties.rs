@@ -1,6 +1,6 @@
 //! Properties: whatever is sent ends in a resource that is as the schema says, or in a complaint.
 
-use leasehold_store::ScimResource;
+use leasehold_store::{ScimResource, Sent};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use serde_json::{Value, json};
@@ -117,6 +117,7 @@ proptest! {
         let document = content.document.clone();
         let kept = ScimResource {
             id: "id".to_owned(), document, version: 1, created_at: at, changed_at: at, members: Vec::new(),
+            sent: Sent::default(),
         };
         let held = document::held(&kept).expect("reads back");
         prop_assert_eq!(&held, &after, "{}", sent);
