@@ -42,6 +42,10 @@ pub const SERVER_FILTER: &str = "info,sqlx=error";
 
 /// Begins to tell. Called once.
 pub fn begin(logging: Logging, traces: Option<&Traces>) {
+    subscriber(logging, traces).init();
+}
+
+fn subscriber(logging: Logging, traces: Option<&Traces>) -> Box<dyn Subscriber + Send + Sync> {
     let filter = EnvFilter::try_from_env("LEASEHOLD_LOG").unwrap_or_else(|_| logging.filter.into());
     // Spans are for the collector; a line of the log names its trace.
     let filter = filter.and(filter_fn(|metadata| metadata.target() != SPANS));
@@ -56,8 +60,8 @@ pub fn begin(logging: Logging, traces: Option<&Traces>) {
     let told = tracing_subscriber::registry().with(told.with_filter(filter));
     // A layer that is absent would have every span made all the same, for nobody.
     match traces {
-        Some(traces) => told.with(traces.layer()).init(),
-        None => told.init(),
+        Some(traces) => Box::new(told.with(traces.layer())),
+        None => Box::new(told),
     }
 }
 
@@ -93,5 +97,19 @@ where
             ),
             None => writeln!(writer, "{object}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_span_is_made_that_nobody_collects() {
+        let server = Logging { filter: "trace", format: LogFormat::Text };
+        tracing::subscriber::with_default(subscriber(server, None), || {
+            assert!(!tracing::span_enabled!(target: SPANS, tracing::Level::INFO));
+            assert!(tracing::span_enabled!(tracing::Level::INFO), "what is told is told");
+        });
     }
 }

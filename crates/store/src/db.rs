@@ -5,6 +5,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqlitePool;
 use sqlx::{PgPool, Postgres, Sqlite, Transaction};
 
@@ -14,9 +15,10 @@ use crate::error::Result;
 /// The pools of one store.
 #[derive(Debug, Clone)]
 pub(crate) enum Db {
-    /// SQLite has one writer, so writes queue for one connection of their own instead of polling for a lock. In memory
-    /// both are the same pool of one connection, and there is no log.
-    Sqlite { write: SqlitePool, read: SqlitePool, log_index: Option<LogIndex> },
+    /// SQLite has one writer, so writes queue for one connection of their own instead of polling for a lock. What writes a great
+    /// deal takes the turn of that one, and another connection, which keeps more pages: every commit looks through a table of all
+    /// pages that its connection has ever kept at once. In memory all are the same pool of one connection, and there is no log.
+    Sqlite { write: SqlitePool, bulk: Option<SqlitePool>, read: SqlitePool, log_index: Option<LogIndex> },
     /// PostgreSQL.
     Postgres(PgPool),
 }
@@ -27,6 +29,22 @@ pub(crate) enum Tx {
     Postgres(Transaction<'static, Postgres>),
 }
 
+/// A transaction that writes a great deal, and the turn of who writes: others wait for its end.
+pub(crate) struct BulkTx {
+    pub tx: Tx,
+    turn: Option<PoolConnection<Sqlite>>,
+}
+
+impl BulkTx {
+    /// Makes everything since the beginning of the transaction last.
+    pub(crate) async fn commit(self) -> Result<()> {
+        let Self { tx, turn } = self;
+        let committed = tx.commit().await;
+        drop(turn);
+        committed
+    }
+}
+
 impl Db {
     /// Begins a transaction that may write.
     pub(crate) async fn write(&self) -> Result<Tx> {
@@ -34,6 +52,15 @@ impl Db {
             Self::Sqlite { write, .. } => Tx::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
             Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
         })
+    }
+
+    /// Begins a transaction that writes a great deal.
+    pub(crate) async fn write_bulk(&self) -> Result<BulkTx> {
+        if let Self::Sqlite { write, bulk: Some(bulk), .. } = self {
+            let turn = Some(write.acquire().await?);
+            return Ok(BulkTx { tx: Tx::Sqlite(bulk.begin_with("BEGIN IMMEDIATE").await?), turn });
+        }
+        Ok(BulkTx { tx: self.write().await?, turn: None })
     }
 
     /// Begins a transaction that sees one unchanging state, however many statements it runs.
@@ -64,8 +91,11 @@ impl Db {
     /// Closes every connection; what was committed stays.
     pub(crate) async fn close(&self) {
         match self {
-            Self::Sqlite { write, read, .. } => {
+            Self::Sqlite { write, bulk, read, .. } => {
                 read.close().await;
+                if let Some(bulk) = bulk {
+                    bulk.close().await;
+                }
                 write.close().await;
             }
             Self::Postgres(pool) => pool.close().await,

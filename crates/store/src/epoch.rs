@@ -225,15 +225,16 @@ impl EpochWriter {
     }
 
     async fn spill(&mut self) -> Result<()> {
-        let mut tx = self.store.db.write().await?;
-        self.check_writer(&mut tx).await?;
-        self.write_out(&mut tx).await?;
+        let mut bulk = self.store.db.write_bulk().await?;
+        let tx = &mut bulk.tx;
+        self.check_writer(tx).await?;
+        self.write_out(tx).await?;
         for pairs in [&mut self.grants, &mut self.containments] {
             if pairs.is_full(self.store.stage_bytes_max) {
-                pairs.spill(&mut tx, self.system).await?;
+                pairs.spill(tx, self.system).await?;
             }
         }
-        tx.commit().await
+        bulk.commit().await
     }
 
     /// Names and states to the store, so that statements over both can follow.

@@ -103,25 +103,26 @@ impl EpochWriter {
     /// # Errors
     /// [`StoreError::Overtaken`] where a later enumeration of the system has begun; nothing of this one counts then.
     pub async fn finish(mut self, completeness: Completeness, now: Timestamp) -> Result<EpochReport> {
-        let mut tx = self.store.db.write().await?;
-        let epoch = ledger::lock(&mut tx).await? + 1;
-        self.check_writer(&mut tx).await?;
-        self.write_out(&mut tx).await?;
-        self.check_staged(&mut tx).await?;
+        let mut bulk = self.store.db.write_bulk().await?;
+        let tx = &mut bulk.tx;
+        let epoch = ledger::lock(tx).await? + 1;
+        self.check_writer(tx).await?;
+        self.write_out(tx).await?;
+        self.check_staged(tx).await?;
 
         let mut changes = ChangeCounts::default();
-        let read_backs = self.read_backs(&mut tx).await?;
+        let read_backs = self.read_backs(tx).await?;
         let complete = completeness.is_complete();
-        let present = self.apply_states(&mut tx, epoch, complete, &read_backs, &mut changes).await?;
+        let present = self.apply_states(tx, epoch, complete, &read_backs, &mut changes).await?;
         // A grant to an account that was never listed, but for its case, is no proof that the account lost it.
         let strangers: HashSet<u32> = (0u32..)
             .zip(self.dictionary.slots().iter().zip(&present))
             .filter(|(_, (slot, present))| slot.is(Known::HOLDS) && !**present)
             .map(|(number, _)| number)
             .collect();
-        let in_doubt = dictionary::spelled_like(&mut tx, self.system, &strangers, &present).await?;
+        let in_doubt = dictionary::spelled_like(tx, self.system, &strangers, &present).await?;
         let presence = Presence { present, read_back: read_backs.grants, in_doubt, complete };
-        pair_changes::apply(&mut self, &mut tx, epoch, &presence, &mut changes).await?;
+        pair_changes::apply(&mut self, tx, epoch, &presence, &mut changes).await?;
 
         let summary = EpochSummary {
             id: EpochId(epoch),
@@ -131,9 +132,9 @@ impl EpochWriter {
             facts: self.facts,
             problems: self.problems.count(),
         };
-        self.write_epoch(&mut tx, &summary, &changes).await?;
-        stage::clear(&mut tx, self.system).await?;
-        tx.commit().await?;
+        self.write_epoch(tx, &summary, &changes).await?;
+        stage::clear(tx, self.system).await?;
+        bulk.commit().await?;
         Ok(EpochReport { summary, changes })
     }
 

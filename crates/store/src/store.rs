@@ -85,8 +85,8 @@ async fn open_sqlite(url: &str, options: &StoreOptions) -> Result<Db> {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(synchronous)
         .busy_timeout(busy_timeout)
-        // Pages in KiB: a bulk load touches a few indexes in order, and 32 MiB hold their edges.
-        .pragma("cache_size", "-32768")
+        // In KiB.
+        .pragma("cache_size", "-8192")
         .pragma("temp_store", "memory")
         // Rows that the driver's thread hands over at a time: with its default of 50 it mostly changes threads.
         .row_buffer_size(2_048)
@@ -106,15 +106,17 @@ async fn open_sqlite(url: &str, options: &StoreOptions) -> Result<Db> {
     let in_memory = url.contains(":memory:") || url.contains("mode=memory");
     if in_memory {
         let one = pool(1).connect_with(connect).await.map_err(StoreError::Open)?;
-        return Ok(Db::Sqlite { write: one.clone(), read: one, log_index: None });
+        return Ok(Db::Sqlite { write: one.clone(), bulk: None, read: one, log_index: None });
     }
     create_private(connect.get_filename())?;
     let log_index = Some(LogIndex::of(connect.get_filename()));
     let write = opened(|| pool(1).connect_with(connect.clone()), busy_timeout).await?;
+    // A bulk load touches a few indexes in order, and this holds their edges.
+    let bulk = Some(pool(1).connect_lazy_with(connect.clone().pragma("cache_size", "-32768")));
     // There are many that read, and the operating system keeps pages for all of them.
     let connect = connect.pragma("cache_size", "-16384");
     let read = pool(options.connections_max).connect_with(connect).await.map_err(StoreError::Open)?;
-    Ok(Db::Sqlite { write, read, log_index })
+    Ok(Db::Sqlite { write, bulk, read, log_index })
 }
 
 /// Two processes that make a file's log at the same moment are not made to wait for each other by SQLite: the second is

@@ -1,20 +1,27 @@
 //! Writing new resources, all by one statement.
 
 use std::collections::HashSet;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
+use futures::TryStreamExt as _;
+use sqlx::query::Query;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{Either, Executor as _, FromRow as _, Sqlite};
+
+use super::ScimAuthority;
 use super::write::New;
 use crate::db::{Tx, fetch_rows, micros};
 use crate::error::{Result, StoreError};
 
-/// How many rows the statement for SQLite has at least and at most; between them it is a power of two.
-const ROWS_MAX: usize = 256;
+/// How many rows the statement for SQLite has at most; it has 1, 2, 4 and so on.
+pub(super) const ROWS_MAX: usize = 256;
 /// One row of it. Rows that nothing is bound to break `NOT NULL` and are left out.
 const ROW: &str = "(?, ?, ?, ?, ?, ?, ?, 1, ?, ?)";
+const VALUES: usize = 9;
 
-/// For 1, 2, 4 rows and so on. Values that are bound cost a fifth of what reading them out of one JSON text does. Nothing makes
-/// this statement fail half-way, so SQLite keeps no copy of each page that it changes, to take it back.
-static STATEMENTS: LazyLock<Vec<String>> = LazyLock::new(|| {
+/// Values that are bound cost a fifth of what reading them out of one JSON text does. Nothing makes this statement fail half-way,
+/// so SQLite keeps no copy of each page that it changes, to take it back.
+static INSERT: LazyLock<Vec<String>> = LazyLock::new(|| {
     let sizes = std::iter::successors(Some(1), |size| Some(size * 2)).take_while(|size| *size <= ROWS_MAX);
     let statement = |size| {
         let rows = vec![ROW; size].join(", ");
@@ -27,6 +34,106 @@ static STATEMENTS: LazyLock<Vec<String>> = LazyLock::new(|| {
     sizes.map(statement).collect()
 });
 
+/// The same between what begins a change and what notes in the feed that there was one: on their way to the thread of the
+/// database and back, statements cost more than there.
+static WHOLE_CHANGE: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let statement = |insert: &String| {
+        format!(
+            "UPDATE scim_head SET change = change + 1 RETURNING change,
+                (SELECT COUNT(*) FROM api_token JOIN app_user ON app_user.id = api_token.user_id
+                 WHERE api_token.id = ? AND api_token.system = ? AND api_token.revoked_at IS NULL
+                   AND api_token.expires_at > ? AND app_user.state = 'active' AND app_user.version = ?),
+                EXISTS (SELECT 1 FROM scim_deleted);
+             {insert};
+             INSERT INTO scim_feed (system, change, urgent_change, changed_at, unread_since, read_change)
+             SELECT ?, (SELECT change FROM scim_head), 0, ?, ?, 0 WHERE changes() > 0
+             ON CONFLICT (system) DO UPDATE SET change = excluded.change, changed_at = excluded.changed_at,
+                unread_since = COALESCE(scim_feed.unread_since, excluded.unread_since)"
+        )
+    };
+    INSERT.iter().map(statement).collect()
+});
+
+/// Which of the statements has room for so many rows, and how many rows it has.
+fn size(count: usize) -> (usize, usize) {
+    let rows = count.next_power_of_two();
+    (rows.trailing_zeros() as usize, rows)
+}
+
+type Statement = Query<'static, Sqlite, SqliteArguments>;
+
+fn bound(mut statement: Statement, new: &[New]) -> Statement {
+    // What many have in common, and what is long, is not copied.
+    let shared = |known: &mut Arc<str>, text: &str| {
+        if **known != *text {
+            *known = text.into();
+        }
+        known.clone()
+    };
+    let (mut system, mut kind, mut tie): (Arc<str>, Arc<str>, Arc<str>) = Default::default();
+    for one in new {
+        let New { place, id, content, now, .. } = one;
+        statement = statement
+            .bind(shared(&mut system, &place.system))
+            .bind(shared(&mut kind, place.kind))
+            .bind(id.as_str())
+            .bind(content.name.as_str())
+            .bind(shared(&mut tie, one.tie()))
+            .bind(content.external_id.as_deref())
+            .bind(content.document.clone())
+            .bind(micros(*now))
+            .bind(micros(*now));
+    }
+    statement
+}
+
+/// What a change of nothing but new resources came to.
+pub(super) struct WholeChange {
+    pub change: i64,
+    pub is_in_force: bool,
+    pub any_deleted: bool,
+    /// The ids of those that were not written: others have their names.
+    pub left_out: HashSet<String>,
+}
+
+/// Begins a change by whoever asks for all of these new resources of one system, writes them and notes it in the feed. Where the
+/// authority is not in force, none of it may last. For SQLite, and not more than [`ROWS_MAX`].
+pub(super) async fn whole_change(
+    tx: &mut Tx,
+    by: &ScimAuthority,
+    new: &[New],
+) -> Result<Option<WholeChange>> {
+    let (Tx::Sqlite(transaction), [first, .., last] | [first @ last]) = (&mut *tx, new) else {
+        return Ok(None);
+    };
+    let system = first.place.system.as_str();
+    let (at, rows) = size(new.len());
+    let statement = sqlx::query::<Sqlite>(WHOLE_CHANGE[at].as_str())
+        .bind(by.token.as_str())
+        .bind(system)
+        .bind(micros(first.now))
+        .bind(by.owner_version);
+    let mut statement = bound(statement, new);
+    for _ in 0..(rows - new.len()) * VALUES {
+        statement = statement.bind(None::<&str>);
+    }
+    let statement = statement.bind(system).bind(micros(last.now)).bind(micros(last.now));
+    let (mut begun, mut done) = (None, Vec::with_capacity(3));
+    let mut results = (&mut **transaction).fetch_many(statement);
+    while let Some(result) = results.try_next().await? {
+        match result {
+            Either::Left(result) => done.push(result.rows_affected()),
+            Either::Right(row) => begun = Some(<(i64, i64, i64)>::from_row(&row)?),
+        }
+    }
+    drop(results);
+    let (Some((change, in_force, any_deleted)), Some(written)) = (begun, done.get(1)) else {
+        return Err(StoreError::corrupt("a change of what is pushed", "not every statement was answered"));
+    };
+    let left_out = if *written == new.len() as u64 { HashSet::new() } else { left_out(tx, new).await? };
+    Ok(Some(WholeChange { change, is_in_force: in_force > 0, any_deleted: any_deleted > 0, left_out }))
+}
+
 /// Writes new resources, but those whose name another has; gives the ids of those that were not written.
 pub(super) async fn insert(tx: &mut Tx, new: &[New]) -> Result<HashSet<String>> {
     let mut count = 0;
@@ -38,9 +145,11 @@ pub(super) async fn insert(tx: &mut Tx, new: &[New]) -> Result<HashSet<String>> 
         }
         Tx::Postgres(_) => count = insert_list(tx, new).await?,
     }
-    if count == new.len() as u64 {
-        return Ok(HashSet::new());
-    }
+    if count == new.len() as u64 { Ok(HashSet::new()) } else { left_out(tx, new).await }
+}
+
+/// Which of these new resources were not written.
+async fn left_out(tx: &mut Tx, new: &[New]) -> Result<HashSet<String>> {
     let ids: Vec<(&str, &str, &str)> =
         new.iter().map(|New { place, id, .. }| (place.system.as_str(), place.kind, id.as_str())).collect();
     let written = fetch_rows!(
@@ -59,21 +168,7 @@ pub(super) async fn insert(tx: &mut Tx, new: &[New]) -> Result<HashSet<String>> 
 
 async fn insert_chunk(tx: &mut Tx, new: &[New]) -> Result<u64> {
     let Tx::Sqlite(transaction) = tx else { return Ok(0) };
-    let size = new.len().next_power_of_two().trailing_zeros() as usize;
-    let mut statement = sqlx::query::<sqlx::Sqlite>(STATEMENTS[size].as_str());
-    for one in new {
-        let New { place, id, content, now, .. } = one;
-        statement = statement
-            .bind(place.system.as_str())
-            .bind(place.kind)
-            .bind(id.as_str())
-            .bind(content.name.as_str())
-            .bind(one.tie())
-            .bind(content.external_id.as_deref())
-            .bind(content.document.as_str())
-            .bind(micros(*now))
-            .bind(micros(*now));
-    }
+    let statement = bound(sqlx::query::<Sqlite>(INSERT[size(new.len()).0].as_str()), new);
     let done = statement.execute(&mut **transaction).await.map_err(StoreError::from)?;
     Ok(done.rows_affected())
 }
@@ -85,7 +180,7 @@ async fn insert_list(tx: &mut Tx, new: &[New]) -> Result<u64> {
         .map(|one| {
             let New { place, id, content, now, .. } = one;
             let external_id = content.external_id.as_deref();
-            let (name, document) = (content.name.as_str(), content.document.as_str());
+            let (name, document) = (content.name.as_str(), &*content.document);
             let system = place.system.as_str();
             (system, place.kind, id.as_str(), name, one.tie(), external_id, document, micros(*now))
         })

@@ -10,6 +10,7 @@ mod write;
 mod write_queue;
 
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -36,7 +37,7 @@ pub struct ScimResource {
     /// Its id, given by us.
     pub id: String,
     /// The resource as it is sent: a JSON object without `meta` and without members.
-    pub document: String,
+    pub document: Arc<str>,
     /// Raised by every change.
     pub version: i64,
     /// Since when it is there.

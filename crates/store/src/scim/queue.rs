@@ -3,9 +3,11 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
+use std::thread;
 
 use futures::FutureExt as _;
 use jiff::Timestamp;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use super::read::{self, ReadJob};
@@ -25,7 +27,7 @@ const READERS: usize = 2;
 /// When so many wait for the first reader, it has something long to do, and others take over.
 const READER_WAITING_MAX: usize = 64;
 
-/// The queues of one process. Their tasks begin with the first request and end with this value.
+/// The queues of one process. What works on them begins with the first request and ends with this value.
 #[derive(Debug)]
 pub struct ScimQueue {
     store: Store,
@@ -52,16 +54,26 @@ impl ScimQueue {
         now: Timestamp,
     ) -> Result<ScimWritten, ScimRefusal> {
         let (answer, answered) = oneshot::channel();
-        let queue = self.writes.get_or_init(|| {
-            let queue: Arc<WriteQueue> = Arc::default();
-            tokio::spawn(write_on(self.store.clone(), self.remembered.clone(), queue.clone()));
-            queue
-        });
+        let queue = self.writes.get_or_init(|| self.begin_to_write());
         let job = WriteJob { by, place, write, now, answer };
         if !queue.put(job) {
             return Err(ScimRefusal::Busy);
         }
         answered.await.unwrap_or_else(|_| Err(stopped()))
+    }
+
+    /// On a thread of its own: between two statements it waits for nothing but the store, and in a runtime each of these waits would
+    /// wake other threads, too.
+    fn begin_to_write(&self) -> Arc<WriteQueue> {
+        let queue: Arc<WriteQueue> = Arc::default();
+        let (store, remembered, runtime) = (self.store.clone(), self.remembered.clone(), Handle::current());
+        let waiting = queue.clone();
+        let writing = move || write_on(&runtime, &store, &remembered, &waiting);
+        if let Err(error) = thread::Builder::new().name("scim-writer".to_owned()).spawn(writing) {
+            tracing::error!(%error, "what is pushed cannot be written: there is no thread for it");
+            queue.close();
+        }
+        queue
     }
 
     /// The resources that are sought, as they stand in the store now.
@@ -124,15 +136,16 @@ fn stopped() -> ScimRefusal {
     ScimRefusal::Failed("the queue in front of the store has stopped".to_owned())
 }
 
-async fn write_on(store: Store, remembered: Arc<Remembered>, queue: Arc<WriteQueue>) {
+fn write_on(runtime: &Handle, store: &Store, remembered: &Remembered, queue: &WriteQueue) {
     let mut lately = 0;
     loop {
-        let mut jobs = queue.take(lately).await;
+        let mut jobs = queue.take(lately);
         let count = jobs.len();
         if count == 0 {
             return;
         }
-        let done = AssertUnwindSafe(write::together(&store, &remembered, &mut jobs)).catch_unwind().await;
+        let writing = AssertUnwindSafe(write::together(store, remembered, &mut jobs)).catch_unwind();
+        let done = runtime.block_on(writing);
         ended(&done, &mut jobs);
         lately = count + queue.len();
     }

@@ -37,7 +37,7 @@ type Row = (String, String, i64, i64, i64);
 fn resource((id, document, version, created_at, changed_at): Row) -> Result<ScimResource> {
     Ok(ScimResource {
         id,
-        document,
+        document: document.into(),
         version,
         created_at: instant(created_at)?,
         changed_at: instant(changed_at)?,
@@ -202,12 +202,12 @@ async fn as_it_is(
 
 /// Which authorities are in force, each looked up once in a transaction.
 #[derive(Default)]
-pub(super) struct InForce(HashMap<(ScimAuthority, String), bool>);
+pub(super) struct InForce(Vec<(ScimAuthority, String, bool)>);
 
 impl InForce {
     /// Notes what was looked up elsewhere.
     pub fn note(&mut self, by: &ScimAuthority, system: &str, holds: bool) {
-        self.0.insert((by.clone(), system.to_owned()), holds);
+        self.0.push((by.clone(), system.to_owned(), holds));
     }
 
     /// Whether a token for this system is in force, and its owner is as they were.
@@ -218,8 +218,7 @@ impl InForce {
         system: &str,
         now: Timestamp,
     ) -> Result<bool> {
-        let key = (by.clone(), system.to_owned());
-        if let Some(known) = self.0.get(&key) {
+        if let Some((.., known)) = self.0.iter().find(|(known, of, _)| known == by && of == system) {
             return Ok(*known);
         }
         let (found,): (i64,) = fetch_one!(
@@ -233,7 +232,7 @@ impl InForce {
             micros(now),
             by.owner_version
         )?;
-        self.0.insert(key, found > 0);
+        self.note(by, system, found > 0);
         Ok(found > 0)
     }
 }

@@ -243,7 +243,7 @@ mod tests {
         let document = format!("{{\"id\":\"{id}\"}}");
         Arc::new(ScimResource {
             id: id.to_owned(),
-            document,
+            document: document.into(),
             version,
             created_at: at,
             changed_at: at,
@@ -333,7 +333,7 @@ mod tests {
         let remembered = Remembered::default();
         for number in 0..3_000 {
             let mut large = Arc::unwrap_or_clone(user(&number.to_string(), 1));
-            large.document = "x".repeat(25 << 10);
+            large.document = "x".repeat(25 << 10).into();
             remembered.note(1, &place(), [Arc::new(large)].iter());
         }
         let change_of_one = user("2999", 2);

@@ -1,13 +1,13 @@
 //! Writing what is pushed: every request that waits at the moment in one transaction, which ends before any is answered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
-use super::insert::insert;
+use super::insert;
 use super::read::{InForce, by_id, fill_members};
 use super::remembered::{Followed, Remembered};
 use super::{ScimAuthority, ScimMember, ScimPlace, ScimRefusal, ScimResource, Sent};
@@ -25,7 +25,7 @@ pub struct ScimContent {
     /// Its external id.
     pub external_id: Option<String>,
     /// The resource as it is sent, without `meta` and without members.
-    pub document: String,
+    pub document: Arc<str>,
     /// Who is in it.
     pub members: Vec<ScimMember>,
 }
@@ -148,13 +148,18 @@ impl New {
     }
 }
 
-async fn written(
-    store: &Store,
-    remembered: &Remembered,
-    wanted: Vec<(ScimAuthority, ScimPlace, ScimWrite, Timestamp)>,
-) -> Result<Vec<Answer>> {
+/// By whose authority, where, what and when.
+type Wanted = (ScimAuthority, ScimPlace, ScimWrite, Timestamp);
+
+async fn written(store: &Store, remembered: &Remembered, wanted: Vec<Wanted>) -> Result<Vec<Answer>> {
     let Some((by, place, _, now)) = wanted.first() else { return Ok(Vec::new()) };
     let mut tx = store.db.write().await?;
+    let is_alike = |(its, there, write, _): &Wanted| {
+        its == by && there.system == place.system && matches!(write, ScimWrite::Create { .. })
+    };
+    if matches!(tx, Tx::Sqlite(_)) && wanted.len() <= insert::ROWS_MAX && wanted.iter().all(is_alike) {
+        return written_new(store, remembered, tx, wanted).await;
+    }
     // Mostly everybody who waits is one provider: whether that one may is asked on the way, and whether anybody was deleted.
     let (change, in_force, any_deleted): (i64, i64, i64) = fetch_one!(
         &mut tx,
@@ -219,6 +224,44 @@ async fn written(
             at
         )?;
     }
+    committed(store, remembered, tx, change, batch.followed).await?;
+    Ok(answers)
+}
+
+/// The same where all of it is new, in one system of SQLite and by one authority, as it is when a provider begins.
+async fn written_new(
+    store: &Store,
+    remembered: &Remembered,
+    mut tx: Tx,
+    wanted: Vec<Wanted>,
+) -> Result<Vec<Answer>> {
+    let mut answers: Vec<Answer> = wanted.iter().map(|_| Err(ScimRefusal::NotInForce)).collect();
+    let Some(by) = wanted.first().map(|(by, ..)| by.clone()) else { return Ok(answers) };
+    let new: Vec<New> = wanted
+        .into_iter()
+        .enumerate()
+        .filter_map(|(position, (_, place, write, now))| match write {
+            ScimWrite::Create { id, content } => Some(New { position, place, id, content, now }),
+            ScimWrite::Change { .. } => None,
+        })
+        .collect();
+    let Some(done) = insert::whole_change(&mut tx, &by, &new).await?.filter(|done| done.is_in_force) else {
+        return Ok(answers);
+    };
+    let mut batch = Batch { new: Vec::new(), any_deleted: done.any_deleted, followed: Vec::new() };
+    created(&mut tx, new, &done.left_out, &mut batch, &mut answers, &mut BTreeMap::new()).await?;
+    committed(store, remembered, tx, done.change, batch.followed).await?;
+    Ok(answers)
+}
+
+/// Makes a change last.
+async fn committed(
+    store: &Store,
+    remembered: &Remembered,
+    tx: Tx,
+    change: i64,
+    followed: Vec<Followed>,
+) -> Result<()> {
     let mark = store.db.commit_mark();
     tx.commit().await?;
     if mark.is_some() && mark == store.db.commit_mark() {
@@ -227,8 +270,8 @@ async fn written(
         );
         store.db.distrust_commit_mark();
     }
-    remembered.follow(change, batch.followed);
-    Ok(answers)
+    remembered.follow(change, followed);
+    Ok(())
 }
 
 /// What a transaction has gathered.
@@ -249,7 +292,19 @@ async fn create(
     if new.is_empty() {
         return Ok(());
     }
-    let left_out = insert(tx, &new).await?;
+    let left_out = insert::insert(tx, &new).await?;
+    created(tx, new, &left_out, batch, answers, moved).await
+}
+
+/// What follows from writing these, but those that were left out.
+async fn created(
+    tx: &mut Tx,
+    new: Vec<New>,
+    left_out: &HashSet<String>,
+    batch: &mut Batch,
+    answers: &mut [Answer],
+    moved: &mut BTreeMap<String, Moved>,
+) -> Result<()> {
     if batch.any_deleted {
         let names: Vec<(&str, &str, &str)> = new
             .iter()
@@ -264,7 +319,11 @@ async fn create(
             continue;
         }
         add_members(tx, &place.system, &id, &content.members).await?;
-        moved.entry(place.system.clone()).or_default().at = Some(now);
+        if let Some(moved) = moved.get_mut(&place.system) {
+            moved.at = Some(now);
+        } else {
+            moved.entry(place.system.clone()).or_default().at = Some(now);
+        }
         let now = instant(micros(now))?;
         let ScimContent { document, members, .. } = content;
         let resource = ScimResource {
@@ -359,7 +418,7 @@ async fn put(
         content.name.as_str(),
         tie,
         content.external_id.as_deref(),
-        content.document.as_str(),
+        &*content.document,
         version,
         micros(now)
     )?;
@@ -368,8 +427,7 @@ async fn put(
             before.members.iter().map(|member| (member.id.as_str(), member.document.as_str())).collect();
         let mut members = content.members.clone();
         members.retain(|member| kept.get(member.id.as_str()) != Some(&member.document.as_str()));
-        let wanted: std::collections::HashSet<&str> =
-            content.members.iter().map(|member| member.id.as_str()).collect();
+        let wanted: HashSet<&str> = content.members.iter().map(|member| member.id.as_str()).collect();
         let gone: Vec<(&str, &str, &str)> = before
             .members
             .iter()

@@ -3,10 +3,8 @@
 //! A commit costs the same for one as for many. Whoever was answered by the last one mostly comes again at once, so the next one
 //! waits for them, but not for long: without that, half of them would wait for the commit of the other half.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-use tokio::sync::Notify;
 
 use super::write::WriteJob;
 
@@ -24,7 +22,7 @@ const PATIENCE: Duration = Duration::from_millis(1);
 pub(super) struct WriteQueue {
     state: Mutex<State>,
     /// There are enough of them, or there will be no more.
-    enough: Notify,
+    enough: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -60,15 +58,22 @@ impl WriteQueue {
         self.enough.notify_one();
     }
 
-    /// Takes those that wait, once there are some; those that came `lately` are waited for. None where the queue is closed.
-    pub async fn take(&self, lately: usize) -> Vec<WriteJob> {
-        self.come(1).await;
-        let lately = lately.min(TOGETHER_MAX);
-        if lately >= AWAITED_MIN {
-            // Who does not come again is not waited for the next time.
-            let _ = tokio::time::timeout(PATIENCE, self.come(lately)).await;
-        }
+    /// Takes those that wait, once there are some; those that came `lately` are waited for. None where the queue is closed. The
+    /// thread waits here.
+    pub fn take(&self, lately: usize) -> Vec<WriteJob> {
         let mut state = self.lock();
+        while state.jobs.is_empty() && !state.is_closed {
+            state.awaited = 1;
+            state = self.enough.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        let lately = lately.min(TOGETHER_MAX);
+        if lately >= AWAITED_MIN && state.jobs.len() < lately {
+            state.awaited = lately;
+            // Who does not come again is not waited for the next time.
+            let too_few = |state: &mut State| state.jobs.len() < lately && !state.is_closed;
+            let waited = self.enough.wait_timeout_while(state, PATIENCE, too_few);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
         let count = state.jobs.len().min(TOGETHER_MAX);
         state.jobs.drain(..count).collect()
     }
@@ -77,25 +82,12 @@ impl WriteQueue {
     pub fn len(&self) -> usize {
         self.lock().jobs.len()
     }
-
-    async fn come(&self, count: usize) {
-        loop {
-            {
-                let mut state = self.lock();
-                if state.jobs.len() >= count || state.is_closed {
-                    return;
-                }
-                state.awaited = count;
-            }
-            // What was told before somebody waited for it is kept.
-            self.enough.notified().await;
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::thread;
     use std::time::Instant;
 
     use jiff::Timestamp;
@@ -120,48 +112,46 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn one_alone_is_taken_at_once_and_many_no_more_than_fit() {
+    #[test]
+    fn one_alone_is_taken_at_once_and_many_no_more_than_fit() {
         let queue = WriteQueue::default();
         put(&queue, 1);
-        assert_eq!(queue.take(0).await.len(), 1);
+        assert_eq!(queue.take(0).len(), 1);
         put(&queue, TOGETHER_MAX + 3);
-        assert_eq!(queue.take(1).await.len(), TOGETHER_MAX);
-        assert_eq!((queue.len(), queue.take(1).await.len()), (3, 3));
+        assert_eq!(queue.take(1).len(), TOGETHER_MAX);
+        assert_eq!((queue.len(), queue.take(1).len()), (3, 3));
     }
 
-    #[tokio::test]
-    async fn those_that_came_lately_are_waited_for_but_not_for_long() {
+    #[test]
+    fn those_that_came_lately_are_waited_for_but_not_for_long() {
         let queue = Arc::new(WriteQueue::default());
         put(&queue, 5);
-        let taken = tokio::spawn({
+        let taken = thread::spawn({
             let queue = queue.clone();
-            async move { queue.take(8).await.len() }
+            move || queue.take(8).len()
         });
-        tokio::task::yield_now().await;
         put(&queue, 3);
-        assert_eq!(taken.await.expect("is taken"), 8, "they came while they were waited for");
+        assert_eq!(taken.join().expect("is taken"), 8, "they came while they were waited for");
         put(&queue, 5);
         let begun = Instant::now();
-        assert_eq!(queue.take(8).await.len(), 5, "nobody else came");
+        assert_eq!(queue.take(8).len(), 5, "nobody else came");
         assert!(begun.elapsed() >= PATIENCE);
     }
 
-    #[tokio::test]
-    async fn too_many_are_refused_and_a_closed_queue_ends() {
+    #[test]
+    fn too_many_are_refused_and_a_closed_queue_ends() {
         let queue = Arc::new(WriteQueue::default());
         put(&queue, WAITING_MAX);
         assert!(!queue.put(job()));
         while queue.len() > 0 {
-            assert!(!queue.take(0).await.is_empty());
+            assert!(!queue.take(0).is_empty());
         }
-        let taken = tokio::spawn({
+        let taken = thread::spawn({
             let queue = queue.clone();
-            async move { queue.take(8).await.len() }
+            move || queue.take(8).len()
         });
-        tokio::task::yield_now().await;
         queue.close();
-        assert_eq!(taken.await.expect("is told"), 0);
+        assert_eq!(taken.join().expect("is told"), 0);
         assert!(!queue.put(job()));
     }
 }

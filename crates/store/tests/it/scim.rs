@@ -22,7 +22,7 @@ fn content(name: &str) -> ScimContent {
         name: name.to_lowercase(),
         is_name_unique: true,
         external_id: Some(format!("ext-{name}")),
-        document: format!("{{\"userName\":\"{name}\"}}"),
+        document: format!("{{\"userName\":\"{name}\"}}").into(),
         members: Vec::new(),
     }
 }
@@ -202,7 +202,7 @@ on_both! {
             running.spawn(async move {
                 let longer = |before: &ScimResource| {
                     let document = before.document.replace("wanted", "wanted+");
-                    let content = ScimContent { document, ..content("wanted") };
+                    let content = ScimContent { document: document.into(), ..content("wanted") };
                     ScimDecision::Put { content, ends_access: false }
                 };
                 now(pusher.write(users("hr"), change(&id, longer), 2).await).version
@@ -354,7 +354,7 @@ async fn what_another_process_has_committed_is_seen_by_the_next_question() {
         let document = format!("{{\"userName\":\"Ada {number}\"}}");
         let update = format!("UPDATE scim_resource SET document = '{document}' WHERE id = 'u1'");
         in_another_process(&fresh.url, &["UPDATE scim_head SET change = change + 1", &update]);
-        assert_eq!(pusher.read(users("hr"), sought()).await[0].document, document);
+        assert_eq!(pusher.read(users("hr"), sought()).await[0].document, document.into());
     }
     in_another_process(&fresh.url, &["UPDATE api_token SET revoked_at = 1"]);
     let refused = pusher.queue.read(pusher.by.clone(), users("hr"), sought(), at(1)).await;

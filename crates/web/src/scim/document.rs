@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use leasehold_store::{ScimContent, ScimMember, ScimResource, StoreError};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::scim::error::ScimError;
 use crate::scim::schema::{MEMBERS, RESOURCE_TYPES, ResourceType};
@@ -35,24 +35,23 @@ pub(crate) fn content(known: &ResourceType, id: &str, mut object: Object) -> Res
     let text = |name: &str| object.get(name).and_then(Value::as_str);
     let name = text(known.name_attribute).unwrap_or_default().to_lowercase();
     let external_id = text("externalId").map(str::to_owned);
-    let mut schemas = vec![Value::from(known.schema.id)];
-    schemas.extend(
-        known
-            .extensions
-            .iter()
-            .map(|extension| extension.schema.id)
-            .filter(|id| object.contains_key(*id))
-            .map(Value::from),
-    );
-    let mut document = Map::with_capacity(object.len() + 2);
-    document.insert("schemas".to_owned(), Value::Array(schemas));
-    document.insert("id".to_owned(), id.into());
-    document.extend(object);
-    let document = Value::Object(document).to_string();
+    // Nothing of the ids of schemas and of ours needs an escape.
+    let mut document = String::with_capacity(512);
+    let _ = write!(document, "{{\"schemas\":[\"{}\"", known.schema.id);
+    for extension in known.extensions {
+        if object.contains_key(extension.schema.id) {
+            let _ = write!(document, ",\"{}\"", extension.schema.id);
+        }
+    }
+    let _ = write!(document, "],\"id\":\"{id}\"");
+    let rest = Value::Object(object).to_string();
+    document.push_str(if rest.len() > 2 { "," } else { "" });
+    document.push_str(&rest[1..]);
     if document.len() > BYTES_MAX {
         let why = format!("a {} has at most {BYTES_MAX} bytes without its members; send less", known.name);
         return Err(ScimError::TooLarge(why));
     }
+    let document = document.into();
     Ok(ScimContent { name, is_name_unique: known.is_name_unique, external_id, document, members })
 }
 

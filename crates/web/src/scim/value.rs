@@ -3,6 +3,8 @@
 //! Lenient where clients differ without meaning to: names in other case, texts for booleans, one value for a list, a text for
 //! an object that has a `value`. What no schema knows is left out; what cannot be understood is refused with its name.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
@@ -53,19 +55,21 @@ pub(crate) fn placed(
     known: &ResourceType,
     name: &str,
     value: Value,
-) -> Vec<(Place, Option<&'static Attribute>, Value)> {
+) -> impl Iterator<Item = (Place, Option<&'static Attribute>, Value)> {
     let (schema, rest) = known.split_schema(name);
-    if rest.is_empty() {
-        let Value::Object(inner) = value else { return Vec::new() };
-        let inner = inner.into_iter();
-        return inner
-            .filter_map(|(name, value)| {
-                let (place, part) = named(known, schema, &name)?;
-                Some((place, part, value))
-            })
-            .collect();
+    let (mut one, mut inner) = (None, Map::new());
+    match value {
+        value if !rest.is_empty() => {
+            one = named(known, schema, rest).map(|(place, part)| (place, part, value))
+        }
+        Value::Object(held) => inner = held,
+        _ => {}
     }
-    named(known, schema, rest).map(|(place, part)| (place, part, value)).into_iter().collect()
+    let inner = inner.into_iter().filter_map(move |(name, value)| {
+        let (place, part) = named(known, schema, &name)?;
+        Some((place, part, value))
+    });
+    one.into_iter().chain(inner)
 }
 
 fn named(
@@ -123,9 +127,9 @@ pub(crate) fn accepted(
     value: Value,
 ) -> Result<Option<Value>, ScimError> {
     match part {
-        Some(part) => one(part, &format!("{}.{}", attribute.name, part.name), value),
+        Some(part) => one(part, Name::of(attribute).part(part), value),
         None if attribute.is_multi_valued => many(attribute, value),
-        None => one(attribute, attribute.name, value),
+        None => one(attribute, Name::of(attribute), value),
     }
 }
 
@@ -139,7 +143,7 @@ pub(crate) fn many(attribute: &'static Attribute, value: Value) -> Result<Option
     bounded(attribute, values.len())?;
     let mut accepted: Vec<Value> = Vec::with_capacity(values.len());
     for value in values {
-        accepted.extend(one(attribute, attribute.name, value)?);
+        accepted.extend(one(attribute, Name::of(attribute), value)?);
     }
     demand_one_primary(attribute, &accepted)?;
     Ok((!accepted.is_empty()).then_some(Value::Array(accepted)))
@@ -173,10 +177,33 @@ pub(crate) fn is_primary(value: &Value) -> bool {
     value.get("primary") == Some(&Value::Bool(true))
 }
 
+/// What a value is called where it is refused: an attribute, or a part of one.
+#[derive(Clone, Copy)]
+pub(crate) struct Name(&'static Attribute, Option<&'static Attribute>);
+
+impl Name {
+    /// An attribute.
+    pub fn of(attribute: &'static Attribute) -> Self {
+        Self(attribute, None)
+    }
+
+    /// A part of it.
+    pub fn part(self, part: &'static Attribute) -> Self {
+        Self(self.0, Some(part))
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.0.name)?;
+        self.1.map_or(Ok(()), |part| write!(formatter, ".{}", part.name))
+    }
+}
+
 /// One value.
 pub(crate) fn one(
     attribute: &'static Attribute,
-    name: &str,
+    name: Name,
     value: Value,
 ) -> Result<Option<Value>, ScimError> {
     let wrong = |wanted: &str, value: &Value| {
@@ -227,7 +254,7 @@ pub(crate) fn one(
     }
 }
 
-fn complex(attribute: &'static Attribute, name: &str, value: Value) -> Result<Option<Value>, ScimError> {
+fn complex(attribute: &'static Attribute, name: Name, value: Value) -> Result<Option<Value>, ScimError> {
     let sent = match value {
         Value::Object(sent) => sent,
         // One value of an attribute that has one, sent as a list.
@@ -251,7 +278,7 @@ fn complex(attribute: &'static Attribute, name: &str, value: Value) -> Result<Op
         }
         let part = attribute.sub_attribute(&sub_name).or_else(|| other_name(attribute, &sub_name));
         let Some(part) = part.filter(|part| part.is_writable()) else { continue };
-        if let Some(value) = one(part, &format!("{name}.{}", part.name), value)? {
+        if let Some(value) = one(part, name.part(part), value)? {
             parts.insert(part.name.to_owned(), value);
         }
     }

@@ -8,7 +8,7 @@ use crate::scim::error::{ScimError, ScimType};
 use crate::scim::filter::{Comparison, Filter, Literal};
 use crate::scim::schema::attribute::Mutability;
 use crate::scim::schema::{Attribute, MEMBERS, Place, ResourceType};
-use crate::scim::value::{self, Object};
+use crate::scim::value::{self, Name, Object};
 
 pub(super) fn operation(
     known: &'static ResourceType,
@@ -50,7 +50,7 @@ fn everywhere(
         let value = if value.is_null() { Value::String(String::new()) } else { value };
         if let Some((attribute, _)) = name.split_once('[') {
             // What is wrong with a choice of values that are known is told; a name that is not known is passed over.
-            let is_known = !value::placed(known, attribute, Value::Null).is_empty();
+            let is_known = value::placed(known, attribute, Value::Null).next().is_some();
             match target::read(known, &name) {
                 Ok(Target::Attribute(target)) => at(object, verb, &target, Some(value))?,
                 Err(error) if is_known => return Err(error),
@@ -299,7 +299,7 @@ fn put_chosen(
     let (attribute, part) = (target.place.attribute, target.part);
     let accepted = match part {
         Some(part) => value::accepted(attribute, Some(part), sent)?,
-        None => value::one(attribute, attribute.name, sent)?,
+        None => value::one(attribute, Name::of(attribute), sent)?,
     };
     let sets_primary = match part {
         Some(part) => part.name == "primary" && accepted == Some(Value::Bool(true)),
@@ -366,7 +366,7 @@ fn made(
         (None, Value::Object(accepted)) => parts.extend(accepted),
         (None, _) => {}
     }
-    value::one(attribute, attribute.name, Value::Object(parts))
+    value::one(attribute, Name::of(attribute), Value::Object(parts))
 }
 
 fn equalities(filter: &Filter, attribute: &'static Attribute, into: &mut Object) -> Result<(), ScimError> {

@@ -53,6 +53,35 @@ async fn a_user_is_made_read_replaced_and_deleted() {
     provider.user("ada").await;
 }
 
+/// The router decodes addresses; what is asked for without it has none to decode.
+#[tokio::test]
+async fn what_is_short_is_answered_as_the_router_answers_it() {
+    let mut provider = Provider::new().await;
+    let there = provider.user("ada").await;
+    let nobody = "0123-4567";
+    for (method, id, query, body) in [
+        ("GET", &*there, "", Value::Null),
+        ("GET", &there, "?attributes=userName", Value::Null),
+        ("GET", &there, "?attributes=userName&excludedAttributes=emails", Value::Null),
+        ("GET", nobody, "", Value::Null),
+        ("PUT", &there, "", json!(["no", "resource"])),
+        ("PUT", &there, "", json!({"userName": "ada"})),
+        ("PATCH", &there, "", json!({"Operations": [{"op": "none"}]})),
+        ("PATCH", nobody, "", super::patch(json!([{"op": "replace", "path": "title", "value": "x"}]))),
+        ("DELETE", nobody, "", Value::Null),
+    ] {
+        let encoded = format!("%{:02x}{}", id.as_bytes()[0], &id[1..]);
+        let mut answers = Vec::new();
+        for id in [id, &encoded] {
+            let path = format!("{USERS}/{id}{query}");
+            let mut answer = provider.program.call(method, &path, body.clone()).await;
+            assert!(answer.headers.remove("x-request-id").is_some());
+            answers.push((answer.status, answer.headers, answer.text));
+        }
+        assert_eq!(answers[0], answers[1], "{method} {id}{query} {body}");
+    }
+}
+
 #[tokio::test]
 async fn versions_guard_against_what_somebody_else_changed() {
     let mut provider = Provider::new().await;
