@@ -48,13 +48,14 @@ fn begin(number: usize) -> io::Result<(Handle, oneshot::Sender<()>)> {
 /// runtime, and lasts as long as that.
 pub(crate) struct Within<Doing> {
     runtime: Handle,
-    doing: Doing,
+    /// Taken away when it is given up: what it holds can have something to do then, too.
+    doing: Option<Doing>,
 }
 
 impl<Doing> Within<Doing> {
     /// Does it within a runtime.
     pub fn new(runtime: Handle, doing: Doing) -> Self {
-        Self { runtime, doing }
+        Self { runtime, doing: Some(doing) }
     }
 }
 
@@ -64,6 +65,59 @@ impl<Doing: Future + Unpin> Future for Within<Doing> {
     fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { runtime, doing } = &mut *self;
         let _entered = runtime.enter();
-        Pin::new(doing).poll(task)
+        match doing {
+            Some(doing) => Pin::new(doing).poll(task),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl<Doing> Drop for Within<Doing> {
+    fn drop(&mut self) {
+        let _entered = self.runtime.enter();
+        self.doing = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::runtime::Id;
+
+    use super::*;
+
+    /// Tells in which runtime it ends.
+    struct Held(Option<oneshot::Sender<Id>>);
+
+    impl Drop for Held {
+        fn drop(&mut self) {
+            if let Some(told) = self.0.take() {
+                let _ = told.send(Handle::current().id());
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_done_on_a_thread_belongs_to_the_other_runtime_to_its_end() {
+        let here = Handle::current();
+        let mut threads = ConnectionThreads::begin().expect("threads");
+        let (told, there) = oneshot::channel();
+        threads.spawn(async move {
+            let _ = told.send(Handle::current().id());
+        });
+        assert_ne!(there.await.expect("is told"), here.id(), "a thread has a runtime of its own");
+        let ((began, begun), (told, ended)) = (oneshot::channel(), oneshot::channel());
+        let held = Held(Some(told));
+        let doing = Within::new(
+            here.clone(),
+            Box::pin(async move {
+                let _held = held;
+                let _ = began.send(Handle::current().id());
+                std::future::pending::<()>().await;
+            }),
+        );
+        threads.spawn(doing);
+        assert_eq!(begun.await.expect("is begun"), here.id());
+        drop(threads);
+        assert_eq!(ended.await.expect("ends with the threads"), here.id());
     }
 }

@@ -317,8 +317,11 @@ impl Routes {
         let answering = AbortOnDropHandle::new(self.runtime.spawn(router.call(request)));
         Either::Right(answering.map(|answered| match answered {
             Ok(answered) => answered,
-            // What panics is caught within: nothing but the end of the runtime ends it early.
-            Err(_) => Ok(StatusCode::SERVICE_UNAVAILABLE.into_response()),
+            // What a handler does wrong is caught within: this is the end of the runtime, or of what finds out who asks.
+            Err(error) => {
+                tracing::error!(%error, "a request was not answered");
+                Ok(StatusCode::SERVICE_UNAVAILABLE.into_response())
+            }
         }))
     }
 }

@@ -41,7 +41,11 @@ async fn show(Path(name): Path<String>) -> Result<Response, WebError> {
         Some("svg") => "image/svg+xml",
         _ => "application/octet-stream",
     };
-    let headers =
-        [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "public, max-age=31536000, immutable")];
+    // A cache between keeps one for those who take it compressed and one for the others.
+    let headers = [
+        (header::CONTENT_TYPE, kind),
+        (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
+        (header::VARY, "accept-encoding"),
+    ];
     Ok((StatusCode::OK, headers, file.data).into_response())
 }

@@ -130,7 +130,7 @@ pub(super) async fn whole_change(
     let (Some((change, in_force, any_deleted)), Some(written)) = (begun, done.get(1)) else {
         return Err(StoreError::corrupt("a change of what is pushed", "not every statement was answered"));
     };
-    let left_out = if *written == new.len() as u64 { HashSet::new() } else { left_out(tx, new).await? };
+    let left_out = left_out(tx, new, *written).await?;
     Ok(Some(WholeChange { change, is_in_force: in_force > 0, any_deleted: any_deleted > 0, left_out }))
 }
 
@@ -145,11 +145,14 @@ pub(super) async fn insert(tx: &mut Tx, new: &[New]) -> Result<HashSet<String>> 
         }
         Tx::Postgres(_) => count = insert_list(tx, new).await?,
     }
-    if count == new.len() as u64 { Ok(HashSet::new()) } else { left_out(tx, new).await }
+    left_out(tx, new, count).await
 }
 
-/// Which of these new resources were not written.
-async fn left_out(tx: &mut Tx, new: &[New]) -> Result<HashSet<String>> {
+/// Which of these new resources were not among the so many that were written.
+async fn left_out(tx: &mut Tx, new: &[New], count: u64) -> Result<HashSet<String>> {
+    if count == new.len() as u64 {
+        return Ok(HashSet::new());
+    }
     let ids: Vec<(&str, &str, &str)> =
         new.iter().map(|New { place, id, .. }| (place.system.as_str(), place.kind, id.as_str())).collect();
     let written = fetch_rows!(
@@ -162,6 +165,9 @@ async fn left_out(tx: &mut Tx, new: &[New]) -> Result<HashSet<String>> {
     let mut left_out: HashSet<String> = new.iter().map(|new| new.id.clone()).collect();
     for (id,) in written {
         left_out.remove(&id);
+    }
+    if count != (new.len() - left_out.len()) as u64 {
+        return Err(StoreError::corrupt("what is pushed", "a new resource has the id of another"));
     }
     Ok(left_out)
 }

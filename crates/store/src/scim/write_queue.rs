@@ -61,6 +61,10 @@ impl WriteQueue {
     /// Takes those that wait, once there are some; those that came `lately` are waited for. None where the queue is closed. The
     /// thread waits here.
     pub fn take(&self, lately: usize) -> Vec<WriteJob> {
+        self.take_within(PATIENCE, lately)
+    }
+
+    fn take_within(&self, patience: Duration, lately: usize) -> Vec<WriteJob> {
         let mut state = self.lock();
         while state.jobs.is_empty() && !state.is_closed {
             state.awaited = 1;
@@ -71,7 +75,7 @@ impl WriteQueue {
             state.awaited = lately;
             // Who does not come again is not waited for the next time.
             let too_few = |state: &mut State| state.jobs.len() < lately && !state.is_closed;
-            let waited = self.enough.wait_timeout_while(state, PATIENCE, too_few);
+            let waited = self.enough.wait_timeout_while(state, patience, too_few);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         let count = state.jobs.len().min(TOGETHER_MAX);
@@ -128,7 +132,7 @@ mod tests {
         put(&queue, 5);
         let taken = thread::spawn({
             let queue = queue.clone();
-            move || queue.take(8).len()
+            move || queue.take_within(Duration::from_secs(60), 8).len()
         });
         put(&queue, 3);
         assert_eq!(taken.join().expect("is taken"), 8, "they came while they were waited for");

@@ -35,7 +35,9 @@ pub(crate) fn content(known: &ResourceType, id: &str, mut object: Object) -> Res
     let text = |name: &str| object.get(name).and_then(Value::as_str);
     let name = text(known.name_attribute).unwrap_or_default().to_lowercase();
     let external_id = text("externalId").map(str::to_owned);
-    // Nothing of the ids of schemas and of ours needs an escape.
+    // It follows from what there is: what a client writes there is no part of it. Nothing of the ids of schemas and of ours needs
+    // an escape.
+    object.shift_remove("schemas");
     let mut document = String::with_capacity(512);
     let _ = write!(document, "{{\"schemas\":[\"{}\"", known.schema.id);
     for extension in known.extensions {

@@ -59,7 +59,7 @@ fn everywhere(
             continue;
         }
         for (place, part, value) in value::placed(known, &name, value) {
-            if place.attribute.is_writable() && !value::is_schemas(place) {
+            if place.attribute.is_writable() {
                 let target = AttributeTarget { place, chosen: None, part };
                 at(object, verb, &target, Some(value))?;
             }
@@ -75,6 +75,10 @@ fn at(
     value: Option<Value>,
 ) -> Result<(), ScimError> {
     let AttributeTarget { place, chosen, part } = target;
+    // It follows from what the resource holds.
+    if value::is_schemas(*place) && verb != Verb::Remove {
+        return Ok(());
+    }
     if part.is_some_and(|part| !part.is_writable()) {
         return Err(mutability(place.attribute, "is set by the server alone"));
     }

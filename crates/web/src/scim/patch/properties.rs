@@ -14,6 +14,7 @@ const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:
 
 /// Places of which some are there, some not, and some nowhere.
 const PATHS: &[&str] = &[
+    "schemas",
     "userName",
     "active",
     "title",
@@ -115,6 +116,7 @@ proptest! {
         let content = document::content(known, "id", after.clone()).expect("it lacks nothing");
         let at = "2026-01-05T09:00:00Z".parse().expect("an instant");
         let document = content.document.clone();
+        prop_assert_eq!(document.matches("\"schemas\":").count(), 1, "{} after {}", document, sent);
         let kept = ScimResource {
             id: "id".to_owned(), document, version: 1, created_at: at, changed_at: at, members: Vec::new(),
             sent: Sent::default(),
