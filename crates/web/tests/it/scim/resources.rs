@@ -76,6 +76,8 @@ async fn what_is_short_is_answered_as_the_router_answers_it() {
             let path = format!("{USERS}/{id}{query}");
             let mut answer = provider.program.call(method, &path, body.clone()).await;
             assert!(answer.headers.remove("x-request-id").is_some());
+            // The router writes it, and for the others whatever sends the answer.
+            answer.headers.remove("content-length");
             answers.push((answer.status, answer.headers, answer.text));
         }
         assert_eq!(answers[0], answers[1], "{method} {id}{query} {body}");
