@@ -5,86 +5,84 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqlitePool;
 use sqlx::{PgPool, Postgres, Sqlite, Transaction};
 
-use crate::commit_mark::{CommitMark, LogIndex};
+use crate::commit_mark::CommitMark;
+use crate::database_file::DatabaseFile;
 use crate::error::Result;
+use crate::turn::{Turn, Turns};
 
 /// The pools of one store.
 #[derive(Debug, Clone)]
 pub(crate) enum Db {
-    /// SQLite has one writer, so writes queue for one connection of their own instead of polling for a lock. What writes a great
-    /// deal takes the turn of that one, and another connection, which keeps more pages: every commit looks through a table of all
-    /// pages that its connection has ever kept at once. In memory all are the same pool of one connection, and there is no log.
-    Sqlite { write: SqlitePool, bulk: Option<SqlitePool>, read: SqlitePool, log_index: Option<LogIndex> },
+    /// SQLite has one writer, so writes queue for their turn instead of polling for a lock. What writes a great deal has a
+    /// connection that keeps more pages: every commit looks through a table of all pages that its connection has ever kept at
+    /// once. In memory all are the same pool of one connection, and there is no file.
+    Sqlite { turns: Turns, write: SqlitePool, bulk: SqlitePool, read: SqlitePool, file: Option<DatabaseFile> },
     /// PostgreSQL.
     Postgres(PgPool),
 }
 
 /// An open transaction of either database. Dropped without [`Tx::commit`], it changed nothing.
 pub(crate) enum Tx {
-    Sqlite(Transaction<'static, Sqlite>),
+    /// With the turn, where it writes.
+    Sqlite(Transaction<'static, Sqlite>, Option<Turn>),
     Postgres(Transaction<'static, Postgres>),
-}
-
-/// A transaction that writes a great deal, and the turn of who writes: others wait for its end.
-pub(crate) struct BulkTx {
-    pub tx: Tx,
-    turn: Option<PoolConnection<Sqlite>>,
-}
-
-impl BulkTx {
-    /// Makes everything since the beginning of the transaction last.
-    pub(crate) async fn commit(self) -> Result<()> {
-        let Self { tx, turn } = self;
-        let committed = tx.commit().await;
-        drop(turn);
-        committed
-    }
 }
 
 impl Db {
     /// Begins a transaction that may write.
     pub(crate) async fn write(&self) -> Result<Tx> {
         Ok(match self {
-            Self::Sqlite { write, .. } => Tx::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
+            Self::Sqlite { turns, write, .. } => writing(turns, write).await?,
             Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
         })
     }
 
     /// Begins a transaction that writes a great deal.
-    pub(crate) async fn write_bulk(&self) -> Result<BulkTx> {
-        if let Self::Sqlite { write, bulk: Some(bulk), .. } = self {
-            let turn = Some(write.acquire().await?);
-            return Ok(BulkTx { tx: Tx::Sqlite(bulk.begin_with("BEGIN IMMEDIATE").await?), turn });
+    pub(crate) async fn write_bulk(&self) -> Result<Tx> {
+        match self {
+            Self::Sqlite { turns, bulk, .. } => writing(turns, bulk).await,
+            Self::Postgres(_) => self.write().await,
         }
-        Ok(BulkTx { tx: self.write().await?, turn: None })
+    }
+
+    /// Waits for the turn to write with a connection of another kind; none where there is nothing to wait for.
+    pub(crate) async fn turn(&self) -> Result<Option<Turn>> {
+        Ok(match self {
+            Self::Sqlite { turns, .. } => Some(turns.next().await?),
+            Self::Postgres(_) => None,
+        })
     }
 
     /// Begins a transaction that sees one unchanging state, however many statements it runs.
     pub(crate) async fn read(&self) -> Result<Tx> {
         Ok(match self {
-            Self::Sqlite { read, .. } => Tx::Sqlite(read.begin_with("BEGIN").await?),
+            Self::Sqlite { read, .. } => Tx::Sqlite(read.begin_with("BEGIN").await?, None),
             Self::Postgres(pool) => {
                 Tx::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
             }
         })
     }
 
-    /// Something that every commit changes, of whichever process; `None` where only a statement tells.
-    pub(crate) fn commit_mark(&self) -> Option<CommitMark> {
+    /// The file, where the store is one.
+    pub(crate) fn file(&self) -> Option<&DatabaseFile> {
         match self {
-            Self::Sqlite { log_index, .. } => log_index.as_ref()?.mark(),
+            Self::Sqlite { file, .. } => file.as_ref(),
             Self::Postgres(_) => None,
         }
     }
 
+    /// Something that every commit changes, of whichever process; `None` where only a statement tells.
+    pub(crate) fn commit_mark(&self) -> Option<CommitMark> {
+        self.file()?.log_index.mark()
+    }
+
     /// Takes no such mark any more: something was committed that did not change it.
     pub(crate) fn distrust_commit_mark(&self) {
-        if let Self::Sqlite { log_index: Some(log_index), .. } = self {
-            log_index.distrust();
+        if let Some(file) = self.file() {
+            file.log_index.distrust();
         }
     }
 
@@ -93,9 +91,7 @@ impl Db {
         match self {
             Self::Sqlite { write, bulk, read, .. } => {
                 read.close().await;
-                if let Some(bulk) = bulk {
-                    bulk.close().await;
-                }
+                bulk.close().await;
                 write.close().await;
             }
             Self::Postgres(pool) => pool.close().await,
@@ -103,17 +99,26 @@ impl Db {
     }
 }
 
+async fn writing(turns: &Turns, pool: &SqlitePool) -> Result<Tx> {
+    let turn = turns.next().await?;
+    Ok(Tx::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?, Some(turn)))
+}
+
 impl Tx {
     /// Makes everything since the beginning of the transaction last.
     pub(crate) async fn commit(self) -> Result<()> {
         let committed = match self {
-            Self::Sqlite(transaction) => transaction.commit().await,
+            Self::Sqlite(transaction, _turn) => transaction.commit().await,
             Self::Postgres(transaction) => transaction.commit().await,
         };
-        // Also where it failed: it may have been done all the same.
-        COMMITS.fetch_add(1, Ordering::AcqRel);
+        note_commit();
         Ok(committed?)
     }
+}
+
+/// Notes that this process has committed something, also where that failed: it may have been done all the same.
+pub(crate) fn note_commit() {
+    COMMITS.fetch_add(1, Ordering::AcqRel);
 }
 
 static COMMITS: AtomicU64 = AtomicU64::new(0);
@@ -128,7 +133,7 @@ pub fn commits() -> u64 {
 macro_rules! execute {
     ($tx:expr, $sql:expr $(, $bind:expr)* $(,)?) => {
         match &mut *$tx {
-            $crate::db::Tx::Sqlite(transaction) => sqlx::query::<sqlx::Sqlite>($sql)$(.bind($bind))*
+            $crate::db::Tx::Sqlite(transaction, _) => sqlx::query::<sqlx::Sqlite>($sql)$(.bind($bind))*
                 .execute(&mut **transaction).await.map(|done| done.rows_affected()),
             $crate::db::Tx::Postgres(transaction) => sqlx::query::<sqlx::Postgres>($sql)$(.bind($bind))*
                 .execute(&mut **transaction).await.map(|done| done.rows_affected()),
@@ -141,7 +146,7 @@ macro_rules! execute {
 macro_rules! execute_list {
     ($tx:expr, $numbers:expr, $before:literal, $after:literal $(, $bind:expr)* $(,)?) => {
         match &mut *$tx {
-            $crate::db::Tx::Sqlite(transaction) => {
+            $crate::db::Tx::Sqlite(transaction, _) => {
                 sqlx::query::<sqlx::Sqlite>(concat!($before, "json_each($1) AS list", $after))
                     .bind($crate::db::json_list($numbers))$(.bind($bind))*
                     .execute(&mut **transaction).await.map(|done| done.rows_affected())
@@ -161,7 +166,7 @@ macro_rules! execute_rows {
     ($tx:expr, $rows:expr, $before:literal, $after:literal $(, $bind:expr)* $(,)?) => {{
         let rows = $crate::db::json_rows($rows)?;
         match &mut *$tx {
-            $crate::db::Tx::Sqlite(transaction) => {
+            $crate::db::Tx::Sqlite(transaction, _) => {
                 sqlx::query::<sqlx::Sqlite>(concat!($before, "json_each($1) AS list", $after))
                     .bind(rows)$(.bind($bind))*
                     .execute(&mut **transaction).await.map(|done| done.rows_affected())
@@ -182,7 +187,7 @@ macro_rules! insert_blobs {
     ($tx:expr, $table:literal, $number:literal, $bytes:literal, $rows:expr) => {{
         let rows: Vec<(i64, Vec<u8>)> = $rows;
         match &mut *$tx {
-            $crate::db::Tx::Sqlite(transaction) => {
+            $crate::db::Tx::Sqlite(transaction, _) => {
                 let mut texts = Vec::with_capacity(rows.len());
                 for (number, bytes) in &rows {
                     let text = std::str::from_utf8(bytes)
@@ -230,7 +235,7 @@ macro_rules! insert_blobs {
 macro_rules! fetch_all {
     ($tx:expr, $row:ty, $sql:expr $(, $bind:expr)* $(,)?) => {
         match &mut *$tx {
-            $crate::db::Tx::Sqlite(transaction) => sqlx::query_as::<sqlx::Sqlite, $row>($sql)$(.bind($bind))*
+            $crate::db::Tx::Sqlite(transaction, _) => sqlx::query_as::<sqlx::Sqlite, $row>($sql)$(.bind($bind))*
                 .fetch_all(&mut **transaction).await,
             $crate::db::Tx::Postgres(transaction) => sqlx::query_as::<sqlx::Postgres, $row>($sql)$(.bind($bind))*
                 .fetch_all(&mut **transaction).await,
@@ -242,7 +247,7 @@ macro_rules! fetch_all {
 macro_rules! fetch_optional {
     ($tx:expr, $row:ty, $sql:expr $(, $bind:expr)* $(,)?) => {
         match &mut *$tx {
-            $crate::db::Tx::Sqlite(transaction) => sqlx::query_as::<sqlx::Sqlite, $row>($sql)$(.bind($bind))*
+            $crate::db::Tx::Sqlite(transaction, _) => sqlx::query_as::<sqlx::Sqlite, $row>($sql)$(.bind($bind))*
                 .fetch_optional(&mut **transaction).await,
             $crate::db::Tx::Postgres(transaction) => sqlx::query_as::<sqlx::Postgres, $row>($sql)$(.bind($bind))*
                 .fetch_optional(&mut **transaction).await,
@@ -255,7 +260,7 @@ macro_rules! fetch_rows {
     ($tx:expr, $rows:expr, $row:ty, $before:literal, $after:literal $(,)?) => {{
         let rows = $crate::db::json_rows($rows)?;
         match &mut *$tx {
-            $crate::db::Tx::Sqlite(transaction) => {
+            $crate::db::Tx::Sqlite(transaction, _) => {
                 sqlx::query_as::<sqlx::Sqlite, $row>(concat!($before, "json_each($1) AS list", $after))
                     .bind(rows)
                     .fetch_all(&mut **transaction)
@@ -280,7 +285,7 @@ macro_rules! fetch_rows {
 macro_rules! fetch_list {
     ($tx:expr, $numbers:expr, $row:ty, $before:literal, $after:literal $(, $bind:expr)* $(,)?) => {
         match &mut *$tx {
-            $crate::db::Tx::Sqlite(transaction) => {
+            $crate::db::Tx::Sqlite(transaction, _) => {
                 sqlx::query_as::<sqlx::Sqlite, $row>(concat!($before, "json_each($1) AS list", $after))
                     .bind($crate::db::json_list($numbers))$(.bind($bind))*
                     .fetch_all(&mut **transaction).await
@@ -326,7 +331,7 @@ macro_rules! fetch_list_alone {
 macro_rules! fetch_one {
     ($tx:expr, $row:ty, $sql:expr $(, $bind:expr)* $(,)?) => {
         match &mut *$tx {
-            $crate::db::Tx::Sqlite(transaction) => sqlx::query_as::<sqlx::Sqlite, $row>($sql)$(.bind($bind))*
+            $crate::db::Tx::Sqlite(transaction, _) => sqlx::query_as::<sqlx::Sqlite, $row>($sql)$(.bind($bind))*
                 .fetch_one(&mut **transaction).await,
             $crate::db::Tx::Postgres(transaction) => sqlx::query_as::<sqlx::Postgres, $row>($sql)$(.bind($bind))*
                 .fetch_one(&mut **transaction).await,
@@ -339,7 +344,7 @@ macro_rules! for_each_row {
     ($tx:expr, $row:ty, $sql:expr, [$($bind:expr),*], |$pattern:pat_param| $block:block) => {{
         use futures::TryStreamExt as _;
         match &mut *$tx {
-            $crate::db::Tx::Sqlite(transaction) => {
+            $crate::db::Tx::Sqlite(transaction, _) => {
                 let mut rows = sqlx::query_as::<sqlx::Sqlite, $row>($sql)$(.bind($bind))*.fetch(&mut **transaction);
                 while let Some($pattern) = rows.try_next().await? $block
             }

@@ -226,7 +226,7 @@ impl EpochWriter {
 
     async fn spill(&mut self) -> Result<()> {
         let mut bulk = self.store.db.write_bulk().await?;
-        let tx = &mut bulk.tx;
+        let tx = &mut bulk;
         self.check_writer(tx).await?;
         self.write_out(tx).await?;
         for pairs in [&mut self.grants, &mut self.containments] {

@@ -44,6 +44,9 @@ pub enum StoreError {
     /// The database refused an operation.
     #[error("the store's database refused an operation: {0}")]
     Database(#[source] sqlx::Error),
+    /// The same of SQLite where it is asked directly.
+    #[error("the store's database refused an operation: {0}")]
+    Direct(#[source] rusqlite::Error),
     /// Another process held the write lock for too long.
     #[error(
         "another process is writing to the store and did not finish in time: wait for it, or end it, then repeat the command"
@@ -168,6 +171,14 @@ impl From<sqlx::Error> for StoreError {
             if database.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some()
                 && database.code().and_then(|code| code.parse::<i64>().ok()).is_some_and(|code| matches!(code & 0xff, 5 | 6)));
         if busy || matches!(error, sqlx::Error::PoolTimedOut) { Self::Busy } else { Self::Database(error) }
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked};
+        let is_busy = matches!(error.sqlite_error_code(), Some(DatabaseBusy | DatabaseLocked));
+        if is_busy { Self::Busy } else { Self::Direct(error) }
     }
 }
 

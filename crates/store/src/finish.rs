@@ -104,7 +104,7 @@ impl EpochWriter {
     /// [`StoreError::Overtaken`] where a later enumeration of the system has begun; nothing of this one counts then.
     pub async fn finish(mut self, completeness: Completeness, now: Timestamp) -> Result<EpochReport> {
         let mut bulk = self.store.db.write_bulk().await?;
-        let tx = &mut bulk.tx;
+        let tx = &mut bulk;
         let epoch = ledger::lock(tx).await? + 1;
         self.check_writer(tx).await?;
         self.write_out(tx).await?;

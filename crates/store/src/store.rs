@@ -9,10 +9,12 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 use crate::commit_mark::LogIndex;
+use crate::database_file::{DatabaseFile, LOG_BYTES_KEPT_MAX};
 use crate::db::Db;
 use crate::error::{Result, StoreError};
 use crate::migrate;
 use crate::transition_queue::TransitionQueue;
+use crate::turn::Turns;
 
 /// How a store is opened.
 #[derive(Debug, Clone)]
@@ -90,8 +92,7 @@ async fn open_sqlite(url: &str, options: &StoreOptions) -> Result<Db> {
         .pragma("temp_store", "memory")
         // Rows that the driver's thread hands over at a time: with its default of 50 it mostly changes threads.
         .row_buffer_size(2_048)
-        // The log of one large first read is not kept around for ever.
-        .pragma("journal_size_limit", "67108864");
+        .pragma("journal_size_limit", LOG_BYTES_KEPT_MAX.to_string());
     // Never closed for being idle: the connection of a store in memory is the store.
     let pool = |connections: u32| {
         SqlitePoolOptions::new()
@@ -103,20 +104,26 @@ async fn open_sqlite(url: &str, options: &StoreOptions) -> Result<Db> {
             .max_lifetime(None)
             .acquire_timeout(busy_timeout)
     };
+    let turns = Turns::new(busy_timeout);
     let in_memory = url.contains(":memory:") || url.contains("mode=memory");
     if in_memory {
         let one = pool(1).connect_with(connect).await.map_err(StoreError::Open)?;
-        return Ok(Db::Sqlite { write: one.clone(), bulk: None, read: one, log_index: None });
+        return Ok(Db::Sqlite { turns, write: one.clone(), bulk: one.clone(), read: one, file: None });
     }
     create_private(connect.get_filename())?;
-    let log_index = Some(LogIndex::of(connect.get_filename()));
+    let file = DatabaseFile {
+        path: connect.get_filename().to_owned(),
+        log_index: LogIndex::of(connect.get_filename()),
+        is_durable: options.durable,
+        busy_timeout,
+    };
     let write = opened(|| pool(1).connect_with(connect.clone()), busy_timeout).await?;
     // A bulk load touches a few indexes in order, and this holds their edges.
-    let bulk = Some(pool(1).connect_lazy_with(connect.clone().pragma("cache_size", "-32768")));
+    let bulk = pool(1).connect_lazy_with(connect.clone().pragma("cache_size", "-32768"));
     // There are many that read, and the operating system keeps pages for all of them.
     let connect = connect.pragma("cache_size", "-16384");
     let read = pool(options.connections_max).connect_with(connect).await.map_err(StoreError::Open)?;
-    Ok(Db::Sqlite { write, bulk, read, log_index })
+    Ok(Db::Sqlite { turns, write, bulk, read, file: Some(file) })
 }
 
 /// Two processes that make a file's log at the same moment are not made to wait for each other by SQLite: the second is

@@ -90,7 +90,7 @@ impl Context {
         }
         let open = self.address.starts_with("/static/") || self.address.starts_with("/healthz");
         if !open {
-            self.person = session::identify(app, method, headers).await?;
+            self.person = Box::pin(session::identify(app, method, headers)).await?;
         }
         Ok(())
     }

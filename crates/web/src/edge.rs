@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,7 +47,7 @@ pub(crate) async fn around<Answering: Future<Output = Response>>(
         request.extensions_mut().insert(Arc::new(error));
     }
     DefaultBodyLimit::max(BODY_BYTES_MAX).apply(&mut request);
-    let answering = AssertUnwindSafe(answer(request)).catch_unwind();
+    let answering = pin!(AssertUnwindSafe(answer(request)).catch_unwind());
     let response = match tokio::time::timeout(ANSWER_WITHIN, answering).await {
         Ok(answered) => answered.unwrap_or_else(|cause| panicked(&*cause).into_response()),
         Err(_) => StatusCode::REQUEST_TIMEOUT.into_response(),

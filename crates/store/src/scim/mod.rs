@@ -1,7 +1,19 @@
 //! What identity providers push over SCIM: kept durably, written and read by many requests at once in one transaction.
 
+/// Whether an authority is in force: the token, the system that it is for, the instant, and the version of the token's owner.
+macro_rules! in_force {
+    () => {
+        "SELECT COUNT(*) FROM api_token JOIN app_user ON app_user.id = api_token.user_id
+         WHERE api_token.id = $1 AND api_token.system = $2 AND api_token.revoked_at IS NULL
+           AND api_token.expires_at > $3 AND app_user.state = 'active' AND app_user.version = $4"
+    };
+}
+
+mod change;
 mod feed;
-mod insert;
+mod members;
+mod new;
+mod only_new;
 mod queue;
 mod read;
 mod remembered;

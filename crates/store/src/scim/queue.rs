@@ -10,9 +10,10 @@ use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
+use super::only_new::OnlyNew;
 use super::read::{self, ReadJob};
 use super::remembered::Remembered;
-use super::write::{self, WriteJob};
+use super::write::{self, Wanted, WriteJob};
 use super::write_queue::WriteQueue;
 use super::{ScimAuthority, ScimPlace, ScimRefusal, ScimResource, ScimSought, ScimWrite, ScimWritten};
 use crate::gather::gather;
@@ -55,7 +56,7 @@ impl ScimQueue {
     ) -> Result<ScimWritten, ScimRefusal> {
         let (answer, answered) = oneshot::channel();
         let queue = self.writes.get_or_init(|| self.begin_to_write());
-        let job = WriteJob { by, place, write, now, answer };
+        let job = WriteJob { wanted: Wanted { by, place, write, now }, answer };
         if !queue.put(job) {
             return Err(ScimRefusal::Busy);
         }
@@ -137,6 +138,7 @@ fn stopped() -> ScimRefusal {
 }
 
 fn write_on(runtime: &Handle, store: &Store, remembered: &Remembered, queue: &WriteQueue) {
+    let mut only_new = OnlyNew::of(&store.db);
     let mut lately = 0;
     loop {
         let mut jobs = queue.take(lately);
@@ -144,7 +146,8 @@ fn write_on(runtime: &Handle, store: &Store, remembered: &Remembered, queue: &Wr
         if count == 0 {
             return;
         }
-        let writing = AssertUnwindSafe(write::together(store, remembered, &mut jobs)).catch_unwind();
+        let writing =
+            AssertUnwindSafe(write::together(store, remembered, &mut only_new, &mut jobs)).catch_unwind();
         let done = runtime.block_on(writing);
         ended(&done, &mut jobs);
         lately = count + queue.len();

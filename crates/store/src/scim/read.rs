@@ -221,17 +221,8 @@ impl InForce {
         if let Some((.., known)) = self.0.iter().find(|(known, of, _)| known == by && of == system) {
             return Ok(*known);
         }
-        let (found,): (i64,) = fetch_one!(
-            tx,
-            (i64,),
-            "SELECT COUNT(*) FROM api_token JOIN app_user ON app_user.id = api_token.user_id
-             WHERE api_token.id = $1 AND api_token.system = $2 AND api_token.revoked_at IS NULL
-               AND api_token.expires_at > $3 AND app_user.state = 'active' AND app_user.version = $4",
-            by.token.as_str(),
-            system,
-            micros(now),
-            by.owner_version
-        )?;
+        let (found,): (i64,) =
+            fetch_one!(tx, (i64,), in_force!(), by.token.as_str(), system, micros(now), by.owner_version)?;
         self.note(by, system, found > 0);
         Ok(found > 0)
     }

@@ -97,15 +97,18 @@ mod tests {
     use jiff::Timestamp;
     use tokio::sync::oneshot;
 
+    use super::super::write::Wanted;
     use super::super::{ScimAuthority, ScimDecision, ScimPlace, ScimWrite};
     use super::*;
 
     fn job() -> WriteJob {
         WriteJob {
-            by: ScimAuthority { token: "okta".to_owned(), owner_version: 1 },
-            place: ScimPlace { system: "hr".to_owned(), kind: "User", has_members: false },
-            write: ScimWrite::Change { id: "ada".to_owned(), decide: Box::new(|_| ScimDecision::Keep) },
-            now: Timestamp::UNIX_EPOCH,
+            wanted: Wanted {
+                by: ScimAuthority { token: "okta".to_owned(), owner_version: 1 },
+                place: ScimPlace { system: "hr".to_owned(), kind: "User", has_members: false },
+                write: ScimWrite::Change { id: "ada".to_owned(), decide: Box::new(|_| ScimDecision::Keep) },
+                now: Timestamp::UNIX_EPOCH,
+            },
             answer: oneshot::channel().0,
         }
     }

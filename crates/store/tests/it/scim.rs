@@ -234,6 +234,39 @@ on_both! {
         }
     }
 
+    async fn what_is_new_and_what_is_changed_comes_at_once(fresh: &Fresh) {
+        let pusher = Pusher::new(fresh, "hr").await;
+        now(pusher.write(users("hr"), create("gone", content("Old")), 1).await);
+        assert_eq!(pusher.write(users("hr"), change("gone", delete), 1).await, ScimWritten::Deleted);
+        // Those that wait while the first is written share a transaction, in the order of their coming.
+        let group = ScimContent { is_name_unique: false, members: members(&["u1", "u2"]), ..content("Team") };
+        let writes = [
+            (users("hr"), create("u0", content("First"))),
+            (users("hr"), create("u1", content("Ada"))),
+            (users("hr"), create("u2", content("ada"))),
+            (users("hr"), create("u3", content("old"))),
+            (users("hr"), change("u1", put(content("Augusta"), false))),
+            (users("hr"), create("u4", content("Ada"))),
+            (groups("hr"), create("g1", group)),
+            (users("hr"), change("u4", delete)),
+            (users("hr"), create("u5", content("Ada"))),
+        ];
+        let writes = writes.map(|(place, write)| pusher.write(place, write, 2));
+        let written = futures::future::join_all(writes).await;
+        let what = |written: &ScimWritten| match written {
+            ScimWritten::Now(resource) => format!("{} {}", resource.id, resource.version),
+            other => format!("{other:?}"),
+        };
+        let expected = ["u0 1", "u1 1", "NameTaken", "u3 1", "u1 2", "u4 1", "g1 1", "Deleted", "u5 1"];
+        assert_eq!(written.iter().map(what).collect::<Vec<_>>(), expected);
+        let mut feed = fresh.store.push_feed(&system("hr")).await.expect("reads");
+        assert_eq!(ids(&feed.reading().after("User", "", 10).await.expect("reads")), ["u0", "u1", "u3", "u5"]);
+        assert!(feed.deleted_after("User", "", 10).await.expect("reads").is_empty(), "both came back");
+        drop(feed);
+        let team = &pusher.read(groups("hr"), ScimSought::Id("g1".to_owned())).await[0];
+        assert_eq!(team.members, members(&["u1", "u2"]));
+    }
+
     async fn whoever_panics_takes_only_those_along_who_shared_the_transaction(fresh: &Fresh) {
         let pusher = Pusher::new(fresh, "hr").await;
         now(pusher.write(users("hr"), create("u1", content("Ada")), 1).await);

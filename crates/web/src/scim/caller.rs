@@ -100,6 +100,17 @@ pub(crate) async fn identify(app: &App, headers: &HeaderMap) -> Result<Option<Ar
     if let Some(known) = app.pushers.get(&digest, now) {
         return Ok(Some(known));
     }
+    // Each request has room for the steps that it may take: those of the few that get here would be most of it.
+    Box::pin(looked_up(app, shown, digest, now)).await.map(Some)
+}
+
+/// Asks the store who has shown this.
+async fn looked_up(
+    app: &App,
+    shown: &str,
+    digest: [u8; 32],
+    now: Timestamp,
+) -> Result<Arc<Person>, WebError> {
     let (token, owner, until) = if let Some(sealed) = shown.strip_prefix(ACCESS_PREFIX) {
         let access: Access = app.settings.seal_key.open(SEALED_FOR, sealed).ok_or(WebError::BadToken)?;
         let until = Timestamp::from_second(access.until).map_err(|_| WebError::BadToken)?;
@@ -122,7 +133,7 @@ pub(crate) async fn identify(app: &App, headers: &HeaderMap) -> Result<Option<Ar
     let until = until.min(token.expires_at);
     let person = Arc::new(of_token(app, owner, token));
     app.pushers.put(digest, person.clone(), until);
-    Ok(Some(person))
+    Ok(person)
 }
 
 /// How long an access token lasts.
@@ -195,7 +206,7 @@ impl Caller {
     /// [`WebError::BadToken`] where the token is not in force any more.
     pub async fn renewed(&self, app: &App) -> Result<Self, ScimError> {
         app.pushers.forget(&self.authority.token);
-        let found = app.store.token_by_id(&self.authority.token, app.now()).await?;
+        let found = Box::pin(app.store.token_by_id(&self.authority.token, app.now())).await?;
         let (token, owner) = found.ok_or(WebError::BadToken)?;
         Self::of(app, &of_token(app, owner, token))
     }
