@@ -18,6 +18,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use data::{Data, Shape};
 use measure::Report;
+use mimalloc::MiMalloc;
+
+/// The product's, for everything that is measured in this process.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 #[derive(Parser)]
 #[command(

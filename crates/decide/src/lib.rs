@@ -12,4 +12,5 @@ pub mod merge;
 pub mod path;
 pub mod plan;
 pub mod policy;
+pub mod resemblance;
 pub mod rules;

@@ -5,11 +5,12 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rusqlite::Connection;
 use sqlx::sqlite::SqlitePool;
 use sqlx::{PgPool, Postgres, Sqlite, Transaction};
 
-use crate::commit_mark::CommitMark;
-use crate::database_file::DatabaseFile;
+use crate::commit_mark::{CommitMark, LogIndex};
+use crate::direct::Direct;
 use crate::error::Result;
 use crate::turn::{Turn, Turns};
 
@@ -18,8 +19,15 @@ use crate::turn::{Turn, Turns};
 pub(crate) enum Db {
     /// SQLite has one writer, so writes queue for their turn instead of polling for a lock. What writes a great deal has a
     /// connection that keeps more pages: every commit looks through a table of all pages that its connection has ever kept at
-    /// once. In memory all are the same pool of one connection, and there is no file.
-    Sqlite { turns: Turns, write: SqlitePool, bulk: SqlitePool, read: SqlitePool, file: Option<DatabaseFile> },
+    /// once. In memory all are the same pool of one connection, and there is no other, and no log.
+    Sqlite {
+        turns: Turns,
+        write: SqlitePool,
+        bulk: SqlitePool,
+        read: SqlitePool,
+        direct: Option<Direct>,
+        log_index: Option<LogIndex>,
+    },
     /// PostgreSQL.
     Postgres(PgPool),
 }
@@ -48,12 +56,20 @@ impl Db {
         }
     }
 
-    /// Waits for the turn to write with a connection of another kind; none where there is nothing to wait for.
-    pub(crate) async fn turn(&self) -> Result<Option<Turn>> {
-        Ok(match self {
-            Self::Sqlite { turns, .. } => Some(turns.next().await?),
-            Self::Postgres(_) => None,
-        })
+    /// Whether [`Self::directly`] does anything.
+    pub(crate) fn is_direct(&self) -> bool {
+        matches!(self, Self::Sqlite { direct: Some(_), .. })
+    }
+
+    /// Has a connection that works on the caller's thread do this when it is its turn, as a write of its own. None where there is
+    /// no such connection.
+    pub(crate) async fn directly<Done>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<Done>,
+    ) -> Result<Option<Done>> {
+        let Self::Sqlite { turns, direct: Some(direct), .. } = self else { return Ok(None) };
+        let _turn = turns.next().await?;
+        direct.with(work).map(Some)
     }
 
     /// Begins a transaction that sees one unchanging state, however many statements it runs.
@@ -66,30 +82,29 @@ impl Db {
         })
     }
 
-    /// The file, where the store is one.
-    pub(crate) fn file(&self) -> Option<&DatabaseFile> {
+    /// Something that every commit changes, of whichever process; `None` where only a statement tells.
+    pub(crate) fn commit_mark(&self) -> Option<CommitMark> {
         match self {
-            Self::Sqlite { file, .. } => file.as_ref(),
+            Self::Sqlite { log_index, .. } => log_index.as_ref()?.mark(),
             Self::Postgres(_) => None,
         }
     }
 
-    /// Something that every commit changes, of whichever process; `None` where only a statement tells.
-    pub(crate) fn commit_mark(&self) -> Option<CommitMark> {
-        self.file()?.log_index.mark()
-    }
-
     /// Takes no such mark any more: something was committed that did not change it.
     pub(crate) fn distrust_commit_mark(&self) {
-        if let Some(file) = self.file() {
-            file.log_index.distrust();
+        if let Self::Sqlite { log_index: Some(log_index), .. } = self {
+            log_index.distrust();
         }
     }
 
     /// Closes every connection; what was committed stays.
     pub(crate) async fn close(&self) {
         match self {
-            Self::Sqlite { write, bulk, read, .. } => {
+            Self::Sqlite { turns, write, bulk, read, direct, .. } => {
+                turns.end().await;
+                if let Some(direct) = direct {
+                    direct.close();
+                }
                 read.close().await;
                 bulk.close().await;
                 write.close().await;

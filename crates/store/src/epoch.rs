@@ -225,8 +225,8 @@ impl EpochWriter {
     }
 
     async fn spill(&mut self) -> Result<()> {
-        let mut bulk = self.store.db.write_bulk().await?;
-        let tx = &mut bulk;
+        let mut writing = self.store.db.write_bulk().await?;
+        let tx = &mut writing;
         self.check_writer(tx).await?;
         self.write_out(tx).await?;
         for pairs in [&mut self.grants, &mut self.containments] {
@@ -234,7 +234,7 @@ impl EpochWriter {
                 pairs.spill(tx, self.system).await?;
             }
         }
-        bulk.commit().await
+        writing.commit().await
     }
 
     /// Names and states to the store, so that statements over both can follow.

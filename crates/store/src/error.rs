@@ -47,9 +47,9 @@ pub enum StoreError {
     /// The same of SQLite where it is asked directly.
     #[error("the store's database refused an operation: {0}")]
     Direct(#[source] rusqlite::Error),
-    /// Another process held the write lock for too long.
+    /// Another process, or another write of this one, held the store for too long.
     #[error(
-        "another process is writing to the store and did not finish in time: wait for it, or end it, then repeat the command"
+        "something else is writing to the store and did not finish in time: wait for it, or end it, then repeat the command"
     )]
     Busy,
     /// A temporary file of a large reading cannot be used.

@@ -103,8 +103,8 @@ impl EpochWriter {
     /// # Errors
     /// [`StoreError::Overtaken`] where a later enumeration of the system has begun; nothing of this one counts then.
     pub async fn finish(mut self, completeness: Completeness, now: Timestamp) -> Result<EpochReport> {
-        let mut bulk = self.store.db.write_bulk().await?;
-        let tx = &mut bulk;
+        let mut writing = self.store.db.write_bulk().await?;
+        let tx = &mut writing;
         let epoch = ledger::lock(tx).await? + 1;
         self.check_writer(tx).await?;
         self.write_out(tx).await?;
@@ -134,7 +134,7 @@ impl EpochWriter {
         };
         self.write_epoch(tx, &summary, &changes).await?;
         stage::clear(tx, self.system).await?;
-        bulk.commit().await?;
+        writing.commit().await?;
         Ok(EpochReport { summary, changes })
     }
 

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions};
 
 use crate::commit_mark::LogIndex;
-use crate::database_file::{DatabaseFile, LOG_BYTES_KEPT_MAX};
 use crate::db::Db;
+use crate::direct::Direct;
 use crate::error::{Result, StoreError};
 use crate::migrate;
 use crate::transition_queue::TransitionQueue;
@@ -22,7 +22,7 @@ pub struct StoreOptions {
     /// Whether a commit survives a loss of power. Off only for tests: law 8 needs the intent on the disk before an
     /// action is sent. (SQLite's `synchronous`; PostgreSQL's `synchronous_commit`.)
     pub durable: bool,
-    /// How long a write waits for another process's, in milliseconds.
+    /// How long a write waits for those before it, and then for another process's, in milliseconds.
     pub busy_timeout_ms: u64,
     /// How many connections read at once.
     pub connections_max: u32,
@@ -80,19 +80,22 @@ impl Store {
 
 async fn open_sqlite(url: &str, options: &StoreOptions) -> Result<Db> {
     let busy_timeout = Duration::from_millis(options.busy_timeout_ms);
-    let synchronous = if options.durable { SqliteSynchronous::Full } else { SqliteSynchronous::Off };
+    let pragmas = vec![
+        ("synchronous", if options.durable { "FULL" } else { "OFF" }.to_owned()),
+        // In KiB.
+        ("cache_size", "-8192".to_owned()),
+        ("temp_store", "memory".to_owned()),
+        // The log of one large first read is not kept around for ever.
+        ("journal_size_limit", (64 << 20).to_string()),
+    ];
     let connect = SqliteConnectOptions::from_str(url)
         .map_err(StoreError::Open)?
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(synchronous)
         .busy_timeout(busy_timeout)
-        // In KiB.
-        .pragma("cache_size", "-8192")
-        .pragma("temp_store", "memory")
         // Rows that the driver's thread hands over at a time: with its default of 50 it mostly changes threads.
-        .row_buffer_size(2_048)
-        .pragma("journal_size_limit", LOG_BYTES_KEPT_MAX.to_string());
+        .row_buffer_size(2_048);
+    let connect = pragmas.iter().fold(connect, |connect, (name, value)| connect.pragma(*name, value.clone()));
     // Never closed for being idle: the connection of a store in memory is the store.
     let pool = |connections: u32| {
         SqlitePoolOptions::new()
@@ -108,14 +111,20 @@ async fn open_sqlite(url: &str, options: &StoreOptions) -> Result<Db> {
     let in_memory = url.contains(":memory:") || url.contains("mode=memory");
     if in_memory {
         let one = pool(1).connect_with(connect).await.map_err(StoreError::Open)?;
-        return Ok(Db::Sqlite { turns, write: one.clone(), bulk: one.clone(), read: one, file: None });
+        let (write, bulk) = (one.clone(), one.clone());
+        return Ok(Db::Sqlite { turns, write, bulk, read: one, direct: None, log_index: None });
     }
     create_private(connect.get_filename())?;
-    let file = DatabaseFile {
-        path: connect.get_filename().to_owned(),
-        log_index: LogIndex::of(connect.get_filename()),
-        is_durable: options.durable,
-        busy_timeout,
+    let log_index = Some(LogIndex::of(connect.get_filename()));
+    // What a url says besides the file is for the driver of the pools.
+    let direct =
+        (!url.contains('?')).then(|| Direct::new(connect.get_filename().to_owned(), busy_timeout, pragmas));
+    // After some errors, as that the disk is full, SQLite has rolled back by itself, and a connection that was not told so begins
+    // nothing any more.
+    let pool = |connections: u32| {
+        pool(connections).before_acquire(|connection, _| {
+            Box::pin(std::future::ready(Ok(!sqlx::Connection::is_in_transaction(connection))))
+        })
     };
     let write = opened(|| pool(1).connect_with(connect.clone()), busy_timeout).await?;
     // A bulk load touches a few indexes in order, and this holds their edges.
@@ -123,7 +132,7 @@ async fn open_sqlite(url: &str, options: &StoreOptions) -> Result<Db> {
     // There are many that read, and the operating system keeps pages for all of them.
     let connect = connect.pragma("cache_size", "-16384");
     let read = pool(options.connections_max).connect_with(connect).await.map_err(StoreError::Open)?;
-    Ok(Db::Sqlite { turns, write, bulk, read, file: Some(file) })
+    Ok(Db::Sqlite { turns, write, bulk, read, direct, log_index })
 }
 
 /// Two processes that make a file's log at the same moment are not made to wait for each other by SQLite: the second is

@@ -7,7 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::{Result, StoreError};
 
-/// Where those who write wait for each other, in the order of their coming, whichever connection they write with.
+/// Where those who write to one opened store wait for each other, in the order of their coming, whichever connection they write with.
 #[derive(Debug, Clone)]
 pub(crate) struct Turns {
     free: Arc<Semaphore>,
@@ -19,7 +19,7 @@ pub(crate) struct Turns {
 pub(crate) struct Turn(#[expect(dead_code, reason = "it is held, not looked at")] OwnedSemaphorePermit);
 
 impl Turns {
-    /// Of one database; nobody waits for longer.
+    /// Nobody waits for longer.
     pub fn new(patience: Duration) -> Self {
         Self { free: Arc::new(Semaphore::new(1)), patience }
     }
@@ -27,15 +27,22 @@ impl Turns {
     /// Waits for the next.
     ///
     /// # Errors
-    /// [`StoreError::Busy`] where another took too long.
+    /// [`StoreError::Busy`] where another took too long, [`StoreError::Database`] where there are no more.
     pub async fn next(&self) -> Result<Turn> {
         if let Ok(free) = self.free.clone().try_acquire_owned() {
             return Ok(Turn(free));
         }
         match tokio::time::timeout(self.patience, self.free.clone().acquire_owned()).await {
             Ok(Ok(free)) => Ok(Turn(free)),
-            Ok(Err(_)) | Err(_) => Err(StoreError::Busy),
+            Ok(Err(_)) => Err(StoreError::Database(sqlx::Error::PoolClosed)),
+            Err(_) => Err(StoreError::Busy),
         }
+    }
+
+    /// Waits until whoever has the turn is done; nobody gets it from then on.
+    pub async fn end(&self) {
+        let _last = self.next().await;
+        self.free.close();
     }
 }
 
@@ -63,7 +70,10 @@ mod tests {
             assert_eq!(order.recv().await, Some(number));
         }
         let short = Turns { patience: Duration::from_millis(1), ..turns };
-        let _held = short.next().await.expect("is free");
+        let held = short.next().await.expect("is free");
         assert!(matches!(short.next().await, Err(StoreError::Busy)));
+        drop(held);
+        short.end().await;
+        assert!(matches!(short.next().await, Err(StoreError::Database(_))));
     }
 }

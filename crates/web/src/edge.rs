@@ -47,10 +47,13 @@ pub(crate) async fn around<Answering: Future<Output = Response>>(
         request.extensions_mut().insert(Arc::new(error));
     }
     DefaultBodyLimit::max(BODY_BYTES_MAX).apply(&mut request);
-    let answering = pin!(AssertUnwindSafe(answer(request)).catch_unwind());
-    let response = match tokio::time::timeout(ANSWER_WITHIN, answering).await {
-        Ok(answered) => answered.unwrap_or_else(|cause| panicked(&*cause).into_response()),
-        Err(_) => StatusCode::REQUEST_TIMEOUT.into_response(),
+    let response = {
+        // What is late is given up before anything else is done.
+        let answering = pin!(AssertUnwindSafe(answer(request)).catch_unwind());
+        match tokio::time::timeout(ANSWER_WITHIN, answering).await {
+            Ok(answered) => answered.unwrap_or_else(|cause| panicked(&*cause).into_response()),
+            Err(_) => StatusCode::REQUEST_TIMEOUT.into_response(),
+        }
     };
     let mut response = faces::give(app, &asked, &context, response).await;
     let status = response.status();

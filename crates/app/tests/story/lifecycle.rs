@@ -478,3 +478,24 @@ fn what_nobody_takes_over_is_named() {
         assert_eq!((&waits[0].system, waits[0].account.as_deref()), (&alpha, Some("robot")));
     });
 }
+
+/// An account of nobody that looks like the leaver's is asked about, and nothing is done to it.
+#[test]
+fn what_may_be_theirs_is_asked_about() {
+    tell("what_may_be_theirs_is_asked_about", 5, |seed| async move {
+        let story = with_robot(seed, "", LastUse::Never).await;
+        for (key, login, mail) in
+            [("uid-k2", "kx7", "Kim+db@Example.com"), ("uid-l2", "lx7", "lim@example.com")]
+        {
+            let mut account = Account::new(key, login);
+            account.attributes.insert("mail".to_owned(), mail.to_owned());
+            story.world.create_account("alpha", account).expect("an account");
+        }
+        story.observe_all().await;
+        let made = offboard::plan(story.load().await, &KIM.into(), Vec::new(), None).expect("a plan");
+        let asked = made.left_alone.iter().filter(|left| left.why.contains("may be that of"));
+        let asked: Vec<_> = asked.map(|left| (left.system.as_str(), left.account.as_deref())).collect();
+        assert_eq!(asked, [("alpha", Some("kx7"))], "{:#?}", made.left_alone);
+        assert!(made.items.iter().all(|item| item.account != "kx7"), "{:#?}", made.items);
+    });
+}

@@ -185,6 +185,10 @@ fn what_was_done_for_a_leaving_stays_told() {
     tell("what_was_done_for_a_leaving_stays_told", 3, |seed| async move {
         let mut story = lifecycle::company(seed, "", "").await;
         story.world.join(lifecycle::person(KIM, "Ops", LifecycleState::Active)).expect("joins");
+        // No rule says that this one is theirs.
+        let mut account = Account::new("uid-k2", "kx7");
+        account.attributes.insert("mail".to_owned(), KIM.to_owned());
+        story.world.create_account("alpha", account).expect("an account");
         story.observe_all().await;
         lifecycle::close(&mut story, seed, &[KIM]).await;
         story.calm();
@@ -204,6 +208,8 @@ fn what_was_done_for_a_leaving_stays_told() {
         driver.turn().await.expect("turns");
         let first = latest(&story, &key).await.expect("a receipt");
         assert!(first.tally().verified > 0 && first.decided_by.is_some(), "{first:#?}");
+        let asked = first.remaining.iter().filter(|left| left.account.as_deref() == Some("kx7"));
+        assert_eq!(asked.map(|left| left.can_be_ended).collect::<Vec<_>>(), [false], "{first:#?}");
         let told = |statement: &OffboardingStatement| -> BTreeSet<_> {
             statement.items.iter().map(|item| item.action.id.clone()).collect()
         };

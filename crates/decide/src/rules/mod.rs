@@ -23,6 +23,8 @@ use crate::engine::drift::{self, DriftRow};
 use crate::engine::{AccountIndex, EntitlementIndex, IdentityIndex};
 use crate::evaluate::Evaluation;
 
+pub(crate) use orphan::is_break_glass;
+
 /// What a rule looks at: the evaluation and the engine's rows, computed once for all rules.
 pub struct Context<'context, 'inputs> {
     /// Observations and claims.

@@ -50,7 +50,7 @@ fn idle_rules(evaluation: &Evaluation<'_>, system: u32) -> Vec<Because> {
 }
 
 /// An emergency account is nobody's on purpose: it has an owner and an end, and until then it is no orphan.
-fn is_break_glass(evaluation: &Evaluation<'_>, account: AccountIndex) -> bool {
+pub(crate) fn is_break_glass(evaluation: &Evaluation<'_>, account: AccountIndex) -> bool {
     let observed = evaluation.account(account);
     let system = evaluation.inputs.snapshot.system(observed.system);
     evaluation.inputs.policy.protected.iter().any(|protected| {

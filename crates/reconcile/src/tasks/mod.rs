@@ -92,7 +92,9 @@ pub enum TaskError {
 impl From<StoreError> for TaskError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Busy | StoreError::Database(_) => Self::Again(error.to_string()),
+            StoreError::Busy | StoreError::Database(_) | StoreError::Direct(_) => {
+                Self::Again(error.to_string())
+            }
             other => Self::Final(other.to_string()),
         }
     }

@@ -4,3 +4,4 @@ pub mod credential_link;
 pub mod offboard;
 pub mod receipt;
 pub mod steward;
+mod unclaimed;

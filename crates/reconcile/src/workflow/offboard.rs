@@ -16,6 +16,7 @@ use leasehold_model::plan::{LeftAlone, Plan};
 use leasehold_model::stewardship::Ownership;
 
 use super::steward::{self, Refusal};
+use super::unclaimed::unclaimed;
 use crate::stages::decide::{Loaded, take_as_left};
 use crate::stages::plan;
 
@@ -49,7 +50,8 @@ pub fn plan(
     let successors = successors(&loaded.evaluate()?, key, successor, &loaded)?;
     take_over(&mut loaded, &successors);
     let evaluation = loaded.evaluate()?;
-    let NonHumans { stopped, waiting } = non_humans(&evaluation, key, loaded.now);
+    let NonHumans { stopped, mut waiting } = non_humans(&evaluation, key, loaded.now);
+    waiting.extend(unclaimed(&evaluation, key));
     drop(evaluation);
     let identities = std::iter::once(key.clone()).chain(stopped).collect();
     let scope = Scope { systems, identities, sessions: true, ..Scope::default() };

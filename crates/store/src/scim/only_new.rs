@@ -5,10 +5,11 @@
 
 use rusqlite::{Connection, TransactionBehavior, params};
 
+use super::new::New;
 use super::remembered::{Followed, Remembered};
 use super::write::{self, Answer, Wanted};
-use super::{ScimRefusal, ScimWrite, ScimWritten};
-use crate::db::{Db, micros, note_commit};
+use super::{ScimAuthority, ScimRefusal, ScimWrite, ScimWritten};
+use crate::db::{micros, note_commit};
 use crate::error::Result;
 use crate::store::Store;
 
@@ -20,117 +21,251 @@ const INSERT: &str = "INSERT INTO scim_resource
 /// Whoever has the name of somebody who was deleted came back.
 const RETURNED: &str = "DELETE FROM scim_deleted WHERE system = $1 AND kind = $2 AND name = $3";
 
-/// What writes them.
-pub(super) struct OnlyNew(Connection);
+/// New resources without members, of one system and by one authority.
+pub(super) struct OnlyNew {
+    by: ScimAuthority,
+    system: String,
+    new: Vec<New>,
+}
 
-/// A change as it was written.
+/// A change that lasts.
 struct Change {
     number: i64,
-    /// Of each new resource, whether it was: where not, another has its name.
-    is_written: Vec<bool>,
+    answers: Vec<Answer>,
+    followed: Vec<Followed>,
 }
 
 impl OnlyNew {
-    /// What writes to this store, where it is a file of SQLite.
-    pub fn of(db: &Db) -> Option<Self> {
-        match db.file()?.connect() {
-            Ok(connection) => Some(Self(connection)),
-            Err(error) => {
-                tracing::warn!(%error, "what is pushed is written by the connection of everything else");
-                None
-            }
-        }
-    }
-
-    /// Whether all of it is new, without members, in one system and by one authority.
-    pub fn knows(wanted: &[Wanted]) -> bool {
-        let Some(first) = wanted.first() else { return false };
-        wanted.iter().all(|Wanted { by, place, write, .. }| {
-            let is_alike = *by == first.by && place.system == first.place.system;
-            is_alike && matches!(write, ScimWrite::Create { content, .. } if content.members.is_empty())
-        })
-    }
-
-    /// Writes what it [`Self::knows`], and returns when it lasts.
-    pub async fn written(
-        &mut self,
-        store: &Store,
-        remembered: &Remembered,
-        wanted: Vec<Wanted>,
-    ) -> Result<Vec<Answer>> {
-        let turn = store.db.turn().await?;
-        let mark = store.db.commit_mark();
-        let Some(Change { number, is_written }) = self.change(&wanted)? else {
-            return Ok(vec![Err(ScimRefusal::NotInForce); wanted.len()]);
+    /// Takes these, where they are nothing else, or gives them back.
+    pub fn of(wanted: Vec<Wanted>) -> std::result::Result<Self, Vec<Wanted>> {
+        let Some(first) = wanted.first() else { return Err(wanted) };
+        let (by, system) = (first.by.clone(), first.place.system.clone());
+        let is_alike = |Wanted { by: its, place, write, .. }: &Wanted| {
+            let is_new = matches!(write, ScimWrite::Create { content, .. } if content.members.is_empty());
+            is_new && *its == by && place.system == system
         };
-        drop(turn);
-        let mut followed = Vec::with_capacity(wanted.len());
-        let answers =
-            wanted.into_iter().zip(is_written).map(|(Wanted { place, write, now, .. }, is_written)| {
-                let ScimWrite::Create { id, content } = write else { return Ok(Ok(ScimWritten::NotThere)) };
-                if !is_written {
-                    return Ok(Ok(ScimWritten::NameTaken));
+        if !wanted.iter().all(is_alike) {
+            return Err(wanted);
+        }
+        let new =
+            wanted.into_iter().enumerate().filter_map(|(position, Wanted { place, write, now, .. })| {
+                match write {
+                    ScimWrite::Create { id, content } => Some(New { position, place, id, content, now }),
+                    ScimWrite::Change { .. } => None,
                 }
-                let resource = content.into_new(id, now)?;
-                followed.push(Followed::Now(place, resource.clone()));
-                Ok(Ok(ScimWritten::Now(resource)))
             });
-        let answers = answers.collect::<Result<_>>()?;
+        Ok(Self { by, system, new: new.collect() })
+    }
+
+    /// Writes them, and returns when that lasts.
+    pub async fn written(self, store: &Store, remembered: &Remembered) -> Result<Vec<Answer>> {
+        let count = self.new.len();
+        let mark = store.db.commit_mark();
+        let change = store.db.directly(|connection| self.change(connection)).await?;
+        let Some(Change { number, answers, followed }) = change.flatten() else {
+            return Ok(vec![Err(ScimRefusal::NotInForce); count]);
+        };
         write::committed(store, remembered, mark, number, followed);
         Ok(answers)
     }
 
     /// None, and nothing is written, where the authority is not in force.
-    fn change(&mut self, wanted: &[Wanted]) -> Result<Option<Change>> {
-        let (Some(first), Some(last)) = (wanted.first(), wanted.last()) else { return Ok(None) };
-        let (by, system) = (&first.by, first.place.system.as_str());
-        let transaction = self.0.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let begun = transaction
-            .prepare_cached(write::BEGIN_CHANGE)?
-            .query_row(params![by.token, system, micros(first.now), by.owner_version], |row| {
-                <(i64, i64, i64)>::try_from(row)
-            });
-        let (number, in_force, any_deleted) = begun?;
+    fn change(self, connection: &mut Connection) -> Result<Option<Change>> {
+        let Self { by, system, new } = self;
+        let Some(first) = new.first() else { return Ok(None) };
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let begun = params![by.token, system, micros(first.now), by.owner_version];
+        let (number, in_force, any_deleted): (i64, i64, i64) =
+            transaction.prepare_cached(write::BEGIN_CHANGE)?.query_row(begun, |row| row.try_into())?;
         if in_force == 0 {
             return Ok(None);
         }
-        let mut is_written = Vec::with_capacity(wanted.len());
+        let (mut answers, mut followed) = (Vec::with_capacity(new.len()), Vec::with_capacity(new.len()));
+        let mut last_at = None;
         {
             let mut insert = transaction.prepare_cached(INSERT)?;
-            for Wanted { place, write, now, .. } in wanted {
-                let ScimWrite::Create { id, content } = write else {
-                    is_written.push(false);
+            for New { place, id, content, now, .. } in new {
+                let (at, tie, document) = (micros(now), content.name_tie(&id), &*content.document);
+                let row =
+                    params![system, place.kind, id, content.name, tie, content.external_id, document, at];
+                if insert.execute(row)? == 0 {
+                    answers.push(Ok(ScimWritten::NameTaken));
                     continue;
-                };
-                let tie = content.name_tie(id);
-                let now = micros(*now);
-                let count = insert.execute(params![
-                    system,
-                    place.kind,
-                    id,
-                    content.name,
-                    tie,
-                    content.external_id,
-                    &*content.document,
-                    now
-                ])?;
-                if count > 0 && any_deleted > 0 {
-                    transaction.prepare_cached(RETURNED)?.execute(params![
-                        system,
-                        place.kind,
-                        content.name
-                    ])?;
                 }
-                is_written.push(count > 0);
+                if any_deleted > 0 {
+                    let mut returned = transaction.prepare_cached(RETURNED)?;
+                    returned.execute(params![system, place.kind, content.name])?;
+                }
+                last_at = Some(at);
+                let resource = content.into_new(id, now)?;
+                followed.push(Followed::Now(place, resource.clone()));
+                answers.push(Ok(ScimWritten::Now(resource)));
             }
-            if is_written.contains(&true) {
-                let mut note = transaction.prepare_cached(write::NOTE_IN_FEED)?;
-                note.execute(params![system, number, 0, micros(last.now)])?;
-            }
+        }
+        if let Some(at) = last_at {
+            let mut note = transaction.prepare_cached(write::NOTE_IN_FEED)?;
+            note.execute(params![system, number, 0, at])?;
         }
         let committed = transaction.commit();
         note_commit();
         committed?;
-        Ok(Some(Change { number, is_written }))
+        Ok(Some(Change { number, answers, followed }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::super::{ScimContent, ScimPlace};
+    use super::*;
+    use crate::db::{execute, fetch_one};
+    use crate::{NewApiToken, NewUser, StoreOptions};
+
+    /// A store in a file, and somebody who may push.
+    async fn store() -> (tempfile::TempDir, Store, ScimAuthority) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let url = format!("sqlite:{}", folder.path().join("store.db").display());
+        let store = Store::open(&url, StoreOptions::default()).await.expect("opens");
+        let now = Timestamp::UNIX_EPOCH;
+        let user = NewUser {
+            mail: "ops@example.com".to_owned(),
+            name: "Ops".to_owned(),
+            roles: vec!["administrator".to_owned()],
+            password_hash: None,
+            password_alone: false,
+        };
+        let user = store.create_user(&user, "ops", now).await.expect("a user");
+        let token = NewApiToken {
+            token_hash: "hash".to_owned(),
+            user: user.id.clone(),
+            name: "okta".to_owned(),
+            scopes: vec!["scim".to_owned()],
+            system: Some("hr".to_owned()),
+            expires_at: now + jiff::SignedDuration::from_hours(1),
+        };
+        let token = store.create_token(&token, "ops", now).await.expect("a token");
+        (folder, store, ScimAuthority { token: token.id, owner_version: user.version })
+    }
+
+    fn wanted(by: &ScimAuthority, id: &str) -> Wanted {
+        let content = ScimContent {
+            name: id.to_owned(),
+            is_name_unique: false,
+            external_id: None,
+            document: format!("{{\"userName\":\"{id}\"}}").into(),
+            members: Vec::new(),
+        };
+        let place = ScimPlace { system: "hr".to_owned(), kind: "User", has_members: false };
+        let write = ScimWrite::Create { id: id.to_owned(), content };
+        Wanted { by: by.clone(), place, write, now: Timestamp::UNIX_EPOCH }
+    }
+
+    async fn written(store: &Store, by: &ScimAuthority, ids: &[&str]) -> Result<Vec<Answer>> {
+        let Ok(new) = OnlyNew::of(ids.iter().map(|id| wanted(by, id)).collect()) else {
+            panic!("they are nothing but new")
+        };
+        new.written(store, &Remembered::default()).await
+    }
+
+    async fn count(store: &Store) -> (i64, i64) {
+        let mut tx = store.db.read().await.expect("reads");
+        fetch_one!(
+            &mut tx,
+            (i64, i64),
+            "SELECT (SELECT COUNT(*) FROM scim_resource), (SELECT change FROM scim_head)"
+        )
+        .expect("reads")
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_fails_half_way_leaves_nothing_and_the_next_one_is_written() {
+        let (_folder, store, by) = store().await;
+        let mark = store.db.commit_mark();
+        let done = written(&store, &by, &["u1", "u2"]).await.expect("writes");
+        assert!(done.iter().all(|answer| matches!(answer, Ok(ScimWritten::Now(_)))), "{done:?}");
+        assert!(mark.is_some() && mark != store.db.commit_mark(), "whoever remembers is told");
+        let mark = store.db.commit_mark();
+        // Ids are ours, so that cannot happen; were it to, it would be no name that is taken.
+        let failed = written(&store, &by, &["u3", "u1", "u4"]).await;
+        assert!(failed.is_err(), "{failed:?}");
+        assert_eq!((count(&store).await, store.db.commit_mark()), ((2, 1), mark));
+        written(&store, &by, &["u3"]).await.expect("writes");
+        assert_eq!(count(&store).await, (3, 2));
+    }
+
+    #[tokio::test]
+    async fn it_waits_for_whoever_writes_and_they_for_it() {
+        let (_folder, store, by) = store().await;
+        let mut tx = store.db.write().await.expect("begins");
+        execute!(&mut tx, "UPDATE scim_head SET change = change + 10").expect("writes");
+        let waits = async {
+            let done = written(&store, &by, &["u1"]).await.expect("writes");
+            assert_eq!((done.len(), count(&store).await), (1, (1, 11)));
+        };
+        let commits = async {
+            tokio::task::yield_now().await;
+            tx.commit().await.expect("commits");
+        };
+        futures::join!(waits, commits);
+        let (one, other) = futures::join!(written(&store, &by, &["u2"]), store.db.write());
+        let (_, tx) = (one.expect("writes"), other.expect("begins"));
+        drop(tx);
+        assert_eq!(count(&store).await, (2, 12));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_written_any_more_when_the_store_is_closed_and_no_log_is_left() {
+        let (folder, store, by) = store().await;
+        written(&store, &by, &["u1"]).await.expect("writes");
+        let log = folder.path().join("store.db-wal");
+        assert!(log.exists());
+        store.close().await;
+        assert!(!log.exists(), "what was written is in the file itself");
+        assert!(written(&store, &by, &["u2"]).await.is_err());
+        assert!(!log.exists());
+    }
+
+    /// The other driver binds by the number of a parameter, and for SQLite itself that is a name: the first that stands there is the
+    /// first value, whatever its number.
+    #[tokio::test]
+    async fn parameters_are_numbered_in_the_order_of_their_standing() {
+        let (_folder, store, _) = store().await;
+        let checked = store.db.directly(|connection| {
+            for sql in [write::BEGIN_CHANGE, write::NOTE_IN_FEED, INSERT, RETURNED] {
+                let statement = connection.prepare(sql)?;
+                for at in 1..=statement.parameter_count() {
+                    assert_eq!(statement.parameter_name(at), Some(format!("${at}").as_str()), "{sql}");
+                }
+            }
+            let synchronous: i64 = connection.pragma_query_value(None, "synchronous", |row| row.get(0))?;
+            assert_eq!(synchronous, 2, "FULL");
+            Ok(())
+        });
+        assert!(checked.await.expect("is asked").is_some(), "there is such a connection");
+    }
+
+    #[tokio::test]
+    async fn a_store_whose_disk_was_full_is_written_to_when_there_is_room() {
+        let (_folder, store, by) = store().await;
+        let mut tx = store.db.write().await.expect("begins");
+        execute!(&mut tx, "PRAGMA max_page_count = 1").expect("is set to what there is");
+        tx.commit().await.expect("commits");
+        let mut tx = store.db.write().await.expect("begins");
+        let long = "x".repeat(10 << 20);
+        let full = execute!(
+            &mut tx,
+            "INSERT INTO scim_deleted (system, kind, id, name, document, deleted_at) VALUES ('hr', 'User', 'u', 'u', $1, 0)",
+            long.as_str()
+        );
+        assert!(full.is_err(), "{full:?}");
+        drop(tx);
+        for _ in 0..3 {
+            let mut tx = store.db.write().await.expect("begins again");
+            execute!(&mut tx, "UPDATE scim_head SET change = change + 1").expect("writes");
+            tx.commit().await.expect("commits");
+        }
+        written(&store, &by, &["u1"]).await.expect("writes");
+        assert_eq!(count(&store).await, (1, 4));
     }
 }

@@ -10,7 +10,6 @@ use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
-use super::only_new::OnlyNew;
 use super::read::{self, ReadJob};
 use super::remembered::Remembered;
 use super::write::{self, Wanted, WriteJob};
@@ -138,7 +137,6 @@ fn stopped() -> ScimRefusal {
 }
 
 fn write_on(runtime: &Handle, store: &Store, remembered: &Remembered, queue: &WriteQueue) {
-    let mut only_new = OnlyNew::of(&store.db);
     let mut lately = 0;
     loop {
         let mut jobs = queue.take(lately);
@@ -146,8 +144,7 @@ fn write_on(runtime: &Handle, store: &Store, remembered: &Remembered, queue: &Wr
         if count == 0 {
             return;
         }
-        let writing =
-            AssertUnwindSafe(write::together(store, remembered, &mut only_new, &mut jobs)).catch_unwind();
+        let writing = AssertUnwindSafe(write::together(store, remembered, &mut jobs)).catch_unwind();
         let done = runtime.block_on(writing);
         ended(&done, &mut jobs);
         lately = count + queue.len();
@@ -162,7 +159,7 @@ async fn read_on(store: Store, remembered: Arc<Remembered>, mut waiting: mpsc::R
     }
 }
 
-/// What panicked has failed for those who shared it, whose transaction was never committed; the next ones are served.
+/// What panicked has failed for those who shared it; nothing that can panic follows the commit. The next ones are served.
 fn ended<T>(done: &std::thread::Result<()>, jobs: &mut Vec<T>) {
     if done.is_err() {
         tracing::error!(requests = jobs.len(), "a group of requests to the store panicked");

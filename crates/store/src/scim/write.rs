@@ -133,26 +133,20 @@ pub(super) const NOTE_IN_FEED: &str =
         unread_since = COALESCE(scim_feed.unread_since, excluded.unread_since)";
 
 /// Writes everything, and answers when it lasts.
-pub(super) async fn together(
-    store: &Store,
-    remembered: &Remembered,
-    only_new: &mut Option<OnlyNew>,
-    jobs: &mut Vec<WriteJob>,
-) {
+pub(super) async fn together(store: &Store, remembered: &Remembered, jobs: &mut Vec<WriteJob>) {
     let (wanted, waiting): (Vec<_>, Vec<_>) =
         jobs.drain(..).map(|WriteJob { wanted, answer }| (wanted, answer)).unzip();
-    let count = wanted.len();
+    let only_new = if store.db.is_direct() { OnlyNew::of(wanted) } else { Err(wanted) };
     let written = match only_new {
-        Some(only_new) if OnlyNew::knows(&wanted) => only_new.written(store, remembered, wanted).await,
-        _ => written(store, remembered, wanted).await,
+        Ok(only_new) => only_new.written(store, remembered).await,
+        Err(wanted) => written(store, remembered, wanted).await,
     };
-    let answers = written.unwrap_or_else(|error| {
-        let failed = ScimRefusal::Failed(error.to_string());
-        vec![Err(failed); count]
-    });
-    for (waiting, answer) in waiting.into_iter().zip(answers) {
+    let failed = written.as_ref().err().map(|error| ScimRefusal::Failed(error.to_string()));
+    let mut answers = written.unwrap_or_default().into_iter();
+    for waiting in waiting {
+        let answer = answers.next().or_else(|| failed.clone().map(Err));
         // Whoever sent it may have gone; it was done all the same.
-        let _ = waiting.send(answer);
+        let _ = answer.map(|answer| waiting.send(answer));
     }
 }
 

@@ -23,6 +23,7 @@ use leasehold_model::receipt::{
 use leasehold_store::{ActionAbout, ReceiptRow, Store};
 
 use super::offboard::{NonHumans, non_humans};
+use super::unclaimed::unclaimed;
 use crate::error::ReconcileError;
 use crate::live::Live;
 use crate::stages::enforce::{self, Effect};
@@ -219,7 +220,8 @@ async fn state(
         false => asked.since,
     };
     let since = left_at.ok_or_else(|| Refusal::IsHere(key.clone()))?;
-    let NonHumans { stopped, waiting } = non_humans(evaluation, &key, view.as_of());
+    let NonHumans { stopped, mut waiting } = non_humans(evaluation, &key, view.as_of());
+    waiting.extend(unclaimed(evaluation, &key));
     let scope =
         Scope { identities: std::iter::once(key.clone()).chain(stopped).collect(), ..Scope::default() };
     let planning = view.clone();
