@@ -1,6 +1,6 @@
 //! `leasehold receipt`: writes the receipt of somebody's offboarding, of what is known now, whoever or whatever began it.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,6 +27,9 @@ use crate::remote::{self, Remote};
 
 /// How long a server is waited for until it has signed what it wrote.
 const SIGNED_WITHIN: Duration = Duration::from_secs(60);
+
+/// Of one person, so many within one second get a name of their own.
+const FILES_OF_A_SECOND_MAX: u32 = 100;
 
 /// How often it is asked.
 const ASKED_EVERY: Duration = Duration::from_millis(500);
@@ -135,11 +138,18 @@ pub async fn ask(
 /// Keeps a receipt in a file of its own.
 pub fn keep(out: Option<PathBuf>, receipt: &OffboardingReceipt) -> anyhow::Result<PathBuf> {
     let OffboardingStatement { identity, written_at, .. } = &receipt.statement;
-    let path = out.unwrap_or_else(|| file_for(identity, *written_at));
+    let text = receipt.to_json()?;
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
-    let text = receipt.to_json()?;
-    let written = options.open(&path).and_then(|mut file| file.write_all(text.as_bytes()));
+    let numbers = if out.is_some() { 1..=1 } else { 1..=FILES_OF_A_SECOND_MAX };
+    let (mut path, mut written) = (PathBuf::new(), Ok(()));
+    for number in numbers {
+        path = out.clone().unwrap_or_else(|| file_for(identity, *written_at, number));
+        written = options.open(&path).and_then(|mut file| file.write_all(text.as_bytes()));
+        if !matches!(&written, Err(error) if error.kind() == ErrorKind::AlreadyExists) {
+            break;
+        }
+    }
     written.with_context(|| {
         format!(
             "the receipt is in the log, and cannot be written to {}; `leasehold receipt {} --out FILE` writes another",
@@ -150,14 +160,16 @@ pub fn keep(out: Option<PathBuf>, receipt: &OffboardingReceipt) -> anyhow::Resul
     Ok(path)
 }
 
-fn file_for(identity: &IdentityKey, at: Timestamp) -> PathBuf {
+/// The name of the file for a receipt, or of another that was written in the same second.
+fn file_for(identity: &IdentityKey, at: Timestamp, number: u32) -> PathBuf {
     let name: String = identity
         .as_str()
         .chars()
         .map(|letter| if letter.is_ascii_alphanumeric() || ".-@_".contains(letter) { letter } else { '_' })
         .take(80)
         .collect();
-    PathBuf::from(format!("offboarding-{name}-{}.json", at.strftime("%Y%m%dT%H%M%SZ")))
+    let other = if number > 1 { format!("-{number}") } else { String::new() };
+    PathBuf::from(format!("offboarding-{name}-{}{other}.json", at.strftime("%Y%m%dT%H%M%SZ")))
 }
 
 /// Says what a receipt says, and keeps it in a file of its own. What was done is said also where the file cannot be written.

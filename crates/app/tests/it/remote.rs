@@ -270,6 +270,10 @@ fn an_offboarding_at_a_server_ends_with_a_receipt_that_is_checked_elsewhere() {
     assert_eq!((&again["items"], &beside["items"]), (&done["items"], &done["items"]));
     let twice = company.there(&["receipt", &whom, "--out", "again.json"]).expect(1);
     assert!(twice.stderr.contains("is there already"), "{}", twice.stderr);
+    // However many are written within a second, each has a file of its own.
+    let named =
+        (0..3).map(|_| company.here(&["receipt", &whom, "--json"]).expect(0).json()["receipt"].to_string());
+    assert_eq!(named.collect::<std::collections::BTreeSet<_>>().len(), 3);
     let key = company.here(&["ledger", "key"]).expect(0).stdout.trim().to_owned();
     for file in ["receipt.json", "again.json", "beside.json"] {
         let verify = ["ledger", "verify", "--bundle", file, "--key", &key];

@@ -12,14 +12,17 @@ pub(crate) fn unclaimed(evaluation: &Evaluation<'_>, key: &IdentityKey) -> Vec<L
         let observed = evaluation.account(account);
         let system = evaluation.inputs.snapshot.system(observed.system);
         let login = &observed.account.login;
+        // Quoted as TOML quotes a key.
+        let named = serde_json::Value::from(format!("{system}:{login}"));
         LeftAlone {
             system: system.clone(),
             account: Some(login.clone()),
             identity: None,
             entitlement: None,
             why: format!(
-                "no rule says whose it is, and it may be that of {key}: {because}; if it is, say so by a rule in `correlate` of \
-                 {system} or by `[correlate.\"{system}:{login}\"]` in the policy, and offboard {key} again"
+                "it is not known whose it is, and it may be that of {key}: {because}; say whose it is by `[correlate.{named}]` in the \
+                 policy, or by a rule in `correlate` of {system} before those that match it; if it is theirs, offboard {key} again, else \
+                 `leasehold receipt {key}` says so"
             ),
         }
     };

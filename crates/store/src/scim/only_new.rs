@@ -9,7 +9,8 @@ use super::new::New;
 use super::remembered::{Followed, Remembered};
 use super::write::{self, Answer, Wanted};
 use super::{ScimAuthority, ScimRefusal, ScimWrite, ScimWritten};
-use crate::db::{micros, note_commit};
+use crate::commit_mark::CommitMark;
+use crate::db::{Db, micros, note_commit};
 use crate::error::Result;
 use crate::store::Store;
 
@@ -30,6 +31,8 @@ pub(super) struct OnlyNew {
 
 /// A change that lasts.
 struct Change {
+    /// How the store was marked before it lasted.
+    mark: Option<CommitMark>,
     number: i64,
     answers: Vec<Answer>,
     followed: Vec<Followed>,
@@ -60,9 +63,8 @@ impl OnlyNew {
     /// Writes them, and returns when that lasts.
     pub async fn written(self, store: &Store, remembered: &Remembered) -> Result<Vec<Answer>> {
         let count = self.new.len();
-        let mark = store.db.commit_mark();
-        let change = store.db.directly(|connection| self.change(connection)).await?;
-        let Some(Change { number, answers, followed }) = change.flatten() else {
+        let change = store.db.directly(|connection| self.change(connection, &store.db)).await?;
+        let Some(Change { mark, number, answers, followed }) = change.flatten() else {
             return Ok(vec![Err(ScimRefusal::NotInForce); count]);
         };
         write::committed(store, remembered, mark, number, followed);
@@ -70,7 +72,7 @@ impl OnlyNew {
     }
 
     /// None, and nothing is written, where the authority is not in force.
-    fn change(self, connection: &mut Connection) -> Result<Option<Change>> {
+    fn change(self, connection: &mut Connection, db: &Db) -> Result<Option<Change>> {
         let Self { by, system, new } = self;
         let Some(first) = new.first() else { return Ok(None) };
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -106,10 +108,11 @@ impl OnlyNew {
             let mut note = transaction.prepare_cached(write::NOTE_IN_FEED)?;
             note.execute(params![system, number, 0, at])?;
         }
+        let mark = db.commit_mark();
         let committed = transaction.commit();
         note_commit();
         committed?;
-        Ok(Some(Change { number, answers, followed }))
+        Ok(Some(Change { mark, number, answers, followed }))
     }
 }
 
@@ -148,12 +151,12 @@ mod tests {
         (folder, store, ScimAuthority { token: token.id, owner_version: user.version })
     }
 
-    fn wanted(by: &ScimAuthority, id: &str) -> Wanted {
+    fn wanted(by: &ScimAuthority, id: &str, name: &str) -> Wanted {
         let content = ScimContent {
-            name: id.to_owned(),
-            is_name_unique: false,
+            name: name.to_owned(),
+            is_name_unique: true,
             external_id: None,
-            document: format!("{{\"userName\":\"{id}\"}}").into(),
+            document: format!("{{\"userName\":\"{name}\"}}").into(),
             members: Vec::new(),
         };
         let place = ScimPlace { system: "hr".to_owned(), kind: "User", has_members: false };
@@ -161,8 +164,8 @@ mod tests {
         Wanted { by: by.clone(), place, write, now: Timestamp::UNIX_EPOCH }
     }
 
-    async fn written(store: &Store, by: &ScimAuthority, ids: &[&str]) -> Result<Vec<Answer>> {
-        let Ok(new) = OnlyNew::of(ids.iter().map(|id| wanted(by, id)).collect()) else {
+    async fn written(store: &Store, by: &ScimAuthority, new: &[(&str, &str)]) -> Result<Vec<Answer>> {
+        let Ok(new) = OnlyNew::of(new.iter().map(|(id, name)| wanted(by, id, name)).collect()) else {
             panic!("they are nothing but new")
         };
         new.written(store, &Remembered::default()).await
@@ -182,15 +185,15 @@ mod tests {
     async fn a_batch_that_fails_half_way_leaves_nothing_and_the_next_one_is_written() {
         let (_folder, store, by) = store().await;
         let mark = store.db.commit_mark();
-        let done = written(&store, &by, &["u1", "u2"]).await.expect("writes");
+        let done = written(&store, &by, &[("u1", "ada"), ("u2", "bo")]).await.expect("writes");
         assert!(done.iter().all(|answer| matches!(answer, Ok(ScimWritten::Now(_)))), "{done:?}");
         assert!(mark.is_some() && mark != store.db.commit_mark(), "whoever remembers is told");
         let mark = store.db.commit_mark();
         // Ids are ours, so that cannot happen; were it to, it would be no name that is taken.
-        let failed = written(&store, &by, &["u3", "u1", "u4"]).await;
+        let failed = written(&store, &by, &[("u3", "cy"), ("u1", "di"), ("u4", "ed")]).await;
         assert!(failed.is_err(), "{failed:?}");
         assert_eq!((count(&store).await, store.db.commit_mark()), ((2, 1), mark));
-        written(&store, &by, &["u3"]).await.expect("writes");
+        written(&store, &by, &[("u3", "cy")]).await.expect("writes");
         assert_eq!(count(&store).await, (3, 2));
     }
 
@@ -200,7 +203,7 @@ mod tests {
         let mut tx = store.db.write().await.expect("begins");
         execute!(&mut tx, "UPDATE scim_head SET change = change + 10").expect("writes");
         let waits = async {
-            let done = written(&store, &by, &["u1"]).await.expect("writes");
+            let done = written(&store, &by, &[("u1", "ada")]).await.expect("writes");
             assert_eq!((done.len(), count(&store).await), (1, (1, 11)));
         };
         let commits = async {
@@ -208,7 +211,7 @@ mod tests {
             tx.commit().await.expect("commits");
         };
         futures::join!(waits, commits);
-        let (one, other) = futures::join!(written(&store, &by, &["u2"]), store.db.write());
+        let (one, other) = futures::join!(written(&store, &by, &[("u2", "bo")]), store.db.write());
         let (_, tx) = (one.expect("writes"), other.expect("begins"));
         drop(tx);
         assert_eq!(count(&store).await, (2, 12));
@@ -217,12 +220,12 @@ mod tests {
     #[tokio::test]
     async fn nothing_is_written_any_more_when_the_store_is_closed_and_no_log_is_left() {
         let (folder, store, by) = store().await;
-        written(&store, &by, &["u1"]).await.expect("writes");
+        written(&store, &by, &[("u1", "ada")]).await.expect("writes");
         let log = folder.path().join("store.db-wal");
         assert!(log.exists());
         store.close().await;
         assert!(!log.exists(), "what was written is in the file itself");
-        assert!(written(&store, &by, &["u2"]).await.is_err());
+        assert!(written(&store, &by, &[("u2", "bo")]).await.is_err());
         assert!(!log.exists());
     }
 
@@ -265,7 +268,7 @@ mod tests {
             execute!(&mut tx, "UPDATE scim_head SET change = change + 1").expect("writes");
             tx.commit().await.expect("commits");
         }
-        written(&store, &by, &["u1"]).await.expect("writes");
+        written(&store, &by, &[("u1", "ada")]).await.expect("writes");
         assert_eq!(count(&store).await, (1, 4));
     }
 }

@@ -221,12 +221,15 @@ async fn state(
     };
     let since = left_at.ok_or_else(|| Refusal::IsHere(key.clone()))?;
     let NonHumans { stopped, mut waiting } = non_humans(evaluation, &key, view.as_of());
-    waiting.extend(unclaimed(evaluation, &key));
     let scope =
         Scope { identities: std::iter::once(key.clone()).chain(stopped).collect(), ..Scope::default() };
-    let planning = view.clone();
-    let plan = tokio::task::spawn_blocking(move || planning.plan(&scope)).await;
-    let plan = plan.map_err(|error| ReconcileError::Worker(error.to_string()))?;
+    let (planning, whose) = (view.clone(), key.clone());
+    let planned = tokio::task::spawn_blocking(move || {
+        (planning.plan(&scope), unclaimed(planning.evaluation(), &whose))
+    })
+    .await;
+    let (plan, unclaimed) = planned.map_err(|error| ReconcileError::Worker(error.to_string()))?;
+    waiting.extend(unclaimed);
     let told = seen.iter().filter(|action| {
         !action.row.item.verb.gives() && last_moved(action) >= since_of(view, index, action, since)
     });
