@@ -285,13 +285,10 @@ impl Runner {
         by: &str,
     ) -> Result<(), ReconcileError> {
         let now = self.pace.now();
-        let gives = |row: &&ActionRow| {
-            row.state == ActionState::Approved && row.plan != plan.hash && row.item.verb.gives()
-        };
-        let open = self.store.unfinished_actions().await?;
+        let open = self.store.approved_in_other_plans(&plan.hash).await?;
         let giving: Vec<(&ActionRow, String)> = open
             .iter()
-            .filter(gives)
+            .filter(|row| row.item.verb.gives())
             .filter_map(|row| Some((row, row.item.identity.as_ref()?.folded())))
             .collect();
         if giving.is_empty() {

@@ -11,12 +11,13 @@ use leasehold_model::receipt::ActionReceipt;
 use serde_json::json;
 
 use crate::db::{
-    Tx, count, execute, execute_rows, fetch_all, fetch_optional, from_json, instant, micros, stored, to_json,
+    Tx, apart, count, execute, execute_rows, fetch_all, fetch_optional, from_json, insert_rows, instant,
+    micros, stored, to_json,
 };
 use crate::error::{Result, StoreError};
 use crate::ledger::{self, Event};
 use crate::store::Store;
-use crate::transition::transition_event;
+use crate::transition::{StepRow, insert_steps, transition_event};
 use crate::{departure, plan, policy, receipt, steward};
 
 /// One action and where it stands.
@@ -129,7 +130,17 @@ impl Store {
         by: &str,
         now: Timestamp,
     ) -> Result<Vec<ActionRow>> {
-        let mut tx = self.db.write().await?;
+        apart(self.begin_apply_here(plan, overrides, by, now)).await
+    }
+
+    async fn begin_apply_here(
+        &self,
+        plan: &Plan,
+        overrides: &[String],
+        by: &str,
+        now: Timestamp,
+    ) -> Result<Vec<ActionRow>> {
+        let mut tx = self.db.write_here().await?;
         ledger::lock(&mut tx).await?;
         check_overrides(plan, overrides)?;
         plan::save(&mut tx, plan, now).await?;
@@ -184,6 +195,21 @@ impl Store {
             select_actions!(
                 "WHERE state IN ('approved', 'sent', 'acknowledged', 'contradicted') ORDER BY plan.id, seq"
             )
+        )?;
+        rows.into_iter().map(action_row).collect()
+    }
+
+    /// Actions of other plans that are approved and not sent yet.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] where one does not read back.
+    pub async fn approved_in_other_plans(&self, plan: &PlanHash) -> Result<Vec<ActionRow>> {
+        let mut tx = self.db.read().await?;
+        let rows = fetch_all!(
+            &mut tx,
+            Row,
+            select_actions!("WHERE state = 'approved' AND action.plan <> $1 ORDER BY plan.id, seq"),
+            plan.as_str()
         )?;
         rows.into_iter().map(action_row).collect()
     }
@@ -258,20 +284,39 @@ async fn check_state(tx: &mut Tx, plan: &Plan) -> Result<()> {
 
 async fn insert_actions(tx: &mut Tx, plan: &Plan, now: Timestamp) -> Result<()> {
     let mut actions = Vec::with_capacity(plan.items.len());
-    for (seq, item) in plan.items.iter().enumerate() {
+    for (seq, item) in (0_i64..).zip(&plan.items) {
         let names = (item.system.as_str(), item.verb.as_str());
         let identity = item.identity.as_ref().map(IdentityKey::folded);
-        actions.push((item.id.as_str(), seq, to_json("an action", item)?, names.0, names.1, identity));
+        let (id, item) = (item.id.as_str(), to_json("an action", item)?);
+        actions.push((
+            plan.hash.as_str(),
+            id,
+            seq,
+            "planned",
+            0,
+            item,
+            names.0,
+            names.1,
+            identity,
+            micros(now),
+        ));
     }
-    execute_rows!(
+    insert_rows!(
         tx,
+        "action",
         &actions,
-        "INSERT INTO action (plan, id, seq, state, attempts, item, system, verb, identity, changed_at)
-         SELECT $2, value->>0, CAST(value->>1 AS BIGINT), 'planned', 0, value->>2, value->>3, value->>4, value->>5, $3
-         FROM ",
-        "",
-        plan.hash.as_str(),
-        micros(now)
+        [
+            0 plan TEXT,
+            1 id TEXT,
+            2 seq BIGINT,
+            3 state TEXT,
+            4 attempts BIGINT,
+            5 item TEXT,
+            6 system TEXT,
+            7 verb TEXT,
+            8 identity TEXT,
+            9 changed_at BIGINT
+        ]
     )?;
     receipt::due(tx, plan.items.iter()).await
 }
@@ -348,27 +393,24 @@ async fn approve(tx: &mut Tx, plan: &Plan, rows: &mut [ActionRow], now: Timestam
     for row in &mut planned {
         (row.state, row.reason) = (ActionState::Approved, Some(REASON.to_owned()));
     }
-    let approved: Vec<(&str, i64)> =
-        (stored(first)..).zip(&planned).map(|(index, row)| (row.id.as_str(), index)).collect();
+    let approved: Vec<(&str, &str, i64)> = (stored(first)..)
+        .zip(&planned)
+        .map(|(index, row)| (plan.hash.as_str(), row.id.as_str(), index))
+        .collect();
+    // By keys that are wholly in the list: else the list would be looked through once for each action of the plan.
     execute_rows!(
         tx,
         &approved,
-        "UPDATE action SET state = 'approved', reason = $2, ledger_index = CAST(list.value->>1 AS BIGINT), changed_at = $4,
-             approved_at = COALESCE(approved_at, $4) FROM ",
-        " WHERE action.plan = $3 AND action.id = list.value->>0",
+        "UPDATE action SET state = 'approved', reason = $2, ledger_index = CAST(list.value->>2 AS BIGINT), changed_at = $3,
+             approved_at = COALESCE(approved_at, $3) FROM ",
+        " WHERE action.plan = list.value->>0 AND action.id = list.value->>1",
         REASON,
-        plan.hash.as_str(),
         micros(now)
     )?;
-    execute_rows!(
-        tx,
-        &approved,
-        "INSERT INTO action_transition (plan, action, seq, from_state, to_state, at, reason, detail, ledger_index)
-         SELECT $2, value->>0, 0, 'planned', 'approved', $3, $4, 'null', CAST(value->>1 AS BIGINT) FROM ",
-        "",
-        plan.hash.as_str(),
-        micros(now),
-        REASON
-    )?;
-    Ok(())
+    let step = |(plan, action, index)| {
+        let (from, to) = (ActionState::Planned.as_str(), ActionState::Approved.as_str());
+        (plan, action, 0, from, to, micros(now), Some(REASON.into()), "null".to_owned(), index)
+    };
+    let steps: Vec<StepRow<'_>> = approved.into_iter().map(step).collect();
+    insert_steps(tx, &steps).await
 }

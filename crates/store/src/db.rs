@@ -5,13 +5,13 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rusqlite::Connection;
 use sqlx::sqlite::SqlitePool;
 use sqlx::{PgPool, Postgres, Sqlite, Transaction};
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::commit_mark::{CommitMark, LogIndex};
-use crate::direct::Direct;
-use crate::error::Result;
+use crate::direct::{Direct, DirectTx};
+use crate::error::{Result, StoreError};
 use crate::turn::{Turn, Turns};
 
 /// The pools of one store.
@@ -36,6 +36,8 @@ pub(crate) enum Db {
 pub(crate) enum Tx {
     /// With the turn, where it writes.
     Sqlite(Transaction<'static, Sqlite>, Option<Turn>),
+    /// Of the connection that works on the thread of whoever asks it.
+    Direct(DirectTx, Turn),
     Postgres(Transaction<'static, Postgres>),
 }
 
@@ -56,20 +58,17 @@ impl Db {
         }
     }
 
-    /// Whether [`Self::directly`] does anything.
+    /// Whether [`Self::write_here`] works on the caller's thread.
     pub(crate) fn is_direct(&self) -> bool {
         matches!(self, Self::Sqlite { direct: Some(_), .. })
     }
 
-    /// Has a connection that works on the caller's thread do this when it is its turn, as a write of its own. None where there is
-    /// no such connection.
-    pub(crate) async fn directly<Done>(
-        &self,
-        work: impl FnOnce(&mut Connection) -> Result<Done>,
-    ) -> Result<Option<Done>> {
-        let Self::Sqlite { turns, direct: Some(direct), .. } = self else { return Ok(None) };
-        let _turn = turns.next().await?;
-        direct.with(work).map(Some)
+    /// Begins a transaction that may write, on the caller's thread where that can be: for many short statements, by somebody whose
+    /// thread may wait for a disk (see [`apart`]).
+    pub(crate) async fn write_here(&self) -> Result<Tx> {
+        let Self::Sqlite { turns, direct: Some(direct), .. } = self else { return self.write().await };
+        let turn = turns.next().await?;
+        Ok(Tx::Direct(direct.begin()?, turn))
     }
 
     /// Begins a transaction that sees one unchanging state, however many statements it runs.
@@ -114,6 +113,16 @@ impl Db {
     }
 }
 
+/// Has done what may wait for a disk or another process on its thread, while the runtime's other tasks go on.
+pub(crate) async fn apart<Done>(work: impl Future<Output = Done>) -> Done {
+    let runtime = Handle::current();
+    match runtime.runtime_flavor() {
+        // There is no other thread.
+        RuntimeFlavor::CurrentThread => work.await,
+        _ => tokio::task::block_in_place(|| runtime.block_on(work)),
+    }
+}
+
 async fn writing(turns: &Turns, pool: &SqlitePool) -> Result<Tx> {
     let turn = turns.next().await?;
     Ok(Tx::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?, Some(turn)))
@@ -123,16 +132,17 @@ impl Tx {
     /// Makes everything since the beginning of the transaction last.
     pub(crate) async fn commit(self) -> Result<()> {
         let committed = match self {
-            Self::Sqlite(transaction, _turn) => transaction.commit().await,
-            Self::Postgres(transaction) => transaction.commit().await,
+            Self::Sqlite(transaction, _turn) => transaction.commit().await.map_err(StoreError::from),
+            Self::Direct(transaction, _turn) => transaction.commit(),
+            Self::Postgres(transaction) => transaction.commit().await.map_err(StoreError::from),
         };
         note_commit();
-        Ok(committed?)
+        committed
     }
 }
 
 /// Notes that this process has committed something, also where that failed: it may have been done all the same.
-pub(crate) fn note_commit() {
+fn note_commit() {
     COMMITS.fetch_add(1, Ordering::AcqRel);
 }
 
@@ -144,15 +154,47 @@ pub fn commits() -> u64 {
     COMMITS.load(Ordering::Acquire)
 }
 
+/// Runs a statement, of which each database has its text and its values, and gives the number of rows that it touched.
+macro_rules! execute_in {
+    ($tx:expr, sqlite($sqlite:expr $(, $value:expr)*), postgres($postgres:expr $(, $bind:expr)*)) => {
+        match &mut *$tx {
+            $crate::db::Tx::Sqlite(transaction, _) => sqlx::query::<sqlx::Sqlite>($sqlite)$(.bind($value))*
+                .execute(&mut **transaction).await
+                .map(|done| done.rows_affected()).map_err($crate::error::StoreError::from),
+            $crate::db::Tx::Direct(transaction, _) => transaction.execute($sqlite, rusqlite::params![$($value),*]),
+            $crate::db::Tx::Postgres(transaction) => sqlx::query::<sqlx::Postgres>($postgres)$(.bind($bind))*
+                .execute(&mut **transaction).await
+                .map(|done| done.rows_affected()).map_err($crate::error::StoreError::from),
+        }
+    };
+}
+
+/// Reads rows as tuples, as many as `$how` says (`fetch_all`, `fetch_optional` or `fetch_one`), in the same way.
+macro_rules! fetch_in {
+    (
+        $tx:expr, $row:ty, $how:ident,
+        sqlite($sqlite:expr $(, $value:expr)*), postgres($postgres:expr $(, $bind:expr)*)
+    ) => {
+        match &mut *$tx {
+            $crate::db::Tx::Sqlite(transaction, _) => {
+                sqlx::query_as::<sqlx::Sqlite, $row>($sqlite)$(.bind($value))*
+                    .$how(&mut **transaction).await.map_err($crate::error::StoreError::from)
+            }
+            $crate::db::Tx::Direct(transaction, _) => {
+                transaction.$how::<$row>($sqlite, rusqlite::params![$($value),*])
+            }
+            $crate::db::Tx::Postgres(transaction) => {
+                sqlx::query_as::<sqlx::Postgres, $row>($postgres)$(.bind($bind))*
+                    .$how(&mut **transaction).await.map_err($crate::error::StoreError::from)
+            }
+        }
+    };
+}
+
 /// Runs a statement and gives the number of rows that it touched.
 macro_rules! execute {
     ($tx:expr, $sql:expr $(, $bind:expr)* $(,)?) => {
-        match &mut *$tx {
-            $crate::db::Tx::Sqlite(transaction, _) => sqlx::query::<sqlx::Sqlite>($sql)$(.bind($bind))*
-                .execute(&mut **transaction).await.map(|done| done.rows_affected()),
-            $crate::db::Tx::Postgres(transaction) => sqlx::query::<sqlx::Postgres>($sql)$(.bind($bind))*
-                .execute(&mut **transaction).await.map(|done| done.rows_affected()),
-        }.map_err($crate::error::StoreError::from)
+        $crate::db::execute_in!($tx, sqlite($sql $(, $bind)*), postgres($sql $(, $bind)*))
     };
 }
 
@@ -160,113 +202,131 @@ macro_rules! execute {
 /// column `value`. The list is parameter `$1`.
 macro_rules! execute_list {
     ($tx:expr, $numbers:expr, $before:literal, $after:literal $(, $bind:expr)* $(,)?) => {
-        match &mut *$tx {
-            $crate::db::Tx::Sqlite(transaction, _) => {
-                sqlx::query::<sqlx::Sqlite>(concat!($before, "json_each($1) AS list", $after))
-                    .bind($crate::db::json_list($numbers))$(.bind($bind))*
-                    .execute(&mut **transaction).await.map(|done| done.rows_affected())
-            }
-            $crate::db::Tx::Postgres(transaction) => {
-                sqlx::query::<sqlx::Postgres>(concat!($before, "UNNEST($1) AS list(value)", $after))
-                    .bind($numbers)$(.bind($bind))*
-                    .execute(&mut **transaction).await.map(|done| done.rows_affected())
-            }
-        }.map_err($crate::error::StoreError::from)
+        $crate::db::execute_in!(
+            $tx,
+            sqlite(concat!($before, "json_each($1) AS list", $after), $crate::db::json_list($numbers) $(, $bind)*),
+            postgres(concat!($before, "UNNEST($1) AS list(value)", $after), $numbers $(, $bind)*)
+        )
     };
 }
 
 /// Runs a statement once for a whole list of rows: `value->>0` is the first column of one, as text. The rows are
 /// parameter `$1`, as a JSON array of arrays.
 macro_rules! execute_rows {
-    ($tx:expr, $rows:expr, $before:literal, $after:literal $(, $bind:expr)* $(,)?) => {{
+    ($tx:expr, $rows:expr, $before:expr, $after:literal $(, $bind:expr)* $(,)?) => {{
         let rows = $crate::db::json_rows($rows)?;
-        match &mut *$tx {
-            $crate::db::Tx::Sqlite(transaction, _) => {
-                sqlx::query::<sqlx::Sqlite>(concat!($before, "json_each($1) AS list", $after))
-                    .bind(rows)$(.bind($bind))*
-                    .execute(&mut **transaction).await.map(|done| done.rows_affected())
-            }
-            $crate::db::Tx::Postgres(transaction) => {
-                sqlx::query::<sqlx::Postgres>(
-                    concat!($before, "json_array_elements(CAST($1 AS json)) AS list(value)", $after),
-                )
-                .bind(rows)$(.bind($bind))*
-                .execute(&mut **transaction).await.map(|done| done.rows_affected())
-            }
-        }.map_err($crate::error::StoreError::from)
+        $crate::db::execute_in!(
+            $tx,
+            sqlite(concat!($before, "json_each($1) AS list", $after), rows $(, $bind)*),
+            postgres(
+                concat!($before, "json_array_elements(CAST($1 AS json)) AS list(value)", $after),
+                rows $(, $bind)*
+            )
+        )
     }};
 }
 
-/// Inserts numbered texts, which are UTF-8, into a table that keeps them as bytes, all in one statement.
+/// Inserts rows, which are tuples, into columns of a table: one after the other where a statement costs little, or else all in
+/// one statement. Of each column stand its place in the tuple, its name and its type.
+macro_rules! insert_rows {
+    ($tx:expr, $table:literal, $rows:expr, [0 $first:ident $first_type:ident $(, $place:literal $column:ident $type:ident)* $(,)?]) => {
+        if let $crate::db::Tx::Direct(transaction, _) = &mut *$tx {
+            let sql = concat!(
+                "INSERT INTO ", $table, " (", stringify!($first) $(, ", ", stringify!($column))*,
+                ") VALUES (?" $(, $crate::db::parameter!($column))*, ")"
+            );
+            transaction.prepared(sql).and_then(|mut statement| {
+                for ($first $(, $column)*) in $rows {
+                    statement.execute(rusqlite::params![$first $(, $column)*])?;
+                }
+                Ok($rows.len() as u64)
+            })
+        } else {
+            $crate::db::execute_rows!(
+                $tx,
+                $rows,
+                concat!(
+                    "INSERT INTO ", $table, " (", stringify!($first) $(, ", ", stringify!($column))*,
+                    ") SELECT CAST(value->>0 AS ", stringify!($first_type), ")"
+                    $(, ", CAST(value->>", $place, " AS ", stringify!($type), ")")*,
+                    " FROM "
+                ),
+                ""
+            )
+        }
+    };
+}
+
+/// The parameter of one more column.
+macro_rules! parameter {
+    ($column:ident) => {
+        ", ?"
+    };
+}
+
+/// The same of numbered texts, which are UTF-8, into a table that keeps them as bytes.
 macro_rules! insert_blobs {
     ($tx:expr, $table:literal, $number:literal, $bytes:literal, $rows:expr) => {{
         let rows: Vec<(i64, Vec<u8>)> = $rows;
-        match &mut *$tx {
-            $crate::db::Tx::Sqlite(transaction, _) => {
-                let mut texts = Vec::with_capacity(rows.len());
+        if let $crate::db::Tx::Direct(transaction, _) = &mut *$tx {
+            let sql = concat!("INSERT INTO ", $table, " (", $number, ", ", $bytes, ") VALUES (?, ?)");
+            transaction.prepared(sql).and_then(|mut statement| {
                 for (number, bytes) in &rows {
-                    let text = std::str::from_utf8(bytes)
-                        .map_err(|error| $crate::error::StoreError::corrupt("a text to be written", error))?;
-                    texts.push((*number, text));
+                    statement.execute(rusqlite::params![number, bytes])?;
                 }
-                sqlx::query::<sqlx::Sqlite>(concat!(
-                    "INSERT INTO ",
-                    $table,
-                    " (",
-                    $number,
-                    ", ",
-                    $bytes,
-                    ")
-                     SELECT CAST(value->>0 AS BIGINT), CAST(value->>1 AS BLOB) FROM json_each($1)"
-                ))
-                .bind($crate::db::json_rows(&texts)?)
-                .execute(&mut **transaction)
-                .await
-                .map(|done| done.rows_affected())
-            }
-            $crate::db::Tx::Postgres(transaction) => {
-                let (numbers, bytes): (Vec<i64>, Vec<Vec<u8>>) = rows.into_iter().unzip();
-                sqlx::query::<sqlx::Postgres>(concat!(
-                    "INSERT INTO ",
-                    $table,
-                    " (",
-                    $number,
-                    ", ",
-                    $bytes,
-                    ") SELECT * FROM UNNEST($1, $2)"
-                ))
-                .bind(numbers)
-                .bind(bytes)
-                .execute(&mut **transaction)
-                .await
-                .map(|done| done.rows_affected())
-            }
+                Ok(rows.len() as u64)
+            })
+        } else {
+            $crate::db::execute_in!(
+                $tx,
+                sqlite(
+                    concat!(
+                        "INSERT INTO ",
+                        $table,
+                        " (",
+                        $number,
+                        ", ",
+                        $bytes,
+                        ") SELECT CAST(value->>0 AS BIGINT), CAST(value->>1 AS BLOB) FROM json_each($1)"
+                    ),
+                    $crate::db::json_texts(&rows)?
+                ),
+                postgres(
+                    concat!(
+                        "INSERT INTO ",
+                        $table,
+                        " (",
+                        $number,
+                        ", ",
+                        $bytes,
+                        ") SELECT * FROM UNNEST($1, $2)"
+                    ),
+                    rows.iter().map(|(number, _)| *number).collect::<Vec<i64>>(),
+                    rows.iter().map(|(_, bytes)| bytes.as_slice()).collect::<Vec<&[u8]>>()
+                )
+            )
         }
-        .map_err($crate::error::StoreError::from)
     }};
 }
 
 /// Reads every row as a tuple.
 macro_rules! fetch_all {
     ($tx:expr, $row:ty, $sql:expr $(, $bind:expr)* $(,)?) => {
-        match &mut *$tx {
-            $crate::db::Tx::Sqlite(transaction, _) => sqlx::query_as::<sqlx::Sqlite, $row>($sql)$(.bind($bind))*
-                .fetch_all(&mut **transaction).await,
-            $crate::db::Tx::Postgres(transaction) => sqlx::query_as::<sqlx::Postgres, $row>($sql)$(.bind($bind))*
-                .fetch_all(&mut **transaction).await,
-        }.map_err($crate::error::StoreError::from)
+        $crate::db::fetch_in!($tx, $row, fetch_all, sqlite($sql $(, $bind)*), postgres($sql $(, $bind)*))
     };
 }
 
 /// Reads the first row as a tuple, where there is one.
 macro_rules! fetch_optional {
     ($tx:expr, $row:ty, $sql:expr $(, $bind:expr)* $(,)?) => {
-        match &mut *$tx {
-            $crate::db::Tx::Sqlite(transaction, _) => sqlx::query_as::<sqlx::Sqlite, $row>($sql)$(.bind($bind))*
-                .fetch_optional(&mut **transaction).await,
-            $crate::db::Tx::Postgres(transaction) => sqlx::query_as::<sqlx::Postgres, $row>($sql)$(.bind($bind))*
-                .fetch_optional(&mut **transaction).await,
-        }.map_err($crate::error::StoreError::from)
+        $crate::db::fetch_in!($tx, $row, fetch_optional, sqlite($sql $(, $bind)*), postgres($sql $(, $bind)*))
+    };
+}
+
+/// Reads the one row that must be there as a tuple.
+macro_rules! fetch_one {
+    ($tx:expr, $row:ty, $sql:expr $(, $bind:expr)* $(,)?) => {
+        $crate::db::fetch_in!($tx, $row, fetch_one, sqlite($sql $(, $bind)*), postgres($sql $(, $bind)*))
     };
 }
 
@@ -274,43 +334,26 @@ macro_rules! fetch_optional {
 macro_rules! fetch_rows {
     ($tx:expr, $rows:expr, $row:ty, $before:literal, $after:literal $(,)?) => {{
         let rows = $crate::db::json_rows($rows)?;
-        match &mut *$tx {
-            $crate::db::Tx::Sqlite(transaction, _) => {
-                sqlx::query_as::<sqlx::Sqlite, $row>(concat!($before, "json_each($1) AS list", $after))
-                    .bind(rows)
-                    .fetch_all(&mut **transaction)
-                    .await
-            }
-            $crate::db::Tx::Postgres(transaction) => {
-                sqlx::query_as::<sqlx::Postgres, $row>(concat!(
-                    $before,
-                    "json_array_elements(CAST($1 AS json)) AS list(value)",
-                    $after
-                ))
-                .bind(rows)
-                .fetch_all(&mut **transaction)
-                .await
-            }
-        }
-        .map_err($crate::error::StoreError::from)
+        $crate::db::fetch_in!(
+            $tx,
+            $row,
+            fetch_all,
+            sqlite(concat!($before, "json_each($1) AS list", $after), rows),
+            postgres(concat!($before, "json_array_elements(CAST($1 AS json)) AS list(value)", $after), rows)
+        )
     }};
 }
 
 /// Runs a statement once for a whole list of numbers, as `execute_list`, and reads every row that it gives as a tuple.
 macro_rules! fetch_list {
     ($tx:expr, $numbers:expr, $row:ty, $before:literal, $after:literal $(, $bind:expr)* $(,)?) => {
-        match &mut *$tx {
-            $crate::db::Tx::Sqlite(transaction, _) => {
-                sqlx::query_as::<sqlx::Sqlite, $row>(concat!($before, "json_each($1) AS list", $after))
-                    .bind($crate::db::json_list($numbers))$(.bind($bind))*
-                    .fetch_all(&mut **transaction).await
-            }
-            $crate::db::Tx::Postgres(transaction) => {
-                sqlx::query_as::<sqlx::Postgres, $row>(concat!($before, "UNNEST($1) AS list(value)", $after))
-                    .bind($numbers)$(.bind($bind))*
-                    .fetch_all(&mut **transaction).await
-            }
-        }.map_err($crate::error::StoreError::from)
+        $crate::db::fetch_in!(
+            $tx,
+            $row,
+            fetch_all,
+            sqlite(concat!($before, "json_each($1) AS list", $after), $crate::db::json_list($numbers) $(, $bind)*),
+            postgres(concat!($before, "UNNEST($1) AS list(value)", $after), $numbers $(, $bind)*)
+        )
     };
 }
 
@@ -342,18 +385,6 @@ macro_rules! fetch_list_alone {
     }};
 }
 
-/// Reads the one row that must be there as a tuple.
-macro_rules! fetch_one {
-    ($tx:expr, $row:ty, $sql:expr $(, $bind:expr)* $(,)?) => {
-        match &mut *$tx {
-            $crate::db::Tx::Sqlite(transaction, _) => sqlx::query_as::<sqlx::Sqlite, $row>($sql)$(.bind($bind))*
-                .fetch_one(&mut **transaction).await,
-            $crate::db::Tx::Postgres(transaction) => sqlx::query_as::<sqlx::Postgres, $row>($sql)$(.bind($bind))*
-                .fetch_one(&mut **transaction).await,
-        }.map_err($crate::error::StoreError::from)
-    };
-}
-
 /// Reads row after row without holding them all, and runs the block with each.
 macro_rules! for_each_row {
     ($tx:expr, $row:ty, $sql:expr, [$($bind:expr),*], |$pattern:pat_param| $block:block) => {{
@@ -363,6 +394,10 @@ macro_rules! for_each_row {
                 let mut rows = sqlx::query_as::<sqlx::Sqlite, $row>($sql)$(.bind($bind))*.fetch(&mut **transaction);
                 while let Some($pattern) = rows.try_next().await? $block
             }
+            // Its rows are few.
+            $crate::db::Tx::Direct(transaction, _) => {
+                for $pattern in transaction.fetch_all::<$row>($sql, rusqlite::params![$($bind),*])? $block
+            }
             $crate::db::Tx::Postgres(transaction) => {
                 let mut rows = sqlx::query_as::<sqlx::Postgres, $row>($sql)$(.bind($bind))*.fetch(&mut **transaction);
                 while let Some($pattern) = rows.try_next().await? $block
@@ -371,9 +406,25 @@ macro_rules! for_each_row {
     }};
 }
 
+/// A row whose fields are the columns of these names, for more of them than a tuple can have.
+macro_rules! row {
+    ($visibility:vis struct $name:ident { $($column:ident: $type:ty),+ $(,)? }) => {
+        #[derive(sqlx::FromRow)]
+        $visibility struct $name { $($column: $type),+ }
+
+        impl TryFrom<&rusqlite::Row<'_>> for $name {
+            type Error = rusqlite::Error;
+
+            fn try_from(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+                Ok(Self { $($column: row.get(stringify!($column))?),+ })
+            }
+        }
+    };
+}
+
 pub(crate) use {
-    execute, execute_list, execute_rows, fetch_all, fetch_list, fetch_list_alone, fetch_one, fetch_optional,
-    fetch_rows, for_each_row, insert_blobs,
+    execute, execute_in, execute_list, execute_rows, fetch_all, fetch_in, fetch_list, fetch_list_alone,
+    fetch_one, fetch_optional, fetch_rows, for_each_row, insert_blobs, insert_rows, parameter, row,
 };
 
 /// Numbers as a JSON array, the form in which SQLite takes a list.
@@ -396,6 +447,15 @@ pub(crate) fn json_list(numbers: &[i64]) -> String {
 pub(crate) fn json_rows<T: serde::Serialize>(rows: &[T]) -> Result<String> {
     serde_json::to_string(rows)
         .map_err(|error| crate::error::StoreError::corrupt("rows to be written", error))
+}
+
+/// Numbered texts as a JSON array of arrays.
+pub(crate) fn json_texts(rows: &[(i64, Vec<u8>)]) -> Result<String> {
+    let text = |(number, bytes): &(i64, Vec<u8>)| match std::str::from_utf8(bytes) {
+        Ok(text) => Ok((*number, text.to_owned())),
+        Err(error) => Err(StoreError::corrupt("a text to be written", error)),
+    };
+    json_rows(&rows.iter().map(text).collect::<Result<Vec<(i64, String)>>>()?)
 }
 
 /// A JSON text for a column.

@@ -9,7 +9,7 @@ use leasehold_model::event::EventKind;
 use serde_json::Value;
 
 use crate::db::{
-    Tx, count, execute, execute_rows, fetch_all, fetch_one, fetch_optional, insert_blobs, stored, without_nul,
+    Tx, count, execute, fetch_all, fetch_one, fetch_optional, insert_blobs, insert_rows, stored, without_nul,
 };
 use crate::error::{Result, StoreError};
 use crate::store::Store;
@@ -70,12 +70,11 @@ pub(crate) async fn append_each(tx: &mut Tx, events: Vec<(Event, Timestamp)>) ->
         entries.push((index, entry.to_bytes()?));
     }
     insert_blobs!(tx, "ledger_entry", "entry_index", "bytes", entries)?;
-    execute_rows!(
+    insert_rows!(
         tx,
+        "ledger_opening",
         &openings,
-        "INSERT INTO ledger_opening (entry_index, field, salt, value)
-         SELECT CAST(value->>0 AS BIGINT), value->>1, value->>2, value->>3 FROM ",
-        " WHERE true"
+        [0 entry_index BIGINT, 1 field TEXT, 2 salt TEXT, 3 value TEXT]
     )?;
     Ok(count(first))
 }

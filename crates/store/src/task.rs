@@ -11,8 +11,8 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use crate::db::{
-    Tx, count, execute, fetch_all, fetch_one, fetch_optional, from_json, instant, micros, stored, to_json,
-    without_nul,
+    Tx, count, execute, fetch_all, fetch_one, fetch_optional, from_json, instant, micros, row, stored,
+    to_json, without_nul,
 };
 use crate::error::{Result, StoreError};
 use crate::store::Store;
@@ -155,26 +155,27 @@ pub struct TaskFilter {
 /// What does not read back, in a complaint.
 const WHAT: &str = "a task";
 
-#[derive(sqlx::FromRow)]
-struct Row {
-    id: String,
-    kind: String,
-    subject: String,
-    lane: String,
-    arguments: String,
-    requested_by: String,
-    requested_at: i64,
-    not_before: i64,
-    state: String,
-    attempts: i64,
-    failures: i64,
-    claimed_by: Option<String>,
-    claimed_at: Option<i64>,
-    claim_until: Option<i64>,
-    fence: i64,
-    ended_at: Option<i64>,
-    result: Option<String>,
-    error: Option<String>,
+row! {
+    struct Row {
+        id: String,
+        kind: String,
+        subject: String,
+        lane: String,
+        arguments: String,
+        requested_by: String,
+        requested_at: i64,
+        not_before: i64,
+        state: String,
+        attempts: i64,
+        failures: i64,
+        claimed_by: Option<String>,
+        claimed_at: Option<i64>,
+        claim_until: Option<i64>,
+        fence: i64,
+        ended_at: Option<i64>,
+        result: Option<String>,
+        error: Option<String>,
+    }
 }
 
 impl Row {

@@ -1,5 +1,6 @@
 //! The journal of actions: one step of one action, with its ledger entry and what was observed, in one transaction.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
@@ -10,8 +11,8 @@ use leasehold_model::plan::PlanItem;
 use serde_json::{Value, json};
 
 use crate::db::{
-    Tx, count, execute_rows, fetch_all, fetch_optional, fetch_rows, from_json, instant, micros, stored,
-    to_json, without_nul,
+    Tx, count, execute_rows, fetch_all, fetch_optional, fetch_rows, from_json, insert_rows, instant, micros,
+    stored, to_json, without_nul,
 };
 use crate::error::{Result, StoreError};
 use crate::ledger::{self, Event};
@@ -248,15 +249,34 @@ async fn make_one_of_each(
          FROM ",
         " WHERE action.plan = list.value->>0 AND action.id = list.value->>1"
     )?;
-    execute_rows!(
-        tx,
-        &steps,
-        "INSERT INTO action_transition (plan, action, seq, from_state, to_state, at, reason, detail, ledger_index)
-         SELECT value->>0, value->>1, CAST(value->>2 AS BIGINT), value->>3, value->>4, CAST(value->>5 AS BIGINT),
-                value->>6, value->>7, CAST(value->>8 AS BIGINT) FROM ",
-        ""
-    )?;
+    insert_steps(tx, &steps).await?;
     Ok(outcomes)
+}
+
+/// A step as it is written down: plan, action, its number, from and to which state, when, why, what the connector said, and the
+/// entry that records it.
+pub(crate) type StepRow<'a> =
+    (&'a str, &'a str, i64, &'a str, &'a str, i64, Option<Cow<'a, str>>, String, i64);
+
+/// Writes steps down.
+pub(crate) async fn insert_steps(tx: &mut Tx, steps: &[StepRow<'_>]) -> Result<()> {
+    insert_rows!(
+        tx,
+        "action_transition",
+        steps,
+        [
+            0 plan TEXT,
+            1 action TEXT,
+            2 seq BIGINT,
+            3 from_state TEXT,
+            4 to_state TEXT,
+            5 at BIGINT,
+            6 reason TEXT,
+            7 detail TEXT,
+            8 ledger_index BIGINT
+        ]
+    )?;
+    Ok(())
 }
 
 /// Where actions stand, by plan and action.

@@ -7,7 +7,7 @@ use leasehold_model::event::EventKind;
 use serde_json::{Value, json};
 
 use crate::db::{
-    Tx, count, execute, fetch_all, fetch_one, fetch_optional, from_json, instant, micros, to_json,
+    Tx, count, execute, fetch_all, fetch_one, fetch_optional, from_json, instant, micros, row, to_json,
     without_nul,
 };
 use crate::error::{Result, StoreError};
@@ -119,21 +119,22 @@ pub struct WebhookChange {
     pub state: Option<WebhookState>,
 }
 
-#[derive(sqlx::FromRow)]
-struct Row {
-    id: String,
-    url: String,
-    description: String,
-    events: String,
-    state: String,
-    reason: Option<String>,
-    secret: String,
-    previous_secret: Option<String>,
-    previous_until: Option<i64>,
-    from_entry: i64,
-    created_at: i64,
-    created_by: String,
-    delivered_at: Option<i64>,
+row! {
+    struct Row {
+        id: String,
+        url: String,
+        description: String,
+        events: String,
+        state: String,
+        reason: Option<String>,
+        secret: String,
+        previous_secret: Option<String>,
+        previous_until: Option<i64>,
+        from_entry: i64,
+        created_at: i64,
+        created_by: String,
+        delivered_at: Option<i64>,
+    }
 }
 
 impl Row {

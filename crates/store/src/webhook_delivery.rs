@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::db::{count, execute, fetch_all, fetch_one, fetch_optional, instant, micros, stored, without_nul};
+use crate::db::{
+    count, execute, fetch_all, fetch_one, fetch_optional, instant, micros, row, stored, without_nul,
+};
 use crate::error::{Result, StoreError};
 use crate::ledger;
 use crate::store::Store;
@@ -107,22 +109,23 @@ pub enum AttemptEnd {
     },
 }
 
-#[derive(sqlx::FromRow)]
-pub(crate) struct Row {
-    id: String,
-    webhook: String,
-    event: String,
-    entry_index: Option<i64>,
-    body: String,
-    created_at: i64,
-    state: String,
-    attempts: i64,
-    next_attempt_at: i64,
-    fence: i64,
-    attempted_at: Option<i64>,
-    status: Option<i64>,
-    error: Option<String>,
-    ended_at: Option<i64>,
+row! {
+    pub(crate) struct Row {
+        id: String,
+        webhook: String,
+        event: String,
+        entry_index: Option<i64>,
+        body: String,
+        created_at: i64,
+        state: String,
+        attempts: i64,
+        next_attempt_at: i64,
+        fence: i64,
+        attempted_at: Option<i64>,
+        status: Option<i64>,
+        error: Option<String>,
+        ended_at: Option<i64>,
+    }
 }
 
 impl Row {

@@ -292,13 +292,15 @@ impl Worker {
             self.intend(first, states, done).instrument(span).await?;
         }
         while let Some(running) = next {
+            let span = running.span.clone();
+            // What is to be called now does not wait for what is called later.
+            self.lasting(running).instrument(span.clone()).await?;
             let has_waited = self.shared.pace.now().duration_since(now) >= SWITCH_WAITS;
             next = if self.is_late() { None } else { take_next(&mut due, has_waited) };
             if let Some(next) = &mut next {
                 let span = next.span.clone();
                 self.intend(next, states, done).instrument(span).await?;
             }
-            let span = running.span.clone();
             self.call(running).instrument(span).await?;
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use leasehold_model::id::ActionId;
 
 use super::ReadBackEpoch;
-use crate::db::{Tx, execute_rows, fetch_rows};
+use crate::db::{Tx, execute_rows, fetch_rows, insert_rows};
 use crate::error::Result;
 
 /// Grants that are gone and are not written down as ended yet.
@@ -41,13 +41,15 @@ impl<'a> GrantEnds<'a> {
         if rows.is_empty() {
             return Ok(());
         }
-        execute_rows!(
+        let read: Vec<(i64, i64, i64, i64)> = rows
+            .iter()
+            .map(|(system, account, entitlement, epoch, _)| (*epoch, *system, *account, *entitlement))
+            .collect();
+        insert_rows!(
             tx,
-            &rows,
-            "INSERT INTO read_back (epoch, system, object, entitlement)
-             SELECT CAST(value->>3 AS BIGINT), CAST(value->>0 AS BIGINT), CAST(value->>1 AS BIGINT), CAST(value->>2 AS BIGINT)
-             FROM ",
-            ""
+            "read_back",
+            &read,
+            [0 epoch BIGINT, 1 system BIGINT, 2 object BIGINT, 3 entitlement BIGINT]
         )?;
         execute_rows!(
             tx,

@@ -16,8 +16,8 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::db::{
-    Tx, count, execute, execute_rows, fetch_one, fetch_optional, fetch_rows, from_json, micros, stored,
-    to_json,
+    Tx, count, execute, execute_rows, fetch_one, fetch_optional, fetch_rows, from_json, insert_rows, micros,
+    stored, to_json,
 };
 use crate::dictionary::{Class, Digest};
 use crate::error::{Result, StoreError};
@@ -179,25 +179,29 @@ async fn objects(tx: &mut Tx, read_backs: &[ReadBackEpoch<'_>]) -> Result<Object
 async fn write_epochs(tx: &mut Tx, read_backs: &[ReadBackEpoch<'_>]) -> Result<()> {
     let row = |read_back: &ReadBackEpoch<'_>| {
         let ReadBackEpoch { epoch, system, action, at, effects, changed, .. } = read_back;
-        (
-            *epoch,
-            *system,
-            micros(*at),
-            format!("read back for action {action}"),
-            effects.len(),
-            i64::from(*changed),
-        )
+        let (at, detail) = (micros(*at), format!("read back for action {action}"));
+        let facts = stored(effects.len() as u64);
+        let changed = i64::from(*changed);
+        (*epoch, *system, "read_back", at, at, *epoch - 1, "partial", detail, facts, 0, changed)
     };
-    let rows: Vec<(i64, i64, i64, String, usize, i64)> = read_backs.iter().map(row).collect();
-    execute_rows!(
+    let rows: Vec<_> = read_backs.iter().map(row).collect();
+    insert_rows!(
         tx,
+        "epoch",
         &rows,
-        "INSERT INTO epoch (id, system, kind, started_at, ended_at, begun_after, completeness, detail, facts, problems, changed)
-         SELECT CAST(value->>0 AS BIGINT), CAST(value->>1 AS BIGINT), 'read_back', CAST(value->>2 AS BIGINT),
-                CAST(value->>2 AS BIGINT), CAST(value->>0 AS BIGINT) - 1, 'partial', value->>3, CAST(value->>4 AS BIGINT), 0,
-                CAST(value->>5 AS BIGINT)
-         FROM ",
-        ""
+        [
+            0 id BIGINT,
+            1 system BIGINT,
+            2 kind TEXT,
+            3 started_at BIGINT,
+            4 ended_at BIGINT,
+            5 begun_after BIGINT,
+            6 completeness TEXT,
+            7 detail TEXT,
+            8 facts BIGINT,
+            9 problems BIGINT,
+            10 changed BIGINT
+        ]
     )?;
     let changed = read_backs.iter().filter(|read_back| read_back.changed);
     let newest: BTreeMap<i64, i64> = changed.map(|read_back| (read_back.system, read_back.epoch)).collect();

@@ -1,16 +1,13 @@
-//! Writing nothing but new resources to a file of SQLite, on the thread that is told to, as it is when a provider begins.
+//! Writing nothing but new resources where a statement for each costs little, as it is when a provider begins.
 //!
-//! A provider pushes thousands of users then, each by a request of its own. With a connection of the pools half of what one costs
-//! were the ways of the statements to the thread of the connection and back.
-
-use rusqlite::{Connection, TransactionBehavior, params};
+//! A provider pushes thousands of users then, each by a request of its own. Written by statements for many, in a connection of the
+//! pools, half of what one costs were the statements' ways to its thread and back, and the lists.
 
 use super::new::New;
 use super::remembered::{Followed, Remembered};
 use super::write::{self, Answer, Wanted};
 use super::{ScimAuthority, ScimRefusal, ScimWrite, ScimWritten};
-use crate::commit_mark::CommitMark;
-use crate::db::{Db, micros, note_commit};
+use crate::db::{execute, fetch_one, micros};
 use crate::error::Result;
 use crate::store::Store;
 
@@ -27,15 +24,6 @@ pub(super) struct OnlyNew {
     by: ScimAuthority,
     system: String,
     new: Vec<New>,
-}
-
-/// A change that lasts.
-struct Change {
-    /// How the store was marked before it lasted.
-    mark: Option<CommitMark>,
-    number: i64,
-    answers: Vec<Answer>,
-    followed: Vec<Followed>,
 }
 
 impl OnlyNew {
@@ -60,59 +48,59 @@ impl OnlyNew {
         Ok(Self { by, system, new: new.collect() })
     }
 
-    /// Writes them, and returns when that lasts.
+    /// Writes them, and returns when that lasts. Nothing is written where the authority is not in force.
     pub async fn written(self, store: &Store, remembered: &Remembered) -> Result<Vec<Answer>> {
-        let count = self.new.len();
-        let change = store.db.directly(|connection| self.change(connection, &store.db)).await?;
-        let Some(Change { mark, number, answers, followed }) = change.flatten() else {
-            return Ok(vec![Err(ScimRefusal::NotInForce); count]);
-        };
-        write::committed(store, remembered, mark, number, followed);
-        Ok(answers)
-    }
-
-    /// None, and nothing is written, where the authority is not in force.
-    fn change(self, connection: &mut Connection, db: &Db) -> Result<Option<Change>> {
         let Self { by, system, new } = self;
-        let Some(first) = new.first() else { return Ok(None) };
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let begun = params![by.token, system, micros(first.now), by.owner_version];
-        let (number, in_force, any_deleted): (i64, i64, i64) =
-            transaction.prepare_cached(write::BEGIN_CHANGE)?.query_row(begun, |row| row.try_into())?;
+        let Some(first) = new.first() else { return Ok(Vec::new()) };
+        let mut tx = store.db.write_here().await?;
+        let (number, in_force, any_deleted) = fetch_one!(
+            &mut tx,
+            (i64, i64, i64),
+            write::BEGIN_CHANGE,
+            by.token.as_str(),
+            system.as_str(),
+            micros(first.now),
+            by.owner_version
+        )?;
         if in_force == 0 {
-            return Ok(None);
+            return Ok(vec![Err(ScimRefusal::NotInForce); new.len()]);
         }
         let (mut answers, mut followed) = (Vec::with_capacity(new.len()), Vec::with_capacity(new.len()));
         let mut last_at = None;
-        {
-            let mut insert = transaction.prepare_cached(INSERT)?;
-            for New { place, id, content, now, .. } in new {
-                let (at, tie, document) = (micros(now), content.name_tie(&id), &*content.document);
-                let row =
-                    params![system, place.kind, id, content.name, tie, content.external_id, document, at];
-                if insert.execute(row)? == 0 {
-                    answers.push(Ok(ScimWritten::NameTaken));
-                    continue;
-                }
-                if any_deleted > 0 {
-                    let mut returned = transaction.prepare_cached(RETURNED)?;
-                    returned.execute(params![system, place.kind, content.name])?;
-                }
-                last_at = Some(at);
-                let resource = content.into_new(id, now)?;
-                followed.push(Followed::Now(place, resource.clone()));
-                answers.push(Ok(ScimWritten::Now(resource)));
+        for New { place, id, content, now, .. } in new {
+            let (at, name, external_id) =
+                (micros(now), content.name.as_str(), content.external_id.as_deref());
+            let written = execute!(
+                &mut tx,
+                INSERT,
+                system.as_str(),
+                place.kind,
+                id.as_str(),
+                name,
+                content.name_tie(&id),
+                external_id,
+                &*content.document,
+                at
+            )?;
+            if written == 0 {
+                answers.push(Ok(ScimWritten::NameTaken));
+                continue;
             }
+            if any_deleted > 0 {
+                execute!(&mut tx, RETURNED, system.as_str(), place.kind, name)?;
+            }
+            last_at = Some(at);
+            let resource = content.into_new(id, now)?;
+            followed.push(Followed::Now(place, resource.clone()));
+            answers.push(Ok(ScimWritten::Now(resource)));
         }
         if let Some(at) = last_at {
-            let mut note = transaction.prepare_cached(write::NOTE_IN_FEED)?;
-            note.execute(params![system, number, 0, at])?;
+            execute!(&mut tx, write::NOTE_IN_FEED, system.as_str(), number, 0, at)?;
         }
-        let mark = db.commit_mark();
-        let committed = transaction.commit();
-        note_commit();
-        committed?;
-        Ok(Some(Change { mark, number, answers, followed }))
+        let mark = store.db.commit_mark();
+        tx.commit().await?;
+        write::committed(store, remembered, mark, number, followed);
+        Ok(answers)
     }
 }
 
@@ -227,25 +215,6 @@ mod tests {
         assert!(!log.exists(), "what was written is in the file itself");
         assert!(written(&store, &by, &[("u2", "bo")]).await.is_err());
         assert!(!log.exists());
-    }
-
-    /// The other driver binds by the number of a parameter, and for SQLite itself that is a name: the first that stands there is the
-    /// first value, whatever its number.
-    #[tokio::test]
-    async fn parameters_are_numbered_in_the_order_of_their_standing() {
-        let (_folder, store, _) = store().await;
-        let checked = store.db.directly(|connection| {
-            for sql in [write::BEGIN_CHANGE, write::NOTE_IN_FEED, INSERT, RETURNED] {
-                let statement = connection.prepare(sql)?;
-                for at in 1..=statement.parameter_count() {
-                    assert_eq!(statement.parameter_name(at), Some(format!("${at}").as_str()), "{sql}");
-                }
-            }
-            let synchronous: i64 = connection.pragma_query_value(None, "synchronous", |row| row.get(0))?;
-            assert_eq!(synchronous, 2, "FULL");
-            Ok(())
-        });
-        assert!(checked.await.expect("is asked").is_some(), "there is such a connection");
     }
 
     #[tokio::test]

@@ -183,7 +183,7 @@ impl Batch {
 
 async fn written(store: &Store, remembered: &Remembered, wanted: Vec<Wanted>) -> Result<Vec<Answer>> {
     let Some(Wanted { by, place, now, .. }) = wanted.first() else { return Ok(Vec::new()) };
-    let mut tx = store.db.write().await?;
+    let mut tx = store.db.write_here().await?;
     let (change, in_force, any_deleted): (i64, i64, i64) = fetch_one!(
         &mut tx,
         (i64, i64, i64),
