@@ -130,47 +130,8 @@ impl Store {
         by: &str,
         now: Timestamp,
     ) -> Result<Vec<ActionRow>> {
-        apart(self.begin_apply_here(plan, overrides, by, now)).await
-    }
-
-    async fn begin_apply_here(
-        &self,
-        plan: &Plan,
-        overrides: &[String],
-        by: &str,
-        now: Timestamp,
-    ) -> Result<Vec<ActionRow>> {
-        let mut tx = self.db.write_here().await?;
-        ledger::lock(&mut tx).await?;
-        check_overrides(plan, overrides)?;
-        plan::save(&mut tx, plan, now).await?;
-        let begun = fetch_optional!(
-            &mut tx,
-            (i64,),
-            "SELECT begun_at FROM apply_run WHERE plan = $1",
-            plan.hash.as_str()
-        )?;
-        if begun.is_none() {
-            check_state(&mut tx, plan).await?;
-            execute!(
-                &mut tx,
-                "INSERT INTO apply_run (plan, begun_at, begun_by) VALUES ($1, $2, $3)",
-                plan.hash.as_str(),
-                micros(now),
-                by
-            )?;
-            insert_actions(&mut tx, plan, now).await?;
-            departure::record(&mut tx, plan, by, now).await?;
-            steward::record(&mut tx, plan, by, now).await?;
-        }
-        override_guards(&mut tx, plan, overrides, by, now).await?;
-        let mut rows = match begun {
-            None => planned(plan),
-            Some(_) => read_plan(&mut tx, &plan.hash).await?,
-        };
-        approve(&mut tx, plan, &mut rows, now).await?;
-        tx.commit().await?;
-        Ok(rows)
+        let tx = self.db.write_here().await?;
+        apart(tx, |tx| begin_apply_in(tx, plan, overrides, by, now)).await
     }
 
     /// The actions of a plan, in its order; empty where it was never begun.
@@ -199,7 +160,7 @@ impl Store {
         rows.into_iter().map(action_row).collect()
     }
 
-    /// Actions of other plans that are approved and not sent yet.
+    /// Actions of other plans that are approved.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] where one does not read back.
@@ -247,6 +208,45 @@ impl Store {
         let rows = fetch_all!(&mut tx, Row, select_actions!("WHERE state = 'stuck' ORDER BY plan.id, seq"))?;
         rows.into_iter().map(action_row).collect()
     }
+}
+
+async fn begin_apply_in(
+    mut tx: Tx,
+    plan: &Plan,
+    overrides: &[String],
+    by: &str,
+    now: Timestamp,
+) -> Result<Vec<ActionRow>> {
+    ledger::lock(&mut tx).await?;
+    check_overrides(plan, overrides)?;
+    plan::save(&mut tx, plan, now).await?;
+    let begun = fetch_optional!(
+        &mut tx,
+        (i64,),
+        "SELECT begun_at FROM apply_run WHERE plan = $1",
+        plan.hash.as_str()
+    )?;
+    if begun.is_none() {
+        check_state(&mut tx, plan).await?;
+        execute!(
+            &mut tx,
+            "INSERT INTO apply_run (plan, begun_at, begun_by) VALUES ($1, $2, $3)",
+            plan.hash.as_str(),
+            micros(now),
+            by
+        )?;
+        insert_actions(&mut tx, plan, now).await?;
+        departure::record(&mut tx, plan, by, now).await?;
+        steward::record(&mut tx, plan, by, now).await?;
+    }
+    override_guards(&mut tx, plan, overrides, by, now).await?;
+    let mut rows = match begun {
+        None => planned(plan),
+        Some(_) => read_plan(&mut tx, &plan.hash).await?,
+    };
+    approve(&mut tx, plan, &mut rows, now).await?;
+    tx.commit().await?;
+    Ok(rows)
 }
 
 async fn read_plan(tx: &mut Tx, plan: &PlanHash) -> Result<Vec<ActionRow>> {

@@ -1,9 +1,10 @@
-//! The two databases behind one set of verbs: one SQL text, expanded once for each.
+//! The two databases behind one set of verbs: one SQL text, expanded once for each, and once more for SQLite on the caller's thread.
 //!
 //! The macros take a [`Tx`] and run the text on whichever database it belongs to. Their texts are literals, so that
 //! nothing that comes from outside ever becomes SQL. What differs (a list as a table) is named here and nowhere else.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use sqlx::sqlite::SqlitePool;
 use sqlx::{PgPool, Postgres, Sqlite, Transaction};
@@ -13,6 +14,9 @@ use crate::commit_mark::{CommitMark, LogIndex};
 use crate::direct::{Direct, DirectTx};
 use crate::error::{Result, StoreError};
 use crate::turn::{Turn, Turns};
+
+/// So long nothing is tried while another process writes to SQLite.
+const BUSY_PAUSE: Duration = Duration::from_millis(5);
 
 /// The pools of one store.
 #[derive(Debug, Clone)]
@@ -63,12 +67,19 @@ impl Db {
         matches!(self, Self::Sqlite { direct: Some(_), .. })
     }
 
-    /// Begins a transaction that may write, on the caller's thread where that can be: for many short statements, by somebody whose
-    /// thread may wait for a disk (see [`apart`]).
+    /// Begins a transaction that may write, on the caller's thread where that can be: for many short statements, by somebody who
+    /// has a thread of their own, or goes on [`apart`].
     pub(crate) async fn write_here(&self) -> Result<Tx> {
         let Self::Sqlite { turns, direct: Some(direct), .. } = self else { return self.write().await };
         let turn = turns.next().await?;
-        Ok(Tx::Direct(direct.begin()?, turn))
+        let until = Instant::now() + turns.patience();
+        loop {
+            match direct.begin() {
+                // Another process writes.
+                Err(StoreError::Busy) if Instant::now() < until => tokio::time::sleep(BUSY_PAUSE).await,
+                begun => return Ok(Tx::Direct(begun?, turn)),
+            }
+        }
     }
 
     /// Begins a transaction that sees one unchanging state, however many statements it runs.
@@ -113,13 +124,20 @@ impl Db {
     }
 }
 
-/// Has done what may wait for a disk or another process on its thread, while the runtime's other tasks go on.
-pub(crate) async fn apart<Done>(work: impl Future<Output = Done>) -> Done {
+/// Goes on with a transaction of [`Db::write_here`] while the runtime's other tasks go on, though it waits for the disk on its
+/// thread. Whatever else is in the same task waits, and cannot be dropped meanwhile.
+///
+/// Where a runtime of several threads is entered it must be called on one of them: not within a `LocalSet`, nor on the thread of
+/// another runtime.
+pub(crate) async fn apart<Working>(tx: Tx, work: impl FnOnce(Tx) -> Working) -> Working::Output
+where
+    Working: Future,
+{
     let runtime = Handle::current();
-    match runtime.runtime_flavor() {
-        // There is no other thread.
-        RuntimeFlavor::CurrentThread => work.await,
-        _ => tokio::task::block_in_place(|| runtime.block_on(work)),
+    let has_others = runtime.runtime_flavor() != RuntimeFlavor::CurrentThread;
+    match tx {
+        Tx::Direct(..) if has_others => tokio::task::block_in_place(|| runtime.block_on(work(tx))),
+        _ => work(tx).await,
     }
 }
 
@@ -227,7 +245,8 @@ macro_rules! execute_rows {
 }
 
 /// Inserts rows, which are tuples, into columns of a table: one after the other where a statement costs little, or else all in
-/// one statement. Of each column stand its place in the tuple, its name and its type.
+/// one statement. Of each column stand its place in the tuple, its name and its type. After an error the transaction is not to be
+/// committed: some rows may be there.
 macro_rules! insert_rows {
     ($tx:expr, $table:literal, $rows:expr, [0 $first:ident $first_type:ident $(, $place:literal $column:ident $type:ident)* $(,)?]) => {
         if let $crate::db::Tx::Direct(transaction, _) = &mut *$tx {
@@ -450,12 +469,12 @@ pub(crate) fn json_rows<T: serde::Serialize>(rows: &[T]) -> Result<String> {
 }
 
 /// Numbered texts as a JSON array of arrays.
-pub(crate) fn json_texts(rows: &[(i64, Vec<u8>)]) -> Result<String> {
-    let text = |(number, bytes): &(i64, Vec<u8>)| match std::str::from_utf8(bytes) {
-        Ok(text) => Ok((*number, text.to_owned())),
+pub(crate) fn json_texts<'a>(rows: &'a [(i64, Vec<u8>)]) -> Result<String> {
+    let text = |(number, bytes): &'a (i64, Vec<u8>)| match std::str::from_utf8(bytes) {
+        Ok(text) => Ok((*number, text)),
         Err(error) => Err(StoreError::corrupt("a text to be written", error)),
     };
-    json_rows(&rows.iter().map(text).collect::<Result<Vec<(i64, String)>>>()?)
+    json_rows(&rows.iter().map(text).collect::<Result<Vec<(i64, &str)>>>()?)
 }
 
 /// A JSON text for a column.

@@ -117,8 +117,7 @@ async fn open_sqlite(url: &str, options: &StoreOptions) -> Result<Db> {
     create_private(connect.get_filename())?;
     let log_index = Some(LogIndex::of(connect.get_filename()));
     // What a url says besides the file is for the driver of the pools.
-    let direct =
-        (!url.contains('?')).then(|| Direct::new(connect.get_filename().to_owned(), busy_timeout, pragmas));
+    let direct = (!url.contains('?')).then(|| Direct::new(connect.get_filename().to_owned(), pragmas));
     // After some errors, as that the disk is full, SQLite has rolled back by itself, and a connection that was not told so begins
     // nothing any more.
     let pool = |connections: u32| {

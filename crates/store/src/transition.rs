@@ -163,7 +163,7 @@ struct Standing {
     steps: i64,
 }
 
-/// Makes at most one step of each action. What the steps write into the same tables goes there in one statement.
+/// Makes at most one step of each action. What the steps write into the same tables goes there together.
 async fn make_one_of_each(
     tx: &mut Tx,
     transitions: &[&Transition],

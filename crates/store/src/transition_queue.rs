@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::db::{Db, apart};
+use crate::db::{Db, Tx, apart};
 use crate::error::{Result, StoreError};
 use crate::gather::gather;
 use crate::ledger;
@@ -93,7 +93,7 @@ async fn work_on(db: Db, mut asked: mpsc::UnboundedReceiver<Asked>) {
             }
         }
         // Where the shared transaction failed, nothing of it lasts, and each step has a failure of its own or none.
-        let mut outcomes = match apart(together(&db, &batch)).await {
+        let mut outcomes = match together(&db, &batch).await {
             Ok(outcomes) => outcomes.into_iter(),
             Err(_) => Vec::new().into_iter(),
         };
@@ -116,12 +116,14 @@ async fn together(db: &Db, batch: &[Waiting]) -> Result<Vec<Result<TransitionOut
     if batch.is_empty() {
         return Ok(Vec::new());
     }
-    let mut tx = db.write_here().await?;
-    ledger::lock(&mut tx).await?;
     let transitions: Vec<&Transition> = batch.iter().map(|waiting| &waiting.transition).collect();
-    let outcomes = make_all(&mut tx, &transitions).await?;
-    tx.commit().await?;
-    Ok(outcomes)
+    let work = async |mut tx: Tx| {
+        ledger::lock(&mut tx).await?;
+        let outcomes = make_all(&mut tx, &transitions).await?;
+        tx.commit().await?;
+        Ok(outcomes)
+    };
+    apart(db.write_here().await?, work).await
 }
 
 /// Makes a step of which it is not known whether it was made: a commit that failed may have been done all the same.

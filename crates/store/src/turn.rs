@@ -24,6 +24,11 @@ impl Turns {
         Self { free: Arc::new(Semaphore::new(1)), patience }
     }
 
+    /// How long anybody waits.
+    pub fn patience(&self) -> Duration {
+        self.patience
+    }
+
     /// Waits for the next.
     ///
     /// # Errors

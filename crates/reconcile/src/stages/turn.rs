@@ -293,7 +293,7 @@ impl Worker {
         }
         while let Some(running) = next {
             let span = running.span.clone();
-            // What is to be called now does not wait for what is called later.
+            // What is called now does not share its transaction with what is called later: with many targets that is half as much.
             self.lasting(running).instrument(span.clone()).await?;
             let has_waited = self.shared.pace.now().duration_since(now) >= SWITCH_WAITS;
             next = if self.is_late() { None } else { take_next(&mut due, has_waited) };

@@ -62,7 +62,7 @@ struct ReadBackEpoch<'a> {
 type Objects = HashMap<(i64, &'static str, String), i64>;
 
 /// Records what was seen, one epoch for each step and system, and gives the entries of each step for the ledger. It is as if
-/// one step were recorded after the other; what comes together and is of one sort is written by one statement.
+/// one step were recorded after the other; what comes together and is of one sort is written together.
 pub(crate) async fn apply_all(tx: &mut Tx, steps: &[Seen<'_>]) -> Result<Vec<Vec<Event>>> {
     let mut events = vec![Vec::new(); steps.len()];
     let mut read_backs = epochs(tx, steps).await?;
