@@ -4,6 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+/// How the reason of a verified action begins whose system cannot end live sessions, or cannot show all of them: those are residual.
+pub const RESIDUAL: &str = "read back; residual: ";
+
 /// Where an action stands (DESIGN's action states).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

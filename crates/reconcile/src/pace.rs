@@ -57,6 +57,8 @@ pub struct Deadline {
     pub until: Instant,
     /// What becomes of what is open then.
     pub then: WhenLate,
+    /// So long after it the call that is under way may last, where a later run goes on.
+    pub last_call: Duration,
 }
 
 /// What becomes of actions that are open when the time is over.
@@ -64,8 +66,8 @@ pub struct Deadline {
 pub enum WhenLate {
     /// They wait for a person, and no call is waited for any longer.
     WaitForPerson,
-    /// They stay open, and a later run goes on with them: others have their turn. The call that is under way has its own time, so
-    /// that one that takes long gets to its end.
+    /// They stay open, and a later run goes on with them: others have their turn. The call that is under way has its own time,
+    /// [`Deadline::last_call`], so that one that takes long gets to its end.
     GoOnLater,
 }
 

@@ -1,13 +1,13 @@
-//! Lists of actions: by where they stand, a page at a time; and how long it takes until access is verified as gone.
+//! Lists of actions: by where they stand, a page at a time.
 
 use std::collections::BTreeMap;
 
 use leasehold_model::action::ActionState;
-use leasehold_model::id::{ActionId, IdentityKey, PlanHash, SystemName};
+use leasehold_model::id::{ActionId, PlanHash, SystemName};
 use serde_json::json;
 
 use crate::action::{ActionRow, Row, action_row, select_actions};
-use crate::db::{count, fetch_all, fetch_one, fetch_optional, from_json, stored};
+use crate::db::{count, fetch_all, fetch_one, fetch_optional, stored};
 use crate::error::{Result, StoreError};
 use crate::store::Store;
 
@@ -29,20 +29,6 @@ pub enum ActionOrder {
     Plan,
     /// Those that changed last first.
     NewestChange,
-}
-
-/// Bounds of [`RevocationTimes::within_seconds`]: from what a target does at once to what waits for people.
-const REVOCATION_BOUNDS_SECONDS: [i64; 9] = [1, 5, 15, 60, 300, 900, 3_600, 14_400, 86_400];
-
-/// How long it took until access was verified as gone, over every action that took some away.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RevocationTimes {
-    /// How many there are.
-    pub number: u64,
-    /// All their times together, in microseconds.
-    pub sum_us: i64,
-    /// How many took at most so many seconds, bound by bound.
-    pub within_seconds: Vec<(i64, u64)>,
 }
 
 /// The states as a JSON list that both databases search as text; `*` is in it where any state will do.
@@ -72,17 +58,6 @@ macro_rules! matching {
             $after
         )
     };
-}
-
-/// Access that was taken away and read back as gone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Revocation {
-    /// Where.
-    pub system: SystemName,
-    /// Whose it was, where known.
-    pub identity: Option<IdentityKey>,
-    /// From approval until the read-back, in milliseconds.
-    pub taken_ms: i64,
 }
 
 impl Store {
@@ -234,85 +209,5 @@ impl Store {
             id.as_str()
         )?;
         row.map(action_row).transpose()
-    }
-
-    /// How long it took from the approval of each of the last actions that took access away until a read-back showed
-    /// that it was gone, in milliseconds, the latest first.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`].
-    pub async fn revocation_times_ms(&self, limit: usize) -> Result<Vec<i64>> {
-        let mut tx = self.db.read().await?;
-        let rows = fetch_all!(
-            &mut tx,
-            (i64,),
-            "SELECT changed_at - approved_at FROM action
-             WHERE state = 'verified' AND approved_at IS NOT NULL
-             AND verb NOT IN ('create_account', 'enable_account', 'grant', 'enable_credential')
-             ORDER BY changed_at DESC LIMIT $1",
-            stored(limit as u64)
-        )?;
-        Ok(rows.into_iter().map(|(duration_us,)| duration_us / 1_000).collect())
-    }
-
-    /// The actions that took access away and were verified last, at most `limit`.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`], [`StoreError::Corrupt`].
-    pub async fn revocations(&self, limit: usize) -> Result<Vec<Revocation>> {
-        #[derive(serde::Deserialize)]
-        struct Whose {
-            system: SystemName,
-            identity: Option<IdentityKey>,
-        }
-        let mut tx = self.db.read().await?;
-        let rows = fetch_all!(
-            &mut tx,
-            (String, i64),
-            "SELECT item, changed_at - approved_at FROM action
-             WHERE state = 'verified' AND approved_at IS NOT NULL
-             AND verb NOT IN ('create_account', 'enable_account', 'grant', 'enable_credential')
-             ORDER BY changed_at DESC LIMIT $1",
-            stored(limit as u64)
-        )?;
-        let revocation = |(item, taken_us): (String, i64)| {
-            let Whose { system, identity } = from_json("an action", &item)?;
-            Ok(Revocation { system, identity, taken_ms: taken_us / 1_000 })
-        };
-        rows.into_iter().map(revocation).collect()
-    }
-
-    /// How long it took from the approval of every action that took access away until a read-back showed it gone.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`].
-    pub async fn revocation_times(&self) -> Result<RevocationTimes> {
-        let [b1, b2, b3, b4, b5, b6, b7, b8, b9] = REVOCATION_BOUNDS_SECONDS.map(|bound| bound * 1_000_000);
-        let mut tx = self.db.read().await?;
-        let (number, sum_us, w1, w2, w3, w4, w5, w6, w7, w8, w9) = fetch_one!(
-            &mut tx,
-            (i64, i64, i64, i64, i64, i64, i64, i64, i64, i64, i64),
-            "SELECT COUNT(*), CAST(COALESCE(SUM(taken), 0) AS BIGINT),
-                    COUNT(CASE WHEN taken <= $1 THEN 1 END), COUNT(CASE WHEN taken <= $2 THEN 1 END),
-                    COUNT(CASE WHEN taken <= $3 THEN 1 END), COUNT(CASE WHEN taken <= $4 THEN 1 END),
-                    COUNT(CASE WHEN taken <= $5 THEN 1 END), COUNT(CASE WHEN taken <= $6 THEN 1 END),
-                    COUNT(CASE WHEN taken <= $7 THEN 1 END), COUNT(CASE WHEN taken <= $8 THEN 1 END),
-                    COUNT(CASE WHEN taken <= $9 THEN 1 END)
-             FROM (SELECT changed_at - approved_at AS taken FROM action
-                   WHERE state = 'verified' AND approved_at IS NOT NULL
-             AND verb NOT IN ('create_account', 'enable_account', 'grant', 'enable_credential')) AS verified",
-            b1,
-            b2,
-            b3,
-            b4,
-            b5,
-            b6,
-            b7,
-            b8,
-            b9
-        )?;
-        let within = [w1, w2, w3, w4, w5, w6, w7, w8, w9].map(count);
-        let within_seconds = REVOCATION_BOUNDS_SECONDS.into_iter().zip(within).collect();
-        Ok(RevocationTimes { number: count(number), sum_us, within_seconds })
     }
 }

@@ -40,6 +40,7 @@ mod provider_user;
 mod read_back;
 mod receipt;
 mod revision;
+mod revocation;
 mod schedule;
 mod scim;
 mod second_factor;
@@ -61,7 +62,7 @@ mod webhook_delivery;
 mod webhook_queue;
 
 pub use action::ActionRow;
-pub use action_list::{ActionFilter, ActionOrder, Revocation, RevocationTimes};
+pub use action_list::{ActionFilter, ActionOrder};
 pub use api_token::{ApiToken, NewApiToken};
 pub use credential_link::{CredentialLink, CredentialLinkState, LinkEnd, NewCredentialLink};
 pub use db::commits;
@@ -83,6 +84,7 @@ pub use provider_user::{ProviderLogout, ProviderSubject};
 pub use read_back::ObservedEffect;
 pub use receipt::{ActionAbout, NewLeaving, ReceiptRow, SettledIdentity};
 pub use revision::Revision;
+pub use revocation::{LeaverRevocation, RevocationTimes};
 pub use schedule::{ReadingEnd, ReadingOutcome, ScheduleRow};
 pub use scim::{
     PushFeed, ScimAuthority, ScimContent, ScimDecide, ScimDecision, ScimMember, ScimPlace, ScimQueue,

@@ -1,7 +1,8 @@
-//! How long it takes until what leavers held is read back as gone, by system, and how much of theirs is still there.
+//! How long it takes from when somebody leaves until what they held is read back as gone, by system, and how much is still there.
 
 use std::collections::{BTreeMap, HashSet};
 
+use jiff::{SignedDuration, Timestamp};
 use leasehold_model::action::ActionState;
 use leasehold_model::decision::{DriftItem, DriftKind};
 use leasehold_model::id::{
@@ -15,6 +16,12 @@ use crate::state::App;
 
 /// Of how many ended revocations the times are told, the latest.
 const REVOCATIONS_MAX: usize = 5_000;
+
+/// Whoever left longer ago is history: times are told of the others.
+const LEFT_WITHIN: SignedDuration = SignedDuration::from_hours(90 * 24);
+
+/// So long live sessions that nobody can end are told: tickets and idle connections do not last longer as a rule.
+const RESIDUAL_FOR: SignedDuration = SignedDuration::from_hours(24);
 
 /// Times of ended revocations, in milliseconds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -56,6 +63,8 @@ pub(crate) enum Why {
     Stuck,
     /// It was ended as far as its system says, which nobody can read back.
     Unverifiable,
+    /// Live sessions of an account that was closed: its system cannot end them, and they last until they close by themselves.
+    Residual,
     /// Its connector cannot end it.
     CannotBeEnded,
     /// Its system is set to be reported about only.
@@ -71,6 +80,7 @@ impl Why {
             Self::HeldByGuard => "held_by_guard",
             Self::Stuck => "stuck",
             Self::Unverifiable => "unverifiable",
+            Self::Residual => "residual",
             Self::CannotBeEnded => "cannot_be_ended",
             Self::ReportedOnly => "reported_only",
         }
@@ -84,6 +94,7 @@ impl Why {
             Self::HeldByGuard => "held by a guard",
             Self::Stuck => "stuck",
             Self::Unverifiable => "cannot be read back",
+            Self::Residual => "with live sessions that may last",
             Self::CannotBeEnded => "its system cannot end",
             Self::ReportedOnly => "only reported",
         }
@@ -128,11 +139,10 @@ impl Leavers {
             let index = key.and_then(|key| evaluation.identity(key));
             index.is_some_and(|index| evaluation.identities[index.index()].has_left(now))
         };
+        let ago = |time: SignedDuration| now.checked_sub(time).unwrap_or(Timestamp::MIN);
         let mut times_ms: BTreeMap<SystemName, Vec<i64>> = BTreeMap::new();
-        for revocation in app.store.revocations(REVOCATIONS_MAX).await? {
-            if has_left(revocation.identity.as_ref()) {
-                times_ms.entry(revocation.system).or_default().push(revocation.taken_ms);
-            }
+        for revocation in app.store.leaver_revocations(ago(LEFT_WITHIN), REVOCATIONS_MAX).await? {
+            times_ms.entry(revocation.system).or_default().push(revocation.taken_ms);
         }
         let all = times_ms.values().flatten().copied().collect();
         let mut by_system: BTreeMap<SystemName, (Times, Left)> = BTreeMap::new();
@@ -147,7 +157,11 @@ impl Leavers {
         rows.extend(
             app.store.action_rows(&unverifiable, ActionOrder::NewestChange, 0, REVOCATIONS_MAX).await?,
         );
-        rows.retain(|row| row.item.verb.takes_away() && has_left(row.item.identity.as_ref()));
+        rows.retain(|row| {
+            let is_history = row.state == ActionState::Unverifiable
+                && row.sent_at.is_some_and(|sent_at| sent_at < ago(LEFT_WITHIN));
+            row.item.verb.takes_away() && has_left(row.item.identity.as_ref()) && !is_history
+        });
         let mut told: HashSet<About<'_>> = HashSet::new();
         for row in &rows {
             let item = &row.item;
@@ -164,6 +178,10 @@ impl Leavers {
                 let why = not_begun(view, item);
                 *by_system.entry(item.system.clone()).or_default().1.entry(why).or_default() += 1;
             }
+        }
+        for (system, number) in app.store.leaver_residuals(ago(RESIDUAL_FOR)).await? {
+            *by_system.entry(system).or_default().1.entry(Why::Residual).or_default() +=
+                usize::try_from(number).unwrap_or(usize::MAX);
         }
         Ok(Self { all, by_system })
     }

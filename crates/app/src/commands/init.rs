@@ -48,17 +48,8 @@ impl Init {
         if nothing_given && std::io::stdin().is_terminal() {
             self.ask()?;
         }
-        for (flag, given) in [("--postgres", &self.postgres), ("--ldap", &self.ldap)] {
-            let url = given.as_deref().and_then(|given| url::Url::parse(given).ok());
-            if url.is_some_and(|url| url.password().is_some()) {
-                bail!(
-                    "{flag} holds a password, and configuration holds none; leave it out here, and put it into the \
-                     environment variable that {} will name",
-                    path.display()
-                );
-            }
-        }
         let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        self.check(path, folder)?;
         let policy = folder.join("policy");
         for part in ["roles", "sod", "guards"] {
             std::fs::create_dir_all(policy.join(part))
@@ -77,6 +68,44 @@ impl Init {
             ))?;
         }
         Ok(Outcome::Clean)
+    }
+
+    /// Nothing is written that the first command would only stumble over.
+    fn check(&self, path: &Path, folder: &Path) -> anyhow::Result<()> {
+        const ADDRESSES: [(&str, &[&str], &str); 2] = [
+            ("--postgres", &["postgres", "postgresql"], "postgres://leasehold@db.example.com:5432/app"),
+            ("--ldap", &["ldap", "ldaps"], "ldaps://ldap.example.com"),
+        ];
+        for ((flag, schemes, example), given) in ADDRESSES.into_iter().zip([&self.postgres, &self.ldap]) {
+            let Some(given) = given else { continue };
+            let Ok(url) = url::Url::parse(given) else {
+                bail!("{flag} is not an address; it looks like {example}");
+            };
+            if url.password().is_some() {
+                bail!(
+                    "{flag} holds a password, and configuration holds none; leave it out here, and put it into the \
+                     environment variable that {} will name",
+                    path.display()
+                );
+            }
+            if !schemes.contains(&url.scheme()) {
+                bail!(
+                    "{flag} begins with `{}://`, and that is nothing it can be; it looks like {example}",
+                    url.scheme()
+                );
+            }
+        }
+        if let Some(people) = &self.people
+            && !folder.join(people).is_file()
+        {
+            bail!(
+                "--people: there is no file {}; name one that is there (paths are relative to the folder of {}), or \
+                 leave it out and bring people.csv later",
+                folder.join(people).display(),
+                path.display()
+            );
+        }
+        Ok(())
     }
 
     fn ask(&mut self) -> anyhow::Result<()> {

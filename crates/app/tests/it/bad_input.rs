@@ -50,6 +50,18 @@ const CASES: &[Case] = &[
         names: &["--postgres", "password", "environment variable"],
     },
     Case {
+        what: "an address of another database",
+        files: &[],
+        command: &["init", "--postgres", "mysql://leasehold@localhost/app"],
+        names: &["--postgres", "mysql://", "postgres://"],
+    },
+    Case {
+        what: "a people feed that is not there",
+        files: &[],
+        command: &["init", "--people", "poeple.csv"],
+        names: &["--people", "poeple.csv", "leave it out"],
+    },
+    Case {
         what: "unknown connector",
         files: &[("leasehold.toml", "[system.hr]\nconnector = \"cvs\"\n")],
         command: &["sync"],

@@ -5,6 +5,7 @@ mod bad_input;
 mod browser;
 mod credential;
 mod demo;
+mod emergency;
 mod everywhere;
 mod external;
 mod installation;

@@ -17,7 +17,7 @@ use leasehold_model::credential::{Credential, CredentialKind};
 use leasehold_model::decision::DriftKind;
 use leasehold_model::id::{CredentialKey, IdentityKey, SystemName};
 use leasehold_model::identity::{Identity, IdentityKind, LifecycleState};
-use leasehold_model::plan::{Plan, Verb};
+use leasehold_model::plan::{LeftAlone, Plan, Verb};
 use leasehold_model::reason::ReasonKind;
 use leasehold_reconcile::stages::plan;
 use leasehold_reconcile::workflow::offboard;
@@ -134,11 +134,19 @@ fn a_joiner_gets_what_the_roles_say_on_the_first_day_and_nothing_before() {
     tell("a_joiner_gets_what_the_roles_say_on_the_first_day_and_nothing_before", 60, |seed| async move {
         let mut story = company(seed, "", "").await;
         let mut kim = person(KIM, "Ops", LifecycleState::Active);
-        kim.start = Some(days_from(story.scene.state.as_of, 9));
+        let first_day = days_from(story.scene.state.as_of, 9);
+        kim.start = Some(first_day);
         story.world.join(kim).expect("joins");
         story.observe_all().await;
         let (_, before) = story.plan().await;
         assert!(!before.items.iter().any(|item| item.identity.as_ref().is_some_and(|key| key.0 == KIM)));
+        // What they will have is known before.
+        let is_kims = |left: &&LeftAlone| left.identity.as_ref().is_some_and(|key| key.0 == KIM);
+        let to_come = before.left_alone.iter().filter(is_kims).map(|left| {
+            assert!(left.why.contains("to come") && left.why.contains(&first_day.to_string()), "{left:?}");
+            format!("{}:{}", left.system, left.entitlement.as_ref().expect("an entitlement"))
+        });
+        assert_eq!(to_come.collect::<BTreeSet<String>>(), of_role("role/e0"));
         story.clock.advance_ms(10 * 86_400_000);
         story.observe_all().await;
         let made = close(&mut story, seed, &[KIM]).await;

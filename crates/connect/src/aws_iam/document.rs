@@ -3,7 +3,7 @@
 //! `Deny` statements, conditions and permissions boundaries are not weighed: they can only make access less, so what is
 //! told here is never less than what is so.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
@@ -31,9 +31,11 @@ impl Document {
         }))
     }
 
-    /// The document that denies everything to sessions that began before an instant.
+    /// The document that denies everything to sessions that began before an instant, and in the second of it: AWS compares whole
+    /// seconds.
     pub fn sessions_ended(before: Timestamp) -> Self {
-        let before = before.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let following = before.checked_add(SignedDuration::from_secs(1)).unwrap_or(before);
+        let before = following.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         Self(json!({
             "Version": "2012-10-17",
             "Statement": [{
@@ -222,9 +224,16 @@ mod tests {
 
     #[test]
     fn our_own_documents_are_known_again() {
-        let at: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
-        let ended = Document::parse(&Document::sessions_ended(at).to_string()).unwrap();
-        assert_eq!((ended.denies_sessions_before(), ended.denies_everything()), (Some(at), false));
+        // What began in the same second is stamped with the beginning of it.
+        for at in ["2026-01-02T03:04:05Z", "2026-01-02T03:04:05.9Z"] {
+            let ended = Document::parse(&Document::sessions_ended(at.parse().unwrap()).to_string()).unwrap();
+            let following = Some("2026-01-02T03:04:06Z".parse().unwrap());
+            assert_eq!(
+                (ended.denies_sessions_before(), ended.denies_everything()),
+                (following, false),
+                "{at}"
+            );
+        }
         assert!(Document::disabled().denies_everything());
         assert!(Document::parse("%7B%22Statement%22%3A%5B%5D%7D").is_some());
         assert!(Document::parse("no json").is_none());

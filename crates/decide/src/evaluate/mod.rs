@@ -107,6 +107,8 @@ pub struct Evaluation<'inputs> {
     pub carriers: Carriers,
     /// What movers keep for a while, or kept.
     pub hand_overs: Vec<HandOver>,
+    /// Roles, by position in [`Policy::roles`], that somebody has from their first day on, which is still to come.
+    pub to_come: Vec<(IdentityIndex, usize)>,
     /// What became of non-humans by somebody's word, or because their owner left.
     stewards: Stewards,
     /// The graph's index of each account of the snapshot.
@@ -226,6 +228,7 @@ impl<'inputs> Evaluation<'inputs> {
             graph: built.graph,
             carriers: Carriers::new(&snapshot.containments),
             hand_overs: Vec::new(),
+            to_come: Vec::new(),
             stewards,
             account_index: built.accounts,
             account_position,
@@ -243,22 +246,34 @@ impl<'inputs> Evaluation<'inputs> {
         }
         let is_ended = |role: &str| evaluation.ended_roles.contains_key(role);
         evaluation.hand_overs = lifecycle::hand_overs(policy, snapshot, &evaluation.identities, is_ended);
-        evaluation.justification = evaluation.justify(now)?;
+        (evaluation.justification, evaluation.to_come) = evaluation.justify(now)?;
         Ok(evaluation)
     }
 
-    fn justify(&self, now: Timestamp) -> Result<Justification, EngineError> {
+    /// What is justified now, and which roles are somebody's from their first day on.
+    fn justify(&self, now: Timestamp) -> Result<(Justification, Vec<(IdentityIndex, usize)>), EngineError> {
         let policy = self.inputs.policy;
+        let numbered = (0u32..).zip(&self.identities);
+        let before_first_day: RoaringBitmap = numbered
+            .filter(|(_, identity)| identity.state_at(now) == LifecycleState::PreHire)
+            .map(|(position, _)| position)
+            .collect();
+        let mut to_come = Vec::new();
         let mut builder = JustificationBuilder::new();
         let mut attributes = Attributes::new(&self.identities);
         let mut roles: HashMap<&str, RoleIndex> = HashMap::new();
-        for role in &policy.roles {
+        for (position, role) in policy.roles.iter().enumerate() {
             let index =
                 builder.add_role(role.grants.iter().filter_map(|grant| self.entitlement(&grant.value)));
             roles.insert(&role.name, index);
             if let Some(members) = &role.members {
                 let end = self.ended_roles.get(&role.name).map_or(NEVER, |ended| seconds(ended.end));
-                builder.assign_members(&members.value.members(&mut attributes), index, end);
+                let members = members.value.members(&mut attributes);
+                if !before_first_day.is_empty() && end == NEVER {
+                    let new = &members & &before_first_day;
+                    to_come.extend(new.into_iter().map(|identity| (IdentityIndex(identity), position)));
+                }
+                builder.assign_members(&members, index, end);
             }
         }
         for (position, explicit) in (0u32..).zip(&policy.explicit) {
@@ -300,7 +315,7 @@ impl<'inputs> Evaluation<'inputs> {
         }
         let live = (0u32..).zip(&self.identities).filter(|(_, identity)| identity.may_hold_access(now));
         builder.live_members(&live.map(|(position, _)| position).collect::<RoaringBitmap>());
-        builder.finish(&self.graph)
+        Ok((builder.finish(&self.graph)?, to_come))
     }
 
     /// "Now" in the engine's seconds.

@@ -10,6 +10,7 @@ mod hand_over;
 mod join;
 mod keep;
 mod obstacles;
+mod to_come;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -77,6 +78,7 @@ pub fn plan(
     }
     planner.keep_what_is_justified();
     planner.keep_what_is_handed_over();
+    planner.tell_what_is_to_come(scope);
     if scope.sessions {
         planner.end_sessions_of(scope);
     }

@@ -33,10 +33,6 @@ use crate::trace::SPANS;
 /// How often open actions are looked for when the time is over.
 const STEPS_ON_THEIR_WAY: u32 = 3;
 
-/// So long the last call of a run may take where a later one goes on: there are systems that answer never, and settings that let
-/// them.
-const LAST_CALL: Duration = Duration::from_secs(240);
-
 /// Every system has so long, also where what came before has used up the time: nothing is given up that was not tried.
 const TRIED_FOR: Duration = Duration::from_secs(5);
 
@@ -170,8 +166,8 @@ impl Worker {
     async fn in_time<T>(&self, working: impl Future<Output = T>) -> Option<T> {
         let until = match self.deadline {
             None => return Some(working.await),
-            Some(Deadline { until, then: WhenLate::WaitForPerson }) => until,
-            Some(Deadline { until, then: WhenLate::GoOnLater }) => until + LAST_CALL,
+            Some(Deadline { until, then: WhenLate::WaitForPerson, .. }) => until,
+            Some(Deadline { until, then: WhenLate::GoOnLater, last_call }) => until + last_call,
         };
         tokio::time::timeout_at(until.into(), working).await.ok()
     }

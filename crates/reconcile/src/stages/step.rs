@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use leasehold_model::action::ActionState;
+use leasehold_model::action::{ActionState, RESIDUAL};
 use leasehold_model::id::ActionId;
 use leasehold_model::plan::Verb;
 use leasehold_model::request::{ActionRequest, Outcome};
@@ -224,11 +224,12 @@ impl Worker {
         let kept: Vec<String> = running.kept_by_guard.iter().map(ToString::to_string).collect();
         let why = match running.row.item.verb {
             Verb::DisableAccount if !can_end_sessions => {
-                "read back; residual: this system cannot end live sessions, they last until they close by themselves"
-                    .to_owned()
+                format!(
+                    "{RESIDUAL}this system cannot end live sessions, they last until they close by themselves"
+                )
             }
             Verb::EndSessions if seen["unlisted"].is_string() => {
-                format!("read back; residual: {}", seen["unlisted"].as_str().unwrap_or_default())
+                format!("{RESIDUAL}{}", seen["unlisted"].as_str().unwrap_or_default())
             }
             _ if !kept.is_empty() => {
                 format!("read back; {} stays held on a path that a guard holds", kept.join(", "))

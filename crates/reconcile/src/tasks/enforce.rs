@@ -67,8 +67,8 @@ impl Task for EnforcePolicy {
             results.push(json!({"systems": systems_of(&plan), "plan": plan.hash, "held_by": guards}));
         }
         if let Some((plan, begun)) = closing.carried {
-            // All systems at once: what one does not answer holds up no other.
-            let ended = work.runner().carry_out(&plan, begun).await;
+            // All systems at once: what one does not answer holds up no other. Whoever leaves next has to wait for this.
+            let ended = work.leaving_runner().carry_out(&plan, begun).await;
             work.live.notify(NoticeKind::PlanApplied, plan.hash.as_str());
             match work.go_on_after(ended, [&plan.hash]).await {
                 Ok(rows) => {

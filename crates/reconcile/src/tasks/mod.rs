@@ -29,6 +29,7 @@ use crate::run::Runner;
 use crate::schedule::after;
 use crate::stages;
 use crate::system::SharedSystems;
+use crate::workflow::receipt;
 
 /// The lane of what people approve and of what was interrupted: one such task runs at a time, whichever process has it.
 pub const CHANGES: &str = "changes";
@@ -47,6 +48,16 @@ pub(crate) fn lane_of(identity: &IdentityKey) -> String {
 /// So long a run waits for systems. What is open then stays open, and has its next turn when others have had theirs: a system
 /// that does not answer holds up nobody else's departure.
 const RUN_MAX: Duration = Duration::from_secs(60);
+
+/// So long its last call may take: there are systems that answer never, and settings that let them.
+const LAST_CALL: Duration = Duration::from_secs(240);
+
+/// The same of what ends everything of somebody who leaves now, receipt included, within a minute: whatever does not answer by
+/// then is listed, and has its next turn.
+const LEAVING_MAX: Duration = Duration::from_secs(35);
+
+/// So long the last call of that may take.
+const LEAVING_LAST_CALL: Duration = Duration::from_secs(5);
 
 /// How often a plan is made anew because facts moved while it was made.
 const MOVES_MAX: usize = 3;
@@ -138,14 +149,38 @@ pub fn find(kind: &str) -> Option<&'static dyn Task> {
 impl Work {
     /// Carries out plans, and tells of each action's progress. A run has its time, and then others have theirs.
     pub(crate) fn runner(&self) -> Runner {
+        self.runner_for(RUN_MAX, LAST_CALL)
+    }
+
+    /// The same for plans by which somebody leaves now, and for what somebody who leaves waits for.
+    pub(crate) fn leaving_runner(&self) -> Runner {
+        self.runner_for(LEAVING_MAX, LEAVING_LAST_CALL)
+    }
+
+    fn runner_for(&self, run_max: Duration, last_call: Duration) -> Runner {
         let live = self.live.clone();
-        let deadline = Deadline { until: Instant::now() + RUN_MAX, then: WhenLate::GoOnLater };
+        let deadline = Deadline { until: Instant::now() + run_max, then: WhenLate::GoOnLater, last_call };
         Runner {
             store: self.store.clone(),
             systems: self.systems.now().as_ref().clone(),
             pace: self.pace.clone(),
             patience: Patience { deadline: Some(deadline), ..self.patience },
             watch: Arc::new(move |item, _state| live.notify(NoticeKind::ActionChanged, item.id.as_str())),
+        }
+    }
+
+    /// Writes the receipts of those who left by this plan, where something of theirs is open after its run. That of the others is
+    /// written as soon as everything of theirs has settled, by whichever process looks next.
+    pub(crate) async fn tell_of_leavers(&self, plan: &Plan, rows: &[ActionRow], by: &str) {
+        if !rows.iter().any(stages::enforce::is_open) {
+            return;
+        }
+        for identity in &plan.as_left {
+            let (identity, by) = (identity.clone(), by.to_owned());
+            let asked = receipt::Asked { identity, by, at: self.pace.now(), since: None };
+            if let Err(error) = receipt::write(&self.store, &asked, &mut self.live.clone()).await {
+                tracing::warn!(identity = %asked.identity, %error, "the receipt of what has ended so far could not be written");
+            }
         }
     }
 

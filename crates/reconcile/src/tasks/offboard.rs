@@ -91,7 +91,7 @@ impl Task for Offboard {
             let interrupted = resume::request(&task.requested_by, work.pace.now());
             work.store.request_task(&interrupted, work.pace.now()).await?;
         }
-        let (runner, asked) = (work.runner(), Asked::At(task.requested_at));
+        let (runner, asked) = (work.leaving_runner(), Asked::At(task.requested_at));
         let mut moves = 0;
         let (plan, applied) = loop {
             let plan = match plan_now(work, &runner, &identity).await? {
@@ -113,6 +113,7 @@ impl Task for Offboard {
         work.live.notify(NoticeKind::PlanApplied, plan.hash.as_str());
         work.look_again().await;
         let rows = work.go_on_after(applied, [&plan.hash]).await?;
+        work.tell_of_leavers(&plan, &rows, &task.requested_by).await;
         if is_being_given(work, &identity).await? {
             // It was on its way before this began, and is seen when it is at its end.
             let again = request(&identity, at.unwrap_or(task.not_before), &task.requested_by);

@@ -84,6 +84,7 @@ struct AccountList {
 }
 
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct ListQuery {
     /// Only of this system.
@@ -179,6 +180,7 @@ struct AccountAccess {
 }
 
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct AccessQuery {
     /// As it stood then.

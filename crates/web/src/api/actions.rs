@@ -95,6 +95,7 @@ struct ActionList {
 }
 
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct ListQuery {
     /// Only in this state; `waiting` stands for those that wait for a person.

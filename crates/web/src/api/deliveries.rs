@@ -66,6 +66,7 @@ struct DeliveryList {
 }
 
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct ListQuery {
     /// Only in this state: `waiting`, `delivered` or `failed`.

@@ -56,6 +56,7 @@ struct EntitlementList {
 }
 
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct ListQuery {
     /// Only of this system.
@@ -158,6 +159,7 @@ struct HolderList {
 }
 
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct HoldersQuery {
     /// As it stood then.

@@ -85,6 +85,7 @@ struct IdentityList {
 }
 
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct ListQuery {
     /// Only those whose key or an attribute contains this, in any case.
@@ -236,6 +237,7 @@ struct AccessList {
 }
 
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct AccessQuery {
     /// Only this entitlement, as `system:kind/name`.

@@ -60,6 +60,7 @@ struct EntryList {
 }
 
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct ListQuery {
     /// From this entry on, counted from 0.
@@ -157,6 +158,7 @@ async fn checkpoint(State(app): State<App>, person: Person) -> Result<Json<Check
 }
 
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ProofQuery {
     /// Keeps personal data closed: commitments are not opened.
@@ -180,6 +182,7 @@ async fn prove(
 }
 
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct SeveralQuery {
     /// The entries with these places in the log, with commas between.

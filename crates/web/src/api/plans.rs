@@ -130,6 +130,7 @@ struct PlanList {
 }
 
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct ListQuery {
     /// Rows on a page, 1 to 500.

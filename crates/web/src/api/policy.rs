@@ -143,6 +143,7 @@ struct DiffAnswer {
 }
 
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct DiffQuery {
     /// Every change is listed, however many there are.

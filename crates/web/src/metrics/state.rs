@@ -127,7 +127,7 @@ fn of_leavers(leavers: &Leavers, text: &mut Text) {
     });
     text.gauges(
         "leasehold_leaver_revocation_seconds",
-        "From approval until a read-back showed that a leaver's access was gone, of the latest 5,000 revocations",
+        "From when somebody left until a read-back showed that what they held was gone, of the latest 5,000 revocations of those who left within 90 days",
         ["system", "quantile"],
         quantiles,
     );

@@ -112,6 +112,7 @@ async fn filters_and_bad_parameters() {
     }
     for (path, status) in [
         ("/api/v1/identities?limit=many", 400),
+        ("/api/v1/drift?knid=leaver", 400),
         ("/api/v1/identities/ada@example.com/access?at=yesterday", 400),
         ("/api/v1/identities/no@example.com", 404),
         ("/api/v1/accounts/erp/nobody/access", 404),

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use leasehold_testing::Manner;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::fixture::{Everywhere, NOW, OFFBOARD};
+use super::outcome::Outcome;
 use crate::installation::Installation;
 
 /// How often the command is killed in all, where nothing else is said.
@@ -58,6 +59,27 @@ fn check_down(everywhere: &mut Everywhere, installation: &mut Installation, down
     });
 }
 
+/// Every action that there is.
+fn actions(installation: &mut Installation) -> Vec<Value> {
+    let listed = installation.run(&["action", "list", "--json"]).json();
+    listed["items"].as_array().expect("items").clone()
+}
+
+/// What tells an action from all others.
+fn name(action: &Value) -> String {
+    format!("{}/{}", action["plan"], action["id"])
+}
+
+/// Demands of whatever a killed run wrote down as gone that it is, by the targets' own word.
+fn check_written(everywhere: &mut Everywhere, installation: &mut Installation, earlier: &BTreeSet<String>) {
+    let new = actions(installation).into_iter().filter(|action| !earlier.contains(&name(action)));
+    let written = Outcome { document: json!({"items": new.collect::<Vec<Value>>()}) };
+    everywhere.each(|target| {
+        let left = target.left();
+        written.check_claims(target.name(), &left);
+    });
+}
+
 #[test]
 fn killed_at_any_instant_it_goes_on_to_where_everything_is_gone() {
     let mut everywhere = Everywhere::start();
@@ -78,6 +100,7 @@ fn killed_at_any_instant_it_goes_on_to_where_everything_is_gone() {
         if let Some(index) = down {
             everywhere.targets[index].behave(Manner::Refuse);
         }
+        let earlier: BTreeSet<String> = actions(&mut installation).iter().map(name).collect();
         for number in 0..KILLS_A_ROUND.min(in_all - killed) {
             let mut command = installation.command(&[OFFBOARD, NOW].concat());
             command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
@@ -90,6 +113,7 @@ fn killed_at_any_instant_it_goes_on_to_where_everything_is_gone() {
             child.kill().expect("kill it");
             child.wait().expect("wait for it");
             killed += 1;
+            check_written(&mut everywhere, &mut installation, &earlier);
         }
         if let Some(index) = down {
             check_down(&mut everywhere, &mut installation, index);
@@ -102,9 +126,8 @@ fn killed_at_any_instant_it_goes_on_to_where_everything_is_gone() {
         everywhere.each(|target| assert!(!outcome.verified(target.name()).is_empty(), "{}", target.name()));
         installation.run(&["ledger", "verify", "--bundle", &receipt, "--key", &key]).expect(0);
         installation.run(&["ledger", "verify"]).expect(0);
-        let actions = installation.run(&["action", "list", "--json"]).json();
-        let open = |action: &&Value| OPEN.iter().any(|state| action["state"] == *state);
-        let open: Vec<&Value> = actions["items"].as_array().expect("items").iter().filter(open).collect();
+        let open = |action: &Value| OPEN.iter().any(|state| action["state"] == *state);
+        let open: Vec<Value> = actions(&mut installation).into_iter().filter(open).collect();
         assert!(open.is_empty(), "{open:#?}");
     }
     everywhere.each(|target| target.check_others_unchanged());

@@ -110,13 +110,16 @@ async fn sessions_from_before_are_denied_and_it_is_said_that_none_can_be_listed(
     let company = Company::start();
     let connector = company.connector();
     let alice = company.user("alice");
+    let asked_at = jiff::Timestamp::now();
     acknowledged(&*connector, Verb::EndSessions, &alice, None).await;
     // The account on loopback does not weigh conditions, so that the policy itself is what can be looked at.
     let parameters = json!({"UserName": "alice", "PolicyName": "LeaseholdSessionsEnded"});
     let policy = company.iam("get_user_policy", parameters);
     let statement = &policy["PolicyDocument"]["Statement"][0];
     assert_eq!(statement["Effect"], "Deny");
-    assert!(statement["Condition"]["DateLessThan"]["aws:TokenIssueTime"].is_string(), "{statement}");
+    let before = statement["Condition"]["DateLessThan"]["aws:TokenIssueTime"].as_str().expect("an instant");
+    let before: jiff::Timestamp = before.parse().expect("an instant");
+    assert!(before > asked_at && before.duration_since(jiff::Timestamp::now()).as_secs() <= 1, "{statement}");
     match connector.read_back(&ReadTarget::Sessions { account: alice.clone() }).await.unwrap() {
         ReadBack::Unsupported { why } => {
             let is_told = why.contains("that began before") && why.contains("roles that they assumed go on");
