@@ -154,6 +154,9 @@ pub struct LeftAlone {
     pub why: String,
 }
 
+/// How the reason of what is given later begins.
+pub const TO_COME: &str = "to come: ";
+
 /// The sort of guard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -59,6 +59,8 @@ pub struct Deadline {
     pub then: WhenLate,
     /// So long after it the call that is under way may last, where a later run goes on.
     pub last_call: Duration,
+    /// There is time for nothing but what the plan is about.
+    pub is_urgent: bool,
 }
 
 /// What becomes of actions that are open when the time is over.

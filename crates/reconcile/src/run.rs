@@ -14,7 +14,7 @@ use leasehold_store::{ActionRow, Store, StoreError, Transition};
 use tracing::Instrument as _;
 
 use crate::error::ReconcileError;
-use crate::pace::{Patience, SharedPace, WhenLate};
+use crate::pace::{Patience, SharedPace};
 use crate::stages::decide::Loaded;
 use crate::stages::enforce::{self, Effect, Enforcement, Watch};
 use crate::stages::observe::{Observe, observe};
@@ -318,8 +318,7 @@ impl Runner {
         let mut retried = Vec::new();
         let taken_up: HashSet<Effect> = plan.items.iter().map(enforce::effect_of).collect();
         // Where there is little time, it is for those whom the plan is about.
-        let is_urgent =
-            self.patience.deadline.is_some_and(|deadline| deadline.then == WhenLate::WaitForPerson);
+        let is_urgent = self.patience.deadline.is_some_and(|deadline| deadline.is_urgent);
         let about: BTreeSet<&Option<IdentityKey>> = plan.items.iter().map(|item| &item.identity).collect();
         for row in waiting.iter().filter(|row| row.plan != plan.hash) {
             let effect = enforce::effect_of(&row.item);

@@ -64,7 +64,7 @@ impl Store {
     }
 
     /// What was taken away of those who have left since an instant, after they had left: the latest `limit` of it, the latest
-    /// first.
+    /// first. What goes later by design, when a retention or a watch is over, is not among it: it was stopped before.
     ///
     /// # Errors
     /// [`StoreError::Database`], [`StoreError::Corrupt`].
@@ -80,7 +80,8 @@ impl Store {
             revoked!(
                 "SELECT action.system, action.changed_at - leaving.since
                  FROM leaving JOIN action ON action.identity = leaving.identity
-                 WHERE leaving.since >= $1 AND action.changed_at >= leaving.since AND",
+                 WHERE leaving.since >= $1 AND action.changed_at >= leaving.since AND action.verb <> 'delete_account'
+                 AND NOT (action.verb = 'revoke_credential' AND action.item LIKE '%\"kind\":\"scheduled_job\"%') AND",
                 "ORDER BY action.changed_at DESC LIMIT $2"
             ),
             micros(left_since),

@@ -82,6 +82,9 @@ pub enum WebError {
     /// What is needed does not answer.
     #[error("{0}: try again shortly")]
     Unavailable(String),
+    /// The server has just begun, and loads the present state: nothing was done.
+    #[error("the present state is being loaded: try again shortly")]
+    Loading,
     /// An answer of the framework: wrong method, wrong media type, too large.
     #[error("{message}")]
     Framework {
@@ -122,7 +125,7 @@ impl WebError {
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Precondition => StatusCode::PRECONDITION_FAILED,
             Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable(_) | Self::Loading => StatusCode::SERVICE_UNAVAILABLE,
             Self::Framework { status, .. } => *status,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -146,7 +149,7 @@ impl WebError {
             Self::Conflict(_) => "conflict",
             Self::Precondition => "precondition-failed",
             Self::TooMany { .. } => "too-many-attempts",
-            Self::Unavailable(_) => "unavailable",
+            Self::Unavailable(_) | Self::Loading => "unavailable",
             Self::Framework { .. } => "request",
             Self::Internal(_) => "internal",
         }
@@ -168,7 +171,7 @@ impl WebError {
             Self::Conflict(_) => "In conflict with the present state",
             Self::Precondition => "Changed in between",
             Self::TooMany { .. } => "Too many attempts",
-            Self::Unavailable(_) => "Not available now",
+            Self::Unavailable(_) | Self::Loading => "Not available now",
             Self::Framework { status, .. } => status.canonical_reason().unwrap_or("Request not accepted"),
             Self::Internal(_) => "Something failed",
         }

@@ -100,6 +100,9 @@ pub(crate) async fn give(app: &App, asked: &Asked, context: &Context, response: 
         WebError::TooMany { retry_after_seconds } => {
             answer.headers_mut().insert(header::RETRY_AFTER, retry_after_seconds.into());
         }
+        WebError::Loading => {
+            answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
         WebError::SignedOut | WebError::BadToken if for_programs => {
             answer
                 .headers_mut()

@@ -114,11 +114,11 @@ impl App {
     /// The present state, for whoever cannot do without one.
     ///
     /// # Errors
-    /// [`WebError::Unavailable`] until the first one is loaded.
+    /// [`WebError::Loading`] until the first one is loaded, [`WebError::Unavailable`] where that fails.
     pub fn view(&self) -> Result<Arc<View>, WebError> {
         self.live.view().ok_or_else(|| match self.live.trouble() {
             Some(trouble) => WebError::Unavailable(format!("the present state cannot be loaded: {trouble}")),
-            None => WebError::Unavailable("the present state is being loaded".to_owned()),
+            None => WebError::Loading,
         })
     }
 

@@ -261,7 +261,8 @@ impl Offboard {
         let seconds = self.within.or(self.now.then_some(EMERGENCY_SECONDS))?;
         let from = if self.within.is_none() { begun } else { Instant::now() };
         let until = from + Duration::from_secs(seconds.into());
-        Some(Deadline { until, then: WhenLate::WaitForPerson, last_call: Duration::ZERO })
+        let (then, last_call) = (WhenLate::WaitForPerson, Duration::ZERO);
+        Some(Deadline { until, then, last_call, is_urgent: true })
     }
 
     fn successor(&self) -> Option<IdentityKey> {

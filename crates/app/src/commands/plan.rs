@@ -133,6 +133,7 @@ impl PlanCommand {
             kinds: self.kind.clone(),
             identities: identities.collect(),
             restore: self.restore,
+            to_come: true,
             ..Scope::default()
         };
         let loaded = context.load(None).await?;

@@ -4,7 +4,7 @@ mod address;
 mod keep;
 mod problem;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use reqwest::{Method, StatusCode};
@@ -23,6 +23,8 @@ pub use keep::{Keeper, Kept};
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// The server itself gives up a little earlier.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+/// So long a server is asked again that has just begun and loads what it knows.
+const LOADED_WITHIN: Duration = Duration::from_secs(60);
 /// Rows on a page: as many as there may be.
 const ROWS: &str = "500";
 /// How often it is asked what became of a task: soon at first, since most end soon.
@@ -309,7 +311,19 @@ impl Remote {
             }
         };
         let unreachable = |error: reqwest::Error| problem::unreachable(&self.name(), error);
-        let answer = request.send().await.map_err(unreachable)?;
+        let until = Instant::now() + LOADED_WITHIN;
+        let answer = loop {
+            let again = request.try_clone().context("what is sent can be sent once only")?;
+            let answer = again.send().await.map_err(unreachable)?;
+            // It says when to ask again only where it has done nothing.
+            let wait = (answer.status() == StatusCode::SERVICE_UNAVAILABLE)
+                .then(|| answer.headers().get("retry-after")?.to_str().ok()?.parse().ok())
+                .flatten();
+            match wait.map(Duration::from_secs) {
+                Some(wait) if Instant::now() + wait < until => tokio::time::sleep(wait).await,
+                _ => break answer,
+            }
+        };
         let status = answer.status();
         let to = answer.headers().get("location").and_then(|to| to.to_str().ok()).map(str::to_owned);
         let text = answer.text().await.map_err(unreachable)?;

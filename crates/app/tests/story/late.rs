@@ -43,7 +43,7 @@ fn a_run_whose_time_is_over_leaves_the_rest_to_a_later_one() {
             }
         }
         let (then, last_call) = (WhenLate::GoOnLater, 10 * LATENCY);
-        let deadline = Deadline { until: Instant::now(), then, last_call };
+        let deadline = Deadline { until: Instant::now(), then, last_call, is_urgent: false };
         let patience = Patience { deadline: Some(deadline), ..Patience::default() };
         let runner = Runner { systems, patience, ..story.runner() };
         let began = Instant::now();

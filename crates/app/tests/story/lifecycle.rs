@@ -17,7 +17,7 @@ use leasehold_model::credential::{Credential, CredentialKind};
 use leasehold_model::decision::DriftKind;
 use leasehold_model::id::{CredentialKey, IdentityKey, SystemName};
 use leasehold_model::identity::{Identity, IdentityKind, LifecycleState};
-use leasehold_model::plan::{LeftAlone, Plan, Verb};
+use leasehold_model::plan::{LeftAlone, Plan, TO_COME, Verb};
 use leasehold_model::reason::ReasonKind;
 use leasehold_reconcile::stages::plan;
 use leasehold_reconcile::workflow::offboard;
@@ -138,12 +138,19 @@ fn a_joiner_gets_what_the_roles_say_on_the_first_day_and_nothing_before() {
         kim.start = Some(first_day);
         story.world.join(kim).expect("joins");
         story.observe_all().await;
-        let (_, before) = story.plan().await;
+        let scope = Scope { to_come: true, ..Scope::default() };
+        let before = plan::make(&story.store, &story.load().await, &scope).await.expect("a plan");
+        let (_, unasked) = story.plan().await;
+        assert!(
+            !unasked.left_alone.iter().any(|left| left.why.starts_with(TO_COME)),
+            "{:#?}",
+            unasked.left_alone
+        );
         assert!(!before.items.iter().any(|item| item.identity.as_ref().is_some_and(|key| key.0 == KIM)));
         // What they will have is known before.
         let is_kims = |left: &&LeftAlone| left.identity.as_ref().is_some_and(|key| key.0 == KIM);
         let to_come = before.left_alone.iter().filter(is_kims).map(|left| {
-            assert!(left.why.contains("to come") && left.why.contains(&first_day.to_string()), "{left:?}");
+            assert!(left.why.starts_with(TO_COME) && left.why.contains(&first_day.to_string()), "{left:?}");
             format!("{}:{}", left.system, left.entitlement.as_ref().expect("an entitlement"))
         });
         assert_eq!(to_come.collect::<BTreeSet<String>>(), of_role("role/e0"));

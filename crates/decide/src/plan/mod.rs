@@ -43,6 +43,8 @@ pub struct Scope {
     /// Also end the sessions of accounts that somebody else closed, of these identities, or of all who have left: what was open then
     /// may be open still.
     pub sessions: bool,
+    /// Also tell what the roles of somebody whose first day is still to come will give.
+    pub to_come: bool,
     /// Not these accounts: something about them waits for a person.
     pub except: BTreeSet<(SystemName, AccountKey)>,
 }
@@ -78,7 +80,9 @@ pub fn plan(
     }
     planner.keep_what_is_justified();
     planner.keep_what_is_handed_over();
-    planner.tell_what_is_to_come(scope);
+    if scope.to_come {
+        planner.tell_what_is_to_come(scope);
+    }
     if scope.sessions {
         planner.end_sessions_of(scope);
     }

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use leasehold_model::decision::DriftKind;
-use leasehold_model::plan::LeftAlone;
+use leasehold_model::id::IdentityKey;
+use leasehold_model::plan::{LeftAlone, TO_COME};
 
 use super::{Planner, Scope};
 
@@ -18,12 +19,13 @@ impl Planner<'_, '_> {
         for (index, role) in &evaluation.to_come {
             let (identity, role) =
                 (&evaluation.identities[index.index()], &evaluation.inputs.policy.roles[*role]);
-            let is_meant =
-                |wanted: &leasehold_model::id::IdentityKey| wanted.folded() == identity.key.folded();
+            let is_meant = |wanted: &IdentityKey| wanted.folded() == identity.key.folded();
             if !scope.identities.is_empty() && !scope.identities.iter().any(is_meant) {
                 continue;
             }
             let when = match identity.start {
+                // Who is suspended, or leaves before, gets nothing then either.
+                Some(start) if !identity.may_hold_access(start) => continue,
                 Some(start) => format!("from {start} on, and nothing before"),
                 None => "from the first day on, which no source tells yet".to_owned(),
             };
@@ -38,7 +40,7 @@ impl Planner<'_, '_> {
                     account: None,
                     identity: Some(identity.key.clone()),
                     entitlement: Some(entitlement.clone()),
-                    why: format!("to come: the role {} gives it {when}", role.name),
+                    why: format!("{TO_COME}the role {} gives it {when}", role.name),
                 });
             }
         }

@@ -167,7 +167,7 @@ impl Worker {
         let until = match self.deadline {
             None => return Some(working.await),
             Some(Deadline { until, then: WhenLate::WaitForPerson, .. }) => until,
-            Some(Deadline { until, then: WhenLate::GoOnLater, last_call }) => until + last_call,
+            Some(Deadline { until, then: WhenLate::GoOnLater, last_call, .. }) => until + last_call,
         };
         tokio::time::timeout_at(until.into(), working).await.ok()
     }

@@ -59,12 +59,13 @@ impl Task for Apply {
         let plan = plan.filter(|plan| plan.hash == hash);
         let plan = plan.ok_or_else(|| TaskError::Final(format!("there is no plan {hash} in the store")))?;
         let asked = Asked::At(task.requested_at);
-        let runner = if plan.as_left.is_empty() { work.runner() } else { work.leaving_runner() };
+        let leavers = work.leavers_of(&plan);
+        let runner = if leavers.is_empty() { work.runner() } else { work.leaving_runner() };
         let applied = runner.apply_as_asked(&plan, &overrides, &task.requested_by, asked).await;
         work.live.notify(NoticeKind::PlanApplied, hash.as_str());
         work.look_again().await;
+        work.tell_of(&leavers, &hash, &task.requested_by).await?;
         let rows = work.go_on_after(applied, [&hash]).await?;
-        work.tell_of_leavers(&plan, &rows, &task.requested_by).await;
         Ok(json!({"plan": hash, "actions": tally(&rows)}))
     }
 }

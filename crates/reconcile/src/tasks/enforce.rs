@@ -70,6 +70,8 @@ impl Task for EnforcePolicy {
             // All systems at once: what one does not answer holds up no other. Whoever leaves next has to wait for this.
             let ended = work.leaving_runner().carry_out(&plan, begun).await;
             work.live.notify(NoticeKind::PlanApplied, plan.hash.as_str());
+            work.look_again().await;
+            work.tell_of(&work.leavers_of(&plan), &plan.hash, ACTOR).await?;
             match work.go_on_after(ended, [&plan.hash]).await {
                 Ok(rows) => {
                     results.push(

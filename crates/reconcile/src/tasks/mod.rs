@@ -149,17 +149,18 @@ pub fn find(kind: &str) -> Option<&'static dyn Task> {
 impl Work {
     /// Carries out plans, and tells of each action's progress. A run has its time, and then others have theirs.
     pub(crate) fn runner(&self) -> Runner {
-        self.runner_for(RUN_MAX, LAST_CALL)
+        let (then, last_call) = (WhenLate::GoOnLater, LAST_CALL);
+        self.runner_until(Deadline { until: Instant::now() + RUN_MAX, then, last_call, is_urgent: false })
     }
 
     /// The same for plans by which somebody leaves now, and for what somebody who leaves waits for.
     pub(crate) fn leaving_runner(&self) -> Runner {
-        self.runner_for(LEAVING_MAX, LEAVING_LAST_CALL)
+        let (then, last_call) = (WhenLate::GoOnLater, LEAVING_LAST_CALL);
+        self.runner_until(Deadline { until: Instant::now() + LEAVING_MAX, then, last_call, is_urgent: true })
     }
 
-    fn runner_for(&self, run_max: Duration, last_call: Duration) -> Runner {
+    fn runner_until(&self, deadline: Deadline) -> Runner {
         let live = self.live.clone();
-        let deadline = Deadline { until: Instant::now() + run_max, then: WhenLate::GoOnLater, last_call };
         Runner {
             store: self.store.clone(),
             systems: self.systems.now().as_ref().clone(),
@@ -169,19 +170,39 @@ impl Work {
         }
     }
 
-    /// Writes the receipts of those who left by this plan, where something of theirs is open after its run. That of the others is
-    /// written as soon as everything of theirs has settled, by whichever process looks next.
-    pub(crate) async fn tell_of_leavers(&self, plan: &Plan, rows: &[ActionRow], by: &str) {
-        if !rows.iter().any(stages::enforce::is_open) {
-            return;
+    /// Those who leave by this plan, or had left before, of whom it takes something away.
+    pub(crate) fn leavers_of(&self, plan: &Plan) -> BTreeSet<IdentityKey> {
+        let mut leavers: BTreeSet<IdentityKey> = plan.as_left.iter().cloned().collect();
+        if let Some(view) = self.live.view() {
+            let concerned: BTreeSet<&IdentityKey> =
+                plan.items.iter().filter_map(|item| item.identity.as_ref()).collect();
+            leavers.extend(concerned.into_iter().flat_map(|key| receipt::leavers_of(&view, key)));
         }
-        for identity in &plan.as_left {
+        leavers
+    }
+
+    /// Writes the receipts of those of these leavers of whom something is open after the run of a plan. That of the others is
+    /// written as soon as everything of theirs has settled, by whichever process looks next.
+    pub(crate) async fn tell_of(
+        &self,
+        leavers: &BTreeSet<IdentityKey>,
+        plan: &PlanHash,
+        by: &str,
+    ) -> Result<(), StoreError> {
+        let Some(view) = self.live.view() else { return Ok(()) };
+        let rows = self.store.actions(plan).await?;
+        let open = rows.iter().filter(|row| stages::enforce::is_open(row));
+        let concerned: BTreeSet<&IdentityKey> = open.filter_map(|row| row.item.identity.as_ref()).collect();
+        let waiting: BTreeSet<IdentityKey> =
+            concerned.into_iter().flat_map(|key| receipt::leavers_of(&view, key)).collect();
+        for identity in leavers.intersection(&waiting) {
             let (identity, by) = (identity.clone(), by.to_owned());
             let asked = receipt::Asked { identity, by, at: self.pace.now(), since: None };
-            if let Err(error) = receipt::write(&self.store, &asked, &mut self.live.clone()).await {
+            if let Err(error) = receipt::write_news(&self.store, &asked, &mut self.live.clone()).await {
                 tracing::warn!(identity = %asked.identity, %error, "the receipt of what has ended so far could not be written");
             }
         }
+        Ok(())
     }
 
     /// Notes which plan a task is carrying out, so that nobody else takes it up meanwhile.

@@ -112,8 +112,8 @@ impl Task for Offboard {
         };
         work.live.notify(NoticeKind::PlanApplied, plan.hash.as_str());
         work.look_again().await;
+        work.tell_of(&work.leavers_of(&plan), &plan.hash, &task.requested_by).await?;
         let rows = work.go_on_after(applied, [&plan.hash]).await?;
-        work.tell_of_leavers(&plan, &rows, &task.requested_by).await;
         if is_being_given(work, &identity).await? {
             // It was on its way before this began, and is seen when it is at its end.
             let again = request(&identity, at.unwrap_or(task.not_before), &task.requested_by);

@@ -13,6 +13,7 @@ mod migrations;
 mod provider_users;
 mod read_backs;
 mod receipts;
+mod revocations;
 mod scim;
 mod sign_in;
 mod tasks;

@@ -251,7 +251,7 @@ async fn make(
     person: Person,
     Json(new): Json<NewPlan>,
 ) -> Result<Response, WebError> {
-    let mut scope = Scope { restore: new.restore, ..Scope::default() };
+    let mut scope = Scope { restore: new.restore, to_come: true, ..Scope::default() };
     for name in &new.systems {
         scope.systems.push(system_name(name)?);
     }

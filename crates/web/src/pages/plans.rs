@@ -11,7 +11,7 @@ use axum::routing::{get, post};
 use leasehold_decide::authority::Action;
 use leasehold_decide::plan::{Scope, plan};
 use leasehold_model::decision::DriftItem;
-use leasehold_model::plan::Plan;
+use leasehold_model::plan::{Plan, TO_COME};
 use leasehold_reconcile::notice::NoticeKind;
 use leasehold_reconcile::view::View;
 use leasehold_store::{PlanRow, state_digest};
@@ -244,7 +244,9 @@ async fn computed(view: &Arc<View>, chosen: Vec<DriftItem>, scope: Scope) -> Res
 /// What a plan was about: accounts by system and name, and whom without one.
 fn accounts_of(plan: &Plan) -> HashSet<(String, String)> {
     let planned = plan.items.iter().map(|item| (item.system.to_string(), item.account.clone()));
-    let left = plan.left_alone.iter().filter_map(|left| {
+    // What is to come was never drift.
+    let drift = plan.left_alone.iter().filter(|left| !left.why.starts_with(TO_COME));
+    let left = drift.filter_map(|left| {
         let whom = left.account.clone().or_else(|| left.identity.as_ref().map(ToString::to_string))?;
         Some((left.system.to_string(), whom))
     });

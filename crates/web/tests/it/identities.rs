@@ -2,10 +2,12 @@
 
 use axum::http::StatusCode;
 use leasehold_model::decision::DriftKind;
+use leasehold_model::identity::{Identity, LifecycleState};
 use leasehold_model::plan::Verb;
 
+use crate::company::Office;
 use crate::practice::{Practice, send, words};
-use crate::support::Installation;
+use crate::support::{Installation, system};
 
 #[tokio::test]
 async fn the_list_filters_pages_and_leads_on() {
@@ -208,4 +210,42 @@ async fn before_anything_was_read_pages_say_so() {
     assert!(empty.contains("No identity is known yet"), "{empty}");
     let out = installation.browser().get("/identities").await;
     assert_eq!(out.status, StatusCode::SEE_OTHER, "signed out");
+}
+
+#[tokio::test]
+async fn what_a_joiner_will_have_is_shown_before_the_first_day_and_nothing_of_it_is_given() {
+    let office = Office::open().await;
+    let now = office.installation.now();
+    let first_day = now + jiff::SignedDuration::from_hours(9 * 24);
+    let people = office.company.state.people.values();
+    let like =
+        people.filter(|person| person.attribute("title").is_some_and(|title| !title.starts_with("Head")));
+    let like = like.filter(|person| person.state == LifecycleState::Active && person.end.is_none());
+    let mut joiner: Identity = like.min_by_key(|person| person.key.clone()).expect("a colleague").clone();
+    joiner.key = "new.hire@example.com".into();
+    joiner.start = Some(first_day);
+    joiner.attributes.insert("email".to_owned(), "new.hire@example.com".to_owned());
+    joiner.attributes.insert("employee_number".to_owned(), "99999".to_owned());
+    office.world.join(joiner).expect("joins");
+    let driver = office.installation.driver.handle();
+    driver.request_sync(&system("hr"), false, "test").await.expect("asks");
+    office.turn().await;
+
+    let mut program = office.installation.program().await;
+    let plan = program
+        .call("POST", "/api/v1/plans", serde_json::json!({"identities": ["new.hire@example.com"]}))
+        .await
+        .json();
+    assert_eq!(plan["items"], serde_json::json!([]), "{plan:#}");
+    let to_come = plan["left_alone"].as_array().expect("rows");
+    assert!(!to_come.is_empty(), "{plan:#}");
+    let mut browser = office.installation.signed_in().await;
+    let page = words(&browser.get("/identities/new.hire@example.com").await);
+    assert!(page.contains("From the first day on Nothing of it is given before."), "{page}");
+    for row in to_come {
+        let why = row["why"].as_str().expect("why");
+        assert!(why.starts_with("to come: the role ") && why.contains(&first_day.to_string()), "{row:#}");
+        let entitlement = row["entitlement"].as_str().expect("an entitlement");
+        assert!(page.contains(entitlement), "{entitlement}: {page}");
+    }
 }

@@ -104,10 +104,19 @@ pub enum Written {
 /// # Errors
 /// [`Refusal`]; then nothing was written.
 pub async fn write(store: &Store, asked: &Asked, present: &mut dyn Present) -> Result<ReceiptRow, Refusal> {
-    match write_where(store, asked, present, false).await? {
+    match write_where(store, asked, present, Where::Anyhow).await? {
         Written::Now(row) | Written::Already(row) => Ok(row),
         Written::Open => Err(Refusal::Moving(asked.identity.clone())),
     }
+}
+
+/// The same, and only where there is something new to be said.
+pub(crate) async fn write_news(
+    store: &Store,
+    asked: &Asked,
+    present: &mut dyn Present,
+) -> Result<Written, Refusal> {
+    write_where(store, asked, present, Where::News).await
 }
 
 /// The same, and only where nothing is under way and there is something new to be said.
@@ -116,14 +125,22 @@ pub(crate) async fn write_settled(
     asked: &Asked,
     present: &mut dyn Present,
 ) -> Result<Written, Refusal> {
-    write_where(store, asked, present, true).await
+    write_where(store, asked, present, Where::SettledNews).await
+}
+
+/// Where a receipt is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Where {
+    Anyhow,
+    News,
+    SettledNews,
 }
 
 async fn write_where(
     store: &Store,
     asked: &Asked,
     present: &mut dyn Present,
-    only_settled: bool,
+    only: Where,
 ) -> Result<Written, Refusal> {
     for _ in 0..MOVES_MAX {
         let about = everybody(&*present.view().await?, &asked.identity)?;
@@ -133,11 +150,11 @@ async fn write_where(
         if everybody(&now, &asked.identity)? != about {
             continue;
         }
-        if only_settled && seen.iter().any(|action| enforce::is_open(&action.row)) {
+        if only == Where::SettledNews && seen.iter().any(|action| enforce::is_open(&action.row)) {
             return Ok(Written::Open);
         }
         let statement = state(store, &now, asked, &seen).await?;
-        if only_settled
+        if only != Where::Anyhow
             && let Some((row, said)) = latest(store, &asked.identity).await?
             && is_same(&said, &statement)
         {

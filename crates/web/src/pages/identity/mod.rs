@@ -131,6 +131,8 @@ struct Head {
     has_left: bool,
     source: Option<Link>,
     attributes: Vec<(String, String)>,
+    /// What is given from the first day on, and by which role.
+    to_come: Vec<(Link, Link)>,
     conflicts: Vec<Conflict>,
 }
 
@@ -302,12 +304,29 @@ fn head(view: &View, sight: &Sight<'_>, index: IdentityIndex, now: Timestamp) ->
         state: state_mark(state),
         source,
         attributes: attributes.map(|(name, value)| (safe(name.replace('_', " ")), safe(value))).collect(),
+        to_come: to_come(view, sight, index),
         conflicts: snapshot
             .conflicts_of(index.0)
             .iter()
             .map(|conflict| disagreement(sight, conflict))
             .collect(),
     }
+}
+
+/// What somebody's roles give from their first day on, each with the role; nothing of it is given before.
+fn to_come(view: &View, sight: &Sight<'_>, index: IdentityIndex) -> Vec<(Link, Link)> {
+    let evaluation = view.evaluation();
+    let roles = evaluation.to_come.iter().filter(|(identity, _)| *identity == index);
+    let given = roles.flat_map(|(_, position)| {
+        let role = &evaluation.inputs.policy.roles[*position];
+        let link = Link::to(Query::new("/policy").with("find", &role.name).to_string(), safe(&role.name));
+        let link = if sight.policy() { link } else { link.unlinked() };
+        role.grants.iter().map(move |grant| {
+            let (system, name) = (&grant.value.system, &grant.value.entitlement);
+            (sight.link_entitlement(system, name), link.clone())
+        })
+    });
+    given.collect()
 }
 
 fn disagreement(sight: &Sight<'_>, conflict: &IdentityConflict) -> Conflict {
