@@ -61,6 +61,9 @@ pub struct Account {
     pub login: String,
     /// Whether a new log-in can succeed as far as the account's own switches say.
     pub enabled: bool,
+    /// Made and never let anybody in: disabled, until the first credential that is issued opens it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub awaits_credential: bool,
     /// Locked out for now, by failed attempts or an administrator.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub locked: bool,
@@ -91,6 +94,7 @@ impl Account {
             key: key.into(),
             login: login.into(),
             enabled: true,
+            awaits_credential: false,
             locked: false,
             expires_at: None,
             last_use: LastUse::Unknown,
@@ -99,6 +103,11 @@ impl Account {
             kind: None,
             attributes: BTreeMap::new(),
         }
+    }
+
+    /// Whether a credential may be issued for it: nobody is let in by another door to an account that was closed.
+    pub fn takes_credentials(&self) -> bool {
+        self.enabled || self.awaits_credential
     }
 }
 

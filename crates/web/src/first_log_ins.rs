@@ -73,7 +73,7 @@ fn of_account(app: &App, person: &Person, view: &View, made: &MadeAccount) -> Op
         .any(|credential| credential.credential.active);
     let was_in = matches!(observed.last_use, LastUse::At(_));
     let may = || person.may(app, Action::HandOverLogIn, &app.resource_of_identity(identity));
-    (observed.enabled && !has_log_in && !was_in && may()).then(|| FirstLogIn {
+    (observed.takes_credentials() && !has_log_in && !was_in && may()).then(|| FirstLogIn {
         identity: identity.key.clone(),
         system: made.item.system.clone(),
         login: observed.login.clone(),

@@ -38,6 +38,8 @@ struct AccountForm {
     login: String,
     enabled: bool,
     #[serde(default)]
+    awaits_credential: bool,
+    #[serde(default)]
     locked: bool,
     expires_at: Option<Timestamp>,
     #[serde(default)]

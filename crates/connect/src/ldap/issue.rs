@@ -11,11 +11,11 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::error::ConnectError;
 use crate::issue::{self, IS_DISABLED, IS_OUR_OWN, new_password};
 use crate::ldap::client::{Client, Session, code, describe, one};
-use crate::ldap::dialect::{Dialect, NO_CREDENTIAL_YET};
+use crate::ldap::dialect::Dialect;
 use crate::ldap::entry::Entry;
 use crate::ldap::execute::judge;
 use crate::ldap::find::{account_not_seen, find_account, keyed, ourselves};
-use crate::ldap::normalise::{login, state};
+use crate::ldap::normalise::{awaits_credential, login, state};
 use crate::ldap::policy::Policies;
 use crate::ldap::switch::flag;
 
@@ -35,8 +35,7 @@ pub(super) async fn issue(client: &Client, request: &IssueRequest) -> Result<Iss
     {
         return Err(refused(IS_OUR_OWN.to_owned()));
     }
-    let has_none_yet = session.dialect == Dialect::ActiveDirectory
-        && account.text("accountExpires").as_deref() == Some(NO_CREDENTIAL_YET);
+    let has_none_yet = session.dialect == Dialect::ActiveDirectory && awaits_credential(&account);
     let policies = Policies::read(client, &mut session).await?;
     let before = state(session.dialect, &policies, &account);
     if !before.enabled && !has_none_yet {

@@ -6,8 +6,8 @@ use leasehold_model::entitlement::Entitlement;
 use leasehold_model::identity::IdentityKind;
 
 use crate::ldap::dialect::{
-    DOMAIN_USERS, Dialect, LOCKED_FOR_GOOD, PRIVILEGED_BUILTIN_GROUPS, PRIVILEGED_DOMAIN_GROUPS, file_time,
-    generalized_time, guid_text, is_builtin, posture, relative_id, uac,
+    DOMAIN_USERS, Dialect, LOCKED_FOR_GOOD, NO_CREDENTIAL_YET, PRIVILEGED_BUILTIN_GROUPS,
+    PRIVILEGED_DOMAIN_GROUPS, file_time, generalized_time, guid_text, is_builtin, posture, relative_id, uac,
 };
 use crate::ldap::dn::first_value;
 use crate::ldap::entry::Entry;
@@ -119,10 +119,16 @@ pub(super) fn account(dialect: Dialect, policies: &Policies, entry: &Entry) -> R
             let time = |name| entry.text(name).and_then(|text| file_time(&text));
             account.last_use = time("lastLogonTimestamp").map_or(LastUse::Unknown, LastUse::At);
             account.credential_changed_at = time("pwdLastSet");
+            account.awaits_credential = !state.enabled && awaits_credential(entry);
             account.posture = posture(entry.number("userAccountControl").unwrap_or(0));
         }
     }
     Ok(account)
+}
+
+/// Whether an account of Active Directory bears the mark that it was made and has had no credential yet.
+pub(super) fn awaits_credential(entry: &Entry) -> bool {
+    entry.text("accountExpires").as_deref() == Some(NO_CREDENTIAL_YET)
 }
 
 fn is_service(entry: &Entry) -> bool {

@@ -41,7 +41,7 @@ impl SimulatedConnector {
             let Some(account) = found.and_then(|key| state.accounts.get(&key)) else {
                 return refused("there is no such account");
             };
-            if !account.enabled {
+            if !account.takes_credentials() {
                 return refused(issue::IS_DISABLED);
             }
             let key = account.key.clone();

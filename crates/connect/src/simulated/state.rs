@@ -104,6 +104,9 @@ impl SystemState {
             Credential::new(key.clone(), account.clone(), CredentialKind::ApiKey, key.as_str());
         credential.created_at = Some(now);
         self.credentials.insert(key.clone(), credential);
+        if let Some(account) = self.accounts.get_mut(account).filter(|account| account.awaits_credential) {
+            (account.enabled, account.awaits_credential) = (true, false);
+        }
         key
     }
 

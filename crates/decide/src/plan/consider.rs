@@ -257,7 +257,7 @@ impl Planner<'_, '_> {
     fn consider_grant(&mut self, item: &DriftItem, account: Option<AccountIndex>) {
         let evaluation = self.evaluation;
         let Some(account) = account else { return self.consider_new_account(item) };
-        if !evaluation.account(account).account.enabled && !self.is_closed_by_us(account) {
+        if !evaluation.account(account).account.takes_credentials() && !self.is_closed_by_us(account) {
             return self
                 .leave(item, "the identity's account in this system is disabled, and not by Leasehold");
         }

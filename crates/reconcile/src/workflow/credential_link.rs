@@ -3,7 +3,7 @@
 //!
 //! The secret goes from the target to whoever opens the link and is kept nowhere. The link gives nobody access that a plan
 //! did not give: it is made for an account that is there and open, of somebody who may hold access, and it is refused when
-//! that has changed by the time somebody opens it.
+//! that has changed by the time somebody opens it. An account that its system opens with its first credential counts as open.
 
 use std::time::Duration;
 
@@ -143,7 +143,7 @@ pub fn check(
     if !identity.may_hold_access(loaded.now) {
         return Err(Refusal::NotLive(identity.key.clone()));
     }
-    if !observed.enabled {
+    if !observed.takes_credentials() {
         return Err(Refusal::Disabled(name));
     }
     let replaces =

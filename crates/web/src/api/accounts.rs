@@ -59,6 +59,8 @@ struct AccountRow {
     identity: Option<String>,
     /// Whether it can be logged in to.
     enabled: bool,
+    /// It was made, and its first credential opens it.
+    awaits_credential: bool,
     /// Locked by the system.
     locked: bool,
     /// When the system itself ends its log-ins.
@@ -158,6 +160,7 @@ async fn list(
             account_key: account.key.to_string(),
             identity: owner(*position).map(ToString::to_string),
             enabled: account.enabled,
+            awaits_credential: account.awaits_credential,
             locked: account.locked,
             expires_at: account.expires_at,
             last_use,

@@ -239,3 +239,32 @@ async fn whoever_manages_a_new_hire_hands_over_their_first_log_in() {
     let none = manager.get(PAGE).await;
     assert!(words(&none).contains("Nobody waits"), "{}", words(&none));
 }
+
+/// In a domain an account that was made lets nobody in until it has its first credential: that is no reason to make none.
+#[tokio::test]
+async fn an_account_that_its_first_credential_opens_gets_one() {
+    let practice = with_kim().await;
+    let mut new = Account::new("uid-kim-new", "kim-new");
+    (new.enabled, new.awaits_credential) = (false, true);
+    new.attributes.insert("mail".to_owned(), KIM.to_owned());
+    practice.world.create_account("directory", new).expect("an account");
+    practice.read_all().await;
+    practice.refresh().await;
+    let mut administrator = practice.installation.signed_in().await;
+    let page = administrator.get(&format!("/identities/{KIM}")).await;
+    assert!(words(&page).contains("opens with its first credential"), "{}", words(&page));
+    assert!(words(&page).contains("kim-new in directory"), "{}", words(&page));
+    assert!(!words(&page).contains("kim-old in directory"), "{}", words(&page));
+    let mut program = practice.installation.program().await;
+    let body = json!({"system": "directory", "account": "uid-kim-new"});
+    let made = program.call("POST", "/api/v1/credential-links", body).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    let path = path_of(made.json()["url"].as_str().expect("an address"));
+    let token = path.split_once("token=").expect("a token").1;
+    let opened = practice.installation.browser().post("/credential-link", &[("token", token)]).await;
+    assert_eq!(opened.status, StatusCode::OK, "{}", opened.text);
+    let truth = practice.world.snapshot();
+    let accounts = &truth.systems[&system("directory")].accounts;
+    let is_open = |key: &str| accounts.values().any(|account| account.key.as_str() == key && account.enabled);
+    assert!(is_open("uid-kim-new") && !is_open("uid-kim"), "{accounts:#?}");
+}

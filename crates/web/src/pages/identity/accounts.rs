@@ -59,7 +59,9 @@ pub(crate) fn used(last_use: LastUse, now: Timestamp) -> LastUsed {
 
 /// Whether an account can log in.
 pub(crate) fn enabled_mark(account: &Account, now: Timestamp) -> Mark {
-    if !account.enabled {
+    if !account.enabled && account.awaits_credential {
+        Mark::new("opens with its first credential", Tone::Quiet)
+    } else if !account.enabled {
         Mark::new("disabled", Tone::Quiet)
     } else if account.expires_at.is_some_and(|at| at <= now) {
         Mark::new("expired", Tone::Quiet)

@@ -67,7 +67,7 @@ pub(super) fn choices(
     let accounts = evaluation.graph.accounts_of(index).filter_map(|account| {
         let observed = evaluation.account(account);
         let system = evaluation.inputs.snapshot.system(observed.system);
-        (observed.account.enabled && makes(system)).then(|| AccountChoice {
+        (observed.account.takes_credentials() && makes(system)).then(|| AccountChoice {
             value: format!("{system} {}", observed.account.key),
             label: format!("{} in {system}", safe(&observed.account.login)),
         })
