@@ -209,6 +209,43 @@ const CASES: &[Case] = &[
         names: &["policy/a.toml:3", "there is no system `crn`", "crm"],
     },
     Case {
+        what: "a shared secret that nobody knows",
+        files: &[
+            ("leasehold.toml", CONFIGURATION),
+            (
+                "policy/a.toml",
+                "[shared_secret.till]\naccounts = [\"crm:till\"]\nknown_by = []\nowner = \"dana@example.com\"\n",
+            ),
+        ],
+        command: &["policy", "apply"],
+        names: &["policy/a.toml:1", "of nothing, or of nobody", "everybody who knows it"],
+    },
+    Case {
+        what: "a shared secret that was replaced on no day",
+        files: &[
+            ("leasehold.toml", CONFIGURATION),
+            (
+                "policy/a.toml",
+                "[shared_secret.till]\naccounts = [\"crm:till\"]\nknown_by = [\"lee@example.com\"]\n\
+                 owner = \"dana@example.com\"\nreplaced = \"lately\"\n",
+            ),
+        ],
+        command: &["policy", "apply"],
+        names: &["policy/a.toml:5", "`lately` is not a date", "2027-03-31"],
+    },
+    Case {
+        what: "a shared secret that lets in to a place without a system",
+        files: &[
+            ("leasehold.toml", CONFIGURATION),
+            (
+                "policy/a.toml",
+                "[shared_secret.till]\naccounts = [\"till\"]\nknown_by = [\"lee@example.com\"]\nowner = \"dana@example.com\"\n",
+            ),
+        ],
+        command: &["policy", "check"],
+        names: &["policy/a.toml:2", "till"],
+    },
+    Case {
         what: "plan that is no plan",
         files: &[("leasehold.toml", CONFIGURATION), ("plan.json", "{}")],
         command: &["apply", "plan.json"],

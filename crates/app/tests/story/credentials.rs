@@ -13,6 +13,7 @@ use leasehold_model::identity::LifecycleState;
 use leasehold_model::plan::{Plan, Verb};
 use leasehold_reconcile::pace::SharedPace;
 use leasehold_reconcile::workflow::credential_link::{self, LASTS_DEFAULT, Refusal, Wanted};
+use leasehold_reconcile::workflow::offboard;
 use leasehold_reconcile::workflow::steward::{self, Word};
 
 use crate::invariants;
@@ -285,6 +286,58 @@ fn a_key_that_a_leaver_made_for_others_is_to_be_replaced() {
         let overrides: Vec<String> = plan.guards.iter().map(|guard| guard.name.clone()).collect();
         story.apply(&plan, &overrides).await;
         assert!(key(&story, "shared").is_some_and(|key| key.active));
+    });
+}
+
+/// What somebody knows who leaves is on the rotation list until it is replaced: by the system's own word, or by a person's.
+#[test]
+fn a_shared_secret_that_a_leaver_knows_is_to_be_replaced() {
+    tell("a_shared_secret_that_a_leaver_knows_is_to_be_replaced", 20, |seed| async move {
+        let mut story = with_keys(seed, LifecycleState::Active).await;
+        story.world.join(identity("max@example.com", "Ops")).expect("joins");
+        for login in ["terminal", "desk"] {
+            let account = Account::new(format!("uid-{login}"), login);
+            story.world.create_account("alpha", account).expect("an account");
+        }
+        let policy = |replaced: &str| {
+            let text = format!(
+                "[shared_secret.till]\naccounts = [\"alpha:terminal\", \"alpha:uid-desk\"]\nowner = \"max@example.com\"\n\
+                 known_by = [\"{HOLDER}\", \"max@example.com\"]\nkept_in = \"the vault, secret/till\"\n{replaced}"
+            );
+            [("policy/all.toml".to_owned(), text)].into()
+        };
+        let told = async |story: &Story| {
+            let (drift, _) = story.plan().await;
+            let about = drift.iter().filter(|item| {
+                let words = item.because.iter().map(ToString::to_string).collect::<String>();
+                item.kind == DriftKind::StaleCredential && words.contains("the shared secret till")
+            });
+            about.filter_map(|item| item.login.clone()).collect::<Vec<_>>()
+        };
+        story.observe_all().await;
+        story.apply_policy(policy("")).await;
+        assert_eq!(told(&story).await, [""; 0], "everybody who knows it is here");
+        // Whoever looks at the plan that ends their access sees what they know.
+        let ending = offboard::plan(story.load().await, &HOLDER.into(), Vec::new(), None).expect("a plan");
+        let named = ending.left_alone.iter().filter(|left| left.why.contains("the shared secret till"));
+        assert_eq!(named.count(), 2, "{:#?}", ending.left_alone);
+        let left_at = story.clock.now();
+        story.world.leave(HOLDER, left_at).expect("leaves");
+        story.clock.advance_ms(3_600_000);
+        story.observe_all().await;
+        assert_eq!(told(&story).await, ["desk", "terminal"]);
+        // The system tells of one that it has another password now.
+        let mut terminal = Account::new("uid-terminal", "terminal");
+        terminal.credential_changed_at = Some(story.clock.now());
+        story.world.create_account("alpha", terminal).expect("is changed");
+        story.observe_all().await;
+        assert_eq!(told(&story).await, ["desk"]);
+        // Of the other a person says so; the day on which they left is not after it.
+        let day = left_at.strftime("%Y-%m-%d");
+        story.apply_policy(policy(&format!("replaced = {day}"))).await;
+        assert_eq!(told(&story).await, ["desk"]);
+        story.apply_policy(policy(&format!("replaced = \"{}\"", story.clock.now()))).await;
+        assert_eq!(told(&story).await, [""; 0]);
     });
 }
 

@@ -9,7 +9,8 @@ use leasehold_model::action::ActionState;
 use leasehold_model::decision::{DriftItem, DriftKind};
 use leasehold_model::fact::Completeness;
 use leasehold_model::id::IdentityKey;
-use leasehold_model::plan::{Plan, Verb};
+use leasehold_model::identity::LifecycleState;
+use leasehold_model::plan::{Guard, Plan, Verb};
 use leasehold_reconcile::error::ReconcileError;
 use leasehold_reconcile::stages::enforce::effect_of;
 
@@ -359,59 +360,64 @@ fn whoever_leaves_the_feed_leaves_everything() {
     });
 }
 
-/// Field 26: a feed that says that everybody left. What they hold waits for a person, who sees who it is; one who has really
-/// left need not wait.
+/// Field 26: a feed that says that everybody left, or is suspended. What they hold waits for a person, who sees who it is; one who has
+/// really left need not wait.
 #[test]
 fn many_leavers_at_once_wait_for_a_person() {
     tell("many_leavers_at_once_wait_for_a_person", 10, |seed| async move {
-        let (scene, _company) = Scene::company(seed, 60);
-        let mut story = Story::begin(scene).await;
-        story.observe_all().await;
-        let (_, plan) = story.plan().await;
-        let is_mass = |guard: &leasehold_model::plan::Guard| guard.name == "mass_departure:hr";
-        assert!(!plan.guards.iter().any(is_mass), "those of a generated company left one by one");
-        let overrides: Vec<String> = plan.guards.iter().map(|guard| guard.name.clone()).collect();
-        story.apply(&plan, &overrides).await;
-
-        story.clock.advance_ms(7_200_000);
-        let truth = story.truth();
-        let here = |identity: &&leasehold_model::identity::Identity| {
-            identity.state == leasehold_model::identity::LifecycleState::Active
-                && identity.end.is_none()
-                && identity.key.as_str().contains('@')
-        };
-        let gone: Vec<IdentityKey> =
-            truth.people.values().filter(here).map(|identity| identity.key.clone()).take(12).collect();
-        for who in &gone {
-            // Some feeds tell no last day.
-            let mut identity = truth.people[who].clone();
-            identity.state = leasehold_model::identity::LifecycleState::Left;
-            story.world.join(identity).expect("left");
+        for state in [LifecycleState::Left, LifecycleState::Suspended] {
+            many_go_at_once(seed, state).await;
         }
-        story.observe_all().await;
-        let (_, plan) = story.plan().await;
-        let guard = plan.guards.iter().find(|guard| is_mass(guard)).expect("a guard");
-        assert!(gone.iter().all(|who| guard.message.contains(who.as_str())), "{}", guard.message);
-        for item in plan.items.iter().filter(|item| item.verb.takes_away()) {
-            // And so does what they answered for.
-            let owner = |key: &IdentityKey| truth.people.get(key)?.owner.clone();
-            let is_theirs = item.identity.as_ref().is_some_and(|identity| {
-                gone.contains(identity) || owner(identity).is_some_and(|owner| gone.contains(&owner))
-            });
-            assert_eq!(guard.holds.contains(&item.id), is_theirs, "{item:?}");
-        }
-        let loaded = story.load().await;
-        let one = leasehold_reconcile::workflow::offboard::plan(loaded, &gone[0], Vec::new(), None)
-            .expect("a plan");
-        assert!(!one.items.is_empty() && !one.guards.iter().any(is_mass), "{:?}", one.guards);
-        // It does not let go by itself, and does when a person says that it is meant.
-        story.clock.advance_ms(7_200_000);
-        let (_, plan) = story.plan().await;
-        assert!(plan.guards.iter().any(is_mass));
-        let overrides: Vec<String> = plan.guards.iter().map(|guard| guard.name.clone()).collect();
-        story.apply(&plan, &overrides).await;
-        story.observe_all().await;
-        let (_, plan) = story.plan().await;
-        assert!(!plan.guards.iter().any(is_mass), "nothing of theirs is left: {:?}", plan.guards);
     });
+}
+
+async fn many_go_at_once(seed: u64, state: LifecycleState) {
+    let (scene, _company) = Scene::company(seed, 60);
+    let mut story = Story::begin(scene).await;
+    story.observe_all().await;
+    let (_, plan) = story.plan().await;
+    let is_mass = |guard: &Guard| guard.name == "mass_departure:hr";
+    assert!(!plan.guards.iter().any(is_mass), "those of a generated company left one by one");
+    let overrides: Vec<String> = plan.guards.iter().map(|guard| guard.name.clone()).collect();
+    story.apply(&plan, &overrides).await;
+    story.clock.advance_ms(7_200_000);
+    let truth = story.truth();
+    let here = |identity: &&leasehold_model::identity::Identity| {
+        identity.state == LifecycleState::Active
+            && identity.end.is_none()
+            && identity.key.as_str().contains('@')
+    };
+    let gone: Vec<IdentityKey> =
+        truth.people.values().filter(here).map(|identity| identity.key.clone()).take(12).collect();
+    for who in &gone {
+        // Some feeds tell no last day.
+        let mut identity = truth.people[who].clone();
+        identity.state = state;
+        story.world.join(identity).expect("is told so");
+    }
+    story.observe_all().await;
+    let (_, plan) = story.plan().await;
+    let guard = plan.guards.iter().find(|guard| is_mass(guard)).expect("a guard");
+    assert!(gone.iter().all(|who| guard.message.contains(who.as_str())), "{}", guard.message);
+    for item in plan.items.iter().filter(|item| item.verb.takes_away()) {
+        // And so does what they answered for.
+        let owner = |key: &IdentityKey| truth.people.get(key)?.owner.clone();
+        let is_theirs = item.identity.as_ref().is_some_and(|identity| {
+            gone.contains(identity) || owner(identity).is_some_and(|owner| gone.contains(&owner))
+        });
+        assert_eq!(guard.holds.contains(&item.id), is_theirs, "{item:?}");
+    }
+    let loaded = story.load().await;
+    let one =
+        leasehold_reconcile::workflow::offboard::plan(loaded, &gone[0], Vec::new(), None).expect("a plan");
+    assert!(!one.items.is_empty() && !one.guards.iter().any(is_mass), "{:?}", one.guards);
+    // It does not let go by itself, and does when a person says that it is meant.
+    story.clock.advance_ms(7_200_000);
+    let (_, plan) = story.plan().await;
+    assert!(plan.guards.iter().any(is_mass));
+    let overrides: Vec<String> = plan.guards.iter().map(|guard| guard.name.clone()).collect();
+    story.apply(&plan, &overrides).await;
+    story.observe_all().await;
+    let (_, plan) = story.plan().await;
+    assert!(!plan.guards.iter().any(is_mass), "nothing of theirs is left: {:?}", plan.guards);
 }

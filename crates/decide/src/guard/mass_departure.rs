@@ -1,41 +1,46 @@
-//! Many leavers of one feed at once: a feed that went wrong looks just like this, so a person first sees who it is.
+//! Many of one feed who leave or are suspended at once: a feed that went wrong looks just like this, so a person first sees who it is.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use leasehold_model::id::IdentityKey;
-use leasehold_model::identity::{Identity, IdentityKind};
+use leasehold_model::identity::{Identity, IdentityKind, LifecycleState};
 use leasehold_model::plan::{Guard, GuardKind, PlanItem};
 
 use crate::evaluate::Evaluation;
 
-/// Leavers are counted over this time, …
+/// Who leaves or is suspended is counted over this time, …
 const WITHIN: SignedDuration = SignedDuration::from_hours(1);
 /// … and where they are more than this share of the feed's people who were here …
 pub const SHARE_MAX: f64 = 0.05;
 /// … and at least this many, what they hold waits.
 pub const COUNT_MIN: u64 = 10;
-/// Where most of a feed's people leave, …
+/// Where most of a feed's people go, …
 const MOST: f64 = 0.5;
 /// … it takes no more than these: a small feed goes wrong, too.
 const COUNT_MIN_OF_MOST: u64 = 3;
 /// A guard names no more of them; the plan has all.
 const NAMES_MAX: usize = 20;
 
-/// A guard for each feed of which too many left within an hour. It holds until a person decides, however long ago that hour
+/// A guard for each feed of which too many left or were suspended within an hour. It holds until a person decides, however long ago that hour
 /// is.
 pub(super) fn guards(evaluation: &Evaluation<'_>, items: &[PlanItem]) -> Vec<Guard> {
     let snapshot = evaluation.inputs.snapshot;
     let mut feeds: BTreeMap<u32, Feed<'_>> = BTreeMap::new();
-    for (position, (system, _)) in snapshot.identities.iter().enumerate() {
+    for (position, (system, listed)) in snapshot.identities.iter().enumerate() {
         // Declared and implied identities stand behind those of the feeds.
         let Some(identity) = evaluation.identities.get(position) else { continue };
         let feed = feeds.entry(*system).or_default();
-        if !identity.has_left(evaluation.inputs.now) {
+        let went_at = if identity.has_left(evaluation.inputs.now) {
+            left_at(evaluation, position, identity)
+        } else if listed.state == LifecycleState::Suspended {
+            // As the feed says it: whom a person stopped here is no news of a feed.
+            suspended_at(evaluation, position)
+        } else {
             feed.here += 1;
-        } else if let Some(at) = left_at(evaluation, position, identity) {
-            feed.left.push((at, identity));
-        }
+            continue;
+        };
+        feed.gone.extend(went_at.map(|at| (at, identity)));
     }
     feeds.into_iter().filter_map(|(system, feed)| guard(evaluation, system, feed, items)).collect()
 }
@@ -46,8 +51,8 @@ fn guard(evaluation: &Evaluation<'_>, system: u32, feed: Feed<'_>, items: &[Plan
     let share_max = settings.and_then(|settings| settings.leavers_share_max).unwrap_or(SHARE_MAX);
     let count_min = settings.and_then(|settings| settings.leavers_count_min).unwrap_or(COUNT_MIN);
     let most = settings.and_then(|settings| settings.leavers_count_min).unwrap_or(COUNT_MIN_OF_MOST);
-    let (left, all) = feed.too_many(share_max, count_min, most)?;
-    let folded: BTreeSet<String> = left.iter().map(|identity| identity.key.folded()).collect();
+    let (gone, all) = feed.too_many(share_max, count_min, most)?;
+    let folded: BTreeSet<String> = gone.iter().map(|identity| identity.key.folded()).collect();
     // What they answered for goes with them, and waits with them.
     let is_one = |key: &IdentityKey| folded.contains(&key.folded());
     let is_theirs = |item: &&PlanItem| {
@@ -62,7 +67,7 @@ fn guard(evaluation: &Evaluation<'_>, system: u32, feed: Feed<'_>, items: &[Plan
     if holds.is_empty() {
         return None;
     }
-    let mut names: Vec<&str> = left.iter().map(|identity| identity.key.as_str()).collect();
+    let mut names: Vec<&str> = gone.iter().map(|identity| identity.key.as_str()).collect();
     names.sort_unstable();
     let more = match names.len().saturating_sub(NAMES_MAX) {
         0 => String::new(),
@@ -75,8 +80,8 @@ fn guard(evaluation: &Evaluation<'_>, system: u32, feed: Feed<'_>, items: &[Plan
         kind,
         system: name.clone(),
         message: format!(
-            "{} of {all} people of {name} left within an hour, more than {:.0} %: {}{more}",
-            left.len(),
+            "{} of {all} people of {name} left or were suspended within an hour, more than {:.0} %: {}{more}",
+            gone.len(),
             share_max * 100.0,
             names.join(", ")
         ),
@@ -93,34 +98,34 @@ fn guard(evaluation: &Evaluation<'_>, system: u32, feed: Feed<'_>, items: &[Plan
 #[derive(Default)]
 struct Feed<'a> {
     here: usize,
-    left: Vec<(Timestamp, &'a Identity)>,
+    gone: Vec<(Timestamp, &'a Identity)>,
 }
 
 impl<'a> Feed<'a> {
-    /// Everybody who left in an hour in which too many did, and of how many people that was at most.
+    /// Everybody who went in an hour in which too many did, and of how many people that was at most.
     fn too_many(
         mut self,
         share_max: f64,
         count_min: u64,
         count_min_of_most: u64,
     ) -> Option<(Vec<&'a Identity>, usize)> {
-        self.left.sort_by_key(|(at, _)| *at);
-        let mut among = vec![false; self.left.len()];
+        self.gone.sort_by_key(|(at, _)| *at);
+        let mut among = vec![false; self.gone.len()];
         let (mut end, mut most) = (0, 0);
-        for begin in 0..self.left.len() {
-            while end < self.left.len() && self.left[end].0.duration_since(self.left[begin].0) <= WITHIN {
+        for begin in 0..self.gone.len() {
+            while end < self.gone.len() && self.gone[end].0.duration_since(self.gone[begin].0) <= WITHIN {
                 end += 1;
             }
-            let (left, all) = (end - begin, self.here + self.left.len() - begin);
-            let is_most = left as u64 >= count_min_of_most && left as f64 > MOST.max(share_max) * all as f64;
-            if is_most || (left as u64 >= count_min.max(1) && left as f64 > share_max * all as f64) {
+            let (gone, all) = (end - begin, self.here + self.gone.len() - begin);
+            let is_most = gone as u64 >= count_min_of_most && gone as f64 > MOST.max(share_max) * all as f64;
+            if is_most || (gone as u64 >= count_min.max(1) && gone as f64 > share_max * all as f64) {
                 among[begin..end].fill(true);
                 most = most.max(all);
             }
         }
-        let left: Vec<&Identity> =
-            self.left.iter().zip(&among).filter(|(_, among)| **among).map(|((_, left), _)| *left).collect();
-        (!left.is_empty()).then_some((left, most))
+        let gone: Vec<&Identity> =
+            self.gone.iter().zip(&among).filter(|(_, among)| **among).map(|((_, gone), _)| *gone).collect();
+        (!gone.is_empty()).then_some((gone, most))
     }
 }
 
@@ -135,4 +140,12 @@ fn left_at(evaluation: &Evaluation<'_>, position: usize, identity: &Identity) ->
         return identity.end.filter(|end| told.is_some_and(|told| *end > told));
     }
     identity.end.max(told)
+}
+
+/// When a feed first said that somebody is suspended. Who was when it was read for the first time is history, too.
+fn suspended_at(evaluation: &Evaluation<'_>, position: usize) -> Option<Timestamp> {
+    let snapshot = evaluation.inputs.snapshot;
+    let (system, _) = snapshot.identities.get(position)?;
+    let epoch = snapshot.identity_since.get(position).copied()?;
+    (snapshot.systems[*system as usize].first != Some(epoch)).then(|| snapshot.ended_at(epoch)).flatten()
 }

@@ -58,7 +58,16 @@ pub fn check(policy: &Policy, systems: &[SystemName], snapshot: &Snapshot) -> Ve
         observed.addresses(&settings.administrators, &mut diagnostics);
     }
     for protected in &policy.protected {
-        observed.account(&protected.account, &mut diagnostics);
+        observed.account(&protected.account, "so this protects nothing", &mut diagnostics);
+    }
+    for secret in &policy.shared_secrets {
+        for account in &secret.accounts {
+            observed.account(account, "so nothing is said of its secret", &mut diagnostics);
+        }
+        for who in &secret.known_by {
+            observed.identity(who, policy, "identity", &mut diagnostics);
+        }
+        observed.identity(&secret.owner, policy, "owner", &mut diagnostics);
     }
     for declared in &policy.identities {
         observed.identity(&declared.owner, policy, "owner", &mut diagnostics);
@@ -139,7 +148,7 @@ impl<'snapshot> Observed<'snapshot> {
     }
 
     /// A protection that names nothing protects nothing, and nobody would notice before it is needed.
-    fn account(&self, account: &Placed<AccountAddress>, diagnostics: &mut Vec<Diagnostic>) {
+    fn account(&self, account: &Placed<AccountAddress>, in_vain: &str, diagnostics: &mut Vec<Diagnostic>) {
         let (file, span, AccountAddress { system, login }) =
             (&account.file, account.span.clone(), &account.value);
         if !self.systems.contains(system) {
@@ -149,7 +158,7 @@ impl<'snapshot> Observed<'snapshot> {
         } else if self.read_completely.contains(system)
             && !self.accounts.get(system).is_some_and(|names| names.contains(&login.to_lowercase()))
         {
-            let message = format!("system `{system}` has no account `{login}`, so this protects nothing");
+            let message = format!("system `{system}` has no account `{login}`, {in_vain}");
             let help = nearest(login, self.accounts.get(system));
             diagnostics.push(Diagnostic::warning(file, span, message, help));
         }

@@ -49,6 +49,9 @@ pub struct Document {
     /// What becomes of non-humans whose owner leaves.
     #[serde(default)]
     pub succession: Option<SuccessionDocument>,
+    /// Secrets that several people know.
+    #[serde(default)]
+    pub shared_secret: BTreeMap<Spanned<String>, SharedSecretDocument>,
 }
 
 /// `[role.NAME]`
@@ -134,7 +137,8 @@ pub struct GuardDocument {
     pub share_max: Option<Spanned<f64>>,
     /// … where that is at least this many grants.
     pub count_min: Option<u64>,
-    /// Of a people feed: where more than this share of its people (0 to 1) left within an hour, what they hold waits …
+    /// Of a people feed: where more than this share of its people (0 to 1) left or were suspended within an hour, what they hold
+    /// waits …
     pub leavers_share_max: Option<Spanned<f64>>,
     /// … where that is at least this many.
     pub leavers_count_min: Option<u64>,
@@ -163,6 +167,22 @@ pub struct BreakGlassDocument {
     pub owner: Spanned<String>,
     /// When the arrangement ends.
     pub until: Spanned<When>,
+}
+
+/// `[shared_secret.NAME]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SharedSecretDocument {
+    /// `system:login` of each account that it lets in to.
+    pub accounts: Vec<Spanned<String>>,
+    /// Everybody who knows it.
+    pub known_by: Vec<Spanned<String>>,
+    /// Who replaces it.
+    pub owner: Spanned<String>,
+    /// For people: where it is kept.
+    pub kept_in: Option<String>,
+    /// When it was replaced last, where no system tells.
+    pub replaced: Option<Spanned<When>>,
 }
 
 /// `[identity.KEY]`

@@ -6,8 +6,10 @@ pub mod document;
 mod lifecycle;
 pub mod predicate;
 pub mod read;
+mod shared_secret;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Range;
 
 use jiff::{SignedDuration, Timestamp};
@@ -116,6 +118,30 @@ pub struct Protected {
     pub break_glass: Option<(IdentityKey, Timestamp)>,
 }
 
+/// A secret that several people know.
+#[derive(Debug, Clone)]
+pub struct SharedSecret {
+    /// Its name in the policy.
+    pub name: String,
+    /// What it lets in to.
+    pub accounts: Vec<Placed<AccountAddress>>,
+    /// Everybody who knows it.
+    pub known_by: Vec<Placed<IdentityKey>>,
+    /// Who replaces it.
+    pub owner: Placed<IdentityKey>,
+    /// Where it is kept, for people.
+    pub kept_in: Option<String>,
+    /// When it was replaced last, where somebody said so.
+    pub replaced_at: Option<Timestamp>,
+}
+
+impl fmt::Display for SharedSecret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.name)?;
+        self.kept_in.as_ref().map_or(Ok(()), |place| write!(formatter, " (kept in {place})"))
+    }
+}
+
 /// A non-human that no feed lists.
 #[derive(Debug, Clone)]
 pub struct DeclaredIdentity {
@@ -182,6 +208,8 @@ pub struct Policy {
     pub retention: BTreeMap<SystemName, SignedDuration>,
     /// What becomes of non-humans whose owner leaves.
     pub succession: Succession,
+    /// Secrets that several people know.
+    pub shared_secrets: Vec<SharedSecret>,
     /// SHA-256 over the files, in hex; empty for the empty policy.
     pub digest: String,
 }

@@ -51,7 +51,7 @@ pub(super) struct Place<'text> {
 }
 
 impl Place<'_> {
-    fn placed<T>(&self, value: T, span: Range<usize>) -> Placed<T> {
+    pub(super) fn placed<T>(&self, value: T, span: Range<usize>) -> Placed<T> {
         Placed { value, file: self.file.clone(), span }
     }
 }
@@ -198,6 +198,7 @@ impl Reader {
             }
         }
         self.retention(&place, document.retention);
+        self.shared_secrets(&place, document.shared_secret);
         if let Some(succession) = document.succession {
             self.succession(&place, succession);
         }
@@ -328,7 +329,7 @@ impl Reader {
         addresses
     }
 
-    fn account(&mut self, place: &Place<'_>, text: &Spanned<String>) -> Option<AccountAddress> {
+    pub(super) fn account(&mut self, place: &Place<'_>, text: &Spanned<String>) -> Option<AccountAddress> {
         let parts = text.get_ref().split_once(':').filter(|(_, login)| !login.is_empty());
         let account = parts.and_then(|(system, login)| {
             SystemName::new(system).ok().map(|system| AccountAddress { system, login: login.to_owned() })

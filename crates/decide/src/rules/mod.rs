@@ -10,6 +10,7 @@ mod orphan;
 mod ownerless;
 mod posture;
 mod replaced;
+pub mod shared_secret;
 mod stale_credential;
 mod stopped_job;
 mod toxic;
@@ -54,6 +55,7 @@ pub const RULES: &[Rule] = &[
     Rule { kinds: &[DriftKind::Missing], find: closed::find },
     Rule { kinds: &[DriftKind::Dormant], find: dormant::find },
     Rule { kinds: &[DriftKind::StaleCredential], find: stale_credential::find },
+    Rule { kinds: &[DriftKind::StaleCredential], find: shared_secret::find },
     Rule { kinds: &[DriftKind::Expired], find: replaced::find },
     Rule { kinds: &[DriftKind::Posture], find: posture::find },
 ];

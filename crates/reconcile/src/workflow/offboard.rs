@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use leasehold_decide::engine::IdentityIndex;
 use leasehold_decide::evaluate::Evaluation;
 use leasehold_decide::plan::Scope;
+use leasehold_decide::rules::shared_secret;
 use leasehold_model::id::{IdentityKey, SystemName};
 use leasehold_model::plan::{LeftAlone, Plan};
 use leasehold_model::stewardship::Ownership;
@@ -52,6 +53,7 @@ pub fn plan(
     let evaluation = loaded.evaluate()?;
     let NonHumans { stopped, mut waiting } = non_humans(&evaluation, key, loaded.now);
     waiting.extend(unclaimed(&evaluation, key));
+    waiting.extend(shared_secrets(&evaluation, key));
     drop(evaluation);
     let identities = std::iter::once(key.clone()).chain(stopped).collect();
     let scope = Scope { systems, identities, sessions: true, ..Scope::default() };
@@ -65,6 +67,28 @@ pub fn plan(
         made = made.taken_over(successors);
     }
     Ok(if is_decided { made.taking_as_left(vec![key.clone()]) } else { made })
+}
+
+/// That others go on with what somebody knows who leaves.
+fn shared_secrets(evaluation: &Evaluation<'_>, key: &IdentityKey) -> Vec<LeftAlone> {
+    let known = shared_secret::known(evaluation);
+    let theirs = known.iter().filter(|known| known.who.folded() == key.folded());
+    theirs
+        .map(|known| {
+            let observed = evaluation.account(known.account);
+            LeftAlone {
+                system: evaluation.inputs.snapshot.system(observed.system).clone(),
+                account: Some(observed.account.login.clone()),
+                identity: None,
+                entitlement: None,
+                why: format!(
+                    "{key} knows the shared secret {}: {} replaces it, and until then it is on the rotation list \
+                     (`leasehold drift --kind stale_credential`)",
+                    known.secret, known.secret.owner.value
+                ),
+            }
+        })
+        .collect()
 }
 
 /// What an identity answers for and nobody took over.

@@ -1,0 +1,66 @@
+//! What the policy says of secrets that several people know: `[shared_secret.NAME]`.
+
+use std::collections::BTreeMap;
+
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, civil};
+use leasehold_model::id::IdentityKey;
+use toml::Spanned;
+
+use super::document::SharedSecretDocument;
+use super::read::{Place, Reader};
+use super::{Placed, SharedSecret};
+
+impl Reader {
+    pub(super) fn shared_secrets(
+        &mut self,
+        place: &Place<'_>,
+        entries: BTreeMap<Spanned<String>, SharedSecretDocument>,
+    ) {
+        for (name, entry) in entries {
+            if !self.first_of_its_name(place, "shared_secret", &name) {
+                continue;
+            }
+            if entry.accounts.is_empty() || entry.known_by.is_empty() {
+                let help = "name the accounts that it lets in to, and everybody who knows it";
+                self.error(place, name.span(), "a shared secret of nothing, or of nobody", help);
+                continue;
+            }
+            let key = |text: &Spanned<String>| -> Placed<IdentityKey> {
+                place.placed(IdentityKey(text.get_ref().clone()), text.span())
+            };
+            let accounts = entry.accounts.iter().filter_map(|text| {
+                let account = self.account(place, text)?;
+                Some(place.placed(account, text.span()))
+            });
+            let accounts = accounts.collect();
+            let replaced_at = entry.replaced.as_ref().and_then(|when| {
+                let instant = from_when(&when.get_ref().0);
+                if instant.is_none() {
+                    let message = format!("`{}` is not a date", when.get_ref().0);
+                    let help = "write the day on which it was replaced (2027-03-31) or the instant (2027-03-31T18:00:00Z)";
+                    self.error(place, when.span(), message, help);
+                }
+                instant
+            });
+            self.policy.shared_secrets.push(SharedSecret {
+                accounts,
+                known_by: entry.known_by.iter().map(key).collect(),
+                owner: key(&entry.owner),
+                kept_in: entry.kept_in,
+                replaced_at,
+                name: name.into_inner(),
+            });
+        }
+    }
+}
+
+/// A day is its first instant here: who left on it may have left before the secret was replaced, and knows the old one only where an
+/// instant says so.
+fn from_when(text: &str) -> Option<Timestamp> {
+    if let Ok(instant) = text.parse::<Timestamp>() {
+        return Some(instant);
+    }
+    let date: civil::Date = text.parse().ok()?;
+    date.to_zoned(TimeZone::UTC).ok().map(|begins| begins.timestamp())
+}
