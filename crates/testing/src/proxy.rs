@@ -1,5 +1,5 @@
 //! A TCP proxy in front of a real server, which makes it refuse, be slow, say nothing at all, break off in the middle of an answer,
-//! say that it did what it did not, or, where it speaks HTTP, ask for patience.
+//! say that it did what it did not, do what it never says, or, where it speaks HTTP, ask for patience.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -10,7 +10,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::between::{last_on_its_connection, read_message};
-use crate::lie::Lie;
+use crate::lie::{Lie, Way};
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 64;
@@ -32,6 +32,19 @@ pub enum Manner {
     Limit(u32),
     /// Every change is said to be made and never is, as [`Proxy::start_lying`] was told.
     Lie,
+    /// Every change is made, and the connection breaks before anybody hears of it; whoever lies knows what a change is.
+    Lose,
+}
+
+impl Manner {
+    /// What becomes of changes, where it is not what was asked for.
+    fn way(self) -> Option<Way> {
+        match self {
+            Self::Lie => Some(Way::Undone),
+            Self::Lose => Some(Way::Unanswered),
+            _ => None,
+        }
+    }
 }
 
 /// A running proxy. Dropping it breaks every connection through it.
@@ -116,7 +129,10 @@ impl Proxy {
     /// # Panics
     /// Where the port cannot be listened on again, or it is to lie and was not told how.
     pub fn set(&mut self, manner: Manner) {
-        assert!(manner != Manner::Lie || self.shared.lie.is_some(), "nobody said how this server lies");
+        assert!(
+            manner.way().is_none() || self.shared.lie.is_some(),
+            "nobody said what a change is to this server"
+        );
         self.stop();
         let mut state = self.shared.state();
         (state.manner, state.put_off) = (manner, 0);
@@ -166,7 +182,7 @@ fn serve(shared: &Arc<Shared>, client: TcpStream) {
     let mut state = shared.state();
     let by_request = match state.manner {
         Manner::Limit(_) => true,
-        Manner::Lie => shared.lie.as_ref().is_some_and(Lie::is_over_http),
+        Manner::Lie | Manner::Lose => shared.lie.as_ref().is_some_and(Lie::is_over_http),
         _ => false,
     };
     if by_request {
@@ -177,7 +193,7 @@ fn serve(shared: &Arc<Shared>, client: TcpStream) {
     let (there, back) = match state.manner {
         Manner::Delay(delay) => (Pump { delay, ..Pump::default() }, Pump { delay, ..Pump::default() }),
         Manner::Half(bytes) => (Pump::default(), Pump { bytes_max: Some(bytes), ..Pump::default() }),
-        Manner::Pass | Manner::Limit(_) | Manner::Lie => (Pump::default(), Pump::default()),
+        Manner::Pass | Manner::Limit(_) | Manner::Lie | Manner::Lose => (Pump::default(), Pump::default()),
         Manner::Refuse => return,
         Manner::Silent => {
             if let Ok(kept) = client.try_clone() {
@@ -194,10 +210,10 @@ fn serve(shared: &Arc<Shared>, client: TcpStream) {
     // Small answers must not wait for acknowledgements that come later still.
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     state.open.extend([kept_client, kept_server]);
-    if state.manner == Manner::Lie {
+    if let Some(way) = state.manner.way() {
         drop(state);
         let shared = Arc::clone(shared);
-        std::thread::spawn(move || shared.lie.as_ref().map(|lie| lie.converse(&client, &server)));
+        std::thread::spawn(move || shared.lie.as_ref().map(|lie| lie.converse(way, &client, &server)));
         return;
     }
     drop(state);
@@ -214,15 +230,21 @@ fn answer(shared: &Shared, mut client: TcpStream) {
             state.put_off += 1;
             Some("HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n".to_owned())
         }
-        Manner::Lie => shared.lie.as_ref().and_then(|lie| lie.answer(&request)),
+        Manner::Lie | Manner::Lose => shared.lie.as_ref().and_then(|lie| lie.answer(&request)),
         _ => None,
     };
+    let is_lost = state.manner == Manner::Lose && own.is_some();
     drop(state);
-    let answer = own.map(String::into_bytes).or_else(|| {
+    let ask = || {
         let mut server = TcpStream::connect(shared.upstream).ok()?;
         server.write_all(&request).ok()?;
         Some(read_message(&mut server))
-    });
+    };
+    if is_lost {
+        let _ = ask();
+        return;
+    }
+    let answer = own.map(String::into_bytes).or_else(ask);
     // The client may have left.
     let _ = client.write_all(&last_on_its_connection(&answer.unwrap_or_default()));
 }

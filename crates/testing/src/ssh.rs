@@ -163,6 +163,15 @@ impl SshServer {
         self.set_shell(short, &shell);
     }
 
+    /// Has an account lose its connection by whatever it changes, after that was done, until [`SshServer::lie_to`] is called.
+    ///
+    /// # Panics
+    /// Where the account cannot be changed.
+    pub fn lose_connections_of(&self, short: &str) {
+        let shell = lie::host::shell_that_ends(&self.home_file(short, "ends"), &self.name(short));
+        self.set_shell(short, &shell);
+    }
+
     /// Has an account see a folder of the test in the place of `/var/spool`; `crontab` does nothing for it there, as cronie's does
     /// where PAM says no.
     ///

@@ -23,6 +23,12 @@ echo "You ($2) are not allowed to access to (crontab) because of pam configurati
 exit 1
 "#;
 
+/// The host's own program, after which everything of the account is killed, its connections too.
+const LAST: &str = r#"#!/bin/sh
+PATH=/usr/sbin:/usr/bin:/sbin:/bin NAME "$@"
+pkill -KILL -U ACCOUNT
+"#;
+
 /// Runs a command with those programs before the others, wherever it says where programs are. `kill` belongs to the shell itself.
 const SHELL: &str = r#"#!/bin/sh
 [ "$1" = -c ] || exit 64
@@ -49,6 +55,18 @@ pub(crate) fn shell(folder: &Path) -> PathBuf {
     }
     program(folder, "crontab", CRONTAB);
     program(folder, "shell", &with_programs(folder, "kill() { :; }; "))
+}
+
+/// Makes a shell of an account that loses its connection in a folder: what changes the host does so, and nobody hears of it.
+///
+/// # Panics
+/// Where it cannot be written.
+pub(crate) fn shell_that_ends(folder: &Path, account: &str) -> PathBuf {
+    make_folder(folder);
+    for name in IDLE {
+        program(folder, name, &LAST.replace("NAME", name).replace("ACCOUNT", account));
+    }
+    program(folder, "shell", &with_programs(folder, ""))
 }
 
 /// Makes a shell of an account in a folder, to which PAM lets nobody's crontab be read or changed, and to which another folder

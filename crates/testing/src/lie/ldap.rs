@@ -1,10 +1,11 @@
-//! LDAP (RFC 4511): one request after another, of which those that would change the directory are answered with success.
+//! LDAP (RFC 4511): one request after another, of which those that would change the directory are answered with success, or made
+//! and answered by nothing.
 
 use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::net::TcpStream;
 
-use super::exactly;
 use super::tls::BothEnds;
+use super::{Way, exactly};
 
 /// The tags of operations (RFC 4511, 4.2 and following).
 mod tag {
@@ -67,13 +68,14 @@ fn lie(request: &Message) -> Option<Vec<u8>> {
 }
 
 /// Passes a conversation on until the client takes leave. A connector has one request under way on a connection.
-pub(super) fn converse(ends: &BothEnds, client: &TcpStream, server: &TcpStream) -> Result<()> {
+pub(super) fn converse(ends: &BothEnds, way: Way, client: &TcpStream, server: &TcpStream) -> Result<()> {
     let mut client = ends.with_client(client)?;
     let mut server = ends.with_server(server)?;
     loop {
         let request = read_message(&mut client)?;
-        if let Some(lie) = lie(&request) {
-            client.write_all(&lie)?;
+        let change = lie(&request);
+        if let Some(lie) = change.as_ref().filter(|_| way == Way::Undone) {
+            client.write_all(lie)?;
             continue;
         }
         server.write_all(&request.bytes)?;
@@ -84,6 +86,9 @@ pub(super) fn converse(ends: &BothEnds, client: &TcpStream, server: &TcpStream) 
         }
         loop {
             let answer = read_message(&mut server)?;
+            if change.is_some() {
+                return Ok(());
+            }
             client.write_all(&answer.bytes)?;
             let more = [tag::SEARCH_ENTRY, tag::SEARCH_REFERENCE, tag::INTERMEDIATE];
             if answer.id == request.id && !more.contains(&answer.operation) {

@@ -1,5 +1,5 @@
-//! A liar in front of a real server: what changes the server is said to be done and never is, everything else passes. It knows
-//! just enough of the server's protocol to tell the one from the other.
+//! A liar in front of a real server: what changes the server is said to be done and never is, or is done and never said to be;
+//! everything else passes. It knows just enough of the server's protocol to tell the one from the other.
 
 pub(crate) mod host;
 mod http;
@@ -8,11 +8,21 @@ mod mariadb;
 mod postgres;
 mod tls;
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::net::{IpAddr, Shutdown, TcpStream};
+use std::sync::atomic::AtomicBool;
 
 pub use self::tls::BothEnds;
 use crate::certificates::{Certificate, CertificateAuthority};
+
+/// What becomes of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// It is said to be made and is not.
+    Undone,
+    /// It is made, and the connection breaks instead of an answer.
+    Unanswered,
+}
 
 /// Which protocol the server speaks.
 #[derive(Debug)]
@@ -60,16 +70,28 @@ impl Lie {
     }
 
     /// Passes a conversation on until either side ends it.
-    pub(crate) fn converse(&self, client: &TcpStream, server: &TcpStream) {
+    pub(crate) fn converse(&self, way: Way, client: &TcpStream, server: &TcpStream) {
+        // Said by whoever passes questions on to whoever passes answers on: what comes now is lost.
+        let lost = AtomicBool::new(false);
         // Whoever leaves in the middle of a message ends the conversation, as does whoever leaves after one.
         let _ = match self {
-            Self::Ldap(ends) => ldap::converse(ends, client, server),
+            Self::Ldap(ends) => ldap::converse(ends, way, client, server),
             Self::Postgres => {
-                both_ways(client, server, postgres::pass_questions, postgres::pass_answers);
+                both_ways(
+                    client,
+                    server,
+                    || postgres::pass_questions(way, &lost, client, server),
+                    || postgres::pass_answers(&lost, server, client),
+                );
                 Ok(())
             }
             Self::Mariadb => {
-                both_ways(client, server, mariadb::pass_questions, mariadb::pass_answers);
+                both_ways(
+                    client,
+                    server,
+                    || mariadb::pass_questions(way, &lost, client, server),
+                    || mariadb::pass_answers(&lost, server, client),
+                );
                 Ok(())
             }
             Self::Scim | Self::AwsQuery | Self::OpenBao | Self::OpenBaoHiding(_) => {
@@ -84,14 +106,14 @@ impl Lie {
 fn both_ways(
     client: &TcpStream,
     server: &TcpStream,
-    there: fn(&TcpStream, &TcpStream) -> std::io::Result<()>,
-    back: fn(&TcpStream, &TcpStream) -> std::io::Result<()>,
+    there: impl FnOnce() -> std::io::Result<()>,
+    back: impl FnOnce() -> std::io::Result<()> + Send,
 ) {
     std::thread::scope(|scope| {
         scope.spawn(move || {
-            let _ = (back(server, client), client.shutdown(Shutdown::Both), server.shutdown(Shutdown::Both));
+            let _ = (back(), client.shutdown(Shutdown::Both), server.shutdown(Shutdown::Both));
         });
-        let _ = (there(client, server), server.shutdown(Shutdown::Both), client.shutdown(Shutdown::Both));
+        let _ = (there(), server.shutdown(Shutdown::Both), client.shutdown(Shutdown::Both));
     });
 }
 
@@ -100,9 +122,4 @@ fn exactly(mut from: impl Read, count: usize) -> std::io::Result<Vec<u8>> {
     let mut bytes = vec![0; count];
     from.read_exact(&mut bytes)?;
     Ok(bytes)
-}
-
-/// Passes on whatever comes.
-fn pass(mut from: impl Read, mut to: impl Write) -> std::io::Result<()> {
-    std::io::copy(&mut from, &mut to).map(|_| ())
 }

@@ -1,15 +1,17 @@
 //! PostgreSQL's protocol (its manual, "Frontend/Backend Protocol"), as far as a liar has to know it.
 //!
 //! Within its transaction a change shows, as whoever made it looks at once. It is the commit that becomes a rollback, and is
-//! answered as a commit.
+//! answered as a commit; or that is made, and answered by nothing.
 
 use std::io::{Error, ErrorKind, Result, Write};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::exactly;
+use super::{Way, exactly};
 
 const QUERY: u8 = b'Q';
 const PARSE: u8 = b'P';
+const READY_FOR_QUERY: u8 = b'Z';
 const COMMAND_COMPLETE: u8 = b'C';
 
 /// What ends a session, and what only says so.
@@ -31,10 +33,14 @@ fn write_typed(mut to: &TcpStream, kind: u8, content: &[u8]) -> Result<()> {
     to.write_all(&[&[kind][..], &length.to_be_bytes(), content].concat())
 }
 
+fn commits(kind: u8, content: &[u8]) -> bool {
+    kind == QUERY && content.eq_ignore_ascii_case(b"commit\0")
+}
+
 /// A question that changes nothing.
 fn harmless(kind: u8, content: Vec<u8>) -> Vec<u8> {
     match kind {
-        QUERY if content.eq_ignore_ascii_case(b"commit\0") => b"rollback\0".to_vec(),
+        _ if commits(kind, &content) => b"rollback\0".to_vec(),
         // What follows the text are the types of its parameters, in which no text is.
         PARSE => replaced(content, ENDING),
         _ => content,
@@ -50,21 +56,39 @@ fn replaced(content: Vec<u8>, (old, new): (&str, &str)) -> Vec<u8> {
 }
 
 /// Passes on what the client says.
-pub(super) fn pass_questions(client: &TcpStream, mut server: &TcpStream) -> Result<()> {
+pub(super) fn pass_questions(
+    way: Way,
+    lost: &AtomicBool,
+    client: &TcpStream,
+    mut server: &TcpStream,
+) -> Result<()> {
     // The first message has no type.
     let length = exactly(client, 4)?;
     let greeting = exactly(client, content_length(&length)?)?;
     server.write_all(&[length, greeting].concat())?;
     loop {
         let (kind, content) = read_typed(client)?;
-        write_typed(server, kind, &harmless(kind, content))?;
+        let content = match way {
+            Way::Undone => harmless(kind, content),
+            Way::Unanswered => {
+                lost.fetch_or(commits(kind, &content), Ordering::SeqCst);
+                content
+            }
+        };
+        write_typed(server, kind, &content)?;
     }
 }
 
-/// Passes on what the server says.
-pub(super) fn pass_answers(server: &TcpStream, client: &TcpStream) -> Result<()> {
+/// Passes on what the server says, until that is lost.
+pub(super) fn pass_answers(lost: &AtomicBool, server: &TcpStream, client: &TcpStream) -> Result<()> {
     loop {
         let (kind, content) = read_typed(server)?;
+        if lost.load(Ordering::SeqCst) {
+            if kind == READY_FOR_QUERY {
+                return Ok(());
+            }
+            continue;
+        }
         let content = match (kind, content.as_slice()) {
             (COMMAND_COMPLETE, b"ROLLBACK\0") => b"COMMIT\0".to_vec(),
             _ => content,

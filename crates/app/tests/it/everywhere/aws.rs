@@ -1,11 +1,13 @@
 //! AWS: a user with two access keys, a group that carries a policy, a policy of their own; and the service account with its key.
 
+use std::collections::BTreeSet;
+
 use leasehold_testing::aws::{ACCOUNT, anybody, key_of};
 use leasehold_testing::{AwsKey, AwsServer, Lie, Proxy};
 use serde_json::{Value, json};
 
 use super::documented;
-use super::target::{LEAVER, Left, OTHERS, SERVICE, Target, address_of, mail};
+use super::target::{FirstCredential, LEAVER, Left, OTHERS, SERVICE, Target, address_of, mail};
 
 /// Leasehold's own user, whose policy is the documented one.
 const OWN: &str = "leasehold";
@@ -59,6 +61,7 @@ impl Cloud {
             calls.push(("create_policy", json!({"PolicyName": name, "PolicyDocument": allow(action)})));
         }
         calls.push(("create_group", json!({"GroupName": "payments"})));
+        calls.push(("create_group", json!({"GroupName": "treasury"})));
         calls.push((
             "attach_group_policy",
             json!({"GroupName": "payments", "PolicyArn": policy_arn("buckets")}),
@@ -107,6 +110,31 @@ impl Target for Cloud {
 
     fn entitlements(&self) -> Vec<String> {
         vec!["group/payments".to_owned(), "policy/logs".to_owned()]
+    }
+
+    fn other_entitlements(&self) -> Vec<String> {
+        vec!["group/treasury".to_owned()]
+    }
+
+    fn held(&mut self, login: &str) -> Option<BTreeSet<String>> {
+        let questions = ["get_user", "list_groups_for_user", "list_attached_user_policies"];
+        let calls = questions.map(|question| (question, json!({"UserName": login})));
+        let answers = self.server.try_calls(&self.admin, "iam", &calls);
+        let [user, groups, policies] = answers.as_slice() else { panic!("{answers:?}") };
+        user.as_ref().ok()?;
+        let named = |answer: &Result<Value, String>, list, field| {
+            names(answer.as_ref().expect("an answer"), list, field).into_iter()
+        };
+        let groups = named(groups, "Groups", "GroupName").map(|name| format!("group/{name}"));
+        let policies = named(policies, "AttachedPolicies", "PolicyName").map(|name| format!("policy/{name}"));
+        Some(groups.chain(policies).collect())
+    }
+
+    fn lets_in(&mut self, _login: &str, first: Option<&FirstCredential>) -> bool {
+        let Some(first) = first else { return false };
+        let id = first.instructions.split_whitespace().find(|word| word.starts_with("AKIA"));
+        let id = id.expect("the key's own name").to_owned();
+        self.work(&[AwsKey { id, secret: first.secret.clone(), token: None }]) == [true]
     }
 
     fn proxy(&mut self) -> &mut Proxy {

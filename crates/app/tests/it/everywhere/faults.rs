@@ -22,15 +22,17 @@ const PUT_OFF: u32 = 3;
 
 /// In which manners a target fails, one after the other.
 fn manners(target: &dyn Target) -> Vec<Manner> {
-    // Over HTTP each answer is broken after its change was made; the others get through their greetings, or not even those.
+    let mut manners = vec![Manner::Refuse, Manner::Delay(DELAY), Manner::Lose, Manner::Lie, Manner::Silent];
+    // Connections break in the middle of what is said: of an answer over HTTP, elsewhere of the greetings or soon after.
     let half = if target.speaks_http() { 20 } else { 1500 };
-    vec![Manner::Refuse, Manner::Delay(DELAY), Manner::Half(half), Manner::Lie, Manner::Silent]
+    manners.extend(are_to_fail_alone().then_some(Manner::Half(half)));
+    manners
 }
 
 /// How long one answer is waited for, where that is less than usual: what does not answer never will.
 fn patience_ms(manner: Manner) -> Option<u32> {
     match manner {
-        Manner::Pass | Manner::Delay(_) | Manner::Limit(_) => None,
+        Manner::Pass | Manner::Delay(_) | Manner::Limit(_) | Manner::Lose => None,
         Manner::Refuse | Manner::Half(_) => Some(300),
         Manner::Silent => Some(100),
         // It answers, so that there is time to. Only sessions that never end are waited for in vain.
@@ -80,6 +82,11 @@ fn check(outcome: &Outcome, target: &dyn Target, manner: Option<Manner>, had: &[
     let Some(manner) = manner.filter(|manner| !matches!(manner, Manner::Delay(_) | Manner::Limit(_))) else {
         return outcome.check_all_gone(target, left);
     };
+    if manner == Manner::Lose {
+        // What was done is found by looking; what is outstanding may be done or not, and nothing is said to be.
+        assert_ne!(left, had, "{name} {manner:?}");
+        return;
+    }
     if matches!(manner, Manner::Half(_)) {
         // What is outstanding may have arrived.
         assert_ne!(outcome.outstanding(name), BTreeSet::new(), "{name} {manner:?}");

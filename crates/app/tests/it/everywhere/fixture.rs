@@ -109,13 +109,19 @@ impl Everywhere {
 
     /// The configuration; with some of the targets there is less patience, in milliseconds for each answer.
     pub fn configuration(&self, impatient: &[(usize, u32)]) -> String {
+        self.configuration_with(|index, _| {
+            let of_target = impatient.iter().filter(|(impatient, _)| *impatient == index);
+            of_target.map(|(_, timeout_ms)| format!("timeout_ms = {timeout_ms}\n")).collect()
+        })
+    }
+
+    /// The configuration, with something added to each target's table.
+    pub fn configuration_with(&self, added: impl Fn(usize, &dyn Target) -> String) -> String {
         let mut text =
             "[system.hr]\nconnector = \"csv\"\npath = \"people.csv\"\nauthoritative = true\nkey = \"email\"\n".to_owned();
         for (index, target) in self.targets.iter().enumerate() {
-            text += &format!("\n[system.{}]\n{}", target.name(), target.settings());
-            for (_, timeout_ms) in impatient.iter().filter(|(impatient, _)| *impatient == index) {
-                text += &format!("timeout_ms = {timeout_ms}\n");
-            }
+            let added = added(index, target.as_ref());
+            text += &format!("\n[system.{}]\n{}{added}", target.name(), target.settings());
         }
         text
     }

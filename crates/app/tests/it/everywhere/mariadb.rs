@@ -1,10 +1,11 @@
 //! MariaDB: a user, a role that carries another one, an event that the server runs as the user, a live session of the client.
 
+use std::collections::BTreeSet;
 use std::process::Child;
 
 use leasehold_testing::{Lie, MariadbServer, Proxy};
 
-use super::target::{LEAVER, Left, OTHERS, Target, address_of, password};
+use super::target::{FirstCredential, LEAVER, Left, OTHERS, Target, address_of, password};
 
 const OWN: &str = "leasehold";
 
@@ -33,13 +34,14 @@ impl Shop {
         let server = MariadbServer::start();
         server.sql(&format!(
             "create database app; create table app.orders (id int); create table app.notes (id int);
-             create role orders_read; create role orders_rw;
+             create role orders_read; create role orders_rw; create role treasury;
              grant select on app.orders to orders_read; grant insert on app.orders to orders_rw;
              grant orders_read to orders_rw;
              create user {OWN}@'127.0.0.1' identified by '{}';
              grant select on mysql.* to {OWN}@'127.0.0.1';
              grant process, create user, connection admin, event, set user on *.* to {OWN}@'127.0.0.1';
              grant orders_rw to {OWN}@'127.0.0.1' with admin option;
+             grant treasury to {OWN}@'127.0.0.1' with admin option;
              grant select on app.* to {OWN}@'127.0.0.1' with grant option;",
             password(OWN)
         ));
@@ -94,6 +96,29 @@ impl Target for Shop {
 
     fn entitlements(&self) -> Vec<String> {
         vec!["role/orders_rw".to_owned(), "privilege/SELECT on app.notes".to_owned()]
+    }
+
+    fn other_entitlements(&self) -> Vec<String> {
+        vec!["role/treasury".to_owned()]
+    }
+
+    fn new_accounts(&self) -> String {
+        "new_account_login = \"email.local\"\nnew_account_host = \"127.0.0.1\"\n".to_owned()
+    }
+
+    fn held(&mut self, login: &str) -> Option<BTreeSet<String>> {
+        if self.server.sql(&format!("select count(*) from mysql.user where User = '{login}'")) == "0" {
+            return None;
+        }
+        let roles = ["orders_rw", "treasury"].into_iter();
+        let mut held: BTreeSet<String> =
+            roles.filter(|role| self.holds(login, role)).map(|role| format!("role/{role}")).collect();
+        held.extend(self.may_read_notes(login).then(|| "privilege/SELECT on app.notes".to_owned()));
+        Some(held)
+    }
+
+    fn lets_in(&mut self, login: &str, first: Option<&FirstCredential>) -> bool {
+        first.is_some_and(|first| self.server.sql_as(login, &first.secret, "select 1").is_ok())
     }
 
     fn proxy(&mut self) -> &mut Proxy {

@@ -2,6 +2,7 @@
 //! application. What is gone, what is left and what is as before is looked at with each target's own client.
 
 mod aws;
+mod career;
 mod faults;
 mod fixture;
 mod kills;

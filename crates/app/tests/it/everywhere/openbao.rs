@@ -1,10 +1,12 @@
 //! OpenBao: a user of `userpass` with a token, a group that carries a policy, a group that the group is in; and the agent with
 //! its token.
 
+use std::collections::BTreeSet;
+
 use leasehold_testing::{Lie, OpenBaoServer, Proxy};
 
 use super::documented;
-use super::target::{AGENT, LEAVER, Left, OTHERS, Target, address_of, password};
+use super::target::{AGENT, FirstCredential, LEAVER, Left, OTHERS, Target, address_of, password};
 
 pub struct Vault {
     server: OpenBaoServer,
@@ -40,6 +42,7 @@ impl Vault {
         let group = server.bao_json(&["write"], &["identity/group", "name=payments", "policies=logs"]);
         let group = text(&group["data"]["id"]);
         server.bao(&["write", "identity/group", "name=engineering", &format!("member_group_ids={group}")]);
+        server.bao(&["write", "identity/group", "name=treasury"]);
         let own = server.bao(&["token", "create", "-policy=leasehold", "-field=token"]);
         server.token_file("own", &own);
         let proxy = Proxy::start_lying(address_of(&server.url()), Lie::OpenBao);
@@ -60,15 +63,15 @@ impl Vault {
         let (name, canonical) = (format!("name={login}"), format!("canonical_id={entity}"));
         let mount = format!("mount_accessor={}", self.mount);
         self.server.bao(&["write", "identity/entity-alias", &name, &canonical, &mount]);
-        let mut members = self.members();
+        let mut members = self.members("payments");
         members.push(entity);
         self.write_members(&members);
         self.log_in(login).expect("logs in")
     }
 
-    /// The entities that are in the group.
-    fn members(&self) -> Vec<String> {
-        let found = self.server.bao_json(&["read"], &["identity/group/name/payments"]);
+    /// The entities that are in a group.
+    fn members(&self, group: &str) -> Vec<String> {
+        let found = self.server.bao_json(&["read"], &[&format!("identity/group/name/{group}")]);
         found["data"]["member_entity_ids"].as_array().into_iter().flatten().map(text).collect()
     }
 
@@ -105,7 +108,7 @@ impl Target for Vault {
     fn settings(&self) -> String {
         format!(
             "connector = \"openbao\"\nurl = \"http://{}\"\ntoken = \"file:{}\"\n\
-             lease_prefixes = [\"auth/userpass/login\"]\ncorrelate = [\"alias.userpass = email.local\"]\n",
+             lease_prefixes = [\"auth/userpass/login\"]\ncorrelate = [\"alias.userpass = email.local\", \"login = email.local\"]\n",
             self.proxy.address(),
             self.server.folder().join("own").display()
         )
@@ -113,6 +116,32 @@ impl Target for Vault {
 
     fn entitlements(&self) -> Vec<String> {
         vec!["group/payments".to_owned(), "policy/app".to_owned()]
+    }
+
+    fn other_entitlements(&self) -> Vec<String> {
+        vec!["group/treasury".to_owned()]
+    }
+
+    fn held(&mut self, login: &str) -> Option<BTreeSet<String>> {
+        let entity = self.entity(login)?;
+        let groups = ["payments", "treasury"].into_iter();
+        let groups = groups.filter(|group| self.members(group).contains(&entity));
+        let mut held: BTreeSet<String> = groups.map(|group| format!("group/{group}")).collect();
+        let found = self.server.bao_json(&["read"], &[&format!("identity/entity/name/{login}")]);
+        let policies = found["data"]["policies"].as_array().into_iter().flatten();
+        held.extend(policies.map(|policy| format!("policy/{}", text(policy))));
+        Some(held)
+    }
+
+    fn issues(&self) -> bool {
+        // Nobody logs in as an entity until an auth method has an alias for it.
+        false
+    }
+
+    fn lets_in(&mut self, login: &str, _first: Option<&FirstCredential>) -> bool {
+        let path = format!("identity/entity/name/{login}");
+        let disabled = self.server.bao(&["read", "-field=disabled", &path]);
+        disabled == "false"
     }
 
     fn agent(&self) -> Option<String> {
@@ -150,7 +179,7 @@ impl Target for Vault {
         if self.reads(&self.token, "app") {
             left.push(Left::Session);
         }
-        if self.entity(LEAVER).is_some_and(|entity| self.members().contains(&entity)) {
+        if self.entity(LEAVER).is_some_and(|entity| self.members("payments").contains(&entity)) {
             left.extend(
                 ["group/payments", "group/engineering"].map(|name| Left::Entitlement(name.to_owned())),
             );

@@ -1,10 +1,11 @@
 //! OpenLDAP: a person's entry, a group, and a group that the group is in.
 
+use std::collections::BTreeSet;
 use std::process::Child;
 
 use leasehold_testing::{OpenLdapServer, Proxy, openldap};
 
-use super::target::{LEAVER, Left, OTHERS, Target, address_of, mail, password};
+use super::target::{FirstCredential, LEAVER, Left, OTHERS, Target, address_of, mail, password};
 
 pub struct Directory {
     server: OpenLdapServer,
@@ -14,6 +15,10 @@ pub struct Directory {
 
 fn dn(login: &str) -> String {
     format!("uid={login},ou=people,{}", openldap::BASE)
+}
+
+fn nobody() -> String {
+    format!("cn=nobody,{}", openldap::BASE)
 }
 
 fn person(login: &str) -> String {
@@ -39,6 +44,8 @@ impl Directory {
         server.add(&group("wiki", &others));
         // Whoever is in payments is in engineering.
         server.add(&group("engineering", &[format!("cn=payments,ou=groups,{}", openldap::BASE)]));
+        // A group of this class has to have somebody in it.
+        server.add(&group("treasury", &[nobody()]));
         let proxy = Proxy::start_lying(address_of(&server.tls_url()), server.lie());
         Self { server, proxy, session: None }
     }
@@ -68,17 +75,37 @@ impl Target for Directory {
     fn settings(&self) -> String {
         format!(
             "connector = \"ldap\"\nurl = \"ldaps://{}\"\nca_certificate = \"{}\"\nbase_dn = \"{}\"\nbind_dn = \"{}\"\n\
-             password = \"file:{}\"\ncorrelate = [\"mail = email\"]\n",
+             password = \"file:{}\"\nplaceholder_member = \"{}\"\ncorrelate = [\"mail = email\"]\n",
             self.proxy.address(),
             self.server.authority().certificate().display(),
             openldap::BASE,
             openldap::CONNECTOR,
-            self.server.password_file().display()
+            self.server.password_file().display(),
+            nobody()
         )
+    }
+
+    fn new_accounts(&self) -> String {
+        format!("new_account_login = \"email.local\"\nnew_account_base = \"ou=people,{}\"\n", openldap::BASE)
     }
 
     fn entitlements(&self) -> Vec<String> {
         vec!["group/payments".to_owned(), "group/wiki".to_owned()]
+    }
+
+    fn other_entitlements(&self) -> Vec<String> {
+        vec!["group/treasury".to_owned()]
+    }
+
+    fn held(&mut self, login: &str) -> Option<BTreeSet<String>> {
+        let found = self.server.values(openldap::BASE, &format!("(uid={login})"), "uid");
+        let groups = ["payments", "wiki", "treasury"].into_iter();
+        let held = groups.filter(|group| self.is_member(login, group)).map(|group| format!("group/{group}"));
+        (!found.is_empty()).then(|| held.collect())
+    }
+
+    fn lets_in(&mut self, login: &str, first: Option<&FirstCredential>) -> bool {
+        first.is_some_and(|first| self.server.can_bind(&dn(login), &first.secret))
     }
 
     fn proxy(&mut self) -> &mut Proxy {

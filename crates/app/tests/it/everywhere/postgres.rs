@@ -1,11 +1,12 @@
 //! PostgreSQL: a login role that the host lets in although its `VALID UNTIL` is past, a role that carries another one, a live
 //! `psql`; and the service account.
 
+use std::collections::BTreeSet;
 use std::process::Child;
 
 use leasehold_testing::{Lie, PostgresServer, Proxy};
 
-use super::target::{LEAVER, Left, OTHERS, SERVICE, Target, address_of, password};
+use super::target::{FirstCredential, LEAVER, Left, OTHERS, SERVICE, Target, address_of, password};
 
 const OWN: &str = "leasehold";
 
@@ -31,10 +32,10 @@ impl Database {
             "create role {OWN} login createrole password '{}';
              grant pg_signal_backend, pg_read_all_stats to {OWN};
              create table payment (id int, amount int);
-             create role payments_read; create role payments_rw; create role wiki;
+             create role payments_read; create role payments_rw; create role wiki; create role treasury;
              grant select on payment to payments_read; grant insert on payment to payments_rw;
              grant payments_read to payments_rw;
-             grant payments_read, payments_rw, wiki to {OWN} with admin option;",
+             grant payments_read, payments_rw, wiki, treasury to {OWN} with admin option;",
             password(OWN)
         ));
         server.sql(&(OTHERS.map(login).concat() + &login(SERVICE)));
@@ -75,6 +76,23 @@ impl Target for Database {
 
     fn entitlements(&self) -> Vec<String> {
         vec!["role/payments_rw".to_owned(), "role/wiki".to_owned()]
+    }
+
+    fn other_entitlements(&self) -> Vec<String> {
+        vec!["role/treasury".to_owned()]
+    }
+
+    fn held(&mut self, login: &str) -> Option<BTreeSet<String>> {
+        if self.server.sql(&format!("select count(*) from pg_roles where rolname = '{login}'")) == "0" {
+            return None;
+        }
+        let roles = ["payments_rw", "wiki", "treasury"].into_iter();
+        Some(roles.filter(|role| self.holds(login, role)).map(|role| format!("role/{role}")).collect())
+    }
+
+    fn lets_in(&mut self, login: &str, first: Option<&FirstCredential>) -> bool {
+        let enters = |password: &str| self.server.sql_as(login, password, "postgres", "select 1").is_ok();
+        first.is_some_and(|first| enters(&first.secret))
     }
 
     fn proxy(&mut self) -> &mut Proxy {

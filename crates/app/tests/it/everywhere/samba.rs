@@ -1,8 +1,10 @@
 //! Active Directory: a user, a group, and a group that the group is in.
 
+use std::collections::BTreeSet;
+
 use leasehold_testing::{Proxy, SambaServer, samba};
 
-use super::target::{LEAVER, Left, OTHERS, Target, address_of, mail, password};
+use super::target::{FirstCredential, LEAVER, Left, OTHERS, Target, address_of, mail, password};
 
 pub struct Domain {
     server: SambaServer,
@@ -21,7 +23,7 @@ fn joins(group: &str, login: &str) -> String {
 impl Domain {
     pub fn start() -> Self {
         let server = SambaServer::start();
-        for group in ["payments", "engineering"] {
+        for group in ["payments", "engineering", "treasury"] {
             server.add(&format!("dn: {}\nobjectClass: group\nsAMAccountName: {group}\n\n", dn(group)));
         }
         // Whoever is in payments is in engineering.
@@ -69,6 +71,30 @@ impl Target for Domain {
 
     fn entitlements(&self) -> Vec<String> {
         vec!["group/payments".to_owned()]
+    }
+
+    fn other_entitlements(&self) -> Vec<String> {
+        vec!["group/treasury".to_owned()]
+    }
+
+    fn new_accounts(&self) -> String {
+        format!("new_account_login = \"email.local\"\nnew_account_base = \"CN=Users,{}\"\n", samba::BASE)
+    }
+
+    fn held(&mut self, login: &str) -> Option<BTreeSet<String>> {
+        let found = self.server.values(samba::BASE, &format!("(sAMAccountName={login})"), "cn");
+        let groups = ["payments", "treasury"].into_iter();
+        let held = groups.filter(|group| self.is_member(login, group)).map(|group| format!("group/{group}"));
+        (!found.is_empty()).then(|| held.collect())
+    }
+
+    fn lets_in(&mut self, login: &str, first: Option<&FirstCredential>) -> bool {
+        // It has to be changed at the first log-in, which a bind is none of. That it was is said here.
+        let changed =
+            format!("dn: {}\nchangetype: modify\nreplace: pwdLastSet\npwdLastSet: -1\n\n", dn(login));
+        self.server.modify(&changed);
+        let name = format!("{login}@ad.example.com");
+        first.is_some_and(|first| self.server.can_bind(&name, &first.secret))
     }
 
     fn proxy(&mut self) -> &mut Proxy {

@@ -1,9 +1,11 @@
 //! An application with SCIM: a user with a role, a group, and a group that the group is in.
 
+use std::collections::BTreeSet;
+
 use leasehold_testing::{Lie, Proxy, ScimServer};
 use serde_json::{Value, json};
 
-use super::target::{LEAVER, Left, OTHERS, Target, address_of, mail};
+use super::target::{FirstCredential, LEAVER, Left, OTHERS, Target, address_of, mail};
 
 const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 const GROUP: &str = "urn:ietf:params:scim:schemas:core:2.0:Group";
@@ -15,6 +17,8 @@ pub struct Application {
     users: Vec<String>,
     /// The ids of the group and of the one that it is in.
     groups: [String; 2],
+    /// The id of the other department's group.
+    treasury: String,
 }
 
 fn user(login: &str) -> Value {
@@ -37,14 +41,21 @@ impl Application {
         // Whoever is in payments is in engineering.
         let outer = [group("engineering", std::slice::from_ref(&payments), "Group")];
         let engineering = server.make("Groups", outer).remove(0);
+        let treasury = server.make("Groups", [group("treasury", &[], "User")]).remove(0);
         let url = server.url();
         let address = address_of(url.rsplit_once('/').expect("a path").0);
         let proxy = Proxy::start_lying(address, Lie::Scim);
-        Self { server, proxy, users, groups: [payments, engineering] }
+        Self { server, proxy, users, groups: [payments, engineering], treasury }
     }
 
     fn user(&self, index: usize) -> Value {
         self.server.find("user", &self.users[index]).expect("a user")
+    }
+
+    /// The user of this name, as the server lists it.
+    fn listed(&self, login: &str) -> Option<Value> {
+        let found = self.server.ask("GET", &format!("Users?filter=userName%20eq%20%22{login}%22"), "");
+        found["Resources"].get(0).cloned()
     }
 
     fn has_role(user: &Value) -> bool {
@@ -67,6 +78,25 @@ impl Target for Application {
 
     fn entitlements(&self) -> Vec<String> {
         vec!["group/payments".to_owned(), "role/auditor".to_owned()]
+    }
+
+    fn other_entitlements(&self) -> Vec<String> {
+        vec!["group/treasury".to_owned()]
+    }
+
+    fn held(&mut self, login: &str) -> Option<BTreeSet<String>> {
+        let user = self.listed(login)?;
+        let id = user["id"].as_str().expect("an id");
+        let groups = [("payments", &self.groups[0]), ("treasury", &self.treasury)].into_iter();
+        let groups = groups.filter(|(_, group)| self.server.is_member(group, id));
+        let mut held: BTreeSet<String> = groups.map(|(name, _)| format!("group/{name}")).collect();
+        held.extend(Self::has_role(&user).then(|| "role/auditor".to_owned()));
+        Some(held)
+    }
+
+    fn lets_in(&mut self, login: &str, first: Option<&FirstCredential>) -> bool {
+        let is_active = self.listed(login).is_some_and(|user| user["active"] != false);
+        is_active && first.is_some_and(|first| self.server.has_password(login, &first.secret))
     }
 
     fn proxy(&mut self) -> &mut Proxy {

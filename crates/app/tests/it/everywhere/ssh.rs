@@ -1,11 +1,15 @@
 //! A Linux host: an account with a key, a group with a rule of sudo, a rule of their own, a crontab, a live session; and the agent with its
 //! key.
 
+use std::collections::BTreeSet;
 use std::process::Child;
 
 use leasehold_testing::{Manner, Proxy, SshServer};
 
-use super::target::{AGENT, LEAVER, Left, OTHERS, Target, address_of};
+use super::target::{AGENT, FirstCredential, LEAVER, Left, OTHERS, Target, address_of};
+
+/// The attribute of the people feed that says what somebody's account is called.
+pub const HOST_LOGIN: &str = "host_login";
 
 /// Leasehold's own account.
 const OWN: &str = "leasehold";
@@ -14,13 +18,14 @@ pub struct Host {
     server: SshServer,
     proxy: Proxy,
     team: String,
+    other_team: String,
     session: Option<Child>,
 }
 
 impl Host {
     pub fn start() -> Self {
         let server = SshServer::start();
-        let team = server.add_group("payments");
+        let [team, other_team] = ["payments", "treasury"].map(|group| server.add_group(group));
         for login in OTHERS.into_iter().chain([AGENT]) {
             let name = server.add_account(login);
             server.administer("gpasswd", &["--add", &name, &team]);
@@ -30,7 +35,7 @@ impl Host {
         let users = [LEAVER, OTHERS[1]].map(|login| server.name(login)).join(",");
         server.write_rules(&format!("{users} ALL=(root) NOPASSWD: /usr/bin/uptime"));
         let proxy = Proxy::start(address_of(&format!("ssh://127.0.0.1:{}", server.port())));
-        Self { server, proxy, team, session: None }
+        Self { server, proxy, team, other_team, session: None }
     }
 
     fn is_member(&self, login: &str) -> bool {
@@ -85,6 +90,30 @@ impl Target for Host {
         vec![format!("group/{}", self.team)]
     }
 
+    fn other_entitlements(&self) -> Vec<String> {
+        vec![format!("group/{}", self.other_team)]
+    }
+
+    fn new_accounts(&self) -> String {
+        // Accounts of the test have a prefix, which the people feed knows.
+        format!("new_account_login = \"{HOST_LOGIN}\"\nnew_account_shell = \"/bin/sh\"\n")
+    }
+
+    fn login(&self, login: &str) -> String {
+        self.server.name(login)
+    }
+
+    fn held(&mut self, login: &str) -> Option<BTreeSet<String>> {
+        let asked = format!("id -nG {} 2>/dev/null || true", self.server.name(login));
+        let groups = self.server.administer("sh", &["-c", &asked]);
+        let held = groups.split_whitespace().filter(|group| *group == self.team || *group == self.other_team);
+        (!groups.is_empty()).then(|| held.map(|group| format!("group/{group}")).collect())
+    }
+
+    fn lets_in(&mut self, login: &str, first: Option<&FirstCredential>) -> bool {
+        first.is_some_and(|first| self.server.lets_in(login, &format!("{}\n", first.secret)))
+    }
+
     fn agent(&self) -> Option<String> {
         Some(self.server.name(AGENT))
     }
@@ -94,9 +123,12 @@ impl Target for Host {
     }
 
     fn behave(&mut self, manner: Manner) {
-        // What is said to a host is encrypted, so that only the host itself can lie.
+        // What is said to a host is encrypted, so that only the host itself can lie, and know what a change is.
         self.server.lie_to(OWN, manner == Manner::Lie);
-        self.proxy.set(if manner == Manner::Lie { Manner::Pass } else { manner });
+        if manner == Manner::Lose {
+            self.server.lose_connections_of(OWN);
+        }
+        self.proxy.set(if matches!(manner, Manner::Lie | Manner::Lose) { Manner::Pass } else { manner });
     }
 
     fn give(&mut self) {
@@ -136,6 +168,11 @@ impl Target for Host {
             left.push(Left::Job(format!("{} crontab", self.server.name(LEAVER))));
         }
         left
+    }
+
+    fn clear_away(&mut self, login: &str) {
+        // The home folder stays when an account is deleted, and may hold keys of whoever had it.
+        self.server.remove_account(login);
     }
 
     fn is_handed_over(&mut self) -> Option<bool> {

@@ -1,5 +1,6 @@
 //! What the test asks of a target system, whichever it is.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use leasehold_testing::{Manner, Proxy};
@@ -32,6 +33,15 @@ pub fn address_of(url: &str) -> SocketAddr {
     address.parse().unwrap_or_else(|error| panic!("{url}: {error}"))
 }
 
+/// A credential as whoever opened a link was shown it.
+#[derive(Debug)]
+pub struct FirstCredential {
+    /// Its secret.
+    pub secret: String,
+    /// What was said beside it.
+    pub instructions: String,
+}
+
 /// Something that the leaver still has.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Left {
@@ -58,6 +68,30 @@ pub trait Target: Send + Sync {
 
     /// The entitlements that a role gives, as the policy names them after the system.
     fn entitlements(&self) -> Vec<String>;
+
+    /// The entitlements that the role of another department gives.
+    fn other_entitlements(&self) -> Vec<String>;
+
+    /// The settings with which accounts are made in it.
+    fn new_accounts(&self) -> String {
+        "new_account_login = \"email.local\"\n".to_owned()
+    }
+
+    /// What the account of somebody is called.
+    fn login(&self, login: &str) -> String {
+        login.to_owned()
+    }
+
+    /// What an account holds of what the two roles give; `None` where there is no such account.
+    fn held(&mut self, login: &str) -> Option<BTreeSet<String>>;
+
+    /// Whether Leasehold makes credentials for accounts that it made.
+    fn issues(&self) -> bool {
+        true
+    }
+
+    /// Whether an account lets in whoever has its first credential, or, where Leasehold makes none, whether it is open.
+    fn lets_in(&mut self, login: &str, first: Option<&FirstCredential>) -> bool;
 
     /// The account of the agent as the policy names it, where the agent has one.
     fn agent(&self) -> Option<String> {
@@ -92,6 +126,9 @@ pub trait Target: Send + Sync {
     fn speaks_http(&self) -> bool {
         false
     }
+
+    /// Does what an administrator has to before somebody gets an account of a name that somebody had.
+    fn clear_away(&mut self, _login: &str) {}
 
     /// Lets the successor run what they take over, where the target wants more for that than an open account.
     fn allow_hand_over(&mut self) {}
