@@ -1,6 +1,7 @@
 //! `leasehold explain`: what an identity holds, why, and by which paths.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
@@ -9,6 +10,7 @@ use leasehold_decide::evaluate::Evaluation;
 use leasehold_decide::explain::{Explained, explain, explain_named_account, who};
 use leasehold_model::decision::{Because, Decision};
 use leasehold_model::id::{EntitlementAddress, EntitlementName, IdentityKey, SystemName};
+use leasehold_model::snapshot::{Claimed, IdentityConflict};
 use serde::{Deserialize, Serialize};
 
 use crate::Outcome;
@@ -48,6 +50,23 @@ struct Document {
 struct About {
     key: IdentityKey,
     words: String,
+    /// What its sources say that disagree about it.
+    conflicts: Vec<Conflict>,
+}
+
+/// That sources disagree, and whose word counts.
+#[derive(Deserialize)]
+struct Conflict {
+    attribute: String,
+    used: Claim,
+    instead: Vec<Claim>,
+}
+
+/// What one source says.
+#[derive(Deserialize)]
+struct Claim {
+    system: String,
+    value: String,
 }
 
 /// One thing that is held.
@@ -99,7 +118,8 @@ impl Explain {
             let identity = &evaluation.identities[index.index()];
             let attribute = |name: &str| identity.attribute(name).map(str::to_owned);
             let state = loaded.snapshot.state_of(identity, loaded.now).as_str();
-            About::new(identity.key.clone(), identity.kind.as_str(), state, attribute)
+            let conflicts = loaded.snapshot.conflicts_of(index.0).iter().map(Conflict::from).collect();
+            About::new(identity.key.clone(), identity.kind.as_str(), state, conflicts, attribute)
         });
         let items = items.into_iter().map(Row::from).collect();
         Ok(Document { identity: self.identity.clone(), at: loaded.now, items, about, others })
@@ -117,6 +137,7 @@ impl Explain {
             kind: String,
             state: String,
             attributes: BTreeMap<String, String>,
+            conflicts: Vec<Conflict>,
         }
         #[derive(Deserialize)]
         struct Holders {
@@ -132,8 +153,8 @@ impl Explain {
             }
             (Some(_), _) if for_people => {
                 let identity: Option<Identity> = remote.find(&["identities", &self.identity], &[]).await?;
-                about = identity.map(|Identity { key, kind, state, mut attributes }| {
-                    About::new(key, &kind, &state, |name| attributes.remove(name))
+                about = identity.map(|Identity { key, kind, state, mut attributes, conflicts }| {
+                    About::new(key, &kind, &state, conflicts, |name| attributes.remove(name))
                 });
             }
             _ => {}
@@ -164,8 +185,11 @@ impl Explain {
 
     fn show(&self, document: &Document) -> anyhow::Result<()> {
         let Document { about, items, others, .. } = document;
-        if let Some(About { key, words }) = about {
+        if let Some(About { key, words, conflicts }) = about {
             output::line(format!("{}  {}", toned(key, Tone::Strong), output::safe(words)))?;
+            for conflict in conflicts {
+                output::line(toned(output::safe(conflict), Tone::Attention))?;
+            }
         }
         match (&self.entitlement, items.is_empty()) {
             (Some(address), true) => output::line(format!("does not hold {address}"))?,
@@ -219,10 +243,42 @@ fn show_row(item: &Row) -> anyhow::Result<()> {
 }
 
 impl About {
-    fn new(key: IdentityKey, kind: &str, state: &str, attribute: impl FnMut(&str) -> Option<String>) -> Self {
+    fn new(
+        key: IdentityKey,
+        kind: &str,
+        state: &str,
+        conflicts: Vec<Conflict>,
+        attribute: impl FnMut(&str) -> Option<String>,
+    ) -> Self {
         let mut words = vec![kind.to_owned(), state.replace('_', " ")];
         words.extend(["title", "department"].into_iter().filter_map(attribute));
-        Self { key, words: words.join(", ") }
+        Self { key, words: words.join(", "), conflicts }
+    }
+}
+
+impl From<&IdentityConflict> for Conflict {
+    fn from(conflict: &IdentityConflict) -> Self {
+        let claim =
+            |claimed: &Claimed| Claim { system: claimed.system.to_string(), value: claimed.value.clone() };
+        Self {
+            attribute: conflict.attribute.clone(),
+            used: claim(&conflict.used),
+            instead: conflict.instead.iter().map(claim).collect(),
+        }
+    }
+}
+
+impl fmt::Display for Conflict {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { attribute, used, instead } = self;
+        write!(
+            formatter,
+            "sources disagree: {} is {} by {}",
+            attribute.replace('_', " "),
+            used.value,
+            used.system
+        )?;
+        instead.iter().try_for_each(|other| write!(formatter, ", {} by {}", other.value, other.system))
     }
 }
 

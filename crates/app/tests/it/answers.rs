@@ -48,6 +48,39 @@ fn explain_and_drift_say_the_same_of_an_account_that_several_match() {
 }
 
 #[test]
+fn explain_says_where_sources_disagree() {
+    let mut installation = installation();
+    let payroll = "\n[system.payroll]\nconnector = \"csv\"\npath = \"payroll.csv\"\nauthoritative = true\nkey = \"email\"\n\
+         precedence = 200\nprecedence_of = { cost_center = 1 }\n";
+    installation.write("leasehold.toml", &(CONFIGURATION.to_owned() + payroll));
+    installation.write(
+        "people.csv",
+        "email,title,cost_center,status\ndana@example.com,boss,north,active\nlee@example.com,clerk,north,active\n",
+    );
+    installation.write(
+        "payroll.csv",
+        "email,title,cost_center,status\ndana@example.com,owner,south,active\nlee@example.com,clerk,north,active\n",
+    );
+    installation.run(&["sync", "hr", "payroll", "crm"]).expect(0);
+    let of = |installation: &mut Installation, who: &str| {
+        let explained = installation.run(&["explain", who]).expect(2).stdout;
+        let about = explained.lines().filter(|line| line.starts_with("sources disagree"));
+        about.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        of(&mut installation, "dana@example.com"),
+        [
+            "sources disagree: cost center is south by payroll, north by hr",
+            "sources disagree: title is boss by hr, owner by payroll",
+        ]
+    );
+    let agrees = installation.read("people.csv");
+    installation.write("payroll.csv", &agrees);
+    installation.run(&["sync"]).expect(0);
+    assert_eq!(of(&mut installation, "dana@example.com"), [""; 0]);
+}
+
+#[test]
 fn nobody_knows_the_future() {
     let mut installation = installation();
     installation.run(&["sync", "hr", "crm"]).expect(0);
