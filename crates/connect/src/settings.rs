@@ -244,14 +244,17 @@ impl Settings {
 
 /// `; did you mean …?` where a known word is near, else the list of the known words.
 pub fn did_you_mean(unknown: &str, known: &[&str]) -> String {
-    let nearest = known.iter().map(|word| (edit_distance(unknown, word), *word)).min();
-    match nearest {
-        Some((distance, word)) if distance <= 2.max(unknown.chars().count() / 3) && distance < word.len() => {
-            format!("; did you mean `{word}`?")
-        }
-        Some(_) => format!("; known are {}", known.join(", ")),
-        None => String::new(),
+    match nearest(unknown, known, 2.max(unknown.chars().count() / 3)) {
+        Some(word) => format!("; did you mean `{word}`?"),
+        None if known.is_empty() => String::new(),
+        None => format!("; known are {}", known.join(", ")),
     }
+}
+
+/// The known word that was probably meant, where one is so near in letters that are added, left out or others.
+pub fn nearest<'word>(unknown: &str, known: &[&'word str], distance_max: usize) -> Option<&'word str> {
+    let (distance, word) = known.iter().map(|word| (edit_distance(unknown, word), *word)).min()?;
+    (distance <= distance_max && distance < word.len()).then_some(word)
 }
 
 /// The Levenshtein distance between two short words.

@@ -11,6 +11,9 @@ use super::table::{Table, text};
 use super::words::word;
 use crate::error::ConnectError;
 
+/// Columns by which it is decided what an account lets in to, or since when nobody used it.
+pub const DECIDE: &[&str] = &["enabled", "status", "kind", "last_use", "expires_at", "credential_changed_at"];
+
 /// Where the columns of an accounts file stand.
 pub struct AccountLayout {
     /// Its key.

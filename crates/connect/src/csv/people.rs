@@ -29,6 +29,9 @@ struct Layout {
     attributes: Vec<(usize, String)>,
 }
 
+/// Columns by which it is decided whether somebody may hold access.
+const DECIDE: &[&str] = &["kind", "status", "start_date", "end_date", "manager", "owner"];
+
 /// Whether the feed has the columns that it must have.
 ///
 /// # Errors
@@ -66,6 +69,7 @@ fn layout(table: &Table, key: &str) -> Result<Layout, ConnectError> {
 pub fn read(system: &str, source: &FileSource, key: &str, output: &mut Output) -> Result<Tally, Failure> {
     let mut table = Table::open(system, source).map_err(Failure::Broken)?;
     let layout = layout(&table, key).map_err(Failure::Broken)?;
+    table.report_near_misses(DECIDE, output)?;
     let mut seen = Interner::new(true);
     let mut first_lines: Vec<u64> = Vec::new();
     let (mut last, mut effective) = (None, EffectiveRows::at(Timestamp::now()));

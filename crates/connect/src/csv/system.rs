@@ -6,7 +6,7 @@ use leasehold_model::fact::{Fact, Owned, OwnerFact};
 use leasehold_model::id::{AccountKey, EntitlementName, IdentityKey};
 use roaring::RoaringBitmap;
 
-use super::account::{AccountLayout, switch};
+use super::account::{self, AccountLayout, switch};
 use super::columns::check;
 use super::date::{Dates, Edge};
 use super::grants::EntitlementColumns;
@@ -131,6 +131,7 @@ impl<'a> Reading<'a> {
 
     fn read_accounts(&mut self, mut table: Table, dates: &Dates) -> Result<Tally, Failure> {
         let layout = AccountLayout::of(&table).map_err(Failure::Broken)?;
+        table.report_near_misses(account::DECIDE, self.output)?;
         while table.advance(self.output)? {
             let row = table.row();
             let line = row.line;

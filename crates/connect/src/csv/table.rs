@@ -11,7 +11,7 @@ use super::output::{Output, Stopped};
 use super::rows::{Row, RowFault, Rows};
 use super::source::FileSource;
 use crate::error::ConnectError;
-use crate::settings::did_you_mean;
+use crate::settings::{did_you_mean, nearest};
 
 /// Problems of one file beyond this are counted and not listed.
 const PROBLEMS_MAX: u64 = 1000;
@@ -228,6 +228,31 @@ impl Table {
                 })
             })
             .collect()
+    }
+
+    /// Reports columns that are called almost like one of ours that decides something and is missing: read as attributes, they
+    /// decide nothing, and nobody would notice. What `columns` names is meant as it is.
+    ///
+    /// # Errors
+    /// Where the sink is gone.
+    pub fn report_near_misses(&self, ours: &[&str], output: &mut Output) -> Result<(), Stopped> {
+        let is_named = |name: &String| self.columns.values().any(|theirs| fold(theirs) == *name);
+        let missing: Vec<&str> = ours
+            .iter()
+            .copied()
+            .filter(|ours| !self.columns.contains_key(*ours) && !self.folded.iter().any(|name| name == ours))
+            .collect();
+        for (header, name) in self.header.iter().zip(&self.folded).filter(|(_, name)| !is_named(name)) {
+            // Short words are near to many: `id` is no `kind`.
+            if let Some(near) = nearest(name, &missing, 2.min(name.chars().count() / 3)) {
+                let message = format!(
+                    "the column `{header}` is read as an attribute and decides nothing; if it is the `{near}`, set \
+                     `columns.{near} = \"{header}\"`, and if it is not, `columns.{name} = \"{header}\"`"
+                );
+                output.problem(Problem::new(&self.label, message))?;
+            }
+        }
+        Ok(())
     }
 
     /// Reads on to the next row that is whole and passes the filter; false at the end.
