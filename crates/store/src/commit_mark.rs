@@ -11,13 +11,13 @@ use std::sync::Arc;
 
 /// What the index's header was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct CommitMark([u8; header::BYTES]);
+pub(crate) struct CommitMark([u64; header::WORDS]);
 
 #[cfg(test)]
 impl CommitMark {
     /// One that is like no other number's.
-    pub(crate) fn numbered(number: u8) -> Self {
-        Self([number; header::BYTES])
+    pub(crate) fn numbered(number: u64) -> Self {
+        Self([number; header::WORDS])
     }
 }
 
@@ -46,78 +46,134 @@ impl LogIndex {
     pub(crate) fn distrust(&self) {
         self.0.distrust();
     }
+
+    /// Takes no mark any more: the store is closed.
+    pub(crate) fn close(&self) {
+        self.0.close();
+    }
 }
 
-/// Where what is written into mapped memory is what a file's reader sees.
+/// Where what is written into mapped memory is what everybody sees who has mapped it.
 #[cfg(target_os = "linux")]
 mod header {
     use std::fs::File;
     use std::mem::ManuallyDrop;
-    use std::os::unix::fs::{FileExt as _, MetadataExt as _};
-    use std::path::PathBuf;
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::path::{Path, PathBuf};
+    use std::sync::atomic::{AtomicBool, Ordering, fence};
     use std::sync::{Mutex, OnceLock, PoisonError};
 
-    /// The header's length; it is there twice.
-    pub(super) const BYTES: usize = 48;
-    /// Where the header says that it was made.
+    use memmap2::{MmapOptions, MmapRaw};
+    use rusqlite::{Connection, OpenFlags};
+
+    /// The header's length in words of 8 bytes; it is there twice.
+    pub(super) const WORDS: usize = 6;
+    /// The byte that says that it was made.
     const IS_MADE: usize = 12;
-    /// Where it holds the log's salt, which an empty log has none of: then there is nothing that tells one such header from
+    /// The word that holds the log's salt, which an empty log has none of: then there is nothing that tells one such header from
     /// another.
-    const SALT: std::ops::Range<usize> = 32..40;
+    const SALT: usize = 4;
+    /// What is mapped: the page that begins with the header.
+    const MAPPED_BYTES: usize = 4_096;
 
     pub(super) struct Index {
         database: PathBuf,
-        /// Never closed: when a process closes a file, all its POSIX locks on it end, and SQLite's are on this one.
-        file: OnceLock<ManuallyDrop<File>>,
-        opening: Mutex<()>,
-        is_distrusted: AtomicBool,
+        mapped: OnceLock<MmapRaw>,
+        opening: Mutex<Anchor>,
+        is_out_of_use: AtomicBool,
+    }
+
+    /// What keeps the index where it is.
+    #[derive(Default)]
+    struct Anchor {
+        /// A connection that asks nothing. The last one that is closed takes the index away, and whoever comes then makes another one
+        /// while this is still mapped: so there is one for as long.
+        connection: Option<Connection>,
+        is_closed: bool,
     }
 
     impl Index {
         pub(super) fn new(database: PathBuf) -> Self {
             Self {
                 database,
-                file: OnceLock::new(),
-                opening: Mutex::new(()),
-                is_distrusted: AtomicBool::new(false),
+                mapped: OnceLock::new(),
+                opening: Mutex::default(),
+                is_out_of_use: AtomicBool::new(false),
             }
         }
 
         pub(super) fn distrust(&self) {
-            self.is_distrusted.store(true, Ordering::Release);
+            self.is_out_of_use.store(true, Ordering::Release);
         }
 
-        fn file(&self) -> Option<&File> {
-            if self.file.get().is_none() {
-                // Whoever opened it in vain would have to close it again.
-                let _opening = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
-                if self.file.get().is_none() {
-                    // SQLite puts it beside the file itself, not beside a link to it.
-                    let mut path = std::fs::canonicalize(&self.database).ok()?.into_os_string();
-                    path.push("-shm");
-                    let _ = self.file.set(ManuallyDrop::new(File::open(path).ok()?));
+        pub(super) fn close(&self) {
+            self.distrust();
+            let mut anchor = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+            *anchor = Anchor { connection: None, is_closed: true };
+        }
+
+        fn mapped(&self) -> Option<&MmapRaw> {
+            if let Some(mapped) = self.mapped.get() {
+                return Some(mapped);
+            }
+            let mut anchor = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+            if anchor.is_closed {
+                return None;
+            }
+            if self.mapped.get().is_none() {
+                if anchor.connection.is_none() {
+                    anchor.connection = Some(anchored(&self.database)?);
                 }
+                let _ = self.mapped.set(map(&self.database)?);
             }
-            self.file.get().map(|file| &**file)
+            self.mapped.get()
         }
 
-        pub(super) fn read(&self) -> Option<[u8; BYTES]> {
-            if self.is_distrusted.load(Ordering::Acquire) {
+        pub(super) fn read(&self) -> Option<[u64; WORDS]> {
+            if self.is_out_of_use.load(Ordering::Acquire) {
                 return None;
             }
-            let file = self.file()?;
-            // The last connection takes the file away; whoever comes then makes another.
-            if file.metadata().ok()?.nlink() == 0 {
-                return None;
-            }
-            let mut twice = [0; 2 * BYTES];
-            file.read_exact_at(&mut twice, 0).ok()?;
-            let (first, second) = twice.split_at(BYTES);
+            let mapped = self.mapped()?;
             // Who commits writes the second and then the first.
-            let is_whole = first == second && first[IS_MADE] == 1 && first[SALT] != [0; 8];
-            first.try_into().ok().filter(|_| is_whole)
+            let first = copy(mapped, 0);
+            fence(Ordering::Acquire);
+            let second = copy(mapped, 1);
+            let is_whole =
+                first == second && first[IS_MADE / 8].to_ne_bytes()[IS_MADE % 8] == 1 && first[SALT] != 0;
+            is_whole.then_some(first)
         }
+    }
+
+    /// A connection that holds the index of a database that has one.
+    fn anchored(database: &Path) -> Option<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(database, flags).ok()?;
+        // With its first statement it has the index, and keeps it without another one.
+        connection.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |_| Ok(())).ok()?;
+        Some(connection)
+    }
+
+    fn map(database: &Path) -> Option<MmapRaw> {
+        // SQLite puts it beside the file itself, not beside a link to it.
+        let mut path = std::fs::canonicalize(database).ok()?.into_os_string();
+        path.push("-shm");
+        // Never closed: when a process closes a file, all its POSIX locks on it end, and SQLite's are on this one.
+        let file = ManuallyDrop::new(File::open(path).ok()?);
+        MmapOptions::new().len(MAPPED_BYTES).map_raw_read_only(&*file).ok()
+    }
+
+    /// One of the two copies of the header.
+    fn copy(mapped: &MmapRaw, number: usize) -> [u64; WORDS] {
+        std::array::from_fn(|word| {
+            let at = mapped.as_ptr().cast::<u64>().wrapping_add(number * WORDS + word);
+            // SAFETY: both copies are within the mapped page, which begins at an address that fits any word. Others write there, which
+            // a volatile read allows for, and what it saw of a copy that was half written is not equal to the other copy. The file is
+            // never shorter than the page's first bytes: SQLite empties an index by cutting it to three bytes, of which the rest of
+            // the page reads as zeros, and a file cut to nothing would end SQLite's own reading in the same way.
+            #[allow(unsafe_code)]
+            unsafe {
+                at.read_volatile()
+            }
+        })
     }
 }
 
@@ -125,7 +181,7 @@ mod header {
 mod header {
     use std::path::PathBuf;
 
-    pub(super) const BYTES: usize = 48;
+    pub(super) const WORDS: usize = 6;
 
     pub(super) struct Index;
 
@@ -136,7 +192,9 @@ mod header {
 
         pub(super) fn distrust(&self) {}
 
-        pub(super) fn read(&self) -> Option<[u8; BYTES]> {
+        pub(super) fn close(&self) {}
+
+        pub(super) fn read(&self) -> Option<[u64; WORDS]> {
             None
         }
     }
@@ -220,5 +278,40 @@ mod tests {
         assert_eq!(store.db.commit_mark(), None);
         let never = super::LogIndex::of(&folder.path().join("never.db"));
         assert_eq!(never.mark(), None);
+    }
+
+    #[test]
+    fn the_log_stays_while_it_is_looked_at_whoever_closes_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("store.db");
+        let open = || {
+            let connection = rusqlite::Connection::open(&path).expect("opens");
+            connection.pragma_update(None, "journal_mode", "wal").expect("has a log");
+            connection
+        };
+        let writes = |connection: &rusqlite::Connection| {
+            connection
+                .execute_batch("CREATE TABLE IF NOT EXISTS t (x); INSERT INTO t VALUES (1)")
+                .expect("writes");
+        };
+        let first = open();
+        writes(&first);
+        let index = super::LogIndex::of(&path);
+        let mut seen = vec![index.mark()];
+        assert!(seen[0].is_some());
+        drop(first);
+        for _ in 0..3 {
+            assert_eq!(index.mark(), seen[seen.len() - 1], "nothing was committed");
+            let another = open();
+            writes(&another);
+            drop(another);
+            assert!(index.mark().is_some() && !seen.contains(&index.mark()));
+            seen.push(index.mark());
+        }
+        let last = open();
+        index.close();
+        assert_eq!(index.mark(), None);
+        drop(last);
+        assert!(!folder.path().join("store.db-shm").exists(), "nobody holds it any more");
     }
 }

@@ -89,6 +89,7 @@ pub use schedule::{ReadingEnd, ReadingOutcome, ScheduleRow};
 pub use scim::{
     PushFeed, ScimAuthority, ScimContent, ScimDecide, ScimDecision, ScimMember, ScimPlace, ScimQueue,
     ScimReading, ScimRefusal, ScimResource, ScimSought, ScimWrite, ScimWritten, Sent, UnreadPushes,
+    bring_scim_answers,
 };
 pub use second_factor::OneTimeCode;
 pub use session::{NewSession, ProviderSession, Session, SessionUse};

@@ -5,9 +5,14 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::thread;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
+
+/// Each thread has something to wait for within this time, sooner than any limit of a connection. A runtime that waits for nothing so
+/// near is told of each limit that is set by a call of the kernel: one for every answer, since the next request's limit begins with it.
+const TICK: Duration = Duration::from_secs(2);
 
 /// The threads, while they run: they end with this value, and with them what they still do.
 pub(crate) struct ConnectionThreads {
@@ -38,10 +43,22 @@ fn begin(number: usize) -> io::Result<(Handle, oneshot::Sender<()>)> {
     let (handle, (stop, stopped)) = (runtime.handle().clone(), oneshot::channel());
     let name = format!("connections-{number}");
     thread::Builder::new().name(name).spawn(move || {
-        // It ends with a word or with whoever could say it.
-        let _ = runtime.block_on(stopped);
+        runtime.block_on(async {
+            tokio::select! {
+                // It ends with a word or with whoever could say it.
+                _ = stopped => {}
+                () = tick() => {}
+                () = leasehold_store::bring_scim_answers() => {}
+            }
+        });
     })?;
     Ok((handle, stop))
+}
+
+async fn tick() {
+    loop {
+        tokio::time::sleep(TICK).await;
+    }
 }
 
 /// Something that is done on one of the threads, while what it begins (tasks, connections to the store) belongs to another

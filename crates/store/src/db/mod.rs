@@ -118,8 +118,11 @@ impl Db {
     /// Closes every connection; what was committed stays.
     pub(crate) async fn close(&self) {
         match self {
-            Self::Sqlite { turns, write, bulk, read, direct, .. } => {
+            Self::Sqlite { turns, write, bulk, read, direct, log_index } => {
                 turns.end().await;
+                if let Some(log_index) = log_index {
+                    log_index.close();
+                }
                 if let Some(direct) = direct {
                     direct.close();
                 }

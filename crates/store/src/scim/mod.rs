@@ -9,6 +9,7 @@ macro_rules! in_force {
     };
 }
 
+mod answers;
 mod change;
 mod feed;
 mod members;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+pub use answers::bring_scim_answers;
 pub use feed::{PushFeed, UnreadPushes};
 pub use queue::ScimQueue;
 pub use read::{ScimReading, ScimSought};

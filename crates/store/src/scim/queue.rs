@@ -4,12 +4,14 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
 use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
+use super::answers;
 use super::read::{self, ReadJob};
 use super::remembered::Remembered;
 use super::write::{self, Wanted, WriteJob};
@@ -53,7 +55,7 @@ impl ScimQueue {
         write: ScimWrite,
         now: Timestamp,
     ) -> Result<ScimWritten, ScimRefusal> {
-        let (answer, answered) = oneshot::channel();
+        let (answer, answered) = answers::waiting();
         let queue = self.writes.get_or_init(|| self.begin_to_write());
         let job = WriteJob { wanted: Wanted { by, place, write, now }, answer };
         if !queue.put(job) {
@@ -137,17 +139,18 @@ fn stopped() -> ScimRefusal {
 }
 
 fn write_on(runtime: &Handle, store: &Store, remembered: &Remembered, queue: &WriteQueue) {
-    let mut lately = 0;
+    let (mut lately, mut took) = (0, Duration::ZERO);
     loop {
-        let mut jobs = queue.take(lately);
+        let mut jobs = queue.take(lately, took);
         let count = jobs.len();
         if count == 0 {
             return;
         }
+        let begun = Instant::now();
         let writing = AssertUnwindSafe(write::together(store, remembered, &mut jobs)).catch_unwind();
         let done = runtime.block_on(writing);
         ended(&done, &mut jobs);
-        lately = count + queue.len();
+        (lately, took) = (count + queue.len(), begun.elapsed());
     }
 }
 

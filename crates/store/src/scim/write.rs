@@ -5,8 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tokio::sync::oneshot;
 
+use super::answers::{self, Waiting};
 use super::change::change_one;
 use super::new::{New, create};
 use super::only_new::OnlyNew;
@@ -101,7 +101,7 @@ pub enum ScimWritten {
 #[derive(Debug)]
 pub(super) struct WriteJob {
     pub wanted: Wanted,
-    pub answer: oneshot::Sender<Answer>,
+    pub answer: Waiting,
 }
 
 /// By whose authority, where, what and when.
@@ -143,11 +143,11 @@ pub(super) async fn together(store: &Store, remembered: &Remembered, jobs: &mut 
     };
     let failed = written.as_ref().err().map(|error| ScimRefusal::Failed(error.to_string()));
     let mut answers = written.unwrap_or_default().into_iter();
-    for waiting in waiting {
-        let answer = answers.next().or_else(|| failed.clone().map(Err));
-        // Whoever sent it may have gone; it was done all the same.
-        let _ = answer.map(|answer| waiting.send(answer));
-    }
+    let answered = waiting.into_iter().filter_map(|waiting| {
+        let answer = answers.next().or_else(|| failed.clone().map(Err))?;
+        Some((waiting, answer))
+    });
+    answers::bring(answered);
 }
 
 /// What a transaction has gathered.

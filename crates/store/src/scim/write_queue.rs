@@ -1,7 +1,7 @@
 //! Where writes wait for the transaction that they share.
 //!
 //! A commit costs the same for one as for many. Whoever was answered by the last one mostly comes again at once, so the next one
-//! waits for them, but not for long: without that, half of them would wait for the commit of the other half.
+//! waits for them, but no longer than the last one took: without that, half of them would wait for the commit of the other half.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,8 +14,10 @@ const TOGETHER_MAX: usize = 256;
 const WAITING_MAX: usize = 4_096;
 /// Fewer are not waited for: that saves less than it delays.
 const AWAITED_MIN: usize = 4;
-/// They are waited for so long; a commit takes about as much.
-const PATIENCE: Duration = Duration::from_millis(1);
+/// They are waited for as long as the last transaction took, but so long at least, …
+const PATIENCE_MIN: Duration = Duration::from_millis(1);
+/// … and no longer than this.
+const PATIENCE_MAX: Duration = Duration::from_millis(5);
 
 /// Writes that wait.
 #[derive(Debug, Default)]
@@ -58,10 +60,10 @@ impl WriteQueue {
         self.enough.notify_one();
     }
 
-    /// Takes those that wait, once there are some; those that came `lately` are waited for. None where the queue is closed. The
-    /// thread waits here.
-    pub fn take(&self, lately: usize) -> Vec<WriteJob> {
-        self.take_within(PATIENCE, lately)
+    /// Takes those that wait, once there are some; those that came `lately` are waited for, about as long as the last transaction
+    /// `took`. None where the queue is closed. The thread waits here.
+    pub fn take(&self, lately: usize, took: Duration) -> Vec<WriteJob> {
+        self.take_within(took.clamp(PATIENCE_MIN, PATIENCE_MAX), lately)
     }
 
     fn take_within(&self, patience: Duration, lately: usize) -> Vec<WriteJob> {
@@ -94,12 +96,11 @@ mod tests {
     use std::thread;
     use std::time::Instant;
 
-    use jiff::Timestamp;
-    use tokio::sync::oneshot;
-
+    use super::super::answers::waiting;
     use super::super::write::Wanted;
     use super::super::{ScimAuthority, ScimDecision, ScimPlace, ScimWrite};
     use super::*;
+    use jiff::Timestamp;
 
     fn job() -> WriteJob {
         WriteJob {
@@ -109,7 +110,7 @@ mod tests {
                 write: ScimWrite::Change { id: "ada".to_owned(), decide: Box::new(|_| ScimDecision::Keep) },
                 now: Timestamp::UNIX_EPOCH,
             },
-            answer: oneshot::channel().0,
+            answer: waiting().0,
         }
     }
 
@@ -123,10 +124,10 @@ mod tests {
     fn one_alone_is_taken_at_once_and_many_no_more_than_fit() {
         let queue = WriteQueue::default();
         put(&queue, 1);
-        assert_eq!(queue.take(0).len(), 1);
+        assert_eq!(queue.take(0, Duration::ZERO).len(), 1);
         put(&queue, TOGETHER_MAX + 3);
-        assert_eq!(queue.take(1).len(), TOGETHER_MAX);
-        assert_eq!((queue.len(), queue.take(1).len()), (3, 3));
+        assert_eq!(queue.take(1, Duration::ZERO).len(), TOGETHER_MAX);
+        assert_eq!((queue.len(), queue.take(1, Duration::ZERO).len()), (3, 3));
     }
 
     #[test]
@@ -141,8 +142,8 @@ mod tests {
         assert_eq!(taken.join().expect("is taken"), 8, "they came while they were waited for");
         put(&queue, 5);
         let begun = Instant::now();
-        assert_eq!(queue.take(8).len(), 5, "nobody else came");
-        assert!(begun.elapsed() >= PATIENCE);
+        assert_eq!(queue.take(8, Duration::ZERO).len(), 5, "nobody else came");
+        assert!(begun.elapsed() >= PATIENCE_MIN);
     }
 
     #[test]
@@ -151,11 +152,11 @@ mod tests {
         put(&queue, WAITING_MAX);
         assert!(!queue.put(job()));
         while queue.len() > 0 {
-            assert!(!queue.take(0).is_empty());
+            assert!(!queue.take(0, Duration::ZERO).is_empty());
         }
         let taken = thread::spawn({
             let queue = queue.clone();
-            move || queue.take(8).len()
+            move || queue.take(8, Duration::ZERO).len()
         });
         queue.close();
         assert_eq!(taken.join().expect("is told"), 0);
