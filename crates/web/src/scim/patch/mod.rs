@@ -18,7 +18,7 @@ use crate::scim::value::Object;
 /// More operations are not taken in one request.
 const OPERATIONS_MAX: usize = 1_000;
 /// Each operation may look at each member, and nobody else writes meanwhile: not more is done in one request.
-const LOOKS_MAX: usize = 10_000_000;
+const LOOKS_MAX: usize = 4_000_000;
 
 /// What is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
