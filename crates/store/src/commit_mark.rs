@@ -61,6 +61,7 @@ mod header {
     use std::path::{Path, PathBuf};
     use std::sync::atomic::{AtomicBool, Ordering, fence};
     use std::sync::{Mutex, OnceLock, PoisonError};
+    use std::time::Duration;
 
     use memmap2::{MmapOptions, MmapRaw};
     use rusqlite::{Connection, OpenFlags};
@@ -147,6 +148,8 @@ mod header {
     fn anchored(database: &Path) -> Option<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(database, flags).ok()?;
+        // Who asks does without a mark sooner than wait for one.
+        connection.busy_timeout(Duration::ZERO).ok()?;
         // With its first statement it has the index, and keeps it without another one.
         connection.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |_| Ok(())).ok()?;
         Some(connection)
