@@ -124,7 +124,12 @@ mod header {
                 if anchor.connection.is_none() {
                     anchor.connection = Some(anchored(&self.database)?);
                 }
-                let _ = self.mapped.set(map(&self.database)?);
+                let Some(mapped) = map(&self.database) else {
+                    // Each further attempt would leave another file open.
+                    self.distrust();
+                    return None;
+                };
+                let _ = self.mapped.set(mapped);
             }
             self.mapped.get()
         }

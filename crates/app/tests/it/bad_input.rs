@@ -221,6 +221,19 @@ const CASES: &[Case] = &[
         names: &["policy/a.toml:1", "of nothing, or of nobody", "everybody who knows it"],
     },
     Case {
+        what: "a shared secret of an unknown kind",
+        files: &[
+            ("leasehold.toml", CONFIGURATION),
+            (
+                "policy/a.toml",
+                "[shared_secret.till]\naccounts = [\"crm:till\"]\nknown_by = [\"lee@example.com\"]\n\
+                 owner = \"dana@example.com\"\nkind = \"pin\"\n",
+            ),
+        ],
+        command: &["policy", "apply"],
+        names: &["policy/a.toml:5", "`pin` is no kind of secret", "`password` or `key`"],
+    },
+    Case {
         what: "a shared secret that was replaced on no day",
         files: &[
             ("leasehold.toml", CONFIGURATION),

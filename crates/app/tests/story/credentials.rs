@@ -1,7 +1,7 @@
 //! Stories of keys: they end with whoever holds them, come back with whoever comes back, and are asked about where they only
 //! got old.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use leasehold_connect::simulated::{FaultKind, Faults};
 use leasehold_model::account::Account;
 use leasehold_model::action::ActionState;
@@ -295,10 +295,15 @@ fn a_shared_secret_that_a_leaver_knows_is_to_be_replaced() {
     tell("a_shared_secret_that_a_leaver_knows_is_to_be_replaced", 20, |seed| async move {
         let mut story = with_keys(seed, LifecycleState::Active).await;
         story.world.join(identity("max@example.com", "Ops")).expect("joins");
-        for login in ["terminal", "desk"] {
-            let account = Account::new(format!("uid-{login}"), login);
-            story.world.create_account("alpha", account).expect("an account");
-        }
+        let changed = |at: Option<Timestamp>| {
+            let mut terminal = Account::new("uid-terminal", "terminal");
+            terminal.credential_changed_at = at;
+            terminal
+        };
+        let long_ago = story.clock.now();
+        story.world.create_account("alpha", changed(Some(long_ago))).expect("an account");
+        story.world.create_account("alpha", Account::new("uid-desk", "desk")).expect("an account");
+        story.clock.advance_ms(3_600_000);
         let policy = |replaced: &str| {
             let text = format!(
                 "[shared_secret.till]\naccounts = [\"alpha:terminal\", \"alpha:uid-desk\"]\nowner = \"max@example.com\"\n\
@@ -326,12 +331,18 @@ fn a_shared_secret_that_a_leaver_knows_is_to_be_replaced() {
         story.clock.advance_ms(3_600_000);
         story.observe_all().await;
         assert_eq!(told(&story).await, ["desk", "terminal"]);
-        // The system tells of one that it has another password now.
-        let mut terminal = Account::new("uid-terminal", "terminal");
-        terminal.credential_changed_at = Some(story.clock.now());
-        story.world.create_account("alpha", terminal).expect("is changed");
+        // What a person says counts where the system says nothing, and not before its time.
+        story.apply_policy(policy("replaced = \"2099-01-01\"")).await;
+        assert_eq!(told(&story).await, ["desk", "terminal"]);
+        story.apply_policy(policy(&format!("replaced = \"{}\"", story.clock.now()))).await;
+        assert_eq!(told(&story).await, ["terminal"]);
+        story.apply_policy(policy("")).await;
+        // The system tells of one that it has another password now, which is nothing about a key.
+        story.world.create_account("alpha", changed(Some(story.clock.now()))).expect("is changed");
         story.observe_all().await;
         assert_eq!(told(&story).await, ["desk"]);
+        story.apply_policy(policy("kind = \"key\"")).await;
+        assert_eq!(told(&story).await, ["desk", "terminal"]);
         // Of the other a person says so; the day on which they left is not after it.
         let day = left_at.strftime("%Y-%m-%d");
         story.apply_policy(policy(&format!("replaced = {day}"))).await;

@@ -53,7 +53,8 @@ impl<'feed> People<'feed> {
         if kind.is_empty() {
             kind = account.kind.unwrap_or_default().as_str().to_owned();
         }
-        if status.is_empty() && !account.enabled {
+        // Who was never let in is no news about whether they may be.
+        if status.is_empty() && !account.takes_credentials() {
             status = "suspended".to_owned();
         }
         let (start_date, end_date) = (self.date(take("start_date")), self.date(take("end_date")));

@@ -282,8 +282,9 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
             for account in evaluation.graph.accounts_of(identity) {
                 let system = evaluation.inputs.snapshot.system(evaluation.account(account).system);
                 let is_meant = scope.systems.is_empty() || scope.systems.contains(system);
-                // What Leasehold closed, it closed with its sessions.
-                let is_over = evaluation.account(account).account.enabled || self.is_closed_by_us(account);
+                // What Leasehold closed, it closed with its sessions; what never let anybody in has none.
+                let is_over =
+                    evaluation.account(account).account.takes_credentials() || self.is_closed_by_us(account);
                 if is_meant && !is_over && !self.untouchable.contains_key(&account) {
                     let text = "somebody else closed this account, and what was open then may be open still";
                     self.sessions.insert(account, vec![text.to_owned()]);

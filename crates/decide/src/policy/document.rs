@@ -179,6 +179,8 @@ pub struct SharedSecretDocument {
     pub known_by: Vec<Spanned<String>>,
     /// Who replaces it.
     pub owner: Spanned<String>,
+    /// `password`, also where nothing is said, or `key`.
+    pub kind: Option<Spanned<String>>,
     /// For people: where it is kept.
     pub kept_in: Option<String>,
     /// When it was replaced last, where no system tells.

@@ -13,6 +13,7 @@ use std::fmt;
 use std::ops::Range;
 
 use jiff::{SignedDuration, Timestamp};
+use leasehold_model::account::Account;
 use leasehold_model::id::{EntitlementAddress, IdentityKey, SystemName};
 use leasehold_model::identity::IdentityKind;
 use sha2::{Digest, Sha256};
@@ -131,8 +132,19 @@ pub struct SharedSecret {
     pub owner: Placed<IdentityKey>,
     /// Where it is kept, for people.
     pub kept_in: Option<String>,
+    /// Whether it is a key: what a system tells of an account's password says nothing about it.
+    pub is_key: bool,
     /// When it was replaced last, where somebody said so.
-    pub replaced_at: Option<Timestamp>,
+    pub said_replaced_at: Option<Timestamp>,
+}
+
+impl SharedSecret {
+    /// When it was replaced for an account, as far as that is known: by the system's own word, and only where that says nothing by a
+    /// person's. What is still to come is no replacement.
+    pub fn replaced_at(&self, account: &Account, now: Timestamp) -> Option<Timestamp> {
+        let told = account.credential_changed_at.filter(|_| !self.is_key);
+        told.or(self.said_replaced_at).filter(|at| *at <= now)
+    }
 }
 
 impl fmt::Display for SharedSecret {

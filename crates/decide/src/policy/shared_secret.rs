@@ -34,7 +34,21 @@ impl Reader {
                 Some(place.placed(account, text.span()))
             });
             let accounts = accounts.collect();
-            let replaced_at = entry.replaced.as_ref().and_then(|when| {
+            let is_key = match entry.kind.as_ref().map(|kind| kind.get_ref().as_str()) {
+                None | Some("password") => false,
+                Some("key") => true,
+                Some(other) => {
+                    let span = entry.kind.as_ref().map_or(name.span(), Spanned::span);
+                    self.error(
+                        place,
+                        span,
+                        format!("`{other}` is no kind of secret"),
+                        "write `password` or `key`",
+                    );
+                    continue;
+                }
+            };
+            let said_replaced_at = entry.replaced.as_ref().and_then(|when| {
                 let instant = from_when(&when.get_ref().0);
                 if instant.is_none() {
                     let message = format!("`{}` is not a date", when.get_ref().0);
@@ -48,7 +62,8 @@ impl Reader {
                 known_by: entry.known_by.iter().map(key).collect(),
                 owner: key(&entry.owner),
                 kept_in: entry.kept_in,
-                replaced_at,
+                is_key,
+                said_replaced_at,
                 name: name.into_inner(),
             });
         }

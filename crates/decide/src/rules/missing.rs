@@ -49,7 +49,7 @@ pub(super) fn find(context: &Context<'_, '_>, items: &mut Vec<DriftItem>) {
     }
 }
 
-/// The account that would hold it: the identity's first enabled one in that system, else its first.
+/// The account that would hold it: the identity's first in that system that is open or opens with its first credential, else its first.
 fn account_for(
     evaluation: &Evaluation<'_>,
     identity: IdentityIndex,
@@ -57,7 +57,7 @@ fn account_for(
 ) -> Option<AccountIndex> {
     accounts_in(evaluation, identity, entitlement).min_by_key(|account| {
         let observed = &evaluation.account(*account).account;
-        (!observed.enabled, observed.key.clone())
+        (!observed.enabled, !observed.awaits_credential, observed.key.clone())
     })
 }
 

@@ -35,14 +35,13 @@ pub fn known<'inputs>(evaluation: &Evaluation<'inputs>) -> Vec<KnownSecret<'inpu
     for secret in secrets {
         for who in &secret.known_by {
             let left = evaluation.identity(&who.value).and_then(|index| evaluation.left_at(index));
-            let Some(left_at) = left.filter(|left| secret.replaced_at.is_none_or(|at| at <= *left)) else {
-                continue;
-            };
+            let Some(left_at) = left else { continue };
             for named in &secret.accounts {
                 let found = accounts.get(&(&named.value.system, named.value.login.to_lowercase()));
                 let lets_in = found.into_iter().flatten().filter(|account| {
                     let observed = &evaluation.account(**account).account;
-                    observed.enabled && observed.credential_changed_at.is_none_or(|at| at <= left_at)
+                    let replaced_at = secret.replaced_at(observed, evaluation.inputs.now);
+                    observed.enabled && replaced_at.is_none_or(|at| at <= left_at)
                 });
                 known.extend(lets_in.map(|account| KnownSecret {
                     secret,

@@ -1,7 +1,7 @@
 //! Where writes wait for the transaction that they share.
 //!
 //! A commit costs the same for one as for many. Whoever was answered by the last one mostly comes again at once, so the next one
-//! waits for them, but no longer than the last one took: without that, half of them would wait for the commit of the other half.
+//! waits for them, about as long as the last one took: without that, half of them would wait for the commit of the other half.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! One operation, done to a resource.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use super::target::{self, AttributeTarget, Chosen, Target};
@@ -134,7 +136,14 @@ fn remove(object: &mut Object, attribute: &'static Attribute, named: Option<Valu
     };
     // An empty list names nothing: that is not everything.
     let Some(Value::Array(named)) = named else { return Ok(()) };
-    keep_values(object, attribute, |value| !named.iter().any(|named| is_same(attribute, value, named)));
+    // Only members may be many, and each is looked up once.
+    let members: Option<HashSet<&str>> = (attribute.name == MEMBERS)
+        .then(|| named.iter().filter_map(|named| named.get("value")?.as_str()).collect());
+    let is_named = |value: &Value| match (&members, value.get("value").and_then(Value::as_str)) {
+        (Some(members), Some(id)) => members.contains(id),
+        _ => named.iter().any(|named| is_same(attribute, value, named)),
+    };
+    keep_values(object, attribute, |value| !is_named(value));
     Ok(())
 }
 

@@ -69,7 +69,12 @@ impl Patch {
         let mut looks = 0_usize;
         for operation in &self.0 {
             let members = object.get(MEMBERS).and_then(Value::as_array).map_or(0, Vec::len);
-            looks = looks.saturating_add(members);
+            // Without a path each name of the value can be a path of its own.
+            let paths = match (&operation.path, &operation.value) {
+                (None, Some(Value::Object(parts))) => parts.len().max(1),
+                _ => 1,
+            };
+            looks = looks.saturating_add(members.saturating_mul(paths));
             if looks > LOOKS_MAX {
                 let why = format!(
                     "{} operations on {members} members are too many at once; send several requests",
