@@ -152,7 +152,8 @@ pub struct Snapshot {
     /// From the authoritative sources, with the position of the system that told. Whom no source lists any longer after
     /// a complete read is here as `left`, since the end of the epoch that no longer showed the row.
     pub identities: Vec<(u32, Identity)>,
-    /// By the positions of [`Snapshot::identities`]: the epoch that first told what the source says of each now.
+    /// By the positions of [`Snapshot::identities`]: the epoch that first told what the source says of each now; of who has left or is
+    /// suspended, the first that told so.
     pub identity_since: Vec<EpochId>,
     /// Identities that a source listed and lists no longer, and another one does: the source, what it said last as of one who has
     /// left, and the epoch that showed it.

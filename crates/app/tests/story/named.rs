@@ -411,8 +411,16 @@ async fn many_go_at_once(seed: u64, state: LifecycleState) {
     let one =
         leasehold_reconcile::workflow::offboard::plan(loaded, &gone[0], Vec::new(), None).expect("a plan");
     assert!(!one.items.is_empty() && !one.guards.iter().any(is_mass), "{:?}", one.guards);
-    // It does not let go by itself, and does when a person says that it is meant.
+    // It does not let go by itself, nor because the feed says something else of some of them, and does when a person says that it is
+    // meant.
     story.clock.advance_ms(7_200_000);
+    for who in &gone[..4] {
+        let mut identity = truth.people[who].clone();
+        identity.state = state;
+        identity.attributes.insert("title".to_owned(), "Former".to_owned());
+        story.world.join(identity).expect("has another title");
+    }
+    story.observe_all().await;
     let (_, plan) = story.plan().await;
     assert!(plan.guards.iter().any(is_mass));
     let overrides: Vec<String> = plan.guards.iter().map(|guard| guard.name.clone()).collect();

@@ -358,6 +358,28 @@ on_both! {
         assert_eq!(told(listed(), true, 6).await, (0, vec![Active, Active, Active, Left]), "a person says so");
     }
 
+    async fn who_has_left_does_not_leave_anew_with_a_new_title(fresh: &Fresh) {
+        use LifecycleState::{Active, Left, Suspended};
+        let person = |state, title: &str| Identity {
+            key: "ada@example.com".into(), kind: IdentityKind::Person, state, start: None, end: None,
+            manager: None, owner: None, attributes: [("title".to_owned(), title.to_owned())].into(),
+        };
+        let told = [
+            // The minute, what is told, and the minute since which that counts.
+            (1, Active, "a", 1), (2, Active, "b", 2), (3, Suspended, "b", 3), (4, Suspended, "c", 3), (5, Left, "c", 5), (6, Left, "c", 5),
+            (7, Left, "d", 5), (8, Left, "e", 5), (9, Active, "e", 9), (10, Left, "e", 10),
+        ];
+        for (minute, state, title, since) in told {
+            let mut writer = fresh.store.begin_epoch(&system("hr"), at(minute)).await.expect("begins");
+            writer.accept(vec![Fact::Identity(person(state, title))]).await.expect("takes facts");
+            writer.finish(complete(), at(minute)).await.expect("finishes");
+            let snapshot = fresh.store.snapshot(None).await.expect("reads");
+            assert_eq!(snapshot.ended_at(snapshot.identity_since[0]), Some(at(since)), "minute {minute}");
+        }
+        let then = fresh.store.snapshot(Some(at(8))).await.expect("reads");
+        assert_eq!(then.ended_at(then.identity_since[0]), Some(at(5)), "and as it stood then");
+    }
+
     async fn identities_come_with_their_system(fresh: &Fresh) {
         let person = |state| Identity {
             key: "ada@example.com".into(), kind: IdentityKind::Person, state, start: None, end: None,
