@@ -3,12 +3,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use leasehold_model::id::EpochId;
-use leasehold_model::identity::Identity;
+use leasehold_model::identity::{Identity, LifecycleState};
 use leasehold_model::snapshot::{FormerIdentity, Snapshot};
 
-use crate::db::{Tx, fetch_all, for_each_row, from_json, instant, micros};
+use crate::db::{Tx, fetch_all, fetch_optional, for_each_row, from_json, instant, micros};
 use crate::error::{Result, StoreError};
 use crate::snapshot::{Place, Places};
 use crate::store::Store;
@@ -128,6 +128,59 @@ fn credential_positions(snapshot: &Snapshot) -> HashMap<(u32, &str), u32> {
             ((system, credential.credential.key.as_str()), position)
         })
         .collect()
+}
+
+/// Whether a source says of somebody what ends their access.
+pub(crate) fn is_gone(identity: &Identity) -> bool {
+    matches!(identity.state, LifecycleState::Left | LifecycleState::Suspended)
+}
+
+/// What was last told longer before the newest reading is not looked into.
+const TOLD_AGAIN_WITHIN: SignedDuration = SignedDuration::from_hours(24 * 90);
+
+/// Somebody in such a state of whom something else was told before.
+pub(crate) struct ToldAgain {
+    /// Position in [`Snapshot::identities`].
+    pub position: usize,
+    pub system: i64,
+    pub object: i64,
+    /// The epoch in which they came.
+    pub came: i64,
+    /// The epoch in which what counts now was told first.
+    pub told: i64,
+}
+
+/// Since when they are in that state, whatever else was told of them since: a title that changes makes nobody leave anew.
+pub(crate) async fn date_states(tx: &mut Tx, snapshot: &mut Snapshot, all: Vec<ToldAgain>) -> Result<()> {
+    let newest = snapshot.epoch_ended_at.values().next_back().copied().unwrap_or_default();
+    let begin = newest.checked_sub(TOLD_AGAIN_WITHIN).unwrap_or(Timestamp::MIN);
+    for ToldAgain { position, system, object, came, mut told } in all {
+        if snapshot.ended_at(EpochId(told)).is_some_and(|at| at < begin) {
+            continue;
+        }
+        let state = snapshot.identities[position].1.state;
+        loop {
+            let before: Option<(i64, String)> = fetch_optional!(
+                tx,
+                (i64, String),
+                "SELECT since, body FROM state_interval
+                 WHERE system = $1 AND object = $2 AND aspect = 'state' AND since >= $3 AND since < $4
+                 ORDER BY since DESC LIMIT 1",
+                system,
+                object,
+                came,
+                told
+            )?;
+            let Some((since, body)) = before else { break };
+            let before: Identity = from_json("an identity", &body)?;
+            if before.state != state {
+                break;
+            }
+            told = since;
+        }
+        snapshot.identity_since[position] = EpochId(told);
+    }
+    Ok(())
 }
 
 impl Store {

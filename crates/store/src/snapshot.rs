@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use leasehold_model::credential::Credential;
 use leasehold_model::id::{EpochId, IdentityKey};
 use leasehold_model::identity::{Identity, LifecycleState};
@@ -11,7 +11,7 @@ use leasehold_model::snapshot::{
     VanishedGrant,
 };
 
-use crate::db::{Tx, fetch_one, fetch_optional, for_each_row, from_json, instant, micros};
+use crate::db::{Tx, fetch_one, for_each_row, from_json, instant, micros};
 use crate::dictionary::Class;
 use crate::epoch::Qualifier;
 use crate::error::{Result, StoreError};
@@ -153,16 +153,17 @@ async fn read_objects(
     places: &mut Places,
 ) -> Result<()> {
     let mut credentials: Vec<(u32, EpochId, Credential)> = Vec::new();
-    let mut told_again: Vec<ToldAgain> = Vec::new();
+    let mut told_again: Vec<lifecycle::ToldAgain> = Vec::new();
     let mut take =
         |(system, object, class, since, told, body): (i64, i64, String, i64, i64, String)| -> Result<()> {
             let system_position = places.system(system)?;
             let place = match Class::parse(&class)? {
                 Class::Identity => {
                     let identity: Identity = from_json("an identity", &body)?;
-                    if since < told && IS_GONE.contains(&identity.state) {
+                    if since < told && lifecycle::is_gone(&identity) {
                         let position = snapshot.identities.len();
-                        told_again.push(ToldAgain { position, system, object, came: since, told });
+                        let again = lifecycle::ToldAgain { position, system, object, came: since, told };
+                        told_again.push(again);
                     }
                     snapshot.identities.push((system_position, identity));
                     snapshot.identity_since.push(EpochId(told));
@@ -200,57 +201,7 @@ async fn read_objects(
         take
     );
     place_credentials(snapshot, credentials);
-    date_states(tx, snapshot, told_again).await
-}
-
-/// States from which the end of somebody's access is counted.
-const IS_GONE: [LifecycleState; 2] = [LifecycleState::Left, LifecycleState::Suspended];
-/// What was last told longer before the newest reading is not looked into.
-const TOLD_AGAIN_WITHIN: SignedDuration = SignedDuration::from_hours(24 * 90);
-
-/// Somebody in such a state of whom something else was told before.
-struct ToldAgain {
-    /// Position in [`Snapshot::identities`].
-    position: usize,
-    system: i64,
-    object: i64,
-    /// The epoch in which they came.
-    came: i64,
-    /// The epoch in which what counts now was told first.
-    told: i64,
-}
-
-/// Since when they are in that state, whatever else was told of them since: a title that changes makes nobody leave anew.
-async fn date_states(tx: &mut Tx, snapshot: &mut Snapshot, all: Vec<ToldAgain>) -> Result<()> {
-    let newest = snapshot.epoch_ended_at.values().next_back().copied().unwrap_or_default();
-    let begin = newest.checked_sub(TOLD_AGAIN_WITHIN).unwrap_or(Timestamp::MIN);
-    for ToldAgain { position, system, object, came, mut told } in all {
-        if snapshot.ended_at(EpochId(told)).is_some_and(|at| at < begin) {
-            continue;
-        }
-        let state = snapshot.identities[position].1.state;
-        loop {
-            let before: Option<(i64, String)> = fetch_optional!(
-                tx,
-                (i64, String),
-                "SELECT since, body FROM state_interval
-                 WHERE system = $1 AND object = $2 AND aspect = 'state' AND since >= $3 AND since < $4
-                 ORDER BY since DESC LIMIT 1",
-                system,
-                object,
-                came,
-                told
-            )?;
-            let Some((since, body)) = before else { break };
-            let before: Identity = from_json("an identity", &body)?;
-            if before.state != state {
-                break;
-            }
-            told = since;
-        }
-        snapshot.identity_since[position] = EpochId(told);
-    }
-    Ok(())
+    lifecycle::date_states(tx, snapshot, told_again).await
 }
 
 /// Finds the account of each credential. One whose account was read back as gone is gone with it.

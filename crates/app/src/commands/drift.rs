@@ -329,7 +329,7 @@ fn meaning(kind: DriftKind) -> &'static str {
         DriftKind::Missing => "justified and not there",
         DriftKind::RemovedOutOfBand => "justified, and removed by somebody: a person decides",
         DriftKind::Dormant => "unused for longer than allowed, where use is known",
-        DriftKind::StaleCredential => "credentials older than allowed, where age is known",
+        DriftKind::StaleCredential => "credentials older than allowed, or known to leavers",
         DriftKind::Posture => "weaknesses that the system itself reports",
         DriftKind::UnknownSystem => "used, and not governed",
     }
