@@ -9,7 +9,7 @@ use super::date::Dates;
 use super::intern::Interner;
 use super::output::Output;
 use super::source::FileSource;
-use super::table::{Failure, Table, Tally};
+use super::table::{Failure, Others, Table, Tally};
 use super::words::word;
 use crate::effective::EffectiveRows;
 use crate::error::ConnectError;
@@ -69,7 +69,7 @@ fn layout(table: &Table, key: &str) -> Result<Layout, ConnectError> {
 pub fn read(system: &str, source: &FileSource, key: &str, output: &mut Output) -> Result<Tally, Failure> {
     let mut table = Table::open(system, source).map_err(Failure::Broken)?;
     let layout = layout(&table, key).map_err(Failure::Broken)?;
-    table.report_near_misses(DECIDE, output)?;
+    table.report_near_misses(DECIDE, Others::Attributes, output)?;
     let mut seen = Interner::new(true);
     let mut first_lines: Vec<u64> = Vec::new();
     let (mut last, mut effective) = (None, EffectiveRows::at(Timestamp::now()));

@@ -7,13 +7,13 @@ use leasehold_model::id::{AccountKey, EntitlementName, IdentityKey};
 use roaring::RoaringBitmap;
 
 use super::account::{self, AccountLayout, switch};
-use super::columns::check;
+use super::columns::{self, check};
 use super::date::{Dates, Edge};
 use super::grants::EntitlementColumns;
 use super::intern::Interner;
 use super::output::Output;
 use super::source::FileSource;
-use super::table::{Failure, Table, Tally, text};
+use super::table::{Failure, Others, Table, Tally, text};
 use super::words::word;
 
 /// The files of a system.
@@ -131,7 +131,7 @@ impl<'a> Reading<'a> {
 
     fn read_accounts(&mut self, mut table: Table, dates: &Dates) -> Result<Tally, Failure> {
         let layout = AccountLayout::of(&table).map_err(Failure::Broken)?;
-        table.report_near_misses(account::DECIDE, self.output)?;
+        table.report_near_misses(account::DECIDE, Others::Attributes, self.output)?;
         while table.advance(self.output)? {
             let row = table.row();
             let line = row.line;
@@ -175,6 +175,7 @@ impl<'a> Reading<'a> {
         let columns = self.columns(&table, "name")?;
         let optional = |ours: &str| table.column(ours).map_err(Failure::Broken);
         let (native, title, privileged) = (optional("native")?, optional("title")?, optional("privileged")?);
+        table.report_near_misses(columns::ENTITLEMENTS_DECIDE, Others::Nothing, self.output)?;
         while table.advance(self.output)? {
             let row = table.row();
             let line = row.line;
@@ -343,6 +344,7 @@ impl<'a> Reading<'a> {
         };
         let column = |ours: &str| table.column(ours).map_err(Failure::Broken);
         let (from, until, options) = (column("valid_from")?, column("valid_until")?, column("options")?);
+        table.report_near_misses(columns::GRANTS_DECIDE, Others::Nothing, self.output)?;
         while table.advance(self.output)? {
             let row = table.row();
             let line = row.line;

@@ -33,6 +33,15 @@ impl From<Stopped> for Failure {
     }
 }
 
+/// What becomes of columns that are none of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Others {
+    /// Attributes of what the row is about.
+    Attributes,
+    /// They are not read.
+    Nothing,
+}
+
 /// What was counted while one file was read.
 #[derive(Debug, Default, Clone)]
 pub struct Tally {
@@ -176,12 +185,15 @@ impl Table {
         }
     }
 
-    /// Where one of our columns stands; `None` where the file has none.
+    /// Where one of our columns stands; `None` where the file has none, which settings say by an empty header.
     ///
     /// # Errors
     /// Where the settings name a header for it that the file does not have, or it is there twice.
     pub fn column(&self, ours: &str) -> Result<Option<usize>, ConnectError> {
         let Some(theirs) = self.columns.get(ours) else { return self.position(ours) };
+        if theirs.is_empty() {
+            return Ok(None);
+        }
         let place = self.position(theirs)?;
         let missing =
             || self.failed(format!("`columns.{ours}` names a column `{theirs}`{}", self.found(theirs)));
@@ -230,12 +242,17 @@ impl Table {
             .collect()
     }
 
-    /// Reports columns that are called almost like one of ours that decides something and is missing: read as attributes, they
-    /// decide nothing, and nobody would notice. What `columns` names is meant as it is.
+    /// Reports columns that are called almost like one of ours that decides something and is missing: they would decide nothing, and
+    /// nobody would notice. What `columns` names is meant as it is.
     ///
     /// # Errors
     /// Where the sink is gone.
-    pub fn report_near_misses(&self, ours: &[&str], output: &mut Output) -> Result<(), Stopped> {
+    pub fn report_near_misses(
+        &self,
+        ours: &[&str],
+        others: Others,
+        output: &mut Output,
+    ) -> Result<(), Stopped> {
         let is_named = |name: &String| self.columns.values().any(|theirs| fold(theirs) == *name);
         let missing: Vec<&str> = ours
             .iter()
@@ -245,9 +262,13 @@ impl Table {
         for (header, name) in self.header.iter().zip(&self.folded).filter(|(_, name)| !is_named(name)) {
             // Short words are near to many: `id` is no `kind`.
             if let Some(near) = nearest(name, &missing, 2.min(name.chars().count() / 3)) {
+                let (read_as, is_meant) = match others {
+                    Others::Attributes => ("read as an attribute", format!("columns.{name} = \"{header}\"")),
+                    Others::Nothing => ("not read", format!("columns.{near} = \"\"")),
+                };
                 let message = format!(
-                    "the column `{header}` is read as an attribute and decides nothing; if it is the `{near}`, set \
-                     `columns.{near} = \"{header}\"`, and if it is not, `columns.{name} = \"{header}\"`"
+                    "the column `{header}` is {read_as} and decides nothing; if it is the `{near}`, set \
+                     `columns.{near} = \"{header}\"`, and if it is not, `{is_meant}`"
                 );
                 output.problem(Problem::new(&self.label, message))?;
             }

@@ -1,5 +1,7 @@
 //! The csv connector: files as they come, problems with their lines, and no absence without proof.
 
+mod near_misses;
+
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::Path;
@@ -108,42 +110,6 @@ async fn their_headers_encodings_and_delimiters_are_read() {
     assert_eq!(places(&collected.problems), ["people.csv:2"]);
     assert!(collected.problems[0].message.contains("windows-1252"));
     assert_eq!(collected.identities()[0].attribute("department"), None);
-}
-
-#[tokio::test]
-async fn a_column_that_is_almost_called_like_one_that_decides_is_a_problem() {
-    let said = async |people: &str, more: &str| {
-        let (collected, ended) = read_feed(people, more).await;
-        assert!(ended.unwrap().is_complete(), "all of it was read");
-        assert_eq!(collected.identities().len(), 1);
-        collected.problems
-    };
-    for (header, near) in [
-        ("Stats", "status"),
-        ("statuss", "status"),
-        ("EndDate", "end_date"),
-        ("managr", "manager"),
-        ("Owners", "owner"),
-    ] {
-        let problems = said(&format!("email,{header}\nkim@example.com,\n"), "").await;
-        assert_eq!(places(&problems), ["people.csv"], "{header}");
-        let message = &problems[0].message;
-        assert!(message.contains(&format!("`columns.{near} = \"{header}\"`")), "{message}");
-    }
-    // Others are what they are called, and so is what is said to be meant.
-    for (people, more) in [
-        ("email,id,state,hire_date,last_date\nkim@example.com,,,,\n", ""),
-        ("email,stats,status\nkim@example.com,,active\n", ""),
-        ("email,stats\nkim@example.com,\n", "columns = { stats = 'stats' }"),
-        ("email,stats\nkim@example.com,active\n", "columns = { status = 'stats' }"),
-    ] {
-        let problems = said(people, more).await;
-        assert!(problems.is_empty(), "{people}: {problems:?}");
-    }
-    let system = "accounts = 'accounts.csv'";
-    let (collected, _) = read(&[("accounts.csv", "login,enabld\nkim,no\n")], system).await;
-    assert_eq!(places(&collected.problems), ["accounts.csv"]);
-    assert!(collected.problems[0].message.contains("`columns.enabled"), "{:?}", collected.problems);
 }
 
 #[tokio::test]
