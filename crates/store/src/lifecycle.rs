@@ -130,8 +130,13 @@ fn credential_positions(snapshot: &Snapshot) -> HashMap<(u32, &str), u32> {
         .collect()
 }
 
-/// Whether a source says of somebody what ends their access.
-pub(crate) fn is_gone(identity: &Identity) -> bool {
+/// Whether a source says of somebody what ended their access before it said so last.
+pub(crate) fn is_gone(identity: &Identity, told_at: Option<Timestamp>) -> bool {
+    is_said_to_be_gone(identity)
+        || identity.end.is_some_and(|end| told_at.is_some_and(|told_at| end < told_at))
+}
+
+fn is_said_to_be_gone(identity: &Identity) -> bool {
     matches!(identity.state, LifecycleState::Left | LifecycleState::Suspended)
 }
 
@@ -150,7 +155,8 @@ pub(crate) struct ToldAgain {
     pub told: i64,
 }
 
-/// Since when they are in that state, whatever else was told of them since: a title that changes makes nobody leave anew.
+/// Since when it is told that they are in that state, or that this was their last day, whatever else was told of them since: a title
+/// that changes makes nobody leave anew.
 pub(crate) async fn date_states(tx: &mut Tx, snapshot: &mut Snapshot, all: Vec<ToldAgain>) -> Result<()> {
     let newest = snapshot.epoch_ended_at.values().next_back().copied().unwrap_or_default();
     let begin = newest.checked_sub(TOLD_AGAIN_WITHIN).unwrap_or(Timestamp::MIN);
@@ -158,7 +164,10 @@ pub(crate) async fn date_states(tx: &mut Tx, snapshot: &mut Snapshot, all: Vec<T
         if snapshot.ended_at(EpochId(told)).is_some_and(|at| at < begin) {
             continue;
         }
-        let state = snapshot.identities[position].1.state;
+        let identity = &snapshot.identities[position].1;
+        let (is_said, state) = (is_said_to_be_gone(identity), identity.state);
+        let last_day =
+            identity.end.filter(|end| snapshot.ended_at(EpochId(told)).is_some_and(|at| *end < at));
         loop {
             let before: Option<(i64, String)> = fetch_optional!(
                 tx,
@@ -173,7 +182,8 @@ pub(crate) async fn date_states(tx: &mut Tx, snapshot: &mut Snapshot, all: Vec<T
             )?;
             let Some((since, body)) = before else { break };
             let before: Identity = from_json("an identity", &body)?;
-            if before.state != state {
+            let is_of_state = is_said && before.state == state;
+            if !(is_of_state || (last_day.is_some() && before.end == last_day)) {
                 break;
             }
             told = since;

@@ -114,8 +114,9 @@ impl Store {
         let at = at.map(|_| epoch);
         let mut snapshot = Snapshot::default();
         let mut places = read_systems(tx, epoch, &mut snapshot).await?;
-        read_objects(tx, at, &mut snapshot, &mut places).await?;
-        read_departed(tx, epoch, &mut snapshot, &places).await?;
+        let mut told_again = read_objects(tx, at, &mut snapshot, &mut places).await?;
+        told_again.extend(read_departed(tx, epoch, &mut snapshot, &places).await?);
+        lifecycle::date_states(tx, &mut snapshot, told_again).await?;
         lifecycle::read_returned(tx, epoch, &mut snapshot).await?;
         read_owners(tx, at, &mut snapshot, &places).await?;
         read_grants(tx, at, &mut snapshot, &places).await?;
@@ -151,7 +152,7 @@ async fn read_objects(
     at: Option<i64>,
     snapshot: &mut Snapshot,
     places: &mut Places,
-) -> Result<()> {
+) -> Result<Vec<lifecycle::ToldAgain>> {
     let mut credentials: Vec<(u32, EpochId, Credential)> = Vec::new();
     let mut told_again: Vec<lifecycle::ToldAgain> = Vec::new();
     let mut take =
@@ -160,7 +161,7 @@ async fn read_objects(
             let place = match Class::parse(&class)? {
                 Class::Identity => {
                     let identity: Identity = from_json("an identity", &body)?;
-                    if since < told && lifecycle::is_gone(&identity) {
+                    if since < told && lifecycle::is_gone(&identity, snapshot.ended_at(EpochId(told))) {
                         let position = snapshot.identities.len();
                         let again = lifecycle::ToldAgain { position, system, object, came: since, told };
                         told_again.push(again);
@@ -201,7 +202,7 @@ async fn read_objects(
         take
     );
     place_credentials(snapshot, credentials);
-    lifecycle::date_states(tx, snapshot, told_again).await
+    Ok(told_again)
 }
 
 /// Finds the account of each credential. One whose account was read back as gone is gone with it.
@@ -228,62 +229,92 @@ fn place_credentials(snapshot: &mut Snapshot, credentials: Vec<(u32, EpochId, Cr
 
 /// Whom a source no longer lists has left: absence was proved by the complete epoch that ended the row (law 3), and an
 /// identity that just disappeared would turn its accounts into orphans, which nothing takes down.
-async fn read_departed(tx: &mut Tx, epoch: i64, snapshot: &mut Snapshot, places: &Places) -> Result<()> {
+async fn read_departed(
+    tx: &mut Tx,
+    epoch: i64,
+    snapshot: &mut Snapshot,
+    places: &Places,
+) -> Result<Vec<lifecycle::ToldAgain>> {
     // A source that spells a key in another case from one day to the next has lost nobody.
     let listed: HashSet<String> =
         snapshot.identities.iter().map(|(_, identity)| identity.key.folded()).collect();
     let listed_in: HashSet<(u32, String)> =
         snapshot.identities.iter().map(|(system, identity)| (*system, identity.key.folded())).collect();
-    let mut departed: BTreeMap<String, (i64, u32, Identity)> = BTreeMap::new();
-    let mut dropped: BTreeMap<(u32, String), (i64, Identity)> = BTreeMap::new();
+    let mut departed: BTreeMap<String, Departed> = BTreeMap::new();
+    let mut dropped: BTreeMap<(u32, String), Departed> = BTreeMap::new();
     // From the few identities to their intervals: accounts and entitlements have many more that ended.
     for_each_row!(
         tx,
-        (i64, i64, String),
-        "SELECT gone.system, gone.until, gone.body
+        (i64, i64, i64, i64, i64, String),
+        "SELECT gone.system, gone.object, gone.present_since, gone.since, gone.until, gone.body
          FROM object CROSS JOIN state_interval AS gone
          WHERE object.class = 'identity' AND gone.system = object.system AND gone.object = object.id
          AND gone.aspect = 'state' AND gone.until IS NOT NULL AND gone.until <= $1 AND NOT EXISTS (
              SELECT 1 FROM state_interval AS later WHERE later.system = gone.system AND later.object = gone.object
              AND later.aspect = 'state' AND later.since >= gone.until AND later.since <= $1)",
         [epoch],
-        |(system, until, body)| {
+        |(system, object, came, told, until, body)| {
             let identity: Identity = from_json("an identity", &body)?;
             let key = identity.key.folded();
-            let system = places.system(system)?;
+            let position = places.system(system)?;
+            let departing = Departed { system: position, row: (system, object), came, told, until, identity };
             if !listed.contains(&key) {
-                if departed.get(&key).is_none_or(|(other, _, _)| *other < until) {
-                    departed.insert(key, (until, system, identity));
+                if departed.get(&key).is_none_or(|other| other.until < until) {
+                    departed.insert(key, departing);
                 }
-            } else if !listed_in.contains(&(system, key.clone())) {
+            } else if !listed_in.contains(&(position, key.clone())) {
                 // Whether that counts is for whoever knows which source is believed first.
-                let place = (system, key);
-                if dropped.get(&place).is_none_or(|(other, _)| *other < until) {
-                    dropped.insert(place, (until, identity));
+                let place = (position, key);
+                if dropped.get(&place).is_none_or(|other| other.until < until) {
+                    dropped.insert(place, departing);
                 }
             }
         }
     );
-    for (until, system, mut identity) in departed.into_values() {
-        depart(&mut identity, snapshot.ended_at(EpochId(until)));
-        snapshot.identities.push((system, identity));
-        snapshot.identity_since.push(EpochId(until));
+    let mut told_again = Vec::new();
+    for mut departed in departed.into_values() {
+        let since = departed.depart(snapshot);
+        if since == departed.told && departed.came < departed.told {
+            let position = snapshot.identities.len();
+            let ((system, object), came, told) = (departed.row, departed.came, departed.told);
+            told_again.push(lifecycle::ToldAgain { position, system, object, came, told });
+        }
+        snapshot.identities.push((departed.system, departed.identity));
+        snapshot.identity_since.push(EpochId(since));
     }
-    for ((system, _), (until, mut identity)) in dropped {
-        depart(&mut identity, snapshot.ended_at(EpochId(until)));
-        snapshot.dropped.push((system, identity, EpochId(until)));
+    for mut dropped in dropped.into_values() {
+        let since = EpochId(dropped.depart(snapshot));
+        snapshot.dropped.push((dropped.system, dropped.identity, since));
     }
-    Ok(())
+    Ok(told_again)
 }
 
-/// Takes an identity as having left when its source ceased to list it. A last day that the source had told and that came first
-/// stays the end.
-fn depart(identity: &mut Identity, gone_at: Option<Timestamp>) {
-    identity.state = LifecycleState::Left;
-    identity.end = match (identity.end, gone_at) {
-        (Some(told), Some(gone_at)) => Some(told.min(gone_at)),
-        (told, gone_at) => gone_at.or(told),
-    };
+/// What a source said last of somebody whom it no longer lists.
+struct Departed {
+    /// Position of the system.
+    system: u32,
+    /// The system and the object, as they are kept.
+    row: (i64, i64),
+    /// The epochs that showed first that they are listed, first what was said last, and that they are not listed any more.
+    came: i64,
+    told: i64,
+    until: i64,
+    identity: Identity,
+}
+
+impl Departed {
+    /// Takes the identity as having left when its source ceased to list it, or before, where the source had said so then. Returns the
+    /// epoch that told.
+    fn depart(&mut self, snapshot: &Snapshot) -> i64 {
+        let gone_at = snapshot.ended_at(EpochId(self.until));
+        let had_left = gone_at.is_some_and(|gone_at| self.identity.has_left(gone_at));
+        self.identity.state = LifecycleState::Left;
+        if had_left {
+            return self.told;
+        }
+        self.identity.end = gone_at.or(self.identity.end);
+        self.until
+    }
 }
 
 async fn read_owners(tx: &mut Tx, at: Option<i64>, snapshot: &mut Snapshot, places: &Places) -> Result<()> {

@@ -331,6 +331,7 @@ fn a_shared_secret_that_a_leaver_knows_is_to_be_replaced() {
         story.clock.advance_ms(3_600_000);
         story.observe_all().await;
         assert_eq!(told(&story).await, ["desk", "terminal"]);
+        story.clock.advance_ms(3_600_000);
         // What a person says counts where the system says nothing, and not before its time.
         story.apply_policy(policy("replaced = \"2099-01-01\"")).await;
         assert_eq!(told(&story).await, ["desk", "terminal"]);
@@ -348,6 +349,27 @@ fn a_shared_secret_that_a_leaver_knows_is_to_be_replaced() {
         story.apply_policy(policy(&format!("replaced = {day}"))).await;
         assert_eq!(told(&story).await, ["desk"]);
         story.apply_policy(policy(&format!("replaced = \"{}\"", story.clock.now()))).await;
+        assert_eq!(told(&story).await, [""; 0]);
+        // Until it is known that somebody has left, they can learn what is new, too.
+        let last_day = story.clock.now();
+        story.clock.advance_ms(3_600_000);
+        let replaced = story.clock.now();
+        story.world.create_account("alpha", changed(Some(replaced))).expect("is changed");
+        story.clock.advance_ms(3_600_000);
+        story.world.leave("max@example.com", last_day).expect("leaves");
+        story.observe_all().await;
+        story.apply_policy(policy(&format!("replaced = \"{replaced}\""))).await;
+        assert_eq!(told(&story).await, ["desk", "terminal"]);
+        story.clock.advance_ms(3_600_000);
+        let replaced = story.clock.now();
+        story.world.create_account("alpha", changed(Some(replaced))).expect("is changed");
+        story.observe_all().await;
+        story.apply_policy(policy(&format!("replaced = \"{replaced}\""))).await;
+        assert_eq!(told(&story).await, [""; 0]);
+        // What else is told of them is no news of that.
+        story.clock.advance_ms(3_600_000);
+        story.world.mover("max@example.com", "None", "Former").expect("is told");
+        story.observe_all().await;
         assert_eq!(told(&story).await, [""; 0]);
     });
 }

@@ -6,6 +6,7 @@ use leasehold_connect::simulated::dice::Dice;
 use leasehold_connect::simulated::state::{SystemTraits, WorldState};
 use leasehold_connect::simulated::{FaultKind, Faults, Operation};
 use leasehold_model::action::ActionState;
+use leasehold_model::clock::Clock as _;
 use leasehold_model::decision::{DriftItem, DriftKind};
 use leasehold_model::fact::Completeness;
 use leasehold_model::id::IdentityKey;
@@ -365,13 +366,15 @@ fn whoever_leaves_the_feed_leaves_everything() {
 #[test]
 fn many_leavers_at_once_wait_for_a_person() {
     tell("many_leavers_at_once_wait_for_a_person", 10, |seed| async move {
-        for state in [LifecycleState::Left, LifecycleState::Suspended] {
-            many_go_at_once(seed, state).await;
+        for (state, have_contracts) in
+            [(LifecycleState::Left, false), (LifecycleState::Left, true), (LifecycleState::Suspended, false)]
+        {
+            many_go_at_once(seed, state, have_contracts).await;
         }
     });
 }
 
-async fn many_go_at_once(seed: u64, state: LifecycleState) {
+async fn many_go_at_once(seed: u64, state: LifecycleState, have_contracts: bool) {
     let (scene, _company) = Scene::company(seed, 60);
     let mut story = Story::begin(scene).await;
     story.observe_all().await;
@@ -389,10 +392,13 @@ async fn many_go_at_once(seed: u64, state: LifecycleState) {
     };
     let gone: Vec<IdentityKey> =
         truth.people.values().filter(here).map(|identity| identity.key.clone()).take(12).collect();
-    for who in &gone {
-        // Some feeds tell no last day.
+    let last_day =
+        |number: i64| story.clock.now().checked_add(jiff::SignedDuration::from_hours(24 * 30 * number));
+    for (number, who) in (1..).zip(&gone) {
+        // Some feeds tell no last day, and some that of a contract that would have ended later.
         let mut identity = truth.people[who].clone();
         identity.state = state;
+        identity.end = have_contracts.then(|| last_day(number).expect("an instant"));
         story.world.join(identity).expect("is told so");
     }
     story.observe_all().await;

@@ -72,8 +72,12 @@ pub fn left_at(snapshot: &Snapshot, position: u32, identity: &Identity, now: Tim
     if !identity.has_left(now) {
         return None;
     }
-    let said = snapshot.identity_since.get(position as usize).and_then(|epoch| snapshot.ended_at(*epoch));
-    identity.end.filter(|end| *end <= now).or(said)
+    identity.end.filter(|end| *end <= now).or_else(|| said_at(snapshot, position))
+}
+
+/// When what is said of an identity was said first.
+fn said_at(snapshot: &Snapshot, position: u32) -> Option<Timestamp> {
+    snapshot.identity_since.get(position as usize).and_then(|epoch| snapshot.ended_at(*epoch))
 }
 
 /// Gives non-humans the owner who took them over, and takes those that are stopped as suspended, or as gone when that
@@ -293,5 +297,10 @@ impl Evaluation<'_> {
     /// When an identity left, as far as that is known.
     pub fn left_at(&self, identity: IdentityIndex) -> Option<Timestamp> {
         left_at(self.inputs.snapshot, identity.0, &self.identities[identity.index()], self.inputs.now)
+    }
+
+    /// When an identity had left and that had been said, too. Whose last day was told afterwards could learn what others know until then.
+    pub fn known_left_at(&self, identity: IdentityIndex) -> Option<Timestamp> {
+        Some(self.left_at(identity)?.max(said_at(self.inputs.snapshot, identity.0).unwrap_or(Timestamp::MIN)))
     }
 }

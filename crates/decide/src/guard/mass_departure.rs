@@ -136,10 +136,12 @@ fn left_at(evaluation: &Evaluation<'_>, position: usize, identity: &Identity) ->
     let (system, _) = snapshot.identities.get(position)?;
     let epoch = snapshot.identity_since.get(position).copied()?;
     let told = snapshot.ended_at(epoch);
+    // Of whom a feed says that they have left, a last day that is still to come says nothing.
+    let last_day = identity.end.filter(|end| *end <= evaluation.inputs.now);
     if snapshot.systems[*system as usize].first == Some(epoch) {
-        return identity.end.filter(|end| told.is_some_and(|told| *end > told));
+        return last_day.filter(|end| told.is_some_and(|told| *end > told));
     }
-    identity.end.max(told)
+    last_day.max(told)
 }
 
 /// When a feed first said that somebody is suspended. Who was when it was read for the first time is history, too.

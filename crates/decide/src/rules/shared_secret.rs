@@ -34,14 +34,15 @@ pub fn known<'inputs>(evaluation: &Evaluation<'inputs>) -> Vec<KnownSecret<'inpu
     let accounts = accounts(evaluation);
     for secret in secrets {
         for who in &secret.known_by {
-            let left = evaluation.identity(&who.value).and_then(|index| evaluation.left_at(index));
-            let Some(left_at) = left else { continue };
+            let left = evaluation.identity(&who.value);
+            let left = left.and_then(|index| evaluation.left_at(index).zip(evaluation.known_left_at(index)));
+            let Some((left_at, known_left_at)) = left else { continue };
             for named in &secret.accounts {
                 let found = accounts.get(&(&named.value.system, named.value.login.to_lowercase()));
                 let lets_in = found.into_iter().flatten().filter(|account| {
                     let observed = &evaluation.account(**account).account;
                     let replaced_at = secret.replaced_at(observed, evaluation.inputs.now);
-                    observed.enabled && replaced_at.is_none_or(|at| at <= left_at)
+                    observed.enabled && replaced_at.is_none_or(|at| at <= known_left_at)
                 });
                 known.extend(lets_in.map(|account| KnownSecret {
                     secret,

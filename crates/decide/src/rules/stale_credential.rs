@@ -56,7 +56,7 @@ const UNKNOWN_FOR: SignedDuration = SignedDuration::from_hours(90 * 24);
 
 /// Non-humans that somebody took over, because whoever answered for them has left and may know their secrets.
 struct KnownToLeavers<'evaluation> {
-    /// Who left, and when, by the non-human.
+    /// Who left, and when that had been said, by the non-human.
     left: HashMap<IdentityIndex, (&'evaluation IdentityKey, Timestamp)>,
 }
 
@@ -64,7 +64,7 @@ impl<'evaluation> KnownToLeavers<'evaluation> {
     fn of(evaluation: &'evaluation Evaluation<'_>) -> Self {
         let left = evaluation.succeeded().filter_map(|(non_human, before)| {
             let index = evaluation.identity(before)?;
-            Some((non_human, (before, evaluation.left_at(index)?)))
+            Some((non_human, (before, evaluation.known_left_at(index)?)))
         });
         Self { left: left.collect() }
     }

@@ -155,11 +155,26 @@ pub fn take_as_left(snapshot: &mut Snapshot, departed: &HashMap<&str, Timestamp>
     if departed.is_empty() {
         return;
     }
-    for (_, identity) in &mut snapshot.identities {
+    for (position, (_, identity)) in snapshot.identities.iter_mut().enumerate() {
         let Some(end) = departed.get(identity.key.folded().as_str()) else { continue };
-        if !identity.has_left(*end) {
+        let told = snapshot.identity_since.get(position);
+        let told_at = told.and_then(|epoch| snapshot.epoch_ended_at.get(epoch));
+        let is_told_later = told_at.is_some_and(|told_at| told_at > end);
+        if identity.state == LifecycleState::Left {
+            // The source follows: they left when the person said so.
+            if is_told_later {
+                identity.end = Some(identity.end.map_or(*end, |known| known.min(*end)));
+            }
+        } else if !identity.has_left(*end) {
             identity.state = LifecycleState::Leaving;
             identity.end = Some(identity.end.map_or(*end, |known| known.min(*end)));
+        } else {
+            continue;
+        }
+        // What a source tells afterwards is no later news of it.
+        let mut epochs = snapshot.epoch_ended_at.iter().rev().filter(|_| is_told_later);
+        if let Some((epoch, _)) = epochs.find(|(_, ended_at)| *ended_at <= end) {
+            snapshot.identity_since[position] = *epoch;
         }
     }
 }

@@ -380,6 +380,32 @@ on_both! {
         assert_eq!(then.ended_at(then.identity_since[0]), Some(at(5)), "and as it stood then");
     }
 
+    async fn a_last_day_counts_from_when_it_was_told(fresh: &Fresh) {
+        let person = |title: &str, state, end: Option<i64>| Identity {
+            key: "ada@example.com".into(), kind: IdentityKind::Person, state, start: None, end: end.map(at),
+            manager: None, owner: None, attributes: [("title".to_owned(), title.to_owned())].into(),
+        };
+        use LifecycleState::{Active, Left};
+        let told = [
+            // The minute, who is listed, the minute since which that counts, and when they left.
+            (1, Some(person("a", Active, None)), 1, None), (2, Some(person("b", Active, Some(3))), 2, Some(3)),
+            (4, Some(person("c", Active, Some(3))), 2, Some(3)), (5, Some(person("c", Left, Some(3))), 2, Some(3)),
+            (6, None, 2, Some(3)), (7, Some(person("c", Active, None)), 7, None),
+            (8, Some(person("d", Active, Some(5))), 8, Some(5)), (9, Some(person("e", Active, Some(5))), 8, Some(5)),
+            (10, None, 8, Some(5)), (11, Some(person("e", Active, None)), 11, None), (12, None, 12, Some(12)),
+            (13, Some(person("e", Left, None)), 13, None), (14, Some(person("f", Left, None)), 13, None), (15, None, 13, None),
+            (16, Some(person("f", Active, Some(99))), 16, Some(99)), (17, None, 17, Some(17)),
+        ];
+        for (minute, listed, since, end) in told {
+            let mut writer = fresh.store.begin_epoch(&system("hr"), at(minute)).await.expect("begins");
+            writer.accept(listed.into_iter().map(Fact::Identity).collect()).await.expect("takes facts");
+            writer.finish(complete(), at(minute)).await.expect("finishes");
+            let snapshot = fresh.store.snapshot(None).await.expect("reads");
+            let known = (snapshot.ended_at(snapshot.identity_since[0]), snapshot.identities[0].1.end);
+            assert_eq!(known, (Some(at(since)), end.map(at)), "minute {minute}");
+        }
+    }
+
     async fn identities_come_with_their_system(fresh: &Fresh) {
         let person = |state| Identity {
             key: "ada@example.com".into(), kind: IdentityKind::Person, state, start: None, end: None,
