@@ -2,9 +2,12 @@
 //! its own: the directory's ports cannot be chosen, so the address is.
 
 use std::ffi::OsString;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use crate::certificates::{Certificate, CertificateAuthority};
@@ -174,5 +177,68 @@ impl SambaServer {
         command.args(["-x", "-H", &self.tls_url(), "-D", name, "-w", password]);
         command.args(["-s", "base", "-b", BASE, "dn"]);
         command.output().expect("run ldapsearch").status.success()
+    }
+
+    /// Somebody who has logged in, and stays.
+    ///
+    /// # Panics
+    /// Where they cannot.
+    pub fn live_connection(&self, name: &str, password: &str) -> LiveConnection {
+        // It searches for each line of its standard input; without a terminal it would keep its answers to itself.
+        let mut command = Command::new(require("stdbuf", "coreutils"));
+        command.args([
+            "-oL",
+            "ldapsearch",
+            "-x",
+            "-H",
+            &self.tls_url(),
+            "-D",
+            name,
+            "-w",
+            password,
+            "-b",
+            BASE,
+        ]);
+        command.args(["-f", "-", "(sAMAccountName=%s)", "sAMAccountName"]);
+        command.env("LDAPTLS_CACERT", self.authority.certificate());
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("start ldapsearch");
+        let (asking, answers) =
+            (child.stdin.take().expect("its input"), child.stdout.take().expect("its output"));
+        let (tell, told) = channel();
+        std::thread::spawn(move || {
+            let lines = BufReader::new(answers).lines().map_while(Result::ok);
+            lines.filter(|line| line.starts_with("sAMAccountName: ")).try_for_each(|line| tell.send(line))
+        });
+        let mut connection = LiveConnection { child, asking, told: Mutex::new(told) };
+        assert!(connection.is_answered(), "{name} cannot log in");
+        connection
+    }
+}
+
+/// A connection that somebody has logged in by. Dropping it closes it.
+#[derive(Debug)]
+pub struct LiveConnection {
+    child: Child,
+    asking: ChildStdin,
+    // Whoever holds it may be looked at by several threads.
+    told: Mutex<Receiver<String>>,
+}
+
+impl LiveConnection {
+    /// Whether the directory still answers whoever has it.
+    pub fn is_answered(&mut self) -> bool {
+        writeln!(self.asking, "Administrator").and_then(|()| self.asking.flush()).is_ok()
+            && self.told.get_mut().is_ok_and(|told| told.recv_timeout(Duration::from_secs(10)).is_ok())
+    }
+}
+
+impl Drop for LiveConnection {
+    fn drop(&mut self) {
+        let _ = (self.child.kill(), self.child.wait());
     }
 }

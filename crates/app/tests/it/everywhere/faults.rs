@@ -30,7 +30,7 @@ fn manners(target: &dyn Target) -> Vec<Manner> {
 }
 
 /// How long one answer is waited for, where that is less than usual: what does not answer never will.
-fn patience_ms(manner: Manner) -> Option<u32> {
+pub(super) fn patience_ms(manner: Manner) -> Option<u32> {
     match manner {
         Manner::Pass | Manner::Delay(_) | Manner::Limit(_) | Manner::Lose => None,
         Manner::Refuse | Manner::Half(_) => Some(300),

@@ -1,5 +1,5 @@
-//! The command is killed at random instants, over and over, with a target down or all well: it always goes on, to where everything is
-//! read back as gone.
+//! The command is killed at random instants, over and over, with a target that fails or all well: it always goes on, to where
+//! everything is read back as gone.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use leasehold_testing::Manner;
 use serde_json::{Value, json};
 
+use super::faults::patience_ms;
 use super::fixture::{Everywhere, NOW, OFFBOARD};
 use super::outcome::Outcome;
 use crate::installation::Installation;
@@ -19,6 +20,10 @@ const KILLS_VARIABLE: &str = "LEASEHOLD_KILLS";
 
 /// How often it is killed while one person is offboarded, at most.
 const KILLS_A_ROUND: u32 = 8;
+
+/// In which manners a target fails meanwhile, one after the other.
+const MANNERS: [Manner; 4] =
+    [Manner::Refuse, Manner::Lie, Manner::Lose, Manner::Delay(Duration::from_millis(25))];
 
 /// States in which somebody still has to do something.
 const OPEN: [&str; 6] = ["planned", "approved", "sent", "acknowledged", "contradicted", "stuck"];
@@ -45,17 +50,25 @@ fn kills_in_all() -> u32 {
     }
 }
 
-/// Demands of a run that nobody kills that it ends with everything gone but what is in the target that is down, which it lists.
-fn check_down(everywhere: &mut Everywhere, installation: &mut Installation, down: usize) {
+/// Demands of a run that nobody kills that it ends with everything gone but what is in the target that fails, which it lists.
+fn check_failing(
+    everywhere: &mut Everywhere,
+    installation: &mut Installation,
+    failing: usize,
+    manner: Manner,
+) {
     let outcome = Everywhere::offboard(installation, &[NOW, &["--tries", "1"]].concat());
     everywhere.each_numbered(|index, target| {
         let (name, left) = (target.name(), target.left());
-        if index != down {
+        if index != failing || matches!(manner, Manner::Delay(_)) {
             return outcome.check_all_gone(target, &left);
         }
         outcome.check_claims(name, &left);
-        assert_eq!(outcome.verified(name), BTreeSet::new(), "{name} is down");
-        assert_ne!(outcome.outstanding(name), BTreeSet::new(), "{name} is down");
+        // What was done though no answer came is found by looking.
+        if manner != Manner::Lose {
+            assert_eq!(outcome.verified(name), BTreeSet::new(), "{name} {manner:?}");
+            assert_ne!(outcome.outstanding(name), BTreeSet::new(), "{name} {manner:?}");
+        }
     });
 }
 
@@ -95,10 +108,15 @@ fn killed_at_any_instant_it_goes_on_to_where_everything_is_gone() {
     while killed < in_all {
         rounds += 1;
         everywhere.take_back(&mut installation);
-        // In every other round a target is down meanwhile, each time another one.
-        let down = (rounds % 2 == 0).then_some(rounds / 2 % everywhere.targets.len());
-        if let Some(index) = down {
-            everywhere.targets[index].behave(Manner::Refuse);
+        // In every other round a target fails meanwhile, each time another one and in another manner.
+        let turn = rounds / 2;
+        let failing =
+            (rounds % 2 == 0).then(|| (turn % everywhere.targets.len(), MANNERS[(turn - 1) % MANNERS.len()]));
+        if let Some((index, manner)) = failing {
+            everywhere.targets[index].behave(manner);
+            let impatient: Vec<(usize, u32)> =
+                patience_ms(manner).map(|patience| (index, patience)).into_iter().collect();
+            installation.write("leasehold.toml", &everywhere.configuration(&impatient));
         }
         let earlier: BTreeSet<String> = actions(&mut installation).iter().map(name).collect();
         for number in 0..KILLS_A_ROUND.min(in_all - killed) {
@@ -115,9 +133,10 @@ fn killed_at_any_instant_it_goes_on_to_where_everything_is_gone() {
             killed += 1;
             check_written(&mut everywhere, &mut installation, &earlier);
         }
-        if let Some(index) = down {
-            check_down(&mut everywhere, &mut installation, index);
+        if let Some((index, manner)) = failing {
+            check_failing(&mut everywhere, &mut installation, index, manner);
             everywhere.targets[index].behave(Manner::Pass);
+            installation.write("leasehold.toml", &everywhere.configuration(&[]));
         }
         let receipt = format!("receipt-{rounds}.json");
         let outcome = Everywhere::offboard(&mut installation, &[NOW, &["--out", &receipt]].concat());

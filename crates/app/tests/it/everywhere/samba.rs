@@ -1,18 +1,26 @@
-//! Active Directory: a user, a group, and a group that the group is in.
+//! Active Directory: a user, a group, and a group that the group is in; and a connection that stays.
 
 use std::collections::BTreeSet;
 
+use leasehold_testing::samba::LiveConnection;
 use leasehold_testing::{Proxy, SambaServer, samba};
 
 use super::target::{FirstCredential, LEAVER, Left, OTHERS, Target, address_of, mail, password};
 
 pub struct Domain {
+    // Closed before the server ends.
+    session: Option<LiveConnection>,
     server: SambaServer,
     proxy: Proxy,
 }
 
 fn dn(name: &str) -> String {
     format!("CN={name},CN=Users,{}", samba::BASE)
+}
+
+/// By what somebody logs in.
+fn upn(login: &str) -> String {
+    format!("{login}@ad.example.com")
 }
 
 /// Says which members a group gets.
@@ -29,7 +37,7 @@ impl Domain {
         // Whoever is in payments is in engineering.
         server.modify(&joins("engineering", "payments"));
         let proxy = Proxy::start_lying(address_of(&server.tls_url()), server.lie());
-        let domain = Self { server, proxy };
+        let domain = Self { session: None, server, proxy };
         for login in OTHERS {
             domain.add_user(login);
         }
@@ -42,7 +50,7 @@ impl Domain {
     }
 
     fn can_bind(&self, login: &str) -> bool {
-        self.server.can_bind(&format!("{login}@ad.example.com"), &password(login))
+        self.server.can_bind(&upn(login), &password(login))
     }
 
     /// Whether somebody is in a group on any path, by the directory's own reckoning.
@@ -93,8 +101,7 @@ impl Target for Domain {
         let changed =
             format!("dn: {}\nchangetype: modify\nreplace: pwdLastSet\npwdLastSet: -1\n\n", dn(login));
         self.server.modify(&changed);
-        let name = format!("{login}@ad.example.com");
-        first.is_some_and(|first| self.server.can_bind(&name, &first.secret))
+        first.is_some_and(|first| self.server.can_bind(&upn(login), &first.secret))
     }
 
     fn proxy(&mut self) -> &mut Proxy {
@@ -102,10 +109,12 @@ impl Target for Domain {
     }
 
     fn give(&mut self) {
+        self.session = None;
         if !self.server.values(samba::BASE, &format!("(sAMAccountName={LEAVER})"), "cn").is_empty() {
             self.server.modify(&format!("dn: {}\nchangetype: delete\n", dn(LEAVER)));
         }
         self.add_user(LEAVER);
+        self.session = Some(self.server.live_connection(&upn(LEAVER), &password(LEAVER)));
     }
 
     fn left(&mut self) -> Vec<Left> {
@@ -118,7 +127,15 @@ impl Target for Domain {
                 left.push(Left::Entitlement(format!("group/{group}")));
             }
         }
+        if self.session.as_mut().is_some_and(LiveConnection::is_answered) {
+            left.push(Left::Session);
+        }
         left
+    }
+
+    fn residual(&self) -> Vec<Left> {
+        // Active Directory lists no connections and ends none by itself.
+        vec![Left::Session]
     }
 
     fn check_others_unchanged(&mut self) {
