@@ -88,8 +88,8 @@ pub use revocation::{LeaverRevocation, RevocationTimes};
 pub use schedule::{ReadingEnd, ReadingOutcome, ScheduleRow};
 pub use scim::{
     PushFeed, ScimAuthority, ScimContent, ScimDecide, ScimDecision, ScimMember, ScimPlace, ScimQueue,
-    ScimReading, ScimRefusal, ScimResource, ScimSought, ScimWrite, ScimWritten, Sent, UnreadPushes,
-    bring_scim_answers,
+    ScimReading, ScimRefusal, ScimResource, ScimSought, ScimWrite, ScimWritten, Sent, SentResource,
+    UnreadPushes, bring_scim_answers,
 };
 pub use second_factor::OneTimeCode;
 pub use session::{NewSession, ProviderSession, Session, SessionUse};

@@ -85,6 +85,8 @@ async fn open_sqlite(url: &str, options: &StoreOptions) -> Result<Db> {
         // In KiB.
         ("cache_size", "-8192".to_owned()),
         ("temp_store", "memory".to_owned()),
+        // In pages: what changes again and again is written to the database's own file once for many commits.
+        ("wal_autocheckpoint", "4000".to_owned()),
         // The log of one large first read is not kept around for ever.
         ("journal_size_limit", (64 << 20).to_string()),
     ];

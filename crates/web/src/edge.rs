@@ -4,6 +4,7 @@ use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -25,13 +26,14 @@ const BODY_BYTES_MAX: usize = 8 << 20;
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 /// Does it about a request that the router answers.
-pub(crate) async fn pass(State(app): State<App>, request: Request, next: Next) -> Response {
+pub(crate) async fn pass(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let counted = Counted::matched(&request);
+    DefaultBodyLimit::max(BODY_BYTES_MAX).apply(&mut request);
     around(&app, counted, request, |request| next.run(request)).await
 }
 
-/// A request gets an id, may be only so large, and it is found out who asks. Its answer comes in time, an error gets its face,
-/// whoever reads it is protected by headers, and it is counted.
+/// A request gets an id, and it is found out who asks. Its answer comes in time, an error gets its face, whoever reads it is protected
+/// by headers, and it is counted.
 pub(crate) async fn around<Answering: Future<Output = Response>>(
     app: &App,
     counted: Counted,
@@ -46,11 +48,14 @@ pub(crate) async fn around<Answering: Future<Output = Response>>(
     if let Err(error) = identified {
         request.extensions_mut().insert(Arc::new(error));
     }
-    DefaultBodyLimit::max(BODY_BYTES_MAX).apply(&mut request);
     let response = {
-        // What is late is given up before anything else is done.
-        let answering = pin!(AssertUnwindSafe(answer(request)).catch_unwind());
-        match tokio::time::timeout(ANSWER_WITHIN, answering).await {
+        // What is late is given up before anything else is done. Nobody looks at the clock for what is there at once.
+        let mut answering = pin!(AssertUnwindSafe(answer(request)).catch_unwind());
+        let answered = match futures::poll!(answering.as_mut()) {
+            Poll::Ready(answered) => Ok(answered),
+            Poll::Pending => tokio::time::timeout(ANSWER_WITHIN, answering).await,
+        };
+        match answered {
             Ok(answered) => answered.unwrap_or_else(|cause| panicked(&*cause).into_response()),
             Err(_) => StatusCode::REQUEST_TIMEOUT.into_response(),
         }

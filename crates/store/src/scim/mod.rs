@@ -31,7 +31,7 @@ pub use answers::bring_scim_answers;
 pub use feed::{PushFeed, UnreadPushes};
 pub use queue::ScimQueue;
 pub use read::{ScimReading, ScimSought};
-pub use sent::Sent;
+pub use sent::{Sent, SentResource};
 pub use write::{ScimContent, ScimDecide, ScimDecision, ScimWrite, ScimWritten};
 
 /// Which resources: those of one type in one system.

@@ -5,9 +5,10 @@
 //! number: a change by any other process makes all of it worthless, one of our own is followed. Where a store tells that nothing
 //! at all was committed since it was asked last, it need not even be asked.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use hashbrown::HashMap;
 use jiff::Timestamp;
 
 use super::{ScimAuthority, ScimPlace, ScimResource};
@@ -86,7 +87,7 @@ impl Remembered {
         change: i64,
         place: &ScimPlace,
         ids: &[&str],
-    ) -> Option<HashMap<String, Arc<ScimResource>>> {
+    ) -> Option<std::collections::HashMap<String, Arc<ScimResource>>> {
         let known = self.lock();
         let of_place = known.of_place(place)?;
         let is_valid = known.change == change;

@@ -1,9 +1,9 @@
 //! Answers: a resource with its version and its address, in SCIM's media type.
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use leasehold_store::ScimResource;
+use leasehold_store::{ScimResource, SentResource};
 use serde_json::{Value, json};
 
 use crate::scim::deeds::{Condition, Done};
@@ -43,21 +43,19 @@ pub(crate) fn resource(
     projection: &Projection,
 ) -> Result<Response, ScimError> {
     let base = app.scim_base();
-    let body = if projection.is_whole() {
-        resource.sent.text(|| document::text(base, known, resource)).into()
+    let sent = if projection.is_whole() {
+        resource.sent.get(|| document::sent(base, known, resource)).clone()
     } else {
         let object = document::object(base, known, resource)?;
-        Body::from(json!(projection.of_object(known, object)).to_string())
+        let text = json!(projection.of_object(known, object)).to_string().into();
+        let location = document::location(base, known, &resource.id).into();
+        SentResource { text, tag: document::tag(resource.version).into(), location }
     };
-    let mut response = text(status, body);
+    let mut response = text(status, sent.text);
     let headers = response.headers_mut();
-    insert(headers, header::ETAG, &document::tag(resource.version));
-    let location = document::location(base, known, &resource.id);
-    if status == StatusCode::CREATED {
-        insert(headers, header::LOCATION, &location);
-    } else {
-        insert(headers, header::CONTENT_LOCATION, &location);
-    }
+    insert(headers, header::ETAG, sent.tag);
+    let where_it_is = if status == StatusCode::CREATED { header::LOCATION } else { header::CONTENT_LOCATION };
+    insert(headers, where_it_is, sent.location);
     Ok(response)
 }
 
@@ -80,7 +78,7 @@ pub(crate) fn done(
 /// That the caller has this version already.
 pub(crate) fn not_modified(version: i64) -> Response {
     let mut response = StatusCode::NOT_MODIFIED.into_response();
-    insert(response.headers_mut(), header::ETAG, &document::tag(version));
+    insert(response.headers_mut(), header::ETAG, document::tag(version));
     response
 }
 
@@ -91,8 +89,8 @@ pub(crate) fn condition(headers: &HeaderMap, name: header::HeaderName) -> Condit
     Condition((!values.is_empty()).then(|| values.join(",")))
 }
 
-fn insert(headers: &mut HeaderMap, name: header::HeaderName, text: &str) {
-    if let Ok(value) = HeaderValue::from_str(text) {
+fn insert(headers: &mut HeaderMap, name: header::HeaderName, text: impl Into<Bytes>) {
+    if let Ok(value) = HeaderValue::from_maybe_shared(text.into()) {
         headers.insert(name, value);
     }
 }

@@ -5,9 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::ops::Range;
 
+use axum::body::Bytes;
 use jiff::Timestamp;
-use leasehold_store::{ScimContent, ScimMember, ScimResource, StoreError};
+use leasehold_store::{ScimContent, ScimMember, ScimResource, SentResource, StoreError};
 use serde_json::Value;
 
 use crate::scim::error::ScimError;
@@ -86,6 +88,18 @@ fn instant(at: Timestamp) -> String {
 
 /// The resource as it is sent.
 pub(crate) fn text(base: &str, known: &ResourceType, resource: &ScimResource) -> String {
+    text_and_location(base, known, resource).0
+}
+
+/// The resource as it is sent, to be kept.
+pub(crate) fn sent(base: &str, known: &ResourceType, resource: &ScimResource) -> SentResource {
+    let (text, location) = text_and_location(base, known, resource);
+    let text = Bytes::from(text);
+    SentResource { location: text.slice(location), tag: tag(resource.version).into(), text }
+}
+
+/// The resource as it is sent, and which part of it says where it is.
+fn text_and_location(base: &str, known: &ResourceType, resource: &ScimResource) -> (String, Range<usize>) {
     let ScimResource { id, document, version, created_at, changed_at, members, .. } = resource;
     let mut text = String::with_capacity(document.len() + 320 + members.len() * 160);
     text.push_str(document.strip_suffix('}').unwrap_or(document));
@@ -107,10 +121,14 @@ pub(crate) fn text(base: &str, known: &ResourceType, resource: &ScimResource) ->
     let _ = write!(
         text,
         ",\"meta\":{{\"resourceType\":\"{}\",\"created\":\"{created}\",\"lastModified\":\"{changed}\",\
-         \"location\":\"{base}/{}/{id}\",\"version\":\"W/\\\"{version}\\\"\"}}}}",
-        known.name, known.endpoint
+         \"location\":\"",
+        known.name
     );
-    text
+    let begin = text.len();
+    let _ = write!(text, "{base}/{}/{id}", known.endpoint);
+    let location = begin..text.len();
+    let _ = write!(text, "\",\"version\":\"W/\\\"{version}\\\"\"}}}}");
+    (text, location)
 }
 
 /// Where members of this sort are.
