@@ -84,8 +84,8 @@ pub fn merge(snapshot: &mut Snapshot, settings: &BTreeMap<SystemName, SystemSett
                 kept.push(listed);
                 since.push(*told_since);
             }
-            Some(Merged { system, saying, identity, conflicts }) => {
-                let said = told.get(&position).and_then(|positions| positions.get(saying));
+            Some(Merged { system, dated_by, identity, conflicts }) => {
+                let said = told.get(&position).and_then(|positions| positions.get(dated_by));
                 since.push(said.map_or(*told_since, |position| snapshot.identity_since[*position]));
                 let of_index = |conflict| IdentityConflict { identity: index, ..conflict };
                 snapshot.identity_conflicts.extend(conflicts.into_iter().map(of_index));
@@ -137,8 +137,8 @@ struct Voice<'snapshot> {
 struct Merged {
     /// The feed that it is taken for.
     system: u32,
-    /// Whose word about where they stand counts, by the place of the voice.
-    saying: usize,
+    /// Who says that they are gone, or else when they will be, or else where they stand, by the place of the voice.
+    dated_by: usize,
     identity: Identity,
     /// Where others say something else. The position of the identity is not known yet.
     conflicts: Vec<IdentityConflict>,
@@ -174,11 +174,13 @@ fn one_of(voices: &[Voice<'_>]) -> Merged {
     let saying = believed("status", &|identity| Some(identity.state.as_str().to_owned())).unwrap_or(leading);
     let state = voices[saying].identity.state;
     let start = of(believed("start_date", &|identity| Some(identity.start?.to_string()))).start;
-    let end = of(believed("end_date", &|identity| Some(identity.end?.to_string()))).end;
+    let ending = believed("end_date", &|identity| Some(identity.end?.to_string()));
+    let end = of(ending).end;
     // Who says that they have left says when, whatever is planned elsewhere.
-    let end = match &voices[saying].identity {
-        left if state == LifecycleState::Left => left.end.or(end),
-        _ => end,
+    let (end, dated_by) = match state {
+        LifecycleState::Left => (voices[saying].identity.end.or(end), saying),
+        LifecycleState::Suspended => (end, saying),
+        _ => (end, ending.unwrap_or(saying)),
     };
     let manager = of(believed("manager", &|identity| Some(identity.manager.as_ref()?.folded())));
     let owner = of(believed("owner", &|identity| Some(identity.owner.as_ref()?.folded())));
@@ -194,7 +196,7 @@ fn one_of(voices: &[Voice<'_>]) -> Merged {
     }
     let key = voices[leading].identity.key.clone();
     let identity = Identity { key, kind, state, start, end, manager, owner, attributes };
-    Merged { system: voices[leading].system, saying, identity, conflicts }
+    Merged { system: voices[leading].system, dated_by, identity, conflicts }
 }
 
 #[cfg(test)]
@@ -281,6 +283,35 @@ mod tests {
             })
             .collect();
         assert_eq!(conflicts, ["status hr=left", "email directory=k@x"]);
+    }
+
+    #[test]
+    fn who_says_when_somebody_is_gone_dates_it() {
+        use LifecycleState::{Active, Left, Suspended};
+        let name = |name: &str| SystemName::new(name).expect("a name");
+        let end = Some(jiff::Timestamp::UNIX_EPOCH);
+        for (of_hr, of_agency, dated_by) in [
+            ((Active, None), (Active, end), 2),
+            ((Active, end), (Active, None), 1),
+            ((Left, None), (Active, end), 1),
+            ((Suspended, None), (Active, end), 1),
+            ((Active, None), (Active, None), 1),
+        ] {
+            let mut snapshot = Snapshot { systems: vec![feed("hr"), feed("agency")], ..Snapshot::default() };
+            for (system, (state, end)) in [of_hr, of_agency].into_iter().enumerate() {
+                let system = u32::try_from(system).expect("few");
+                snapshot.identities.push((system, Identity { end, ..listed("kim@example.com", state, &[]) }));
+                snapshot.identity_since.push(EpochId(i64::from(system) + 1));
+            }
+            let of = |general| SystemSettings {
+                authoritative: true,
+                precedence: Precedence { general, of_attribute: BTreeMap::new() },
+                ..SystemSettings::default()
+            };
+            let settings = BTreeMap::from([(name("hr"), of(10)), (name("agency"), of(20))]);
+            merge(&mut snapshot, &settings);
+            assert_eq!(snapshot.identity_since, [EpochId(dated_by)], "{of_hr:?} {of_agency:?}");
+        }
     }
 
     #[test]

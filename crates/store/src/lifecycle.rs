@@ -3,12 +3,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use leasehold_model::id::EpochId;
 use leasehold_model::identity::{Identity, LifecycleState};
 use leasehold_model::snapshot::{FormerIdentity, Snapshot};
 
-use crate::db::{Tx, fetch_all, fetch_optional, for_each_row, from_json, instant, micros};
+use crate::db::{Tx, fetch_all, for_each_row, from_json, instant, micros};
 use crate::error::{Result, StoreError};
 use crate::snapshot::{Place, Places};
 use crate::store::Store;
@@ -61,14 +61,22 @@ pub(crate) async fn read_closed(
     Ok(())
 }
 
-/// Who is listed and had left before: their source said so, its last day for them passed, or it ceased to list them for a time.
-pub(crate) async fn read_returned(tx: &mut Tx, epoch: i64, snapshot: &mut Snapshot) -> Result<()> {
+/// What was told of identities before: who is listed and had left before, because their source said so, their last day for them
+/// passed, or it ceased to list them for a time; and since when those are gone who are.
+pub(crate) async fn read_former(
+    tx: &mut Tx,
+    epoch: i64,
+    snapshot: &mut Snapshot,
+    gone: Vec<Gone>,
+) -> Result<()> {
+    let wanted: HashSet<(i64, i64)> = gone.iter().map(|gone| gone.row).collect();
+    let mut former: HashMap<(i64, i64), Vec<Former>> = HashMap::new();
     let mut returned = HashSet::new();
     for_each_row!(
         tx,
-        (i64, String, bool),
-        "SELECT was.until, was.body, is_gap FROM (
-             SELECT was.until, was.body, NOT EXISTS (
+        (i64, i64, i64, i64, String, bool),
+        "SELECT was.system, was.object, was.since, was.until, was.body, is_gap FROM (
+             SELECT was.system, was.object, was.since, was.until, was.body, NOT EXISTS (
                  SELECT 1 FROM state_interval AS next WHERE next.system = was.system AND next.object = was.object
                  AND next.aspect = 'state' AND next.since = was.until) AS is_gap
              FROM object CROSS JOIN state_interval AS was
@@ -77,18 +85,111 @@ pub(crate) async fn read_returned(tx: &mut Tx, epoch: i64, snapshot: &mut Snapsh
                  SELECT 1 FROM state_interval AS later WHERE later.system = was.system AND later.object = was.object
                  AND later.aspect = 'state' AND later.since >= was.until AND later.since <= $1)
          ) AS was
-         WHERE is_gap OR was.body LIKE '%\"state\":\"left\"%' OR was.body LIKE '%\"end\":\"%'",
+         WHERE is_gap OR was.body LIKE '%\"state\":\"left\"%' OR was.body LIKE '%\"state\":\"suspended\"%'
+             OR was.body LIKE '%\"end\":\"%'",
         [epoch],
-        |(until, body, is_gap)| {
+        |(system, object, told, until, body, is_gap)| {
             let was: Identity = from_json("an identity", &body)?;
-            let until = snapshot.ended_at(EpochId(until)).unwrap_or(Timestamp::UNIX_EPOCH);
-            if is_gap || was.has_left(until) {
+            let until_at = snapshot.ended_at(EpochId(until)).unwrap_or(Timestamp::UNIX_EPOCH);
+            if is_gap || was.has_left(until_at) {
                 returned.insert(was.key.folded());
+            }
+            if wanted.contains(&(system, object)) {
+                let (state, end) = (was.state, was.end);
+                former.entry((system, object)).or_default().push(Former { told, until, state, end });
             }
         }
     );
     snapshot.returned = returned;
+    for gone in gone {
+        let mut told_before = former.remove(&gone.row).unwrap_or_default();
+        told_before.sort_by_key(|former| former.told);
+        gone.date(snapshot, &told_before);
+    }
     Ok(())
+}
+
+/// What a source told of somebody, from one epoch to another that told something else.
+struct Former {
+    told: i64,
+    until: i64,
+    state: LifecycleState,
+    end: Option<Timestamp>,
+}
+
+/// Somebody who has left or is suspended by what their source said last.
+pub(crate) struct Gone {
+    pub whose: Whose,
+    /// The system and the object, as they are kept.
+    pub row: (i64, i64),
+    /// The epoch that told that first which was told last.
+    pub told: i64,
+    /// Where the source said, and its last day for them.
+    pub state: LifecycleState,
+    pub end: Option<Timestamp>,
+}
+
+/// Whom it is about, by their position.
+#[derive(Clone, Copy)]
+pub(crate) enum Whose {
+    /// In [`Snapshot::identities`].
+    Known(usize),
+    /// In [`Snapshot::dropped`].
+    Dropped(usize),
+}
+
+impl Gone {
+    /// Somebody who is listed, where what was told last does not say by itself since when they are gone: something else was told of them
+    /// since they came, or they are said to have left before their last day.
+    pub fn of(
+        identity: &Identity,
+        whose: Whose,
+        row: (i64, i64),
+        (came, told): (i64, i64),
+        snapshot: &Snapshot,
+    ) -> Option<Self> {
+        let told_at = snapshot.ended_at(EpochId(told))?;
+        let is_gone = identity.has_left(told_at) || identity.state == LifecycleState::Suspended;
+        let is_early =
+            identity.state == LifecycleState::Left && identity.end.is_some_and(|end| end > told_at);
+        let (state, end) = (identity.state, identity.end);
+        (is_gone && (came < told || is_early)).then_some(Self { whose, row, told, state, end })
+    }
+
+    /// Since when they are gone without a break, whatever else was told of them since: a title that changes makes nobody leave anew,
+    /// nor does one more word for it. Who is said to have left is not here until the end of a contract, and a last day that was told
+    /// before stays one that nobody repeats.
+    fn date(self, snapshot: &mut Snapshot, told_before: &[Former]) {
+        let at = |epoch: i64| snapshot.ended_at(EpochId(epoch)).unwrap_or(Timestamp::MAX);
+        let is_suspended =
+            self.state == LifecycleState::Suspended && self.end.is_none_or(|end| end > at(self.told));
+        let (mut since, mut state, mut first_end) = (self.told, self.state, self.end);
+        for former in told_before.iter().rev() {
+            let has_left = || {
+                former.state == LifecycleState::Left || former.end.is_some_and(|end| end <= at(former.until))
+            };
+            let is_same = if is_suspended { former.state == LifecycleState::Suspended } else { has_left() };
+            if former.until != since || !is_same {
+                break;
+            }
+            (since, state, first_end) = (former.told, former.state, former.end);
+        }
+        let end = match (self.state, state) {
+            (LifecycleState::Left, LifecycleState::Left) => self.end.map(|end| end.min(at(since))),
+            (LifecycleState::Left, _) => self.end.into_iter().chain(first_end).min(),
+            _ => self.end,
+        };
+        let (identity, told) = match self.whose {
+            Whose::Known(position) => {
+                (&mut snapshot.identities[position].1, &mut snapshot.identity_since[position])
+            }
+            Whose::Dropped(position) => {
+                let (_, identity, told) = &mut snapshot.dropped[position];
+                (identity, told)
+            }
+        };
+        (identity.end, *told) = (end, EpochId(since));
+    }
 }
 
 /// Credentials that have a successor, as it was known at an instant.
@@ -128,69 +229,6 @@ fn credential_positions(snapshot: &Snapshot) -> HashMap<(u32, &str), u32> {
             ((system, credential.credential.key.as_str()), position)
         })
         .collect()
-}
-
-/// Whether a source says of somebody what ended their access before it said so last.
-pub(crate) fn is_gone(identity: &Identity, told_at: Option<Timestamp>) -> bool {
-    is_said_to_be_gone(identity)
-        || identity.end.is_some_and(|end| told_at.is_some_and(|told_at| end < told_at))
-}
-
-fn is_said_to_be_gone(identity: &Identity) -> bool {
-    matches!(identity.state, LifecycleState::Left | LifecycleState::Suspended)
-}
-
-/// What was last told longer before the newest reading is not looked into.
-const TOLD_AGAIN_WITHIN: SignedDuration = SignedDuration::from_hours(24 * 90);
-
-/// Somebody in such a state of whom something else was told before.
-pub(crate) struct ToldAgain {
-    /// Position in [`Snapshot::identities`].
-    pub position: usize,
-    pub system: i64,
-    pub object: i64,
-    /// The epoch in which they came.
-    pub came: i64,
-    /// The epoch in which what counts now was told first.
-    pub told: i64,
-}
-
-/// Since when it is told that they are in that state, or that this was their last day, whatever else was told of them since: a title
-/// that changes makes nobody leave anew.
-pub(crate) async fn date_states(tx: &mut Tx, snapshot: &mut Snapshot, all: Vec<ToldAgain>) -> Result<()> {
-    let newest = snapshot.epoch_ended_at.values().next_back().copied().unwrap_or_default();
-    let begin = newest.checked_sub(TOLD_AGAIN_WITHIN).unwrap_or(Timestamp::MIN);
-    for ToldAgain { position, system, object, came, mut told } in all {
-        if snapshot.ended_at(EpochId(told)).is_some_and(|at| at < begin) {
-            continue;
-        }
-        let identity = &snapshot.identities[position].1;
-        let (is_said, state) = (is_said_to_be_gone(identity), identity.state);
-        let last_day =
-            identity.end.filter(|end| snapshot.ended_at(EpochId(told)).is_some_and(|at| *end < at));
-        loop {
-            let before: Option<(i64, String)> = fetch_optional!(
-                tx,
-                (i64, String),
-                "SELECT since, body FROM state_interval
-                 WHERE system = $1 AND object = $2 AND aspect = 'state' AND since >= $3 AND since < $4
-                 ORDER BY since DESC LIMIT 1",
-                system,
-                object,
-                came,
-                told
-            )?;
-            let Some((since, body)) = before else { break };
-            let before: Identity = from_json("an identity", &body)?;
-            let is_of_state = is_said && before.state == state;
-            if !(is_of_state || (last_day.is_some() && before.end == last_day)) {
-                break;
-            }
-            told = since;
-        }
-        snapshot.identity_since[position] = EpochId(told);
-    }
-    Ok(())
 }
 
 impl Store {

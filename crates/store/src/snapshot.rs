@@ -16,7 +16,7 @@ use crate::dictionary::Class;
 use crate::epoch::Qualifier;
 use crate::error::{Result, StoreError};
 use crate::history::systems_at;
-use crate::lifecycle;
+use crate::lifecycle::{self, Gone, Whose};
 use crate::store::Store;
 
 /// Runs the closure with each row of the intervals that held: now, by the indexes of what is open, or at an epoch.
@@ -114,10 +114,9 @@ impl Store {
         let at = at.map(|_| epoch);
         let mut snapshot = Snapshot::default();
         let mut places = read_systems(tx, epoch, &mut snapshot).await?;
-        let mut told_again = read_objects(tx, at, &mut snapshot, &mut places).await?;
-        told_again.extend(read_departed(tx, epoch, &mut snapshot, &places).await?);
-        lifecycle::date_states(tx, &mut snapshot, told_again).await?;
-        lifecycle::read_returned(tx, epoch, &mut snapshot).await?;
+        let mut gone = read_objects(tx, at, &mut snapshot, &mut places).await?;
+        gone.extend(read_departed(tx, epoch, &mut snapshot, &places).await?);
+        lifecycle::read_former(tx, epoch, &mut snapshot, gone).await?;
         read_owners(tx, at, &mut snapshot, &places).await?;
         read_grants(tx, at, &mut snapshot, &places).await?;
         read_validity(tx, at, &mut snapshot, &places).await?;
@@ -152,20 +151,17 @@ async fn read_objects(
     at: Option<i64>,
     snapshot: &mut Snapshot,
     places: &mut Places,
-) -> Result<Vec<lifecycle::ToldAgain>> {
+) -> Result<Vec<Gone>> {
     let mut credentials: Vec<(u32, EpochId, Credential)> = Vec::new();
-    let mut told_again: Vec<lifecycle::ToldAgain> = Vec::new();
+    let mut gone = Vec::new();
     let mut take =
         |(system, object, class, since, told, body): (i64, i64, String, i64, i64, String)| -> Result<()> {
             let system_position = places.system(system)?;
             let place = match Class::parse(&class)? {
                 Class::Identity => {
                     let identity: Identity = from_json("an identity", &body)?;
-                    if since < told && lifecycle::is_gone(&identity, snapshot.ended_at(EpochId(told))) {
-                        let position = snapshot.identities.len();
-                        let again = lifecycle::ToldAgain { position, system, object, came: since, told };
-                        told_again.push(again);
-                    }
+                    let whose = Whose::Known(snapshot.identities.len());
+                    gone.extend(Gone::of(&identity, whose, (system, object), (since, told), snapshot));
                     snapshot.identities.push((system_position, identity));
                     snapshot.identity_since.push(EpochId(told));
                     Place::Nowhere
@@ -202,7 +198,7 @@ async fn read_objects(
         take
     );
     place_credentials(snapshot, credentials);
-    Ok(told_again)
+    Ok(gone)
 }
 
 /// Finds the account of each credential. One whose account was read back as gone is gone with it.
@@ -234,36 +230,33 @@ async fn read_departed(
     epoch: i64,
     snapshot: &mut Snapshot,
     places: &Places,
-) -> Result<Vec<lifecycle::ToldAgain>> {
+) -> Result<Vec<Gone>> {
     // A source that spells a key in another case from one day to the next has lost nobody.
     let listed: HashSet<String> =
         snapshot.identities.iter().map(|(_, identity)| identity.key.folded()).collect();
     let listed_in: HashSet<(u32, String)> =
         snapshot.identities.iter().map(|(system, identity)| (*system, identity.key.folded())).collect();
-    let mut departed: BTreeMap<String, Departed> = BTreeMap::new();
+    let mut departed: BTreeMap<String, Vec<Departed>> = BTreeMap::new();
     let mut dropped: BTreeMap<(u32, String), Departed> = BTreeMap::new();
     // From the few identities to their intervals: accounts and entitlements have many more that ended.
     for_each_row!(
         tx,
-        (i64, i64, i64, i64, i64, String),
-        "SELECT gone.system, gone.object, gone.present_since, gone.since, gone.until, gone.body
+        (i64, i64, i64, i64, String),
+        "SELECT gone.system, gone.object, gone.since, gone.until, gone.body
          FROM object CROSS JOIN state_interval AS gone
          WHERE object.class = 'identity' AND gone.system = object.system AND gone.object = object.id
          AND gone.aspect = 'state' AND gone.until IS NOT NULL AND gone.until <= $1 AND NOT EXISTS (
              SELECT 1 FROM state_interval AS later WHERE later.system = gone.system AND later.object = gone.object
              AND later.aspect = 'state' AND later.since >= gone.until AND later.since <= $1)",
         [epoch],
-        |(system, object, came, told, until, body)| {
+        |(system, object, told, until, body)| {
             let identity: Identity = from_json("an identity", &body)?;
             let key = identity.key.folded();
             let position = places.system(system)?;
-            let departing = Departed { system: position, row: (system, object), came, told, until, identity };
+            let departing = Departed { system: position, row: (system, object), told, until, identity };
             if !listed.contains(&key) {
-                if departed.get(&key).is_none_or(|other| other.until < until) {
-                    departed.insert(key, departing);
-                }
+                departed.entry(key).or_default().push(departing);
             } else if !listed_in.contains(&(position, key.clone())) {
-                // Whether that counts is for whoever knows which source is believed first.
                 let place = (position, key);
                 if dropped.get(&place).is_none_or(|other| other.until < until) {
                     dropped.insert(place, departing);
@@ -271,22 +264,24 @@ async fn read_departed(
             }
         }
     );
-    let mut told_again = Vec::new();
-    for mut departed in departed.into_values() {
-        let since = departed.depart(snapshot);
-        if since == departed.told && departed.came < departed.told {
-            let position = snapshot.identities.len();
-            let ((system, object), came, told) = (departed.row, departed.came, departed.told);
-            told_again.push(lifecycle::ToldAgain { position, system, object, came, told });
+    let mut gone = Vec::new();
+    for (key, mut of_key) in departed {
+        // Who let them go last is taken for who lists them. What the others said counts or not as it did before.
+        of_key.sort_by_key(|departed| departed.until);
+        let Some(mut last) = of_key.pop() else { continue };
+        for earlier in of_key.into_iter().filter(|earlier| earlier.system != last.system) {
+            dropped.insert((earlier.system, key.clone()), earlier);
         }
-        snapshot.identities.push((departed.system, departed.identity));
-        snapshot.identity_since.push(EpochId(since));
+        gone.extend(last.depart(Whose::Known(snapshot.identities.len()), snapshot));
+        snapshot.identities.push((last.system, last.identity));
+        snapshot.identity_since.push(EpochId(last.told));
     }
+    // Whether that counts is for whoever knows which source is believed first.
     for mut dropped in dropped.into_values() {
-        let since = EpochId(dropped.depart(snapshot));
-        snapshot.dropped.push((dropped.system, dropped.identity, since));
+        gone.extend(dropped.depart(Whose::Dropped(snapshot.dropped.len()), snapshot));
+        snapshot.dropped.push((dropped.system, dropped.identity, EpochId(dropped.told)));
     }
-    Ok(told_again)
+    Ok(gone)
 }
 
 /// What a source said last of somebody whom it no longer lists.
@@ -295,25 +290,27 @@ struct Departed {
     system: u32,
     /// The system and the object, as they are kept.
     row: (i64, i64),
-    /// The epochs that showed first that they are listed, first what was said last, and that they are not listed any more.
-    came: i64,
+    /// The epoch that told it.
     told: i64,
+    /// The epoch that showed that they are not listed any more.
     until: i64,
     identity: Identity,
 }
 
 impl Departed {
-    /// Takes the identity as having left when its source ceased to list it, or before, where the source had said so then. Returns the
-    /// epoch that told.
-    fn depart(&mut self, snapshot: &Snapshot) -> i64 {
+    /// Takes the identity as having left when its source ceased to list it; or before, where the source had said so then, which is to be
+    /// dated.
+    fn depart(&mut self, whose: Whose, snapshot: &Snapshot) -> Option<Gone> {
         let gone_at = snapshot.ended_at(EpochId(self.until));
         let had_left = gone_at.is_some_and(|gone_at| self.identity.has_left(gone_at));
+        let (state, end) = (self.identity.state, self.identity.end);
         self.identity.state = LifecycleState::Left;
         if had_left {
-            return self.told;
+            return Some(Gone { whose, row: self.row, told: self.told, state, end });
         }
-        self.identity.end = gone_at.or(self.identity.end);
-        self.until
+        self.identity.end = gone_at.or(end);
+        self.told = self.until;
+        None
     }
 }
 

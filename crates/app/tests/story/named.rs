@@ -417,9 +417,9 @@ async fn many_go_at_once(seed: u64, state: LifecycleState, have_contracts: bool)
     let one =
         leasehold_reconcile::workflow::offboard::plan(loaded, &gone[0], Vec::new(), None).expect("a plan");
     assert!(!one.items.is_empty() && !one.guards.iter().any(is_mass), "{:?}", one.guards);
-    // It does not let go by itself, nor because the feed says something else of some of them, and does when a person says that it is
-    // meant.
-    story.clock.advance_ms(7_200_000);
+    // It does not let go by itself, not even when contracts end, nor because the feed says something else of some of them, and does when
+    // a person says that it is meant.
+    story.clock.advance_ms(if have_contracts { 200 * 86_400_000 } else { 7_200_000 });
     for who in &gone[..4] {
         let mut identity = truth.people[who].clone();
         identity.state = state;

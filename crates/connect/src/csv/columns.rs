@@ -8,12 +8,12 @@ pub const ACCOUNTS: &[&str] =
     &["key", "login", "enabled", "status", "kind", "last_use", "expires_at", "credential_changed_at"];
 /// Of `entitlements`.
 pub const ENTITLEMENTS: &[&str] = &["kind", "name", "native", "title", "privileged"];
-/// Those of them by which it is decided how closely one is looked at.
+/// Of these, what decides how closely an entitlement is looked at.
 pub const ENTITLEMENTS_DECIDE: &[&str] = &["privileged"];
 /// Of `grants`.
 pub const GRANTS: &[&str] =
     &["account", "entitlement", "kind", "name", "valid_from", "valid_until", "options"];
-/// Those of them by which it is decided how long a grant is meant to last.
+/// Of these, what decides how long a grant is meant to last.
 pub const GRANTS_DECIDE: &[&str] = &["valid_from", "valid_until"];
 /// Of `contains`.
 pub const CONTAINS: &[&str] = &["parent", "child"];

@@ -191,7 +191,7 @@ impl Table {
     /// Where the settings name a header for it that the file does not have, or it is there twice.
     pub fn column(&self, ours: &str) -> Result<Option<usize>, ConnectError> {
         let Some(theirs) = self.columns.get(ours) else { return self.position(ours) };
-        if theirs.is_empty() {
+        if theirs.trim().is_empty() {
             return Ok(None);
         }
         let place = self.position(theirs)?;
@@ -225,7 +225,8 @@ impl Table {
     pub fn attributes(&self, used: &[Option<usize>]) -> Vec<(usize, String)> {
         let renamed = |index: usize| {
             let header = &self.header[index];
-            let ours = self.columns.iter().find(|(_, theirs)| fold(theirs) == fold(header));
+            let is_its_name = |theirs: &String| !theirs.trim().is_empty() && fold(theirs) == fold(header);
+            let ours = self.columns.iter().find(|(_, theirs)| is_its_name(theirs));
             ours.map(|(ours, _)| ours.clone())
         };
         let mut taken: Vec<String> = Vec::new();

@@ -20,6 +20,8 @@ pub struct KnownSecret<'inputs> {
     pub who: &'inputs IdentityKey,
     /// When they left.
     pub left_at: Timestamp,
+    /// When that had been said, too.
+    pub known_left_at: Timestamp,
     /// Where it lets in.
     pub account: AccountIndex,
 }
@@ -48,6 +50,7 @@ pub fn known<'inputs>(evaluation: &Evaluation<'inputs>) -> Vec<KnownSecret<'inpu
                     secret,
                     who: &who.value,
                     left_at,
+                    known_left_at,
                     account: *account,
                 }));
             }
@@ -58,9 +61,11 @@ pub fn known<'inputs>(evaluation: &Evaluation<'inputs>) -> Vec<KnownSecret<'inpu
 
 pub(super) fn find(context: &Context<'_, '_>, items: &mut Vec<DriftItem>) {
     let evaluation = context.evaluation;
-    for KnownSecret { secret, who, left_at, account } in known(evaluation) {
+    for KnownSecret { secret, who, left_at, known_left_at, account } in known(evaluation) {
+        let said =
+            if known_left_at > left_at { format!(" as was said on {known_left_at}") } else { String::new() };
         let text = format!(
-            "{who}, who left on {left_at}, knows the shared secret {secret}: replace it; {} answers for it",
+            "{who}, who left on {left_at}{said}, knows the shared secret {secret}: replace it; {} answers for it",
             secret.owner.value
         );
         let because = vec![Because::Fact { text }];

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use leasehold_decide::evaluate::{Evaluation, Inputs, SystemSettings};
 use leasehold_decide::merge;
 use leasehold_decide::policy::{self, Policy, diagnostic::Diagnostic};
-use leasehold_model::id::SystemName;
+use leasehold_model::id::{EpochId, SystemName};
 use leasehold_model::identity::LifecycleState;
 use leasehold_model::plan::StateFingerprint;
 use leasehold_model::reason::Baseline;
@@ -155,26 +155,32 @@ pub fn take_as_left(snapshot: &mut Snapshot, departed: &HashMap<&str, Timestamp>
     if departed.is_empty() {
         return;
     }
+    let mut by_end: Option<Vec<(Timestamp, EpochId)>> = None;
     for (position, (_, identity)) in snapshot.identities.iter_mut().enumerate() {
         let Some(end) = departed.get(identity.key.folded().as_str()) else { continue };
         let told = snapshot.identity_since.get(position);
         let told_at = told.and_then(|epoch| snapshot.epoch_ended_at.get(epoch));
         let is_told_later = told_at.is_some_and(|told_at| told_at > end);
+        let earlier = Some(identity.end.map_or(*end, |known| known.min(*end)));
         if identity.state == LifecycleState::Left {
-            // The source follows: they left when the person said so.
-            if is_told_later {
-                identity.end = Some(identity.end.map_or(*end, |known| known.min(*end)));
-            }
+            // Where the source follows, they left when the person said so.
+            identity.end = if is_told_later { earlier } else { identity.end };
         } else if !identity.has_left(*end) {
             identity.state = LifecycleState::Leaving;
-            identity.end = Some(identity.end.map_or(*end, |known| known.min(*end)));
-        } else {
-            continue;
+            identity.end = earlier;
         }
         // What a source tells afterwards is no later news of it.
-        let mut epochs = snapshot.epoch_ended_at.iter().rev().filter(|_| is_told_later);
-        if let Some((epoch, _)) = epochs.find(|(_, ended_at)| *ended_at <= end) {
-            snapshot.identity_since[position] = *epoch;
+        if is_told_later {
+            let by_end = by_end.get_or_insert_with(|| {
+                let ended = snapshot.epoch_ended_at.iter().map(|(epoch, ended_at)| (*ended_at, *epoch));
+                let mut ended: Vec<_> = ended.collect();
+                ended.sort_unstable();
+                ended
+            });
+            let until_then = by_end.partition_point(|(ended_at, _)| ended_at <= end);
+            if let Some((_, epoch)) = until_then.checked_sub(1).and_then(|last| by_end.get(last)) {
+                snapshot.identity_since[position] = *epoch;
+            }
         }
     }
 }
@@ -190,4 +196,54 @@ fn first(diagnostics: &[Diagnostic]) -> String {
     diagnostics
         .first()
         .map_or_else(String::new, |diagnostic| format!("{}: {}", diagnostic.file, diagnostic.message))
+}
+
+#[cfg(test)]
+mod tests {
+    use leasehold_model::identity::{Identity, IdentityKind};
+
+    use super::*;
+
+    #[test]
+    fn a_feed_that_follows_an_offboarding_tells_no_later_leaving() {
+        use LifecycleState::{Active, Leaving, Left};
+        let hour = |hour: i64| Timestamp::from_second(hour * 3_600).expect("an instant");
+        let departure = hour(10);
+        for (state, end, told, expected) in [
+            // What the feed says, since which hour, and where they stand, when they left and since when that is said.
+            (Active, None, 2, (Leaving, Some(10), 2)),
+            (Active, None, 14, (Leaving, Some(10), 8)),
+            (Active, Some(12), 14, (Leaving, Some(10), 8)),
+            (Active, Some(5), 14, (Active, Some(5), 8)),
+            (Active, Some(5), 2, (Active, Some(5), 2)),
+            (Left, None, 14, (Left, Some(10), 8)),
+            (Left, Some(5), 14, (Left, Some(5), 8)),
+            (Left, None, 8, (Left, None, 8)),
+        ] {
+            let identity = Identity {
+                key: "kim@example.com".into(),
+                kind: IdentityKind::Person,
+                state,
+                start: None,
+                end: end.map(hour),
+                manager: None,
+                owner: None,
+                attributes: BTreeMap::new(),
+            };
+            let mut snapshot = Snapshot {
+                identities: vec![(0, identity)],
+                identity_since: vec![EpochId(told)],
+                epoch_ended_at: [2, 8, 14, 20].map(|number| (EpochId(number), hour(number))).into(),
+                ..Snapshot::default()
+            };
+            take_as_left(&mut snapshot, &HashMap::from([("kim@example.com", departure)]));
+            let identity = &snapshot.identities[0].1;
+            let (state_then, end_then, told_then) = expected;
+            assert_eq!(
+                (identity.state, identity.end, snapshot.identity_since[0]),
+                (state_then, end_then.map(hour), EpochId(told_then)),
+                "{state:?} {end:?} {told}"
+            );
+        }
+    }
 }

@@ -20,7 +20,7 @@ pub struct SentResource {
 }
 
 impl Sent {
-    /// It, which is put together where it was not before.
+    /// The resource as it is sent; it is put together when it is asked for first.
     pub fn get(&self, put_together: impl FnOnce() -> SentResource) -> &SentResource {
         self.0.get_or_init(put_together)
     }

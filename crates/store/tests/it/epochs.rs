@@ -385,7 +385,7 @@ on_both! {
             key: "ada@example.com".into(), kind: IdentityKind::Person, state, start: None, end: end.map(at),
             manager: None, owner: None, attributes: [("title".to_owned(), title.to_owned())].into(),
         };
-        use LifecycleState::{Active, Left};
+        use LifecycleState::{Active, Leaving, Left};
         let told = [
             // The minute, who is listed, the minute since which that counts, and when they left.
             (1, Some(person("a", Active, None)), 1, None), (2, Some(person("b", Active, Some(3))), 2, Some(3)),
@@ -395,6 +395,12 @@ on_both! {
             (10, None, 8, Some(5)), (11, Some(person("e", Active, None)), 11, None), (12, None, 12, Some(12)),
             (13, Some(person("e", Left, None)), 13, None), (14, Some(person("f", Left, None)), 13, None), (15, None, 13, None),
             (16, Some(person("f", Active, Some(99))), 16, Some(99)), (17, None, 17, Some(17)),
+            // Who is said to have left does not stay until the end of a contract.
+            (18, Some(person("g", Left, Some(99))), 18, Some(18)), (19, Some(person("h", Left, Some(99))), 18, Some(18)),
+            (20, None, 18, Some(18)), (21, Some(person("h", Active, None)), 21, None),
+            // A last day that was told before stays one, though the word for it comes without.
+            (22, Some(person("h", Leaving, Some(23))), 22, Some(23)), (24, Some(person("h", Left, None)), 22, Some(23)),
+            (25, Some(person("h", Left, Some(20))), 22, Some(20)), (26, None, 22, Some(20)),
         ];
         for (minute, listed, since, end) in told {
             let mut writer = fresh.store.begin_epoch(&system("hr"), at(minute)).await.expect("begins");

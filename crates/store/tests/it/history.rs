@@ -103,8 +103,8 @@ struct Model {
     /// For each pair that ended: when, and whether we ended it.
     ended: BTreeMap<(String, String), (i64, bool)>,
     ended_contains: BTreeSet<(String, String)>,
-    /// Identities that a complete read no longer listed, and in which epoch.
-    departed: BTreeMap<String, i64>,
+    /// Identities that a complete read no longer listed, and in which epoch; of whom had left before, that was no news.
+    departed: BTreeMap<String, Option<i64>>,
     /// Names that a finished read has told; a read-back of any other says nothing.
     known: BTreeSet<&'static str>,
 }
@@ -118,7 +118,7 @@ impl Model {
     fn shown(&self) -> World {
         let mut world = self.world.clone();
         for (who, until) in &self.departed {
-            world.identities.entry(who.clone()).or_insert((true, Some(*until)));
+            world.identities.entry(who.clone()).or_insert((true, *until));
         }
         for (pair, (until, ours)) in &self.ended {
             let there = world.accounts.contains_key(&pair.0) && world.groups.contains(&pair.1);
@@ -231,8 +231,8 @@ impl Model {
 
         let world = &mut self.world;
         if complete {
-            let gone = world.identities.keys().filter(|who| !told.identities.contains_key(*who));
-            self.departed.extend(gone.map(|who| (who.clone(), epoch)));
+            let gone = world.identities.iter().filter(|(who, _)| !told.identities.contains_key(*who));
+            self.departed.extend(gone.map(|(who, (left, _))| (who.clone(), (!left).then_some(epoch))));
             world.identities.retain(|who, _| told.identities.contains_key(who));
             world
                 .accounts

@@ -11,7 +11,7 @@ use super::outcome::Outcome;
 use super::silence;
 use super::target::{Left, Target};
 
-/// Says that each target fails alone in each manner, as `LEASEHOLD_FAULTS=alone`.
+/// Says that each target fails alone in each manner, as `LEASEHOLD_FAULTS=alone`, or one of them, as `LEASEHOLD_FAULTS=alone:cloud`.
 const FAULTS_VARIABLE: &str = "LEASEHOLD_FAULTS";
 
 /// How much later everything arrives from a slow target.
@@ -25,7 +25,7 @@ fn manners(target: &dyn Target) -> Vec<Manner> {
     let mut manners = vec![Manner::Refuse, Manner::Delay(DELAY), Manner::Lose, Manner::Lie, Manner::Silent];
     // Connections break in the middle of what is said: of an answer over HTTP, elsewhere of the greetings or soon after.
     let half = if target.speaks_http() { 20 } else { 1500 };
-    manners.extend(are_to_fail_alone().then_some(Manner::Half(half)));
+    manners.extend(alone().map(|_| Manner::Half(half)));
     manners
 }
 
@@ -40,11 +40,12 @@ pub(super) fn patience_ms(manner: Manner) -> Option<u32> {
     }
 }
 
-fn are_to_fail_alone() -> bool {
-    match std::env::var(FAULTS_VARIABLE) {
-        Ok(text) if text == "alone" => true,
-        Ok(text) => panic!("{FAULTS_VARIABLE} is `alone` or not set, not `{text}`"),
-        Err(_) => false,
+/// Which target fails alone, or each where none is named; `None` where all fail at a time.
+fn alone() -> Option<Option<String>> {
+    match std::env::var(FAULTS_VARIABLE).ok()?.split_once(':') {
+        Some(("alone", name)) => Some(Some(name.to_owned())),
+        None if std::env::var(FAULTS_VARIABLE).as_deref() == Ok("alone") => Some(None),
+        _ => panic!("{FAULTS_VARIABLE} is `alone`, `alone:` and a target's name, or not set"),
     }
 }
 
@@ -54,11 +55,14 @@ fn rounds(everywhere: &Everywhere) -> Vec<Vec<(usize, Manner)>> {
         everywhere.targets.iter().map(|target| manners(target.as_ref())).collect();
     let web = (0..).zip(&everywhere.targets).filter(|(_, target)| target.speaks_http());
     let put_off: Vec<(usize, Manner)> = web.map(|(index, _)| (index, Manner::Limit(PUT_OFF))).collect();
-    if are_to_fail_alone() {
+    if let Some(only) = alone() {
+        let is_meant =
+            |index: usize| only.as_ref().is_none_or(|only| everywhere.targets[index].name() == only);
         let each = (0..)
             .zip(waiting)
             .flat_map(|(index, manners)| manners.into_iter().map(move |manner| (index, manner)));
-        return each.chain(put_off).map(|failing| vec![failing]).collect();
+        let each = each.chain(put_off).filter(|(index, _)| is_meant(*index));
+        return each.map(|failing| vec![failing]).collect();
     }
     // Everybody begins elsewhere, so that a round has every manner: those that are slow only show that nobody waits for the others.
     for (index, manners) in waiting.iter_mut().enumerate() {
@@ -93,7 +97,8 @@ fn check(outcome: &Outcome, target: &dyn Target, manner: Option<Manner>, had: &[
         return;
     }
     assert_eq!(outcome.verified(name), BTreeSet::new(), "{name} {manner:?}");
-    assert_eq!(outcome.outstanding(name).len(), outcome.items(name).count(), "{name} {manner:?}");
+    let items: Vec<_> = outcome.items(name).collect();
+    assert_eq!(outcome.outstanding(name).len(), items.len(), "{name} {manner:?}: {items:#?}");
     assert_eq!(left, had, "{name} {manner:?}");
     if manner == Manner::Lie {
         outcome.check_lies(name);
@@ -138,10 +143,12 @@ fn targets_that_fail_hold_up_nobody_and_are_never_called_gone() {
         everywhere.check_all_gone(&outcome);
     }
     // One target is silent for ever, or each, one after the other.
-    let silent: Vec<usize> = if are_to_fail_alone() {
-        (0..everywhere.targets.len()).collect()
-    } else {
-        vec![everywhere.targets.len() - 1]
+    let silent: Vec<usize> = match alone() {
+        None => vec![everywhere.targets.len() - 1],
+        Some(None) => (0..everywhere.targets.len()).collect(),
+        Some(Some(only)) => {
+            (0..everywhere.targets.len()).filter(|index| everywhere.targets[*index].name() == only).collect()
+        }
     };
     for index in silent {
         silence::check(&mut everywhere, &mut installation, index);

@@ -109,9 +109,9 @@ fn killed_at_any_instant_it_goes_on_to_where_everything_is_gone() {
         rounds += 1;
         everywhere.take_back(&mut installation);
         // In every other round a target fails meanwhile, each time another one and in another manner.
-        let turn = rounds / 2;
-        let failing =
-            (rounds % 2 == 0).then(|| (turn % everywhere.targets.len(), MANNERS[(turn - 1) % MANNERS.len()]));
+        let (turn, targets) = (rounds / 2, everywhere.targets.len());
+        let manner = |turn: usize| MANNERS[(turn - 1 + turn / targets) % MANNERS.len()];
+        let failing = (rounds % 2 == 0).then(|| (turn % targets, manner(turn)));
         if let Some((index, manner)) = failing {
             everywhere.targets[index].behave(manner);
             let impatient: Vec<(usize, u32)> =

@@ -69,3 +69,11 @@ async fn where_other_columns_are_not_read_they_are_told_of_too() {
     assert_eq!(places(&said(grants, misspelt, "", "columns = { privileged = 'Privilegd' }").await), [""; 0]);
     assert_eq!(places(&said(grants, roles, "", "").await), [""; 0]);
 }
+
+#[tokio::test]
+async fn a_column_that_is_said_not_to_be_there_takes_no_column_without_a_name() {
+    let (collected, ended) =
+        read_feed(",email\n17,kim@example.com\n", "columns = { employee_number = '' }").await;
+    assert!(ended.unwrap().is_complete());
+    assert_eq!(collected.identities()[0].attribute("employee_number"), None);
+}
