@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use jiff::Timestamp;
 use leasehold_model::id::SystemName;
 use leasehold_model::identity::{Identity, LifecycleState};
 use leasehold_model::snapshot::{Claimed, IdentityConflict, Snapshot};
@@ -62,8 +63,15 @@ pub fn merge(snapshot: &mut Snapshot, settings: &BTreeMap<SystemName, SystemSett
             .iter()
             .map(|position| {
                 let (system, identity) = &snapshot.identities[*position];
-                let name = snapshot.system(*system);
-                Voice { system: *system, name, precedence: precedence(*system), identity }
+                let (name, since) = (snapshot.system(*system), snapshot.identity_since[*position]);
+                Voice {
+                    system: *system,
+                    name,
+                    precedence: precedence(*system),
+                    identity,
+                    said_at: snapshot.ended_at(since),
+                    is_history: snapshot.systems[*system as usize].first == Some(since),
+                }
             })
             .collect();
         merged.insert(*first, one_of(&voices));
@@ -131,6 +139,9 @@ struct Voice<'snapshot> {
     name: &'snapshot SystemName,
     precedence: &'snapshot Precedence,
     identity: &'snapshot Identity,
+    /// When that was said first, and whether it was when the feed was read for the first time.
+    said_at: Option<Timestamp>,
+    is_history: bool,
 }
 
 /// One identity made of what several feeds say.
@@ -177,10 +188,11 @@ fn one_of(voices: &[Voice<'_>]) -> Merged {
     let ending = believed("end_date", &|identity| Some(identity.end?.to_string()));
     let end = of(ending).end;
     // Who says that they have left says when, whatever is planned elsewhere.
+    let left_by = |planned: Timestamp| voices[saying].said_at.map_or(planned, |said_at| planned.min(said_at));
     let (end, dated_by) = match state {
-        LifecycleState::Left => (voices[saying].identity.end.or(end), saying),
+        LifecycleState::Left => (voices[saying].identity.end.or(end.map(left_by)), saying),
         LifecycleState::Suspended => (end, saying),
-        _ => (end, ending.unwrap_or(saying)),
+        _ => (end, ending.filter(|ending| !voices[*ending].is_history).unwrap_or(saying)),
     };
     let manager = of(believed("manager", &|identity| Some(identity.manager.as_ref()?.folded())));
     let owner = of(believed("owner", &|identity| Some(identity.owner.as_ref()?.folded())));
@@ -309,8 +321,20 @@ mod tests {
                 ..SystemSettings::default()
             };
             let settings = BTreeMap::from([(name("hr"), of(10)), (name("agency"), of(20))]);
+            let at = |second| jiff::Timestamp::from_second(second).expect("an instant");
+            snapshot.epoch_ended_at = [1, 2].map(|epoch| (EpochId(epoch), at(epoch))).into();
+            let mut planned = snapshot.clone();
             merge(&mut snapshot, &settings);
             assert_eq!(snapshot.identity_since, [EpochId(dated_by)], "{of_hr:?} {of_agency:?}");
+            // Whoever has left is not here until the end of a contract that another feed knows of.
+            for (_, identity) in &mut planned.identities {
+                identity.end = identity.end.map(|_| at(9));
+            }
+            planned.systems[1].first = Some(EpochId(2));
+            merge(&mut planned, &settings);
+            let identity = &planned.identities[0].1;
+            let expected = identity.end.map(|_| if identity.state == Left { at(1) } else { at(9) });
+            assert_eq!((identity.end, planned.identity_since[0]), (expected, EpochId(1)), "as history");
         }
     }
 

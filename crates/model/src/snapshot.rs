@@ -156,8 +156,8 @@ pub struct Snapshot {
     /// By the positions of [`Snapshot::identities`]: the epoch that first told what the source says of each now; of who has left or is
     /// suspended, the first since which that was so without a break.
     pub identity_since: Vec<EpochId>,
-    /// Identities that a source listed and lists no longer, and another one does, or did for longer: the source, what it said last as of
-    /// one who has left, and the epoch that told so first.
+    /// Identities that a source listed and lists no longer, and another one does: the source, what it said last as of one who has
+    /// left, and the epoch that told so first.
     pub dropped: Vec<(u32, Identity, EpochId)>,
     /// Folded keys of identities that are listed and had left before, by what the same source said or by its silence.
     pub returned: HashSet<String>,

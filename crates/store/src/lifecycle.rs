@@ -74,9 +74,9 @@ pub(crate) async fn read_former(
     let mut returned = HashSet::new();
     for_each_row!(
         tx,
-        (i64, i64, i64, i64, String, bool),
-        "SELECT was.system, was.object, was.since, was.until, was.body, is_gap FROM (
-             SELECT was.system, was.object, was.since, was.until, was.body, NOT EXISTS (
+        (i64, i64, i64, i64, i64, String, bool),
+        "SELECT was.system, was.object, was.present_since, was.since, was.until, was.body, is_gap FROM (
+             SELECT was.system, was.object, was.present_since, was.since, was.until, was.body, NOT EXISTS (
                  SELECT 1 FROM state_interval AS next WHERE next.system = was.system AND next.object = was.object
                  AND next.aspect = 'state' AND next.since = was.until) AS is_gap
              FROM object CROSS JOIN state_interval AS was
@@ -88,15 +88,16 @@ pub(crate) async fn read_former(
          WHERE is_gap OR was.body LIKE '%\"state\":\"left\"%' OR was.body LIKE '%\"state\":\"suspended\"%'
              OR was.body LIKE '%\"end\":\"%'",
         [epoch],
-        |(system, object, told, until, body, is_gap)| {
-            let was: Identity = from_json("an identity", &body)?;
+        |(system, object, came, told, until, body, is_gap)| {
+            let identity: Identity = from_json("an identity", &body)?;
             let until_at = snapshot.ended_at(EpochId(until)).unwrap_or(Timestamp::UNIX_EPOCH);
-            if is_gap || was.has_left(until_at) {
-                returned.insert(was.key.folded());
+            if is_gap || identity.has_left(until_at) {
+                returned.insert(identity.key.folded());
             }
             if wanted.contains(&(system, object)) {
-                let (state, end) = (was.state, was.end);
-                former.entry((system, object)).or_default().push(Former { told, until, state, end });
+                let (state, end) = (identity.state, identity.end);
+                let was = Former { came, told, until, state, end, is_gap };
+                former.entry((system, object)).or_default().push(was);
             }
         }
     );
@@ -109,12 +110,15 @@ pub(crate) async fn read_former(
     Ok(())
 }
 
-/// What a source told of somebody, from one epoch to another that told something else.
+/// What a source told of somebody, from one epoch to another that told something else, or nothing.
 struct Former {
+    came: i64,
     told: i64,
     until: i64,
     state: LifecycleState,
     end: Option<Timestamp>,
+    /// Whether they were not listed after it.
+    is_gap: bool,
 }
 
 /// Somebody who has left or is suspended by what their source said last.
@@ -122,9 +126,11 @@ pub(crate) struct Gone {
     pub whose: Whose,
     /// The system and the object, as they are kept.
     pub row: (i64, i64),
+    /// The epoch since which they are listed without a break, up to what was told last.
+    pub came: i64,
     /// The epoch that told that first which was told last.
     pub told: i64,
-    /// Where the source said, and its last day for them.
+    /// Where the source said that they stand, and its last day for them.
     pub state: LifecycleState,
     pub end: Option<Timestamp>,
 }
@@ -139,8 +145,7 @@ pub(crate) enum Whose {
 }
 
 impl Gone {
-    /// Somebody who is listed, where what was told last does not say by itself since when they are gone: something else was told of them
-    /// since they came, or they are said to have left before their last day.
+    /// Somebody who is listed, where they are gone since before it was told last or since then.
     pub fn of(
         identity: &Identity,
         whose: Whose,
@@ -150,35 +155,46 @@ impl Gone {
     ) -> Option<Self> {
         let told_at = snapshot.ended_at(EpochId(told))?;
         let is_gone = identity.has_left(told_at) || identity.state == LifecycleState::Suspended;
-        let is_early =
-            identity.state == LifecycleState::Left && identity.end.is_some_and(|end| end > told_at);
         let (state, end) = (identity.state, identity.end);
-        (is_gone && (came < told || is_early)).then_some(Self { whose, row, told, state, end })
+        is_gone.then_some(Self { whose, row, came, told, state, end })
     }
 
     /// Since when they are gone without a break, whatever else was told of them since: a title that changes makes nobody leave anew,
-    /// nor does one more word for it. Who is said to have left is not here until the end of a contract, and a last day that was told
-    /// before stays one that nobody repeats.
+    /// nor does one more word for it, nor being listed again as one who has left. Who is said to have left is not here until the end of
+    /// a contract, and a last day stays one that nobody repeats.
     fn date(self, snapshot: &mut Snapshot, told_before: &[Former]) {
         let at = |epoch: i64| snapshot.ended_at(EpochId(epoch)).unwrap_or(Timestamp::MAX);
-        let is_suspended =
-            self.state == LifecycleState::Suspended && self.end.is_none_or(|end| end > at(self.told));
-        let (mut since, mut state, mut first_end) = (self.told, self.state, self.end);
+        let ended_by = |end: Option<Timestamp>, epoch: i64| end.is_some_and(|end| end <= at(epoch));
+        let is_suspended = self.state == LifecycleState::Suspended && !ended_by(self.end, self.told);
+        let is_said = |state: LifecycleState| {
+            state == if is_suspended { LifecycleState::Suspended } else { LifecycleState::Left }
+        };
+        // Going back: the epoch since which they are gone, by which words, and which last day was told last.
+        let (mut since, mut came, mut state, mut end) = (self.told, self.came, self.state, self.end);
+        let mut last_day = self.end;
         for former in told_before.iter().rev() {
-            let has_left = || {
-                former.state == LifecycleState::Left || former.end.is_some_and(|end| end <= at(former.until))
-            };
-            let is_same = if is_suspended { former.state == LifecycleState::Suspended } else { has_left() };
-            if former.until != since || !is_same {
+            let was_here_before = !is_said(state) && !ended_by(end, since);
+            let is_again = since == came && former.is_gap && !is_suspended;
+            if was_here_before || !(former.until == since || is_again) {
                 break;
             }
-            (since, state, first_end) = (former.told, former.state, former.end);
+            if former.until != since {
+                // Who was not listed in between had left by that.
+                (since, state, end) = (former.until, LifecycleState::Left, None);
+            }
+            if !is_said(former.state) && (is_suspended || !ended_by(former.end, former.until)) {
+                break;
+            }
+            (since, came, state, end) = (former.told, former.came, former.state, former.end);
+            last_day = last_day.or(end);
         }
-        let end = match (self.state, state) {
-            (LifecycleState::Left, LifecycleState::Left) => self.end.map(|end| end.min(at(since))),
-            (LifecycleState::Left, _) => self.end.into_iter().chain(first_end).min(),
-            _ => self.end,
-        };
+        if self.state == LifecycleState::Left {
+            let by_words = state == LifecycleState::Left;
+            let gone_at = end.filter(|_| !by_words).map_or(at(since), |end| end.max(at(since)));
+            last_day = last_day.map(|last_day| last_day.min(gone_at));
+        } else {
+            last_day = self.end;
+        }
         let (identity, told) = match self.whose {
             Whose::Known(position) => {
                 (&mut snapshot.identities[position].1, &mut snapshot.identity_since[position])
@@ -188,7 +204,7 @@ impl Gone {
                 (identity, told)
             }
         };
-        (identity.end, *told) = (end, EpochId(since));
+        (identity.end, *told) = (last_day, EpochId(since));
     }
 }
 

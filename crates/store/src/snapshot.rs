@@ -236,27 +236,30 @@ async fn read_departed(
         snapshot.identities.iter().map(|(_, identity)| identity.key.folded()).collect();
     let listed_in: HashSet<(u32, String)> =
         snapshot.identities.iter().map(|(system, identity)| (*system, identity.key.folded())).collect();
-    let mut departed: BTreeMap<String, Vec<Departed>> = BTreeMap::new();
+    let mut departed: BTreeMap<String, Departed> = BTreeMap::new();
     let mut dropped: BTreeMap<(u32, String), Departed> = BTreeMap::new();
     // From the few identities to their intervals: accounts and entitlements have many more that ended.
     for_each_row!(
         tx,
-        (i64, i64, i64, i64, String),
-        "SELECT gone.system, gone.object, gone.since, gone.until, gone.body
+        (i64, i64, i64, i64, i64, String),
+        "SELECT gone.system, gone.object, gone.present_since, gone.since, gone.until, gone.body
          FROM object CROSS JOIN state_interval AS gone
          WHERE object.class = 'identity' AND gone.system = object.system AND gone.object = object.id
          AND gone.aspect = 'state' AND gone.until IS NOT NULL AND gone.until <= $1 AND NOT EXISTS (
              SELECT 1 FROM state_interval AS later WHERE later.system = gone.system AND later.object = gone.object
              AND later.aspect = 'state' AND later.since >= gone.until AND later.since <= $1)",
         [epoch],
-        |(system, object, told, until, body)| {
+        |(system, object, came, told, until, body)| {
             let identity: Identity = from_json("an identity", &body)?;
             let key = identity.key.folded();
             let position = places.system(system)?;
-            let departing = Departed { system: position, row: (system, object), told, until, identity };
+            let departing = Departed { system: position, row: (system, object), came, told, until, identity };
             if !listed.contains(&key) {
-                departed.entry(key).or_default().push(departing);
+                if departed.get(&key).is_none_or(|other| other.until < until) {
+                    departed.insert(key, departing);
+                }
             } else if !listed_in.contains(&(position, key.clone())) {
+                // Whether that counts is for whoever knows which source is believed first.
                 let place = (position, key);
                 if dropped.get(&place).is_none_or(|other| other.until < until) {
                     dropped.insert(place, departing);
@@ -265,18 +268,11 @@ async fn read_departed(
         }
     );
     let mut gone = Vec::new();
-    for (key, mut of_key) in departed {
-        // Who let them go last is taken for who lists them. What the others said counts or not as it did before.
-        of_key.sort_by_key(|departed| departed.until);
-        let Some(mut last) = of_key.pop() else { continue };
-        for earlier in of_key.into_iter().filter(|earlier| earlier.system != last.system) {
-            dropped.insert((earlier.system, key.clone()), earlier);
-        }
-        gone.extend(last.depart(Whose::Known(snapshot.identities.len()), snapshot));
-        snapshot.identities.push((last.system, last.identity));
-        snapshot.identity_since.push(EpochId(last.told));
+    for mut departed in departed.into_values() {
+        gone.extend(departed.depart(Whose::Known(snapshot.identities.len()), snapshot));
+        snapshot.identities.push((departed.system, departed.identity));
+        snapshot.identity_since.push(EpochId(departed.told));
     }
-    // Whether that counts is for whoever knows which source is believed first.
     for mut dropped in dropped.into_values() {
         gone.extend(dropped.depart(Whose::Dropped(snapshot.dropped.len()), snapshot));
         snapshot.dropped.push((dropped.system, dropped.identity, EpochId(dropped.told)));
@@ -290,6 +286,8 @@ struct Departed {
     system: u32,
     /// The system and the object, as they are kept.
     row: (i64, i64),
+    /// The epoch since which they were listed.
+    came: i64,
     /// The epoch that told it.
     told: i64,
     /// The epoch that showed that they are not listed any more.
@@ -306,7 +304,7 @@ impl Departed {
         let (state, end) = (self.identity.state, self.identity.end);
         self.identity.state = LifecycleState::Left;
         if had_left {
-            return Some(Gone { whose, row: self.row, told: self.told, state, end });
+            return Some(Gone { whose, row: self.row, came: self.came, told: self.told, state, end });
         }
         self.identity.end = gone_at.or(end);
         self.told = self.until;

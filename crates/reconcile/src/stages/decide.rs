@@ -169,7 +169,7 @@ pub fn take_as_left(snapshot: &mut Snapshot, departed: &HashMap<&str, Timestamp>
             identity.state = LifecycleState::Leaving;
             identity.end = earlier;
         }
-        // What a source tells afterwards is no later news of it.
+        // What a source tells afterwards is no later news of it, and of an earlier day no earlier.
         if is_told_later {
             let by_end = by_end.get_or_insert_with(|| {
                 let ended = snapshot.epoch_ended_at.iter().map(|(epoch, ended_at)| (*ended_at, *epoch));
@@ -177,8 +177,13 @@ pub fn take_as_left(snapshot: &mut Snapshot, departed: &HashMap<&str, Timestamp>
                 ended.sort_unstable();
                 ended
             });
-            let until_then = by_end.partition_point(|(ended_at, _)| ended_at <= end);
-            if let Some((_, epoch)) = until_then.checked_sub(1).and_then(|last| by_end.get(last)) {
+            let is_earlier = identity.end.is_some_and(|said| said < *end);
+            let since = if is_earlier {
+                Some(by_end.partition_point(|(ended_at, _)| ended_at < end))
+            } else {
+                by_end.partition_point(|(ended_at, _)| ended_at <= end).checked_sub(1)
+            };
+            if let Some((_, epoch)) = since.and_then(|since| by_end.get(since)) {
                 snapshot.identity_since[position] = *epoch;
             }
         }
@@ -214,10 +219,10 @@ mod tests {
             (Active, None, 2, (Leaving, Some(10), 2)),
             (Active, None, 14, (Leaving, Some(10), 8)),
             (Active, Some(12), 14, (Leaving, Some(10), 8)),
-            (Active, Some(5), 14, (Active, Some(5), 8)),
+            (Active, Some(5), 20, (Active, Some(5), 14)),
             (Active, Some(5), 2, (Active, Some(5), 2)),
             (Left, None, 14, (Left, Some(10), 8)),
-            (Left, Some(5), 14, (Left, Some(5), 8)),
+            (Left, Some(5), 20, (Left, Some(5), 14)),
             (Left, None, 8, (Left, None, 8)),
         ] {
             let identity = Identity {

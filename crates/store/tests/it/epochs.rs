@@ -393,14 +393,23 @@ on_both! {
             (6, None, 2, Some(3)), (7, Some(person("c", Active, None)), 7, None),
             (8, Some(person("d", Active, Some(5))), 8, Some(5)), (9, Some(person("e", Active, Some(5))), 8, Some(5)),
             (10, None, 8, Some(5)), (11, Some(person("e", Active, None)), 11, None), (12, None, 12, Some(12)),
-            (13, Some(person("e", Left, None)), 13, None), (14, Some(person("f", Left, None)), 13, None), (15, None, 13, None),
+            // Whoever is listed again as one who has left was gone in between, too.
+            (13, Some(person("e", Left, None)), 12, None), (14, Some(person("f", Left, None)), 12, None), (15, None, 12, None),
             (16, Some(person("f", Active, Some(99))), 16, Some(99)), (17, None, 17, Some(17)),
             // Who is said to have left does not stay until the end of a contract.
-            (18, Some(person("g", Left, Some(99))), 18, Some(18)), (19, Some(person("h", Left, Some(99))), 18, Some(18)),
-            (20, None, 18, Some(18)), (21, Some(person("h", Active, None)), 21, None),
+            (18, Some(person("g", Left, Some(99))), 17, Some(17)), (19, Some(person("h", Left, Some(99))), 17, Some(17)),
+            (20, None, 17, Some(17)), (21, Some(person("h", Active, None)), 21, None),
             // A last day that was told before stays one, though the word for it comes without.
             (22, Some(person("h", Leaving, Some(23))), 22, Some(23)), (24, Some(person("h", Left, None)), 22, Some(23)),
             (25, Some(person("h", Left, Some(20))), 22, Some(20)), (26, None, 22, Some(20)),
+            // Who works on after a last day was here, whenever that was told.
+            (30, Some(person("h", Active, Some(35))), 30, Some(35)), (38, Some(person("h", Active, Some(50))), 38, Some(50)),
+            (52, Some(person("h", Left, None)), 38, Some(50)), (53, Some(person("i", Left, Some(90))), 38, Some(50)),
+            (54, Some(person("i", Active, Some(60))), 54, Some(60)), (61, Some(person("i", Left, Some(60))), 54, Some(60)),
+            // What was corrected stays corrected.
+            (62, Some(person("i", Active, Some(70))), 62, Some(70)), (71, Some(person("i", Active, Some(66))), 62, Some(66)),
+            (72, Some(person("i", Left, None)), 62, Some(66)), (73, Some(person("j", Left, None)), 62, Some(66)), (74, None, 62, Some(66)),
+            (75, Some(person("j", Leaving, Some(80))), 75, Some(80)), (82, None, 75, Some(80)),
         ];
         for (minute, listed, since, end) in told {
             let mut writer = fresh.store.begin_epoch(&system("hr"), at(minute)).await.expect("begins");
