@@ -307,7 +307,8 @@ fn user_name(users: &str, user: u32) -> Option<String> {
 /// Where it is neither.
 pub fn parse_at(text: &str) -> Result<Timestamp, String> {
     leasehold_decide::policy::read::parse_when(text).ok_or_else(|| {
-        "write an instant (2026-03-31T18:00:00Z) or a date (2026-03-31: its end, UTC)".to_owned()
+        "write an instant with its offset (2026-03-31T18:00:00Z) or a date (2026-03-31: its end, UTC)"
+            .to_owned()
     })
 }
 

@@ -282,9 +282,8 @@ fn not_justified(
     let who = &evaluation.identities[identity.index()];
     let live = who.may_hold_access(evaluation.inputs.now);
     let not_live = || {
-        let state = if who.has_left(evaluation.inputs.now) { "left" } else { who.state.as_str() };
-        let because =
-            Because::IdentityNotLive { identity: who.key.clone(), state: state.to_owned(), since: who.end };
+        let state = who.state_at(evaluation.inputs.now).as_str().replace('_', " ");
+        let because = Because::IdentityNotLive { identity: who.key.clone(), state, since: who.end };
         (Decision::Unjustified, vec![because])
     };
     // What comes with every account is of use only where somebody can log in.

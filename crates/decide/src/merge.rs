@@ -92,11 +92,14 @@ pub fn merge(snapshot: &mut Snapshot, settings: &BTreeMap<SystemName, SystemSett
                 kept.push(listed);
                 since.push(*told_since);
             }
-            Some(Merged { system, dated_by, identity, conflicts }) => {
+            Some(Merged { system, told_by, dated_by, identity, conflicts }) => {
                 let said = told.get(&position).and_then(|positions| positions.get(dated_by));
                 since.push(said.map_or(*told_since, |position| snapshot.identity_since[*position]));
                 let of_index = |conflict| IdentityConflict { identity: index, ..conflict };
                 snapshot.identity_conflicts.extend(conflicts.into_iter().map(of_index));
+                if told_by != system {
+                    snapshot.identity_told_by.insert(index, told_by);
+                }
                 kept.push((system, identity));
             }
         }
@@ -148,8 +151,9 @@ struct Voice<'snapshot> {
 struct Merged {
     /// The feed that it is taken for.
     system: u32,
-    /// Who says that they are gone, or else when they will be, or else where they stand, by the place of the voice.
+    /// Who says that they are gone, or else when they will be, or else where they stand, by the place of the voice, and its feed.
     dated_by: usize,
+    told_by: u32,
     identity: Identity,
     /// Where others say something else. The position of the identity is not known yet.
     conflicts: Vec<IdentityConflict>,
@@ -208,7 +212,8 @@ fn one_of(voices: &[Voice<'_>]) -> Merged {
     }
     let key = voices[leading].identity.key.clone();
     let identity = Identity { key, kind, state, start, end, manager, owner, attributes };
-    Merged { system: voices[leading].system, dated_by, identity, conflicts }
+    let told_by = voices[dated_by].system;
+    Merged { system: voices[leading].system, dated_by, told_by, identity, conflicts }
 }
 
 #[cfg(test)]
@@ -326,6 +331,7 @@ mod tests {
             let mut planned = snapshot.clone();
             merge(&mut snapshot, &settings);
             assert_eq!(snapshot.identity_since, [EpochId(dated_by)], "{of_hr:?} {of_agency:?}");
+            assert_eq!(snapshot.told_by(0).map(i64::from), Some(dated_by - 1), "{of_hr:?} {of_agency:?}");
             // Whoever has left is not here until the end of a contract that another feed knows of.
             for (_, identity) in &mut planned.identities {
                 identity.end = identity.end.map(|_| at(9));

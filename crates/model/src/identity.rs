@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use jiff::civil::Date;
+use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
@@ -21,16 +21,24 @@ pub enum DayEdge {
     End,
 }
 
-/// Reads an instant with its offset, or a day (`2026-01-31`) of a time zone by its IANA name, UTC where none is known; `None` where it
-/// is neither.
+/// A day (`2026-01-31`) and nothing more; `None` where a time follows, which would be lost.
+pub fn read_whole_day(text: &str) -> Option<Date> {
+    let text = text.trim();
+    text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-').then(|| text.parse().ok())?
+}
+
+/// Reads an instant with its offset; or a day (`2026-01-31`), or a day and a time, of a time zone by its IANA name, UTC where none is
+/// known; `None` where it is neither.
 pub fn read_day(text: &str, timezone: Option<&str>, edge: DayEdge) -> Option<Timestamp> {
     if let Ok(instant) = text.parse() {
         return Some(instant);
     }
-    let day: Date = text.parse().ok()?;
-    let day = if edge == DayEdge::End { day.tomorrow().ok()? } else { day };
     let zone = timezone.and_then(|name| TimeZone::get(name).ok()).unwrap_or(TimeZone::UTC);
-    zone.to_zoned(day.at(0, 0, 0, 0)).ok().map(|zoned| zoned.timestamp())
+    let at: DateTime = match read_whole_day(text) {
+        Some(day) => if edge == DayEdge::End { day.tomorrow().ok()? } else { day }.at(0, 0, 0, 0),
+        None => text.trim().parse().ok()?,
+    };
+    zone.to_zoned(at).ok().map(|zoned| zoned.timestamp())
 }
 
 /// What sort of identity this is.
@@ -163,17 +171,20 @@ impl Identity {
         self.state == LifecycleState::Left || self.end.is_some_and(|end| end <= now)
     }
 
-    /// Where this identity stands at `now`: what its source says, unless its dates say that it has not begun or has ended.
+    /// Where this identity stands at `now`: what its source says, unless its dates say that it has not begun, has ended, or ends
+    /// on a day that is known.
     pub fn state_at(&self, now: Timestamp) -> LifecycleState {
         if self.has_left(now) {
-            LifecycleState::Left
-        } else if self.start.is_some_and(|start| start > now) {
-            LifecycleState::PreHire
-        } else if self.state == LifecycleState::PreHire && self.start.is_some() {
-            // A source that says so after the first day is late.
-            LifecycleState::Active
-        } else {
-            self.state
+            return LifecycleState::Left;
+        }
+        if self.start.is_some_and(|start| start > now) {
+            return LifecycleState::PreHire;
+        }
+        // A source that says so after the first day is late.
+        let is_late = self.state == LifecycleState::PreHire && self.start.is_some();
+        match if is_late { LifecycleState::Active } else { self.state } {
+            LifecycleState::Active if self.end.is_some() => LifecycleState::Leaving,
+            state => state,
         }
     }
 
@@ -186,6 +197,41 @@ impl Identity {
             "manager" => self.manager.as_ref().map(IdentityKey::as_str),
             "owner" => self.owner.as_ref().map(IdentityKey::as_str),
             _ => self.attributes.get(name).map(String::as_str),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_last_day_that_is_known_is_a_leaving_and_lets_nobody_in() {
+        use LifecycleState::{Active, Leaving, Left, OnLeave, PreHire, Returned, Suspended};
+        let at = |second| Timestamp::from_second(second).expect("an instant");
+        for (said, start, end, expected, may_hold) in [
+            (Active, None, None, Active, true),
+            (Active, None, Some(20), Leaving, true),
+            (Active, None, Some(10), Left, false),
+            (Active, Some(11), Some(20), PreHire, false),
+            (PreHire, Some(10), Some(20), Leaving, true),
+            (PreHire, None, Some(20), PreHire, false),
+            (Suspended, None, Some(20), Suspended, false),
+            (OnLeave, None, Some(20), OnLeave, true),
+            (Returned, None, Some(20), Returned, true),
+        ] {
+            let identity = Identity {
+                key: IdentityKey::from("kim@example.com"),
+                kind: IdentityKind::Person,
+                state: said,
+                start: start.map(at),
+                end: end.map(at),
+                manager: None,
+                owner: None,
+                attributes: BTreeMap::new(),
+            };
+            let found = (identity.state_at(at(10)), identity.may_hold_access(at(10)));
+            assert_eq!(found, (expected, may_hold), "{said:?} {start:?} {end:?}");
         }
     }
 }

@@ -219,8 +219,8 @@ impl OffboardingStatement {
         })
     }
 
-    /// Whether anything waits for somebody: what is not verified, and what a plan would end.
+    /// Whether anything waits for somebody: what is not verified, what a plan would end, and what a person has to end elsewhere.
     pub fn is_outstanding(&self) -> bool {
-        self.outstanding().next().is_some() || self.remaining.iter().any(|left| left.can_be_ended)
+        self.outstanding().next().is_some() || !self.remaining.is_empty()
     }
 }

@@ -156,11 +156,16 @@ pub struct Snapshot {
     /// By the positions of [`Snapshot::identities`]: the epoch that first told what the source says of each now; of who has left or is
     /// suspended, the first since which that was so without a break.
     pub identity_since: Vec<EpochId>,
+    /// Which system says where an identity stands and since when, by their positions, where it is another than the one that it is taken
+    /// for.
+    pub identity_told_by: BTreeMap<u32, u32>,
     /// Identities that a source listed and lists no longer, and another one does: the source, what it said last as of one who has
     /// left, and the epoch that told so first.
     pub dropped: Vec<(u32, Identity, EpochId)>,
     /// Folded keys of identities that are listed and had left before, by what the same source said or by its silence.
     pub returned: HashSet<String>,
+    /// Those of them who were gone for so long that no correction brought them back, by their folded keys, with when they had left.
+    pub rehired: HashMap<String, Timestamp>,
     /// Where sources disagree about an identity that several list.
     pub identity_conflicts: Vec<IdentityConflict>,
     /// What was said of identities that are still listed, as far as it changed within [`FORMER_DAYS`].
@@ -206,6 +211,13 @@ impl Snapshot {
             }
             state => state,
         }
+    }
+
+    /// The position of the system that says where an identity of a source stands, by the position of that.
+    pub fn told_by(&self, identity: usize) -> Option<u32> {
+        let (system, _) = self.identities.get(identity)?;
+        let other = u32::try_from(identity).ok().and_then(|identity| self.identity_told_by.get(&identity));
+        Some(other.copied().unwrap_or(*system))
     }
 
     /// The system at a position.

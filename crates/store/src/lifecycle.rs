@@ -3,10 +3,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use leasehold_model::id::EpochId;
 use leasehold_model::identity::{Identity, LifecycleState};
 use leasehold_model::snapshot::{FormerIdentity, Snapshot};
+
+/// Whoever is here again sooner had not left: their source said so by mistake, or took it back.
+const RESCINDED_WITHIN: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 use crate::db::{Tx, fetch_all, for_each_row, from_json, instant, micros};
 use crate::error::{Result, StoreError};
@@ -71,28 +74,31 @@ pub(crate) async fn read_former(
 ) -> Result<()> {
     let wanted: HashSet<(i64, i64)> = gone.iter().map(|gone| gone.row).collect();
     let mut former: HashMap<(i64, i64), Vec<Former>> = HashMap::new();
-    let mut returned = HashSet::new();
+    let mut away: HashMap<String, Vec<(Timestamp, Timestamp)>> = HashMap::new();
     for_each_row!(
         tx,
-        (i64, i64, i64, i64, i64, String, bool),
-        "SELECT was.system, was.object, was.present_since, was.since, was.until, was.body, is_gap FROM (
-             SELECT was.system, was.object, was.present_since, was.since, was.until, was.body, NOT EXISTS (
-                 SELECT 1 FROM state_interval AS next WHERE next.system = was.system AND next.object = was.object
-                 AND next.aspect = 'state' AND next.since = was.until) AS is_gap
+        (i64, i64, i64, i64, i64, String, i64),
+        "SELECT was.system, was.object, was.present_since, was.since, was.until, was.body, was.again FROM (
+             SELECT was.system, was.object, was.present_since, was.since, was.until, was.body, (
+                 SELECT MIN(next.since) FROM state_interval AS next WHERE next.system = was.system
+                 AND next.object = was.object AND next.aspect = 'state' AND next.since >= was.until) AS again
              FROM object CROSS JOIN state_interval AS was
              WHERE object.class = 'identity' AND was.system = object.system AND was.object = object.id
              AND was.aspect = 'state' AND was.until <= $1 AND EXISTS (
                  SELECT 1 FROM state_interval AS later WHERE later.system = was.system AND later.object = was.object
                  AND later.aspect = 'state' AND later.since >= was.until AND later.since <= $1)
          ) AS was
-         WHERE is_gap OR was.body LIKE '%\"state\":\"left\"%' OR was.body LIKE '%\"state\":\"suspended\"%'
+         WHERE was.again > was.until OR was.body LIKE '%\"state\":\"left\"%' OR was.body LIKE '%\"state\":\"suspended\"%'
              OR was.body LIKE '%\"end\":\"%'",
         [epoch],
-        |(system, object, came, told, until, body, is_gap)| {
+        |(system, object, came, told, until, body, again)| {
             let identity: Identity = from_json("an identity", &body)?;
-            let until_at = snapshot.ended_at(EpochId(until)).unwrap_or(Timestamp::UNIX_EPOCH);
-            if is_gap || identity.has_left(until_at) {
-                returned.insert(identity.key.folded());
+            let at = |epoch: i64| snapshot.ended_at(EpochId(epoch)).unwrap_or(Timestamp::UNIX_EPOCH);
+            let (until_at, is_gap) = (at(until), again > until);
+            let left_at = identity.has_left(until_at).then(|| identity.end.map_or(at(told), |end| end.max(at(told))));
+            if is_gap || left_at.is_some() {
+                let left_at = left_at.unwrap_or(until_at).min(until_at);
+                away.entry(identity.key.folded()).or_default().push((left_at, at(again)));
             }
             if wanted.contains(&(system, object)) {
                 let (state, end) = (identity.state, identity.end);
@@ -101,13 +107,29 @@ pub(crate) async fn read_former(
             }
         }
     );
-    snapshot.returned = returned;
+    snapshot.rehired =
+        away.iter_mut().filter_map(|(key, away)| Some((key.clone(), left_for_good_at(away)?))).collect();
+    snapshot.returned = away.into_keys().collect();
     for gone in gone {
         let mut told_before = former.remove(&gone.row).unwrap_or_default();
         told_before.sort_by_key(|former| former.told);
         gone.date(snapshot, &told_before);
     }
     Ok(())
+}
+
+/// When somebody left last who stayed away for longer than a mistake lasts, of the times between which they were gone.
+fn left_for_good_at(away: &mut [(Timestamp, Timestamp)]) -> Option<Timestamp> {
+    away.sort_unstable();
+    let (mut stay, mut found) = (*away.first()?, None);
+    for &(left_at, back_at) in away.iter() {
+        // Gone by one word and then by another, they were not here in between.
+        stay = if left_at <= stay.1 { (stay.0, back_at.max(stay.1)) } else { (left_at, back_at) };
+        if stay.1.duration_since(stay.0) > RESCINDED_WITHIN {
+            found = Some(stay.0);
+        }
+    }
+    found
 }
 
 /// What a source told of somebody, from one epoch to another that told something else, or nothing.
@@ -285,5 +307,27 @@ impl Store {
         drop(positions);
         snapshot.former_identities = former;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_was_away_for_long_had_left_and_who_is_back_soon_had_not() {
+        let at = |day: i64| Timestamp::from_second(day * 86_400).expect("an instant");
+        for (away, expected) in [
+            (&[(0, 1)][..], None),
+            (&[(0, 8)], Some(0)),
+            // Said to have left, and then not listed: away all the time.
+            (&[(4, 9), (0, 4)], Some(0)),
+            (&[(0, 4), (5, 9)], None),
+            (&[(0, 8), (20, 21)], Some(0)),
+            (&[(0, 8), (20, 40)], Some(20)),
+        ] {
+            let mut away: Vec<_> = away.iter().map(|(left, back)| (at(*left), at(*back))).collect();
+            assert_eq!(left_for_good_at(&mut away), expected.map(at), "{away:?}");
+        }
     }
 }

@@ -15,6 +15,7 @@ use leasehold_reconcile::stages::decide::Loaded;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 
+use super::explain;
 use crate::Outcome;
 use crate::context::{Common, Context, parse_at};
 use crate::output::{self, Tone, toned};
@@ -86,7 +87,12 @@ impl Drift {
         let loaded = context.load(self.at).await?;
         require_read(&loaded.snapshot)?;
         let scope = self.scope(systems);
-        let mut items = find(&loaded)?;
+        let evaluation = loaded.evaluate()?;
+        for identity in &scope.identities {
+            explain::require_identity(&evaluation, identity)?;
+        }
+        let mut items = rules::drift(&evaluation);
+        drop(evaluation);
         items.retain(|item| scope.covers(item));
         let known = |name: &&SystemName| loaded.snapshot.systems.iter().any(|system| system.name == **name);
         let unread = context.settings.keys().filter(|name| !known(name)).map(Source::unread);
@@ -115,6 +121,14 @@ impl Drift {
             anyhow::ensure!(
                 sources.iter().any(is_there),
                 "{} has no system `{name}`, or none that you may see",
+                remote.name()
+            );
+        }
+        for identity in &self.identity {
+            let known: Option<Value> = remote.find(&["identities", identity], &[]).await?;
+            anyhow::ensure!(
+                known.is_some(),
+                "{} has no identity `{identity}`, or none that you may see",
                 remote.name()
             );
         }

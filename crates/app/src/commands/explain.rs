@@ -316,10 +316,21 @@ fn find(evaluation: &Evaluation<'_>, name: &str, paths_max: usize) -> anyhow::Re
         return explain_named_account(evaluation, system, login, paths_max)
             .with_context(|| format!("system `{system}` has no account `{login}`"));
     }
+    match require_identity(evaluation, &IdentityKey::from(name)) {
+        Ok(()) => Ok(Vec::new()),
+        Err(error) => bail!("{error}, accounts as system:login"),
+    }
+}
+
+/// That there is such an identity, or what else may have been meant.
+pub fn require_identity(evaluation: &Evaluation<'_>, identity: &IdentityKey) -> anyhow::Result<()> {
+    if evaluation.identity(identity).is_some() {
+        return Ok(());
+    }
     let known: Vec<&str> = evaluation.identities.iter().map(|identity| identity.key.as_str()).collect();
-    let near = if known.len() > 5_000 { String::new() } else { near(name, &known) };
+    let near = if known.len() > 5_000 { String::new() } else { near(identity.as_str(), &known) };
     bail!(
-        "there is no identity `{name}`{near}; identities are named by their key in the authoritative system, accounts as system:login"
+        "there is no identity `{identity}`{near}; identities are named by their key in the authoritative system"
     )
 }
 

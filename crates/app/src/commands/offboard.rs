@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use jiff::Timestamp;
-use leasehold_model::id::IdentityKey;
+use leasehold_model::id::{IdentityKey, SystemName};
 use leasehold_model::plan::Plan;
 use leasehold_model::receipt::ActionReceipt;
 use leasehold_reconcile::pace::{Deadline, Patience, WhenLate};
@@ -30,6 +30,9 @@ use crate::remote::Remote;
 
 /// How long an emergency lasts at most, the receipt not counted: under a minute with it.
 const EMERGENCY_SECONDS: u32 = 45;
+
+/// How long a system is waited for when an emergency is over and it is read again.
+const LOOK_AGAIN_MAX: Duration = Duration::from_secs(10);
 
 /// Arguments of `offboard`.
 #[derive(Debug, clap::Args)]
@@ -157,9 +160,13 @@ impl Offboard {
         // What was done is published even where the rest failed.
         context.publish().await?;
         let plan = carried_out?;
+        let unread = self.look_again(&context, &runner, &identity, &by, begun).await?;
         let (since, besides) = (Some(began_at), besides(&json!(plan)));
         match receipt::write(&context, &identity, &by, since).await {
-            Ok((receipt, key)) => receipt::tell(common, self.out.clone(), &receipt, &key, &besides),
+            Ok((receipt, key)) => {
+                let told = receipt::tell(common, self.out.clone(), &receipt, &key, &besides)?;
+                Ok(if unread.is_empty() { told } else { Outcome::Outstanding })
+            }
             Err(error) => {
                 // What was done is said all the same.
                 let rows = context.store.actions(&plan.hash).await?;
@@ -207,6 +214,52 @@ impl Offboard {
         let overrides: Vec<String> = self.overrides.iter().filter(still_held).cloned().collect();
         runner.apply(&plan, &overrides, by).await?;
         Ok(plan)
+    }
+
+    /// Nothing was read before an emergency, so that what somebody got since the last reading stands still: the systems are read now,
+    /// as far as there is time, and that ends, too. Gives the systems of which that is not known, but those that have something to be
+    /// told already.
+    async fn look_again(
+        &self,
+        context: &Context,
+        runner: &Runner,
+        identity: &IdentityKey,
+        by: &str,
+        begun: Instant,
+    ) -> anyhow::Result<Vec<SystemName>> {
+        let Some(deadline) = self.deadline(begun).filter(|_| self.now) else { return Ok(Vec::new()) };
+        let mut open = context.store.unfinished_actions().await?;
+        open.extend(context.store.waiting_actions().await?);
+        let is_open = |name: &SystemName| open.iter().any(|row| row.item.system == *name);
+        let (mut read, mut unread) = (Vec::new(), Vec::new());
+        for name in context.settings.keys().filter(|name| !is_open(name)) {
+            let left = deadline.until.saturating_duration_since(Instant::now()).min(LOOK_AGAIN_MAX);
+            let names = [name.to_string()];
+            let reading = tokio::time::timeout(left, sync::sync(context, &names, Observe::default())).await;
+            let is_read =
+                matches!(&reading, Ok(Ok(readings)) if readings.iter().all(sync::Reading::is_complete));
+            if is_read {
+                read.push(name.clone());
+            } else {
+                output::remark(format!(
+                    "{name} was not read again: what {identity} got there since it was read last may be theirs still; \
+                     `leasehold sync {name}`, and offboard them once more"
+                ));
+                unread.push(name.clone());
+            }
+        }
+        if !read.is_empty() {
+            let loaded = context.load(None).await?;
+            let again = offboard::plan(loaded, identity, read, self.successor().as_ref())?;
+            if !again.items.is_empty() {
+                context.store.save_plan(&again, context.now()).await?;
+                let still_held = |name: &&String| again.guards.iter().any(|guard| guard.name == **name);
+                let overrides: Vec<String> = self.overrides.iter().filter(still_held).cloned().collect();
+                runner.apply(&again, &overrides, by).await?;
+            }
+            context.publish().await?;
+        }
+        Ok(unread)
     }
 
     /// By a server.

@@ -259,6 +259,25 @@ const CASES: &[Case] = &[
         names: &["policy/a.toml:2", "till"],
     },
     Case {
+        what: "a time without its offset, of which only the day would be left",
+        files: &[
+            ("leasehold.toml", CONFIGURATION),
+            (
+                "policy/a.toml",
+                "[exception.x]\nidentity = \"lee@example.com\"\ngrants = [\"crm:role/admin\"]\n\
+                 until = 2027-03-31T18:00:00\nowner = \"dana@example.com\"\nwhy = \"x\"\n",
+            ),
+        ],
+        command: &["policy", "check"],
+        names: &["policy/a.toml:4", "`2027-03-31T18:00:00` is not a date", "with its offset"],
+    },
+    Case {
+        what: "a time without its offset on the command line",
+        files: &[("leasehold.toml", CONFIGURATION)],
+        command: &["offboard", "lee@example.com", "--at", "2027-03-31T18:00"],
+        names: &["--at", "with its offset (2026-03-31T18:00:00Z)"],
+    },
+    Case {
         what: "plan that is no plan",
         files: &[("leasehold.toml", CONFIGURATION), ("plan.json", "{}")],
         command: &["apply", "plan.json"],

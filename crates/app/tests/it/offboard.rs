@@ -149,6 +149,33 @@ fn everything_of_somebody_ends_and_the_receipt_proves_it() {
     assert!(verified.stdout.contains(&format!("offboarding of {whom}")), "{}", verified.stdout);
 }
 
+/// A people feed that was never read keeps other access from being taken away, for a reason may stand in it. Who says that somebody
+/// leaves knows that none does.
+#[test]
+fn a_feed_that_was_never_read_holds_up_no_departure_that_a_person_decides() {
+    let mut installation = Installation::new();
+    let feed = |name: &str| {
+        format!("[system.{name}]\nconnector = \"csv\"\npath = \"{name}.csv\"\nauthoritative = true\n")
+    };
+    let erp = "[system.erp]\nconnector = \"csv\"\naccounts = \"accounts.csv\"\ngrants = \"grants.csv\"\n\
+               correlate = [\"login = email.local\"]\n";
+    installation.write("leasehold.toml", &[feed("hr"), feed("partners"), erp.to_owned()].concat());
+    installation.write("hr.csv", "email,status\nsam@example.com,active\nkim@example.com,active\n");
+    installation.write("accounts.csv", "login\nsam\nkim\n");
+    installation.write("grants.csv", "account,entitlement\nsam,role/payments\n");
+    installation.run(&["sync"]);
+    let mistyped = installation.run(&["drift", "--identity", "sma@example.com"]).expect(1);
+    assert!(mistyped.stderr.contains("there is no identity `sma@example.com`"), "{}", mistyped.stderr);
+    let waits = installation.run(&["plan", "--json"]).json();
+    let words = waits["left_alone"].to_string();
+    assert!(words.contains("partners was never read completely"), "{words}");
+    // The file cannot be changed by anybody but whoever keeps it: that is told, and nobody takes it for done.
+    let told = installation.run(&["offboard", "sam@example.com", "--now", "--json"]).expect(2).json();
+    let words = told["left_alone"].to_string();
+    assert!(!words.contains("never read") && words.contains("a person must do it there"), "{words}");
+    assert_eq!(told["remaining"].as_array().map(Vec::is_empty), Some(false), "{told:#}");
+}
+
 #[test]
 fn what_a_guard_holds_is_told_and_the_rest_is_done() {
     let (mut installation, whom) = company();

@@ -38,7 +38,7 @@ const SYSTEMS: [&str; 2] = ["alpha", "beta"];
 const ROLES: [(&str, &str, &str); 2] = [("ops", "Ops", "role/e0"), ("sales", "Sales", "role/e2")];
 
 /// The roles, and whatever else the policy is to say.
-fn policy(hand_over: &str, further: &str) -> BTreeMap<String, String> {
+pub fn policy(hand_over: &str, further: &str) -> BTreeMap<String, String> {
     let role = |(name, department, entitlement): (&str, &str, &str)| {
         format!(
             "[role.{name}]\nowner = \"p0@example.com\"\nmembers = 'principal.department == \"{department}\"'\n\

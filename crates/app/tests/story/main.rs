@@ -18,6 +18,7 @@ mod named;
 mod oracle;
 mod reasons;
 mod receipts;
+mod returns;
 mod scene;
 mod seeds;
 mod sessions;

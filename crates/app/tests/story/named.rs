@@ -366,9 +366,12 @@ fn whoever_leaves_the_feed_leaves_everything() {
 #[test]
 fn many_leavers_at_once_wait_for_a_person() {
     tell("many_leavers_at_once_wait_for_a_person", 10, |seed| async move {
-        for (state, have_contracts) in
-            [(LifecycleState::Left, false), (LifecycleState::Left, true), (LifecycleState::Suspended, false)]
-        {
+        for (state, have_contracts) in [
+            (LifecycleState::Left, false),
+            (LifecycleState::Left, true),
+            (LifecycleState::Suspended, false),
+            (LifecycleState::PreHire, false),
+        ] {
             many_go_at_once(seed, state, have_contracts).await;
         }
     });
@@ -394,10 +397,15 @@ async fn many_go_at_once(seed: u64, state: LifecycleState, have_contracts: bool)
         truth.people.values().filter(here).map(|identity| identity.key.clone()).take(12).collect();
     let last_day =
         |number: i64| story.clock.now().checked_add(jiff::SignedDuration::from_hours(24 * 30 * number));
+    let begins_at = |told| match state {
+        LifecycleState::PreHire => last_day(1).ok(),
+        _ => told,
+    };
     for (number, who) in (1..).zip(&gone) {
         // Some feeds tell no last day, and some that of a contract that would have ended later.
         let mut identity = truth.people[who].clone();
         identity.state = state;
+        identity.start = begins_at(identity.start);
         identity.end = have_contracts.then(|| last_day(number).expect("an instant"));
         story.world.join(identity).expect("is told so");
     }
@@ -422,7 +430,7 @@ async fn many_go_at_once(seed: u64, state: LifecycleState, have_contracts: bool)
     story.clock.advance_ms(if have_contracts { 200 * 86_400_000 } else { 7_200_000 });
     for who in &gone[..4] {
         let mut identity = truth.people[who].clone();
-        identity.state = state;
+        (identity.state, identity.start) = (state, begins_at(identity.start));
         identity.attributes.insert("title".to_owned(), "Former".to_owned());
         story.world.join(identity).expect("has another title");
     }

@@ -38,6 +38,10 @@ impl Oracle<'_> {
             match matching.as_slice() {
                 [] => {}
                 [one] => return Holder::Somebody(one),
+                // Whoever of them had it, they have left.
+                [first, ..] if matching.iter().all(|one| one.has_left(self.now)) => {
+                    return Holder::Somebody(first);
+                }
                 _ => return Holder::Several,
             }
         }

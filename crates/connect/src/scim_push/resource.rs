@@ -277,6 +277,8 @@ mod tests {
         // A day is that of the user's own time zone, and lasts through its end.
         let day = told(true, json!({"endDate": "2026-03-31"}));
         assert_eq!(day.2, "2026-03-31T22:00:00Z".parse().ok());
+        // So is a time, where it has no offset.
+        assert_eq!(told(true, json!({"endDate": "2026-03-31T18:00:00"})).2, Some(end));
         assert_eq!(
             told(true, json!({"startDate": "2026-03-31T16:00:00Z"})),
             (LifecycleState::Active, Some(end), None, 0)

@@ -166,6 +166,7 @@ impl<'inputs> Evaluation<'inputs> {
             attributes: declared.attributes.clone(),
         }));
         let mut correlation = correlate(&inputs, &identities);
+        give_to_who_left_last(&inputs, &identities, &mut correlation);
         imply_owned_accounts(snapshot, &mut identities, &mut correlation);
         let mut identity_by_key: HashMap<String, u32> = HashMap::with_capacity(identities.len());
         for (position, identity) in (0u32..).zip(&identities) {
@@ -453,6 +454,24 @@ fn correlate(inputs: &Inputs<'_>, identities: &[Identity]) -> Vec<Correlation> {
             .map_or(Correlation::Orphan, |correlator| correlator.correlate(&account.account))
     });
     each.collect()
+}
+
+/// An account that could be of several who have all left is a leaver's, whosever it was: it is taken for that of who left last.
+fn give_to_who_left_last(inputs: &Inputs<'_>, identities: &[Identity], correlation: &mut [Correlation]) {
+    for found in correlation {
+        let Correlation::Ambiguous { candidates, by } = found else { continue };
+        let left_at = |candidate: &u32| {
+            let identity = &identities[*candidate as usize];
+            identity.has_left(inputs.now).then(|| {
+                let at = lifecycle::left_at(inputs.snapshot, *candidate, identity, inputs.now);
+                (at, std::cmp::Reverse(*candidate))
+            })
+        };
+        let when: Option<Vec<_>> = candidates.iter().map(left_at).collect();
+        if let Some((_, std::cmp::Reverse(identity))) = when.and_then(|when| when.into_iter().max()) {
+            *found = Correlation::To { identity, by: std::mem::take(by) };
+        }
+    }
 }
 
 /// An account that its system calls non-human, and that no rule gives to anybody, is an identity of its own: it has an

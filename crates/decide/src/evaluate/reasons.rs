@@ -9,6 +9,7 @@ use leasehold_model::reason::{Baseline, Reason, ReasonKind};
 
 use super::{EndedRole, Evaluation, HandOver, instant};
 use crate::engine::{self, AccountIndex, EntitlementIndex, IdentityIndex};
+use crate::policy::Explicit;
 use crate::policy::predicate::Attributes;
 
 /// Stands for an end of which only is known that it has come.
@@ -35,8 +36,17 @@ impl<'inputs> Evaluation<'inputs> {
     pub fn explicit_end(&self, position: usize) -> Timestamp {
         let explicit = &self.inputs.policy.explicit[position];
         let role = explicit.role.as_ref().and_then(|role| self.ended_roles.get(&role.value));
-        let ends = [self.owner_end(&explicit.owner.value), role.map(|role| role.end)];
+        let ends =
+            [self.owner_end(&explicit.owner.value), role.map(|role| role.end), self.outlived(explicit)];
         ends.into_iter().flatten().fold(explicit.until, Timestamp::min)
+    }
+
+    /// When somebody left who came back later, where what they were given is from before, or does not say: a new hire holds nothing
+    /// for what the old one did.
+    fn outlived(&self, explicit: &Explicit) -> Option<Timestamp> {
+        let rehired = &self.inputs.snapshot.rehired;
+        let left_at = *rehired.get(&explicit.identity.value.folded()).filter(|_| !rehired.is_empty())?;
+        explicit.given.is_none_or(|given| given < left_at).then_some(left_at)
     }
 
     /// Why nobody can say who belongs to the role, where its predicate relies on what no identity has: a column that
@@ -163,6 +173,12 @@ impl<'inputs> Evaluation<'inputs> {
             owner: Some(explicit.owner.value.clone()),
             until: told(self.explicit_end(position)),
         }
+    }
+
+    /// Whether a live reason of the engine is a hand-over.
+    pub fn is_hand_over(&self, because: &engine::access::Because) -> bool {
+        let explicit = self.inputs.policy.explicit.len();
+        matches!(because, engine::access::Because::Explicit { source, .. } if *source as usize >= explicit)
     }
 
     /// A hand-over as a reason: a lease that begins when somebody moves.

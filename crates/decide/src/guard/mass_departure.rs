@@ -1,6 +1,7 @@
-//! Many of one feed who leave or are suspended at once: a feed that went wrong looks just like this, so a person first sees who it is.
+//! Many of one feed who leave, are suspended or are not to have begun yet, at once: a feed that went wrong looks just like this, so a
+//! person first sees who it is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 use leasehold_model::id::IdentityKey;
@@ -9,7 +10,7 @@ use leasehold_model::plan::{Guard, GuardKind, PlanItem};
 
 use crate::evaluate::Evaluation;
 
-/// Who leaves or is suspended is counted over this time, …
+/// Who may hold nothing any more is counted over this time, …
 const WITHIN: SignedDuration = SignedDuration::from_hours(1);
 /// … and where they are more than this share of the feed's people who were here …
 pub const SHARE_MAX: f64 = 0.05;
@@ -22,20 +23,33 @@ const COUNT_MIN_OF_MOST: u64 = 3;
 /// A guard names no more of them; the plan has all.
 const NAMES_MAX: usize = 20;
 
-/// A guard for each feed of which too many left or were suspended within an hour. It holds until a person decides, however long ago that hour
+/// A guard for each feed by whose word too many may hold nothing any more within an hour. It holds until a person decides, however long ago that hour
 /// is.
 pub(super) fn guards(evaluation: &Evaluation<'_>, items: &[PlanItem]) -> Vec<Guard> {
     let snapshot = evaluation.inputs.snapshot;
+    let now = evaluation.inputs.now;
+    let losing: HashSet<String> = items
+        .iter()
+        .filter(|item| item.verb.takes_away())
+        .filter_map(|item| Some(item.identity.as_ref()?.folded()))
+        .collect();
     let mut feeds: BTreeMap<u32, Feed<'_>> = BTreeMap::new();
-    for (position, (system, listed)) in snapshot.identities.iter().enumerate() {
+    for (position, (_, listed)) in snapshot.identities.iter().enumerate() {
         // Declared and implied identities stand behind those of the feeds.
         let Some(identity) = evaluation.identities.get(position) else { continue };
-        let feed = feeds.entry(*system).or_default();
-        let went_at = if identity.has_left(evaluation.inputs.now) {
+        let Some(system) = snapshot.told_by(position) else { continue };
+        let feed = feeds.entry(system).or_default();
+        // Who is new holds nothing yet; who does was here.
+        let is_put_off =
+            || listed.state_at(now) == LifecycleState::PreHire && losing.contains(&identity.key.folded());
+        let went_at = if identity.has_left(now) {
             left_at(evaluation, position, identity)
         } else if listed.state == LifecycleState::Suspended {
             // As the feed says it: whom a person stopped here is no news of a feed.
-            suspended_at(evaluation, position)
+            told_at(evaluation, position)
+        } else if is_put_off() {
+            feed.put_off.extend(told_at(evaluation, position).map(|at| (at, identity)));
+            continue;
         } else {
             feed.here += 1;
             continue;
@@ -80,7 +94,7 @@ fn guard(evaluation: &Evaluation<'_>, system: u32, feed: Feed<'_>, items: &[Plan
         kind,
         system: name.clone(),
         message: format!(
-            "{} of {all} people of {name} left or were suspended within an hour, more than {:.0} %: {}{more}",
+            "{} of {all} people of {name} left, were suspended or put off within an hour, more than {:.0} %: {}{more}",
             gone.len(),
             share_max * 100.0,
             names.join(", ")
@@ -99,6 +113,8 @@ fn guard(evaluation: &Evaluation<'_>, system: u32, feed: Feed<'_>, items: &[Plan
 struct Feed<'a> {
     here: usize,
     gone: Vec<(Timestamp, &'a Identity)>,
+    /// Who holds something and is said not to have begun yet, with when that was told last.
+    put_off: Vec<(Timestamp, &'a Identity)>,
 }
 
 impl<'a> Feed<'a> {
@@ -109,6 +125,10 @@ impl<'a> Feed<'a> {
         count_min: u64,
         count_min_of_most: u64,
     ) -> Option<(Vec<&'a Identity>, usize)> {
+        // Since when they are is not known where something else of them was told since: they are taken for put off at once.
+        let last = self.put_off.iter().map(|(at, _)| *at).max();
+        let put_off = std::mem::take(&mut self.put_off).into_iter();
+        self.gone.extend(put_off.filter_map(|(_, identity)| Some((last?, identity))));
         self.gone.sort_by_key(|(at, _)| *at);
         let mut among = vec![false; self.gone.len()];
         let (mut end, mut most) = (0, 0);
@@ -133,21 +153,26 @@ impl<'a> Feed<'a> {
 /// was read for the first time is history, and no event.
 fn left_at(evaluation: &Evaluation<'_>, position: usize, identity: &Identity) -> Option<Timestamp> {
     let snapshot = evaluation.inputs.snapshot;
-    let (system, _) = snapshot.identities.get(position)?;
     let epoch = snapshot.identity_since.get(position).copied()?;
     let told = snapshot.ended_at(epoch);
     // Of whom a feed says that they have left, a last day that is still to come says nothing.
     let last_day = identity.end.filter(|end| *end <= evaluation.inputs.now);
-    if snapshot.systems[*system as usize].first == Some(epoch) {
+    if told_first(evaluation, position)? {
         return last_day.filter(|end| told.is_some_and(|told| *end > told));
     }
     last_day.max(told)
 }
 
-/// When a feed first said that somebody is suspended. Who was when it was read for the first time is history, too.
-fn suspended_at(evaluation: &Evaluation<'_>, position: usize) -> Option<Timestamp> {
+/// When a feed first said where somebody stands. Who stood there when it was read for the first time is history, too.
+fn told_at(evaluation: &Evaluation<'_>, position: usize) -> Option<Timestamp> {
     let snapshot = evaluation.inputs.snapshot;
-    let (system, _) = snapshot.identities.get(position)?;
     let epoch = snapshot.identity_since.get(position).copied()?;
-    (snapshot.systems[*system as usize].first != Some(epoch)).then(|| snapshot.ended_at(epoch)).flatten()
+    (!told_first(evaluation, position)?).then(|| snapshot.ended_at(epoch)).flatten()
+}
+
+/// Whether a feed said so when it was read for the first time.
+fn told_first(evaluation: &Evaluation<'_>, position: usize) -> Option<bool> {
+    let snapshot = evaluation.inputs.snapshot;
+    let system = snapshot.told_by(position)?;
+    Some(snapshot.systems[system as usize].first == snapshot.identity_since.get(position).copied())
 }

@@ -113,7 +113,7 @@ impl Planner<'_, '_> {
     }
 
     fn consider_revoke(&mut self, item: &DriftItem, account: AccountIndex) {
-        if let Some(why) = self.unproved.get(&item.system).cloned() {
+        if let Some(why) = self.unproved_by(item) {
             return self.leave(item, why);
         }
         let evaluation = self.evaluation;
@@ -166,7 +166,7 @@ impl Planner<'_, '_> {
         if is_to_come && !is_here {
             return self.leave(item, "its holder's access has not begun; nothing would bring it back then");
         }
-        if let Some(why) = self.unproved.get(&item.system).cloned() {
+        if let Some(why) = self.unproved_by(item) {
             return self.leave(item, why);
         }
         let can = self.abilities(&item.system);
@@ -200,7 +200,7 @@ impl Planner<'_, '_> {
 
     /// A credential that another one has replaced.
     fn consider_replaced(&mut self, item: &DriftItem, account: AccountIndex, credential: &CredentialName) {
-        if let Some(why) = self.unproved.get(&item.system).cloned() {
+        if let Some(why) = self.unproved_by(item) {
             return self.leave(item, why);
         }
         if !self.abilities(&item.system).revoke_credential {
@@ -228,7 +228,7 @@ impl Planner<'_, '_> {
                 format!("the access of {} begins {when}; nothing would open the account again, so a person closes it until then", identity.key),
             );
         }
-        if let Some(why) = self.unproved.get(&item.system).cloned() {
+        if let Some(why) = self.unproved_by(item) {
             return self.leave(item, why);
         }
         if item.because.iter().any(|because| matches!(because, Because::RetentionPassed { .. })) {

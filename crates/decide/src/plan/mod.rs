@@ -38,6 +38,8 @@ pub struct Scope {
     pub kinds_by_system: BTreeMap<SystemName, BTreeSet<DriftKind>>,
     /// Only these identities; all where empty.
     pub identities: Vec<IdentityKey>,
+    /// A person says that these leave: no reason of theirs can be in what was never read, and what is seen of theirs ends.
+    pub decided: Vec<IdentityKey>,
     /// A person says that what was removed out of band returns.
     pub restore: bool,
     /// Also end the sessions of accounts that somebody else closed, of these identities, or of all who have left: what was open then
@@ -75,6 +77,7 @@ pub fn plan(
     state: StateFingerprint,
 ) -> Plan {
     let mut planner = Planner::new(evaluation);
+    planner.decided = scope.decided.iter().map(IdentityKey::folded).collect();
     for item in drift.iter().filter(|item| scope.covers(item)) {
         planner.consider(item, scope);
     }
@@ -101,6 +104,8 @@ struct Planner<'plan, 'inputs> {
     untouchable: HashMap<AccountIndex, String>,
     /// Systems of which nothing may be concluded yet that takes access away, with why.
     unproved: HashMap<SystemName, String>,
+    /// Identities of which a person says that they leave, folded.
+    decided: HashSet<String>,
     /// Entitlements for which a role would say whose they are, if its predicate could be decided, with why it cannot.
     undecided_by: HashMap<EntitlementIndex, String>,
     /// Direct grants that ended without us, by the snapshot's positions.
@@ -147,6 +152,7 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
             accounts,
             untouchable: obstacles::untouchable(evaluation),
             unproved: obstacles::unproved(evaluation),
+            decided: HashSet::new(),
             undecided_by: obstacles::undecided_by(evaluation),
             vanished: snapshot.vanished.iter().map(|gone| (gone.account, gone.entitlement)).collect(),
             revokes: BTreeMap::new(),
@@ -173,6 +179,13 @@ impl<'plan, 'inputs> Planner<'plan, 'inputs> {
             entitlement: item.entitlement.clone(),
             why: format!("{}: {}", item.kind, why.into()),
         });
+    }
+
+    /// Why nothing may be taken away by this item yet.
+    fn unproved_by(&self, item: &DriftItem) -> Option<String> {
+        let is_decided = item.kind == DriftKind::Leaver
+            && item.identity.as_ref().is_some_and(|identity| self.decided.contains(&identity.folded()));
+        self.unproved.get(&item.system).filter(|_| !is_decided).cloned()
     }
 
     fn abilities(&self, system: &SystemName) -> Abilities {

@@ -41,7 +41,7 @@ pub(super) fn untouchable(evaluation: &Evaluation<'_>) -> HashMap<AccountIndex, 
 
 /// Absence needs proof (law 3), and the lack of a reason is an absence, too: a nesting, or the other person whose account
 /// this could be, may be in what was not read. So nothing is taken away in a system, or on the word of a people feed, that
-/// was never read completely.
+/// was never read completely; but from whom a person says that they leave.
 pub(super) fn unproved(evaluation: &Evaluation<'_>) -> HashMap<SystemName, String> {
     let Inputs { snapshot, systems, .. } = evaluation.inputs;
     let never = |name: &SystemName| -> Option<String> {

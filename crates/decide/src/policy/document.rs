@@ -83,6 +83,8 @@ pub struct AssignmentDocument {
     /// … or which entitlements.
     #[serde(default)]
     pub grants: Vec<Spanned<String>>,
+    /// When it was given: asked for of those who had left before.
+    pub given: Option<Spanned<When>>,
     /// When it ends.
     pub until: Spanned<When>,
     /// Who answers for it.
@@ -99,6 +101,8 @@ pub struct ExceptionDocument {
     pub identity: Spanned<String>,
     /// Which entitlements.
     pub grants: Vec<Spanned<String>>,
+    /// When it was given: asked for of those who had left before.
+    pub given: Option<Spanned<When>>,
     /// When it ends.
     pub until: Spanned<When>,
     /// Who answers for it.
@@ -137,7 +141,7 @@ pub struct GuardDocument {
     pub share_max: Option<Spanned<f64>>,
     /// … where that is at least this many grants.
     pub count_min: Option<u64>,
-    /// Of a people feed: where more than this share of its people (0 to 1) left or were suspended within an hour, what they hold
+    /// Of a people feed: where more than this share of its people (0 to 1) left, were suspended or put off within an hour, what they hold
     /// waits …
     pub leavers_share_max: Option<Spanned<f64>>,
     /// … where that is at least this many.

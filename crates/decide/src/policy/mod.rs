@@ -61,6 +61,8 @@ pub struct Explicit {
     pub role: Option<Placed<String>>,
     /// The entitlements.
     pub grants: Vec<Placed<EntitlementAddress>>,
+    /// When it was given, where that is said: whoever has left since and came back does not have it any more.
+    pub given: Option<Timestamp>,
     /// When it ends.
     pub until: Timestamp,
     /// Who answers for it.

@@ -5,13 +5,13 @@ use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp, civil, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use leasehold_model::id::{EntitlementAddress, IdentityKey, SystemName};
-use leasehold_model::identity::IdentityKind;
+use leasehold_model::identity::{IdentityKind, read_whole_day};
 use toml::Spanned;
 
 use super::diagnostic::Diagnostic;
-use super::document::{Document, When};
+use super::document::{AssignmentDocument, Document, ExceptionDocument, When};
 use super::predicate::Predicate;
 use super::{
     AccountAddress, DeclaredIdentity, Explicit, GuardSettings, Placed, Policy, Protected, Role, SodSet,
@@ -79,24 +79,12 @@ impl Reader {
         };
         self.roles(&place, document.role);
         for (name, entry) in document.assignment {
-            self.explicit(&place, "assignment", &name, |reader| {
-                let role = entry.role.as_ref().map(|role| place.placed(role.get_ref().clone(), role.span()));
-                if role.is_some() != entry.grants.is_empty() {
-                    let help = "give `role = \"NAME\"` or `grants = [\"system:kind/name\"]`, one of the two";
-                    reader.error(
-                        &place,
-                        name.span(),
-                        format!("assignment `{}` is unclear", name.get_ref()),
-                        help,
-                    );
-                }
-                (entry.identity, role, entry.grants, entry.until, entry.owner, entry.why, false)
-            });
+            self.explicit(&place, &name, entry, false);
         }
         for (name, entry) in document.exception {
-            self.explicit(&place, "exception", &name, |_| {
-                (entry.identity, None, entry.grants, entry.until, entry.owner, entry.why, true)
-            });
+            let ExceptionDocument { identity, grants, given, until, owner, why } = entry;
+            let entry = AssignmentDocument { identity, role: None, grants, given, until, owner, why };
+            self.explicit(&place, &name, entry, true);
         }
         for (name, entry) in document.sod {
             if !self.first_of_its_name(&place, "sod", &name) {
@@ -246,38 +234,35 @@ impl Reader {
         }
     }
 
-    #[allow(clippy::type_complexity)] // The parts of one document, handed over at one place.
     fn explicit(
         &mut self,
         place: &Place<'_>,
-        kind: &str,
         name: &Spanned<String>,
-        parts: impl FnOnce(
-            &mut Self,
-        ) -> (
-            Spanned<String>,
-            Option<Placed<String>>,
-            Vec<Spanned<String>>,
-            Spanned<When>,
-            Spanned<String>,
-            String,
-            bool,
-        ),
+        entry: AssignmentDocument,
+        exception: bool,
     ) {
+        let kind = if exception { "exception" } else { "assignment" };
         if !self.first_of_its_name(place, kind, name) {
             return;
         }
-        let (identity, role, grants, until, owner, why, exception) = parts(self);
-        let grants = self.addresses(place, &grants);
-        let Some(until) = self.when(place, &until) else { return };
+        if !exception && entry.role.is_some() != entry.grants.is_empty() {
+            let message = format!("assignment `{}` is unclear", name.get_ref());
+            let help = "give `role = \"NAME\"` or `grants = [\"system:kind/name\"]`, one of the two";
+            self.error(place, name.span(), message, help);
+        }
+        let key = |key: &Spanned<String>| place.placed(IdentityKey(key.get_ref().clone()), key.span());
+        let grants = self.addresses(place, &entry.grants);
+        let given = entry.given.as_ref().and_then(|when| self.begun(place, when));
+        let Some(until) = self.when(place, &entry.until) else { return };
         self.policy.explicit.push(Explicit {
             name: name.get_ref().clone(),
-            identity: place.placed(IdentityKey(identity.get_ref().clone()), identity.span()),
-            role,
+            identity: key(&entry.identity),
+            role: entry.role.as_ref().map(|role| place.placed(role.get_ref().clone(), role.span())),
             grants,
+            given,
             until,
-            owner: place.placed(IdentityKey(owner.get_ref().clone()), owner.span()),
-            why,
+            owner: key(&entry.owner),
+            why: entry.why,
             exception,
         });
     }
@@ -354,8 +339,20 @@ impl Reader {
     fn when(&mut self, place: &Place<'_>, when: &Spanned<When>) -> Option<Timestamp> {
         let instant = parse_when(&when.get_ref().0);
         if instant.is_none() {
-            let help = "write a date (2027-03-31: until the end of that day, UTC) or an instant (2027-03-31T18:00:00Z)";
+            let help = "write a date (2027-03-31: until the end of that day, UTC) or an instant with its offset (2027-03-31T18:00:00Z)";
             self.error(place, when.span(), format!("`{}` is not a date", when.get_ref().0), help);
+        }
+        instant
+    }
+
+    /// When something was done: a day is its first instant here.
+    pub(super) fn begun(&mut self, place: &Place<'_>, when: &Spanned<When>) -> Option<Timestamp> {
+        let text = &when.get_ref().0;
+        let day = || read_whole_day(text)?.to_zoned(TimeZone::UTC).ok().map(|begins| begins.timestamp());
+        let instant = text.parse().ok().or_else(day);
+        if instant.is_none() {
+            let help = "write the day (2027-03-31) or the instant with its offset (2027-03-31T18:00:00Z)";
+            self.error(place, when.span(), format!("`{text}` is not a date"), help);
         }
         instant
     }
@@ -395,12 +392,13 @@ fn locate(text: &str, value: &Range<usize>, expression: &str, inner: Option<Rang
     }
 }
 
-/// A date means the end of that day in UTC: access written as lasting "until the 31st" lasts through it.
+/// A date means the end of that day in UTC: access written as lasting "until the 31st" lasts through it. A time without its offset
+/// means nothing, for nobody knows whose it is.
 pub fn parse_when(text: &str) -> Option<Timestamp> {
     if let Ok(instant) = text.parse::<Timestamp>() {
         return Some(instant);
     }
-    let date: civil::Date = text.parse().ok()?;
+    let date = read_whole_day(text)?;
     // The end of the last days that there are, with which people mean "no end", is the last instant that there is.
     let end = date.tomorrow().and_then(|next| next.to_zoned(TimeZone::UTC));
     Some(end.map_or(Timestamp::MAX, |end| end.timestamp()))
@@ -431,6 +429,9 @@ mod tests {
             ("2026-03-31", Some("2026-04-01T00:00:00Z")),
             ("2026-03-31T18:00:00Z", Some("2026-03-31T18:00:00Z")),
             ("9999-12-31", Some("9999-12-30T22:00:00.999999999Z")),
+            ("2026-03-31T18:00:00+02:00", Some("2026-03-31T16:00:00Z")),
+            ("2026-03-31T18:00:00", None),
+            ("2026-03-31 18:00", None),
             ("2026-02-30", None),
             ("soon", None),
         ] {

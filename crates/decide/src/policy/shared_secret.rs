@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use jiff::tz::TimeZone;
-use jiff::{Timestamp, civil};
 use leasehold_model::id::IdentityKey;
 use toml::Spanned;
 
@@ -48,15 +46,8 @@ impl Reader {
                     continue;
                 }
             };
-            let said_replaced_at = entry.replaced.as_ref().and_then(|when| {
-                let instant = from_when(&when.get_ref().0);
-                if instant.is_none() {
-                    let message = format!("`{}` is not a date", when.get_ref().0);
-                    let help = "write the day on which it was replaced (2027-03-31) or the instant (2027-03-31T18:00:00Z)";
-                    self.error(place, when.span(), message, help);
-                }
-                instant
-            });
+            // Who left on a day may have left before the secret was replaced, and knows the old one only where an instant says so.
+            let said_replaced_at = entry.replaced.as_ref().and_then(|when| self.begun(place, when));
             self.policy.shared_secrets.push(SharedSecret {
                 accounts,
                 known_by: entry.known_by.iter().map(key).collect(),
@@ -68,14 +59,4 @@ impl Reader {
             });
         }
     }
-}
-
-/// A day is its first instant here: who left on it may have left before the secret was replaced, and knows the old one only where an
-/// instant says so.
-fn from_when(text: &str) -> Option<Timestamp> {
-    if let Ok(instant) = text.parse::<Timestamp>() {
-        return Some(instant);
-    }
-    let date: civil::Date = text.parse().ok()?;
-    date.to_zoned(TimeZone::UTC).ok().map(|begins| begins.timestamp())
 }

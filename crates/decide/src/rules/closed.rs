@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use leasehold_model::decision::{Because, DriftItem, DriftKind};
 use leasehold_model::identity::IdentityKind;
 
-use super::{Context, about_account, about_credential, needless};
+use super::{Context, about_account, about_credential, missing, needless};
+use crate::engine::AccountIndex;
 use crate::engine::access::Listing;
 use crate::engine::drift::DriftKind as Row;
-use crate::engine::{AccountIndex, SystemIndex};
 
 pub(super) fn find(context: &Context<'_, '_>, items: &mut Vec<DriftItem>) {
     let evaluation = context.evaluation;
@@ -16,11 +16,11 @@ pub(super) fn find(context: &Context<'_, '_>, items: &mut Vec<DriftItem>) {
     if snapshot.closed.is_empty() && snapshot.stopped.is_empty() {
         return;
     }
-    let missing: HashSet<(u32, SystemIndex)> = context
+    let missing: HashSet<AccountIndex> = context
         .rows
         .iter()
         .filter(|row| row.kind == Row::Missing)
-        .map(|row| (row.identity.0, evaluation.graph.system_of_entitlement(row.entitlement)))
+        .filter_map(|row| missing::account_for(evaluation, row.identity, row.entitlement))
         .collect();
     let given = needless::given(evaluation);
     let mut listing = Listing::default();
@@ -37,7 +37,7 @@ pub(super) fn find(context: &Context<'_, '_>, items: &mut Vec<DriftItem>) {
                     true => needless::has_reason(evaluation, account, identity, &mut listing),
                     false => evaluation.graph.grants_of(account).next().is_some(),
                 }
-                || missing.contains(&(identity.0, evaluation.graph.system_of_account(account))))
+                || missing.contains(&account))
     };
     for (position, at) in &snapshot.closed {
         let account = evaluation.index_of(*position);

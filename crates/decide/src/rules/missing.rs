@@ -4,9 +4,11 @@ use std::collections::HashSet;
 
 use leasehold_model::account::Account;
 use leasehold_model::decision::{Because, DriftItem, DriftKind};
+use leasehold_model::identity::Identity;
 
 use super::Context;
-use crate::engine::drift::DriftKind as Row;
+use crate::engine::access;
+use crate::engine::drift::{DriftKind as Row, DriftRow};
 use crate::engine::{AccountIndex, EntitlementIndex, IdentityIndex};
 use crate::evaluate::Evaluation;
 
@@ -22,7 +24,9 @@ pub(super) fn find(context: &Context<'_, '_>, items: &mut Vec<DriftItem>) {
         }
         let mut account = account_for(evaluation, row.identity, row.entitlement);
         let identity = &evaluation.identities[row.identity.index()];
-        let mut because = reasons(evaluation, row.identity, row.entitlement);
+        let held = live_reasons(evaluation, row);
+        let mut because: Vec<Because> =
+            held.iter().map(|because| evaluation.because(because, row.entitlement)).collect();
         // What was removed from one account of an identity must not come back through another one.
         let gone = accounts_in(evaluation, row.identity, row.entitlement)
             .filter_map(|account| Some((account, vanished.ended(evaluation, account, row.entitlement)?)))
@@ -49,16 +53,42 @@ pub(super) fn find(context: &Context<'_, '_>, items: &mut Vec<DriftItem>) {
     }
 }
 
-/// The account that would hold it: the identity's first in that system that is open or opens with its first credential, else its first.
-fn account_for(
+/// Whether nothing but a hand-over names what is missing. That lets somebody keep what they have and gives nothing: they may never have
+/// had it, or have lost it since.
+pub(super) fn is_only_handed_over(evaluation: &Evaluation<'_>, row: &DriftRow) -> bool {
+    row.kind == Row::Missing
+        && !evaluation.hand_overs.is_empty()
+        && live_reasons(evaluation, row).iter().all(|because| evaluation.is_hand_over(because))
+}
+
+fn live_reasons(evaluation: &Evaluation<'_>, row: &DriftRow) -> Vec<access::Because> {
+    let Evaluation { graph, justification, .. } = evaluation;
+    access::check(graph, justification, row.identity, row.entitlement, evaluation.now()).because
+}
+
+/// The account that would hold it: the identity's first in that system that is open or opens with its first credential, else the one that
+/// is named after them, else their first.
+pub(super) fn account_for(
     evaluation: &Evaluation<'_>,
     identity: IdentityIndex,
     entitlement: EntitlementIndex,
 ) -> Option<AccountIndex> {
     accounts_in(evaluation, identity, entitlement).min_by_key(|account| {
         let observed = &evaluation.account(*account).account;
-        (!observed.enabled, !observed.awaits_credential, observed.key.clone())
+        let is_other = !is_named_after(observed, &evaluation.identities[identity.index()]);
+        (!observed.enabled, !observed.awaits_credential, is_other, observed.key.clone())
     })
+}
+
+/// Whether an account is called as somebody is, whole or up to the `@`.
+fn is_named_after(account: &Account, identity: &Identity) -> bool {
+    let login = account.login.to_lowercase();
+    let names = [Some(identity.key.as_str()), identity.attribute("email")];
+    names
+        .into_iter()
+        .flatten()
+        .map(str::to_lowercase)
+        .any(|name| name == login || name.split_once('@').is_some_and(|(local, _)| local == login))
 }
 
 /// The identity's accounts in the entitlement's system.
@@ -70,21 +100,6 @@ fn accounts_in<'evaluation>(
     let system = evaluation.graph.system_of_entitlement(entitlement);
     let accounts = evaluation.graph.accounts_of(identity);
     accounts.filter(move |account| evaluation.graph.system_of_account(*account) == system)
-}
-
-fn reasons(
-    evaluation: &Evaluation<'_>,
-    identity: IdentityIndex,
-    entitlement: EntitlementIndex,
-) -> Vec<Because> {
-    let held = crate::engine::access::check(
-        &evaluation.graph,
-        &evaluation.justification,
-        identity,
-        entitlement,
-        evaluation.now(),
-    );
-    held.because.iter().map(|because| evaluation.because(because, entitlement)).collect()
 }
 
 /// What ended without an action of ours.

@@ -64,7 +64,9 @@ pub const RULES: &[Rule] = &[
 pub fn drift(evaluation: &Evaluation<'_>) -> Vec<DriftItem> {
     let mut rows: Vec<DriftRow> = Vec::new();
     drift::full(&evaluation.graph, &evaluation.justification, evaluation.now(), &mut rows);
-    rows.retain(|row| !is_inherent(evaluation, row.entitlement));
+    rows.retain(|row| {
+        !is_inherent(evaluation, row.entitlement) && !missing::is_only_handed_over(evaluation, row)
+    });
     let context = Context { evaluation, rows: &rows };
     let mut items = Vec::new();
     for rule in RULES {
@@ -141,7 +143,7 @@ fn not_live(evaluation: &Evaluation<'_>, identity: IdentityIndex) -> Because {
     let left = identity.has_left(evaluation.inputs.now);
     Because::IdentityNotLive {
         identity: identity.key.clone(),
-        state: if left { "left".to_owned() } else { identity.state.as_str().replace('_', " ") },
+        state: identity.state_at(evaluation.inputs.now).as_str().replace('_', " "),
         since: identity.end.filter(|_| left),
     }
 }

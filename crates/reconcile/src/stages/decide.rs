@@ -166,7 +166,10 @@ pub fn take_as_left(snapshot: &mut Snapshot, departed: &HashMap<&str, Timestamp>
             // Where the source follows, they left when the person said so.
             identity.end = if is_told_later { earlier } else { identity.end };
         } else if !identity.has_left(*end) {
-            identity.state = LifecycleState::Leaving;
+            // Whom their source lets hold nothing yet, or for now, is let in by no word about their leaving.
+            if !matches!(identity.state, LifecycleState::Suspended | LifecycleState::PreHire) {
+                identity.state = LifecycleState::Leaving;
+            }
             identity.end = earlier;
         }
         // What a source tells afterwards is no later news of it, and of an earlier day no earlier.
@@ -211,7 +214,7 @@ mod tests {
 
     #[test]
     fn a_feed_that_follows_an_offboarding_tells_no_later_leaving() {
-        use LifecycleState::{Active, Leaving, Left};
+        use LifecycleState::{Active, Leaving, Left, PreHire, Suspended};
         let hour = |hour: i64| Timestamp::from_second(hour * 3_600).expect("an instant");
         let departure = hour(10);
         for (state, end, told, expected) in [
@@ -219,6 +222,8 @@ mod tests {
             (Active, None, 2, (Leaving, Some(10), 2)),
             (Active, None, 14, (Leaving, Some(10), 8)),
             (Active, Some(12), 14, (Leaving, Some(10), 8)),
+            (Suspended, None, 2, (Suspended, Some(10), 2)),
+            (PreHire, None, 2, (PreHire, Some(10), 2)),
             (Active, Some(5), 20, (Active, Some(5), 14)),
             (Active, Some(5), 2, (Active, Some(5), 2)),
             (Left, None, 14, (Left, Some(10), 8)),

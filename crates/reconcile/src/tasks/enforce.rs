@@ -13,6 +13,7 @@ use leasehold_model::plan::{Plan, Verb};
 use leasehold_store::{ActionRow, NewTask, TaskRow};
 use serde_json::{Value, json};
 
+use super::offboard::Offboard;
 use super::{MOVES_MAX, POLICY, Task, TaskError, Work, tally};
 use crate::error::ReconcileError;
 use crate::live::View;
@@ -210,5 +211,35 @@ async fn waiting(work: &Work, view: &View) -> Result<BTreeSet<(SystemName, Accou
             }
         }
     }
+    waiting.extend(about_to_be_offboarded(work, view, &rows).await?);
     Ok(waiting)
+}
+
+/// The accounts of those whose time has come to leave by a person's word: the task of that has planned, or is about to, and what two
+/// plans hold would be done twice.
+async fn about_to_be_offboarded(
+    work: &Work,
+    view: &View,
+    begun: &[ActionRow],
+) -> Result<BTreeSet<(SystemName, AccountKey)>, TaskError> {
+    let mut accounts: BTreeMap<String, BTreeSet<(SystemName, AccountKey)>> = BTreeMap::new();
+    for item in view.drift().iter().filter(|item| item.kind == DriftKind::Leaver) {
+        if let (Some(identity), Some(account)) = (&item.identity, &item.account) {
+            let place = (item.system.clone(), account.clone());
+            accounts.entry(identity.folded()).or_default().insert(place);
+        }
+    }
+    let mut found = BTreeSet::new();
+    for departure in view.loaded().departures.iter().filter(|departure| departure.end <= view.loaded().now) {
+        let key = departure.identity.as_str();
+        let is_theirs =
+            |row: &&ActionRow| row.item.identity.as_ref().is_some_and(|identity| identity.folded() == key);
+        let Some(theirs) = accounts.remove(key).filter(|_| !begun.iter().any(|row| is_theirs(&row))) else {
+            continue;
+        };
+        if work.store.has_open_task(Offboard.kind(), key).await? {
+            found.extend(theirs);
+        }
+    }
+    Ok(found)
 }

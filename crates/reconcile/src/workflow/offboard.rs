@@ -55,8 +55,9 @@ pub fn plan(
     waiting.extend(unclaimed(&evaluation, key));
     waiting.extend(shared_secrets(&evaluation, key));
     drop(evaluation);
-    let identities = std::iter::once(key.clone()).chain(stopped).collect();
-    let scope = Scope { systems, identities, sessions: true, ..Scope::default() };
+    let identities: Vec<IdentityKey> = std::iter::once(key.clone()).chain(stopped).collect();
+    let decided = Vec::clone(&identities);
+    let scope = Scope { systems, identities, decided, sessions: true, ..Scope::default() };
     let mut made = plan::compute(&loaded, &scope)?;
     made.left_alone.extend(
         waiting.into_iter().filter(|left| scope.systems.is_empty() || scope.systems.contains(&left.system)),

@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use axum::body::Bytes;
 use jiff::Timestamp;
+use leasehold_model::identity::{LifecycleState, SCIM_LIFECYCLE_EXTENSION};
 use leasehold_store::{ScimContent, ScimMember, ScimResource, SentResource, StoreError};
 use serde_json::Value;
 
@@ -27,6 +28,7 @@ pub(crate) const MEMBERS_MAX: usize = 250_000;
 /// `invalidValue` where it lacks what it must have; where it is too large.
 pub(crate) fn content(known: &ResourceType, id: &str, mut object: Object) -> Result<ScimContent, ScimError> {
     value::complete(known, &mut object)?;
+    demand_known_status(&object)?;
     let members: Vec<ScimMember> = match object.shift_remove(MEMBERS) {
         Some(Value::Array(members)) if known.has_members => each_once(members.into_iter().filter_map(member)),
         _ => Vec::new(),
@@ -57,6 +59,18 @@ pub(crate) fn content(known: &ResourceType, id: &str, mut object: Object) -> Res
     }
     let document = document.into();
     Ok(ScimContent { name, is_name_unique: known.is_name_unique, external_id, document, members })
+}
+
+/// Refuses a status that nobody knows: taken for none, it would let somebody in again who has left.
+fn demand_known_status(object: &Object) -> Result<(), ScimError> {
+    let status = object.get(SCIM_LIFECYCLE_EXTENSION).and_then(|told| told.get("status")?.as_str());
+    match status.filter(|status| LifecycleState::parse(status).is_none()) {
+        None => Ok(()),
+        Some(status) => {
+            let known = LifecycleState::NAMES.join(", ");
+            Err(ScimError::value(format!("`status` is one of {known}, not `{status}`")))
+        }
+    }
 }
 
 /// In the order of ids, as they are read again; of several with one id the last counts.

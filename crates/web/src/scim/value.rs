@@ -6,6 +6,7 @@
 use std::fmt;
 
 use jiff::Timestamp;
+use leasehold_model::identity::{DayEdge, read_day};
 use serde_json::{Map, Value};
 
 use crate::scim::error::ScimError;
@@ -227,6 +228,14 @@ pub(crate) fn one(
         Kind::Instant => match value.as_str().map(str::parse::<Timestamp>) {
             Some(Ok(_)) => Ok(Some(value)),
             _ => wrong("an instant such as \"2026-01-31T08:00:00Z\"", &value),
+        },
+        // Taken for none, a day that nobody understands would let somebody in who has left.
+        Kind::Day => match value.as_str().and_then(|text| read_day(text, None, DayEdge::End)) {
+            Some(_) => Ok(Some(value)),
+            None => wrong(
+                "a day such as \"2026-01-31\", or an instant such as \"2026-01-31T18:00:00+01:00\"",
+                &value,
+            ),
         },
         Kind::Text | Kind::Binary | Kind::Reference => {
             let text = match value {

@@ -237,9 +237,12 @@ async fn state(
         false => asked.since,
     };
     let since = left_at.ok_or_else(|| Refusal::IsHere(key.clone()))?;
+    let folded = key.folded();
+    let departure = view.loaded().departures.iter().find(|departure| departure.identity.as_str() == folded);
     let NonHumans { stopped, mut waiting } = non_humans(evaluation, &key, view.as_of());
-    let scope =
-        Scope { identities: std::iter::once(key.clone()).chain(stopped).collect(), ..Scope::default() };
+    let identities: Vec<IdentityKey> = std::iter::once(key.clone()).chain(stopped).collect();
+    let decided = if departure.is_some() { Vec::clone(&identities) } else { Vec::new() };
+    let scope = Scope { identities, decided, ..Scope::default() };
     let (planning, whose) = (view.clone(), key.clone());
     let planned = tokio::task::spawn_blocking(move || {
         (planning.plan(&scope), unclaimed(planning.evaluation(), &whose))
@@ -254,8 +257,6 @@ async fn state(
     // What was ended and is there again is there.
     let undone = told.iter().filter(|action| !ActionReceipt::from(&action.row).is_done());
     let undone: HashSet<Effect> = undone.map(|action| enforce::effect_of(&action.row.item)).collect();
-    let folded = key.folded();
-    let departure = view.loaded().departures.iter().find(|departure| departure.identity.as_str() == folded);
     let decided = departure.filter(|departure| identity.end == Some(departure.end));
     Ok(OffboardingStatement {
         left_at,
@@ -368,8 +369,9 @@ fn remaining(plan: Plan, waiting: Vec<LeftAlone>, undone: &HashSet<Effect>) -> V
             }
         },
     });
-    let mut remaining: Vec<RemainingAccess> =
-        not_begun.chain(plan.left_alone.iter().chain(&waiting).map(left)).collect();
+    // What they answered for and no account of theirs holds is no access of theirs: others go on with it.
+    let held = plan.left_alone.iter().chain(&waiting).filter(|left| left.account.is_some());
+    let mut remaining: Vec<RemainingAccess> = not_begun.chain(held.map(left)).collect();
     remaining.sort();
     remaining.dedup();
     remaining

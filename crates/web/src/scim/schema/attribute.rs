@@ -11,6 +11,8 @@ pub(crate) enum Kind {
     Text,
     Boolean,
     Instant,
+    /// An instant, or a day of somebody's time zone.
+    Day,
     Binary,
     Reference,
     Complex,
@@ -19,7 +21,7 @@ pub(crate) enum Kind {
 impl Kind {
     fn name(self) -> &'static str {
         match self {
-            Self::Text => "string",
+            Self::Text | Self::Day => "string",
             Self::Boolean => "boolean",
             Self::Instant => "dateTime",
             Self::Binary => "binary",
@@ -85,6 +87,12 @@ impl Attribute {
 
     pub const fn instant(name: &'static str, description: &'static str) -> Self {
         Self { kind: Kind::Instant, ..Self::text(name, description) }
+    }
+
+    /// Its suggested values show clients how one is written: SCIM's own type for instants knows no days.
+    pub const fn day(name: &'static str, description: &'static str) -> Self {
+        let canonical_values = &["2027-03-31", "2027-03-31T18:00:00+02:00"];
+        Self { kind: Kind::Day, canonical_values, ..Self::text(name, description) }
     }
 
     pub const fn binary(name: &'static str, description: &'static str) -> Self {

@@ -120,8 +120,8 @@ pub(crate) static LIFECYCLE: Schema = Schema {
     attributes: &[
         A::text("status", "Where the user stands, unless `active` is false: then they have left.")
             .one_of(LifecycleState::NAMES),
-        A::text("startDate", "From when on the user may hold access: a day, or an instant with its offset."),
-        A::text(
+        A::day("startDate", "From when on the user may hold access: a day, or an instant with its offset."),
+        A::day(
             "endDate",
             "The last day of the user's access, in their time zone, or the instant at which it ends.",
         ),

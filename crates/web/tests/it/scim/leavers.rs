@@ -63,6 +63,50 @@ async fn who_is_pushed_is_an_identity() {
 }
 
 #[tokio::test]
+async fn a_word_that_nobody_understands_brings_no_leaver_back() {
+    let mut provider = Provider::new().await;
+    let made = |lifecycle: Value| {
+        let mut sent = ada();
+        sent[SCIM_LIFECYCLE_EXTENSION] = lifecycle;
+        sent
+    };
+    let path = format!("{USERS}/{}", id(&provider.make(USERS, made(json!({"status": "left"}))).await));
+    provider.installation.clock.advance_ms(MINUTE_MS);
+    provider.turn().await;
+    for (lifecycle, named) in [
+        (json!({"status": "resigned"}), "`status`"),
+        (json!({"status": "active", "endDate": "31/01/2026"}), "`endDate`"),
+        (json!({"startDate": "soon"}), "`startDate`"),
+    ] {
+        let refused = provider.call("PUT", &path, made(lifecycle.clone()), 400).await.json();
+        let words = refused["detail"].as_str().unwrap_or_default();
+        assert!(refused["scimType"] == "invalidValue" && words.contains(named), "{refused:#}");
+        provider.call("POST", USERS, made(lifecycle), 400).await;
+    }
+    provider.installation.clock.advance_ms(MINUTE_MS);
+    provider.turn().await;
+    assert_eq!(provider.identity("ada@example.com").expect("known").state, LifecycleState::Left);
+}
+
+/// A provider may spell a name anew. Where the accounts then match who was there before as well, they end with the one who is there
+/// now.
+#[tokio::test]
+async fn who_was_renamed_and_is_deactivated_leaves_no_account() {
+    let mut provider = Provider::new().await;
+    let path = format!("{USERS}/{}", id(&provider.make(USERS, ada()).await));
+    provider.installation.clock.advance_ms(MINUTE_MS);
+    provider.turn().await;
+    provider
+        .patch(&path, json!([{"op": "replace", "path": "userName", "value": "ada.king@example.com"}]))
+        .await;
+    provider.installation.clock.advance_ms(MINUTE_MS);
+    provider.turn().await;
+    provider.patch(&path, json!([{"op": "replace", "path": "active", "value": false}])).await;
+    provider.turn().await;
+    assert!(provider.drift("ada.king@example.com").contains(&DriftKind::Leaver));
+}
+
+#[tokio::test]
 async fn who_is_deactivated_or_deleted_has_left_at_once() {
     let sent = |active: Value| json!({"userName": "ada@example.com", "emails": [{"value": "ada@example.com"}], "active": active});
     for (how, method, body) in [
@@ -138,7 +182,7 @@ async fn a_last_day_is_pushed_moved_and_taken_back() {
     // What nobody understands makes no leaver.
     let wrong =
         json!([{"op": "add", "path": format!("{SCIM_LIFECYCLE_EXTENSION}:endDate"), "value": "soon"}]);
-    provider.patch(&path, wrong).await;
+    provider.call("PATCH", &path, super::patch(wrong), 400).await;
     provider.installation.clock.advance_ms(MINUTE_MS);
     provider.turn().await;
     assert_eq!(told(&provider), (LifecycleState::Active, None));

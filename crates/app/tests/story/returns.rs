@@ -1,0 +1,96 @@
+//! Stories of people who come back after they left, and of words about somebody that were wrong: neither gives anything that no word of
+//! now gives.
+
+use std::collections::BTreeSet;
+
+use leasehold_model::clock::Clock as _;
+use leasehold_model::identity::LifecycleState;
+
+use crate::lifecycle::{KIM, close, company, person};
+use crate::moves::everything;
+use crate::seeds::tell;
+use crate::world::Story;
+
+const DAY_MS: u64 = 86_400_000;
+
+/// What Kim is given by name, and nothing else says anything of.
+fn exception(given: &str) -> String {
+    format!(
+        "[exception.kim]\nidentity = \"{KIM}\"\ngrants = [\"alpha:role/e3\"]\n{given}\nuntil = \"2040-01-01\"\n\
+         owner = \"p0@example.com\"\nwhy = \"A story\"\n"
+    )
+}
+
+async fn kim_begins(story: &mut Story, seed: u64) {
+    story.world.join(person(KIM, "Ops", LifecycleState::Active)).expect("joins");
+    story.observe_all().await;
+    close(story, seed, &[KIM]).await;
+}
+
+fn given(story: &Story) -> BTreeSet<String> {
+    everything(story, "kim").into_iter().filter(|one| one.contains(" gives ")).collect()
+}
+
+fn gives(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+/// What somebody was given by name before they left is not theirs when they come back, unless it was given anew. Who was said to have
+/// left by mistake has it still.
+#[test]
+fn what_was_given_by_name_ends_with_the_leaving() {
+    tell("what_was_given_by_name_ends_with_the_leaving", 12, |seed| async move {
+        for (days_away, is_given_anew, is_theirs) in [(1, false, true), (30, false, false), (30, true, true)]
+        {
+            let mut story = company(seed, "", &exception("")).await;
+            kim_begins(&mut story, seed).await;
+            let before = gives(&["alpha gives role/e0", "alpha gives role/e3", "beta gives role/e0"]);
+            assert_eq!(given(&story), before);
+            story.world.leave(KIM, story.clock.now()).expect("leaves");
+            story.observe_all().await;
+            close(&mut story, seed, &[KIM]).await;
+            story.clock.advance_ms(days_away * DAY_MS);
+            story.observe_all().await;
+            if is_given_anew {
+                let given = format!("given = \"{}\"", story.clock.now());
+                story.apply_policy(crate::lifecycle::policy("", &exception(&given))).await;
+            }
+            story.world.join(person(KIM, "Sales", LifecycleState::Active)).expect("returns");
+            story.observe_all().await;
+            close(&mut story, seed, &[KIM]).await;
+            let mut after = gives(&["alpha gives role/e2", "beta gives role/e2"]);
+            if is_theirs {
+                after.insert("alpha gives role/e3".to_owned());
+            }
+            // Accounts that were found closed by somebody else are a person's to open, which is another story.
+            if everything(&story, "kim").iter().filter(|one| one.ends_with("lets in")).count() == 2 {
+                assert_eq!(given(&story), after, "{days_away} days, given anew: {is_given_anew}");
+            }
+        }
+    });
+}
+
+/// A hand-over lets somebody keep what they have. It gives nothing: not what they never had because their source was wrong for a time,
+/// nor what ended with their leaving.
+#[test]
+fn a_hand_over_gives_nothing() {
+    tell("a_hand_over_gives_nothing", 12, |seed| async move {
+        let mut story = company(seed, "hand_over = \"14d\"", "").await;
+        kim_begins(&mut story, seed).await;
+        let of_ops = gives(&["alpha gives role/e0", "beta gives role/e0"]);
+        story.world.mover(KIM, "Sales", "Seller").expect("is said to move");
+        story.observe_all().await;
+        story.world.mover(KIM, "Ops", "Operator").expect("never did");
+        story.observe_all().await;
+        close(&mut story, seed, &[KIM]).await;
+        assert_eq!(given(&story), of_ops, "nothing of the other department was ever theirs");
+        story.world.leave(KIM, story.clock.now()).expect("leaves");
+        story.observe_all().await;
+        close(&mut story, seed, &[KIM]).await;
+        story.clock.advance_ms(DAY_MS);
+        story.world.join(person(KIM, "Sales", LifecycleState::Active)).expect("returns elsewhere");
+        story.observe_all().await;
+        close(&mut story, seed, &[KIM]).await;
+        assert!(given(&story).is_disjoint(&of_ops), "what the former role gave is not handed over");
+    });
+}
