@@ -151,6 +151,13 @@ impl CorrelationRule {
         &self.text
     }
 
+    /// Whether the rule gives a new account of this login to this identity; `None` where it looks at something that only the system
+    /// knows of an account.
+    pub fn gives_new(&self, login: &str, identity: &Identity) -> Option<bool> {
+        let value = (self.account.attribute == "login").then(|| self.account.value(Some(login)))?;
+        Some(value.is_some() && value == self.identity.value(identity.attribute(&self.identity.attribute)))
+    }
+
     /// Why the rule can match nothing, where it names an attribute that no account or no identity has. A slip of the pen
     /// would otherwise look like a system full of strangers.
     pub fn names_nothing<'facts>(
@@ -330,6 +337,21 @@ mod tests {
             format!("dana@example.com by {}", pattern[0])
         );
         assert_eq!(outcome(&pattern, &account("dana", &[])), "orphan");
+    }
+
+    #[test]
+    fn a_new_account_is_given_to_whom_its_login_names() {
+        let dana = person("dana@example.com", "17");
+        for (rule, login, expected) in [
+            ("login = email.local", "dana", Some(true)),
+            ("login = email", "dana", Some(false)),
+            ("login = email.local", "lee", Some(false)),
+            ("login ~ \"adm-{}\" = email.local", "dana", Some(false)),
+            ("mail.mail = email", "dana", None),
+        ] {
+            let parsed = CorrelationRule::parse(rule).expect("a rule");
+            assert_eq!(parsed.gives_new(login, &dana), expected, "{rule}: {login}");
+        }
     }
 
     #[test]

@@ -119,7 +119,8 @@ impl Explain {
             let attribute = |name: &str| identity.attribute(name).map(str::to_owned);
             let state = loaded.snapshot.state_of(identity, loaded.now).as_str();
             let conflicts = loaded.snapshot.conflicts_of(index.0).iter().map(Conflict::from).collect();
-            About::new(identity.key.clone(), identity.kind.as_str(), state, conflicts, attribute)
+            let days = (identity.start, identity.end);
+            About::new(identity.key.clone(), identity.kind.as_str(), state, days, conflicts, attribute)
         });
         let items = items.into_iter().map(Row::from).collect();
         Ok(Document { identity: self.identity.clone(), at: loaded.now, items, about, others })
@@ -136,6 +137,8 @@ impl Explain {
             key: IdentityKey,
             kind: String,
             state: String,
+            start: Option<Timestamp>,
+            end: Option<Timestamp>,
             attributes: BTreeMap<String, String>,
             conflicts: Vec<Conflict>,
         }
@@ -153,9 +156,12 @@ impl Explain {
             }
             (Some(_), _) if for_people => {
                 let identity: Option<Identity> = remote.find(&["identities", &self.identity], &[]).await?;
-                about = identity.map(|Identity { key, kind, state, mut attributes, conflicts }| {
-                    About::new(key, &kind, &state, conflicts, |name| attributes.remove(name))
-                });
+                about =
+                    identity.map(|Identity { key, kind, state, start, end, mut attributes, conflicts }| {
+                        About::new(key, &kind, &state, (start, end), conflicts, |name| {
+                            attributes.remove(name)
+                        })
+                    });
             }
             _ => {}
         }
@@ -247,10 +253,16 @@ impl About {
         key: IdentityKey,
         kind: &str,
         state: &str,
+        (start, end): (Option<Timestamp>, Option<Timestamp>),
         conflicts: Vec<Conflict>,
         attribute: impl FnMut(&str) -> Option<String>,
     ) -> Self {
-        let mut words = vec![kind.to_owned(), state.replace('_', " ")];
+        let state = match (state, start, end) {
+            ("pre_hire", Some(start), _) => format!("pre hire until {start}"),
+            ("leaving" | "left", _, Some(end)) => format!("{state} at {end}"),
+            _ => state.replace('_', " "),
+        };
+        let mut words = vec![kind.to_owned(), state];
         words.extend(["title", "department"].into_iter().filter_map(attribute));
         Self { key, words: words.join(", "), conflicts }
     }

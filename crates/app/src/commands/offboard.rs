@@ -39,7 +39,7 @@ const LOOK_AGAIN_MAX: Duration = Duration::from_secs(10);
 pub struct Offboard {
     /// Whom: the primary key in the people feed, usually a mail address
     identity: String,
-    /// Not now but at this instant; a running server ends everything then
+    /// Not now but then: an instant with its offset, or a day, whose end (UTC) it is; a running server ends everything then
     #[arg(long, value_name = "TIME", value_parser = parse_at, conflicts_with_all = ["now", "cancel"])]
     at: Option<Timestamp>,
     /// An emergency: do not read the systems again first, and do not ask
@@ -104,8 +104,12 @@ impl Offboard {
                 let loaded = context.load(None).await?;
                 known(&loaded, &identity)?;
                 if !context.store.record_departure(&identity, at, &by, context.now()).await? {
+                    let folded = identity.folded();
+                    let earlier = loaded.departures.iter().find(|found| found.identity.as_str() == folded);
+                    let when = earlier.map_or_else(String::new, |earlier| format!(" at {}", earlier.end));
                     bail!(
-                        "it is decided already when {identity} leaves; `leasehold offboard {identity} --cancel` takes that back"
+                        "it is decided already that {identity} leaves{when}; `leasehold offboard {identity} --cancel` takes that \
+                         back; nothing was changed"
                     );
                 }
                 let task = tasks::offboard::request(&identity, at, &by);

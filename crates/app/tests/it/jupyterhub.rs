@@ -79,7 +79,7 @@ fn what_applications_got_from_a_leaver_ends_with_everything_else() {
     let [alice, bob, carol] = ["alice", "bob", "carol"].map(|user| scene.give(user));
 
     // Without a switch the plan ends what it can, and says what is left to a person.
-    let done = scene.offboard("alice", 0);
+    let done = scene.offboard("alice", 2);
     let server = &scene.server;
     assert_eq!(alice.each_ref().map(|token| server.whose(token)), [None, None], "{done:#}");
     assert!(!server.has_server("alice") && !server.is_member("alice", "students"));

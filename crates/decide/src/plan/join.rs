@@ -10,6 +10,8 @@ use leasehold_model::plan::{PlanItem, Verb};
 
 use super::{Planner, words};
 use crate::engine::{AccountIndex, EntitlementIndex, IdentityIndex};
+use crate::evaluate::Inputs;
+use crate::policy::AccountAddress;
 
 /// What of an identity a new account is made with, where it is known.
 const ATTRIBUTES: [&str; 8] = [
@@ -65,6 +67,14 @@ impl Planner<'_, '_> {
         if let Some(why) = self.taken(&item.system, &login, identity) {
             return self.leave(item, why);
         }
+        if !self.would_be_theirs(&item.system, &login, identity) {
+            let why = format!(
+                "a new account {login} would be nobody's: no rule of `correlate` gives it to {}; make `correlate` and \
+                 `new_account_login` of {} agree, or say whose it is with `[correlate.\"{}:{login}\"]`",
+                who.key, item.system, item.system
+            );
+            return self.leave(item, why);
+        }
         let Some(entitlement) = self.observed(item) else {
             return self.leave(item, "the system has no such entitlement; make it there, or mend the policy");
         };
@@ -74,6 +84,17 @@ impl Planner<'_, '_> {
             grants: BTreeMap::new(),
         });
         made.grants.insert(entitlement, words(&item.because));
+    }
+
+    /// Whether a new account would be found to be this identity's when it is read, as far as its login tells.
+    fn would_be_theirs(&self, system: &SystemName, login: &str, identity: IdentityIndex) -> bool {
+        let Inputs { policy, systems, .. } = self.evaluation.inputs;
+        let who = &self.evaluation.identities[identity.index()];
+        let address = AccountAddress { system: system.clone(), login: login.to_owned() };
+        let is_said = policy.correlations.get(&address).is_some_and(|key| key.folded() == who.key.folded())
+            || policy.identities.iter().any(|said| said.key == who.key && said.accounts.contains(&address));
+        let rules = systems.get(system).map(|settings| &settings.correlate);
+        is_said || rules.into_iter().flatten().any(|rule| rule.gives_new(login, who) != Some(false))
     }
 
     /// Why a login cannot be given to this identity; `None` where it can.
