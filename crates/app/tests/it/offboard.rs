@@ -149,6 +149,35 @@ fn everything_of_somebody_ends_and_the_receipt_proves_it() {
     assert!(verified.stdout.contains(&format!("offboarding of {whom}")), "{}", verified.stdout);
 }
 
+/// An emergency reads nothing before it begins. What somebody got since the last reading ends all the same.
+#[test]
+fn an_emergency_ends_what_was_given_since_the_last_reading() {
+    let (mut installation, whom) = company();
+    let mut state: Value = serde_json::from_str(&installation.read("company.json")).expect("JSON");
+    let cloud = &mut state["systems"]["cloud"];
+    let mut accounts = cloud["accounts"].as_object().expect("accounts").values();
+    let account = accounts.find(|account| account["login"] == whom).expect("theirs")["key"].clone();
+    let account = account.as_str().expect("a key").to_owned();
+    let grants = cloud["grants"].as_object().expect("grants");
+    // What comes with something that they hold is no other path.
+    let carried = cloud["carries"].to_string();
+    let is_held = |name: &str| !grants[&account][name].is_null() || carried.contains(&format!("\"{name}\""));
+    let all = grants.values().flat_map(|held| held.as_object().expect("grants of an account"));
+    let name = all
+        .filter(|(name, _)| cloud["entitlements"][name.as_str()]["inherent"] != true)
+        .find(|(name, _)| !is_held(name))
+        .map(|(name, _)| name.clone())
+        .expect("something that they do not hold");
+    cloud["grants"][&account][&name] = json!({"account": account, "entitlement": name});
+    installation.write("company.json", &state.to_string());
+    let done = installation.run(&["offboard", &whom, "--now", "--json"]).expect(0).json();
+    let items = done["items"].as_array().expect("items");
+    let ended = |item: &&Value| item["verb"] == "revoke" && item["entitlement"] == name.as_str();
+    assert_eq!(items.iter().find(ended).map(|item| &item["state"]), Some(&json!("verified")), "{done:#}");
+    let state: Value = serde_json::from_str(&installation.read("company.json")).expect("JSON");
+    assert_eq!(state["systems"]["cloud"]["grants"][&account][&name], Value::Null);
+}
+
 /// A people feed that was never read keeps other access from being taken away, for a reason may stand in it. Who says that somebody
 /// leaves knows that none does.
 #[test]

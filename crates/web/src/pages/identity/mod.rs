@@ -269,7 +269,9 @@ async fn then(
         return Ok(of_now(""));
     }
     let Some(at) = parse_when(&typed) else {
-        return Ok(of_now("write an instant with its offset (2026-03-31T18:00:00Z) or a date (2026-03-31: its end, UTC)"));
+        return Ok(of_now(
+            "write an instant with its offset (2026-03-31T18:00:00Z) or a date (2026-03-31: its end, UTC)",
+        ));
     };
     if at > now {
         return Ok(of_now("this is still to come, and nobody knows what will be so then"));
