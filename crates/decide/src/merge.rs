@@ -10,6 +10,9 @@ use leasehold_model::snapshot::{Claimed, IdentityConflict, Snapshot};
 
 use crate::evaluate::SystemSettings;
 
+/// What a feed says of the last day that took one back.
+const NO_LAST_DAY: &str = "none";
+
 /// The precedence of a feed of which nothing is said.
 pub const PRECEDENCE_DEFAULT: u32 = 100;
 
@@ -37,6 +40,7 @@ impl Precedence {
 /// Makes one identity of those that several feeds list under one key.
 pub fn merge(snapshot: &mut Snapshot, settings: &BTreeMap<SystemName, SystemSettings>) {
     take_dropped(snapshot, settings);
+    let took_back = std::mem::take(&mut snapshot.took_back);
     let mut first: HashMap<String, usize> = HashMap::with_capacity(snapshot.identities.len());
     let mut told: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (position, (_, identity)) in snapshot.identities.iter().enumerate() {
@@ -69,6 +73,7 @@ pub fn merge(snapshot: &mut Snapshot, settings: &BTreeMap<SystemName, SystemSett
                     name,
                     precedence: precedence(*system),
                     identity,
+                    took_back: took_back.contains(position),
                     said_at: snapshot.ended_at(since),
                     is_history: snapshot.systems[*system as usize].first == Some(since),
                 }
@@ -142,6 +147,8 @@ struct Voice<'snapshot> {
     name: &'snapshot SystemName,
     precedence: &'snapshot Precedence,
     identity: &'snapshot Identity,
+    /// Whether it says that there is no last day, because it took one back.
+    took_back: bool,
     /// When that was said first, and whether it was when the feed was read for the first time.
     said_at: Option<Timestamp>,
     is_history: bool,
@@ -162,12 +169,12 @@ struct Merged {
 /// What is believed of an identity, of which feed it is taken for, and where others say something else.
 fn one_of(voices: &[Voice<'_>]) -> Merged {
     let mut conflicts = Vec::new();
-    let mut believed = |attribute: &str, value: &dyn Fn(&Identity) -> Option<String>| -> Option<usize> {
+    let mut believed = |attribute: &str, value: &dyn Fn(&Voice<'_>) -> Option<String>| -> Option<usize> {
         let mut saying: Vec<(u32, &SystemName, usize, String)> = voices
             .iter()
             .enumerate()
             .filter_map(|(position, voice)| {
-                let value = value(voice.identity).filter(|value| !value.is_empty())?;
+                let value = value(voice).filter(|value| !value.is_empty())?;
                 Some((voice.precedence.about(attribute), voice.name, position, value))
             })
             .collect();
@@ -183,30 +190,34 @@ fn one_of(voices: &[Voice<'_>]) -> Merged {
         }
         Some(*position)
     };
-    let leading = believed("key", &|identity| Some(identity.key.folded())).unwrap_or(0);
+    let leading = believed("key", &|voice| Some(voice.identity.key.folded())).unwrap_or(0);
     let of = |position: Option<usize>| &voices[position.unwrap_or(leading)].identity;
-    let kind = of(believed("kind", &|identity| Some(identity.kind.as_str().to_owned()))).kind;
-    let saying = believed("status", &|identity| Some(identity.state.as_str().to_owned())).unwrap_or(leading);
+    let kind = of(believed("kind", &|voice| Some(voice.identity.kind.as_str().to_owned()))).kind;
+    let saying =
+        believed("status", &|voice| Some(voice.identity.state.as_str().to_owned())).unwrap_or(leading);
     let state = voices[saying].identity.state;
-    let start = of(believed("start_date", &|identity| Some(identity.start?.to_string()))).start;
-    let ending = believed("end_date", &|identity| Some(identity.end?.to_string()));
+    let start = of(believed("start_date", &|voice| Some(voice.identity.start?.to_string()))).start;
+    let ending = believed("end_date", &|voice| match voice.identity.end {
+        None => voice.took_back.then(|| NO_LAST_DAY.to_owned()),
+        Some(end) => Some(end.to_string()),
+    });
     let end = of(ending).end;
     // Who says that they have left says when, whatever is planned elsewhere.
     let left_by = |planned: Timestamp| voices[saying].said_at.map_or(planned, |said_at| planned.min(said_at));
     let (end, dated_by) = match state {
         LifecycleState::Left => (voices[saying].identity.end.or(end.map(left_by)), saying),
         LifecycleState::Suspended => (end, saying),
-        _ => (end, ending.filter(|ending| !voices[*ending].is_history).unwrap_or(saying)),
+        _ => (end, ending.filter(|ending| end.is_some() && !voices[*ending].is_history).unwrap_or(saying)),
     };
-    let manager = of(believed("manager", &|identity| Some(identity.manager.as_ref()?.folded())));
-    let owner = of(believed("owner", &|identity| Some(identity.owner.as_ref()?.folded())));
+    let manager = of(believed("manager", &|voice| Some(voice.identity.manager.as_ref()?.folded())));
+    let owner = of(believed("owner", &|voice| Some(voice.identity.owner.as_ref()?.folded())));
     let (manager, owner) = (manager.manager.clone(), owner.owner.clone());
     let mut names: Vec<&String> = voices.iter().flat_map(|voice| voice.identity.attributes.keys()).collect();
     names.sort();
     names.dedup();
     let mut attributes = BTreeMap::new();
     for name in names {
-        let position = believed(name, &|identity| identity.attributes.get(name).cloned());
+        let position = believed(name, &|voice| voice.identity.attributes.get(name).cloned());
         let value = position.and_then(|position| voices[position].identity.attributes.get(name));
         attributes.extend(value.map(|value| (name.clone(), value.clone())));
     }
@@ -341,6 +352,40 @@ mod tests {
             let identity = &planned.identities[0].1;
             let expected = identity.end.map(|_| if identity.state == Left { at(1) } else { at(9) });
             assert_eq!((identity.end, planned.identity_since[0]), (expected, EpochId(1)), "as history");
+        }
+    }
+
+    #[test]
+    fn a_last_day_that_was_taken_back_is_no_silence() {
+        let name = |name: &str| SystemName::new(name).expect("a name");
+        let end = Some(Timestamp::UNIX_EPOCH);
+        for (of_hr, took_back, expected) in [
+            (10, true, (None, vec!["end_date hr=none"])),
+            (10, false, (end, vec![])),
+            (30, true, (end, vec!["end_date agency=1970-01-01T00:00:00Z"])),
+        ] {
+            let mut snapshot = Snapshot { systems: vec![feed("hr"), feed("agency")], ..Snapshot::default() };
+            for (system, end) in [(0, None), (1, end)] {
+                let identity = listed("kim@example.com", LifecycleState::Active, &[]);
+                snapshot.identities.push((system, Identity { end, ..identity }));
+                snapshot.identity_since.push(EpochId(1));
+            }
+            snapshot.took_back.extend(took_back.then_some(0));
+            let of = |general| SystemSettings {
+                authoritative: true,
+                precedence: Precedence { general, of_attribute: BTreeMap::new() },
+                ..SystemSettings::default()
+            };
+            merge(&mut snapshot, &BTreeMap::from([(name("hr"), of(of_hr)), (name("agency"), of(20))]));
+            let conflicts: Vec<String> = snapshot
+                .identity_conflicts
+                .iter()
+                .map(|conflict| {
+                    format!("{} {}={}", conflict.attribute, conflict.used.system, conflict.used.value)
+                })
+                .collect();
+            let conflicts: Vec<&str> = conflicts.iter().map(String::as_str).collect();
+            assert_eq!((snapshot.identities[0].1.end, conflicts), expected, "{of_hr} {took_back}");
         }
     }
 

@@ -162,6 +162,9 @@ pub struct Snapshot {
     /// Identities that a source listed and lists no longer, and another one does: the source, what it said last as of one who has
     /// left, and the epoch that told so first.
     pub dropped: Vec<(u32, Identity, EpochId)>,
+    /// By the positions of [`Snapshot::identities`]: who is listed without a last day by a source that had told of one, or of a leaving,
+    /// and took it back after every last day that another source tells now. That it tells none is its word, not its silence.
+    pub took_back: HashSet<usize>,
     /// Folded keys of identities that are listed and had left before, by what the same source said or by its silence.
     pub returned: HashSet<String>,
     /// Those of them who were gone for so long that no correction brought them back, by their folded keys, with when they had left.

@@ -70,11 +70,13 @@ pub(crate) async fn read_former(
     tx: &mut Tx,
     epoch: i64,
     snapshot: &mut Snapshot,
+    places: &Places,
     gone: Vec<Gone>,
 ) -> Result<()> {
     let wanted: HashSet<(i64, i64)> = gone.iter().map(|gone| gone.row).collect();
     let mut former: HashMap<(i64, i64), Vec<Former>> = HashMap::new();
     let mut away: HashMap<String, Vec<(Timestamp, Timestamp)>> = HashMap::new();
+    let mut leavings = Leavings::among(snapshot);
     for_each_row!(
         tx,
         (i64, i64, i64, i64, i64, String, i64),
@@ -100,6 +102,11 @@ pub(crate) async fn read_former(
                 let left_at = left_at.unwrap_or(until_at).min(until_at);
                 away.entry(identity.key.folded()).or_default().push((left_at, at(again)));
             }
+            if let Some(leavings) = &mut leavings
+                && (is_gap || identity.end.is_some() || identity.state == LifecycleState::Left)
+            {
+                leavings.take(places.system(system)?, &identity, (told, until), again);
+            }
             if wanted.contains(&(system, object)) {
                 let (state, end) = (identity.state, identity.end);
                 let was = Former { came, told, until, state, end, is_gap };
@@ -110,6 +117,7 @@ pub(crate) async fn read_former(
     snapshot.rehired =
         away.iter_mut().filter_map(|(key, away)| Some((key.clone(), left_for_good_at(away)?))).collect();
     snapshot.returned = away.into_keys().collect();
+    snapshot.took_back = leavings.map(|leavings| leavings.took_back(snapshot)).unwrap_or_default();
     for gone in gone {
         let mut told_before = former.remove(&gone.row).unwrap_or_default();
         told_before.sort_by_key(|former| former.told);
@@ -130,6 +138,77 @@ fn left_for_good_at(away: &mut [(Timestamp, Timestamp)]) -> Option<Timestamp> {
         }
     }
     found
+}
+
+/// A source and a folded key.
+type Listed = (u32, String);
+
+/// A last day that a source told from one epoch to another.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct LastDay {
+    told: i64,
+    until: i64,
+    end: Timestamp,
+}
+
+/// What sources told before of who leaves and when. What one takes back counts against what
+/// another had said until then.
+#[derive(Default)]
+struct Leavings {
+    /// The epoch that told of none any more.
+    taken_back: HashMap<Listed, i64>,
+    last_days: HashMap<Listed, Vec<LastDay>>,
+}
+
+impl Leavings {
+    /// None where one source lists everybody: nobody contradicts it.
+    fn among(snapshot: &Snapshot) -> Option<Self> {
+        let first = snapshot.identities.first()?.0;
+        snapshot.identities.iter().any(|(system, _)| *system != first).then(Self::default)
+    }
+
+    /// A leaving that was told from one epoch to another, and the one that told something else.
+    fn take(&mut self, system: u32, identity: &Identity, (told, until): (i64, i64), again: i64) {
+        let who = (system, identity.key.folded());
+        if let Some(end) = identity.end {
+            self.last_days.entry(who.clone()).or_default().push(LastDay { told, until, end });
+        }
+        let taken_back = self.taken_back.entry(who).or_insert(again);
+        *taken_back = again.max(*taken_back);
+    }
+
+    /// By their positions, what [`Snapshot::took_back`] holds.
+    fn took_back(mut self, snapshot: &Snapshot) -> HashSet<usize> {
+        let mut open: HashMap<String, Vec<(usize, i64)>> = HashMap::new();
+        for (position, (system, identity)) in snapshot.identities.iter().enumerate() {
+            if identity.end.is_some() || identity.state == LifecycleState::Left {
+                continue;
+            }
+            let who = (*system, identity.key.folded());
+            if let Some(taken_back) = self.taken_back.get(&who) {
+                open.entry(who.1).or_default().push((position, *taken_back));
+            }
+        }
+        if open.is_empty() {
+            return HashSet::new();
+        }
+        for ((system, identity), since) in snapshot.identities.iter().zip(&snapshot.identity_since) {
+            let Some(end) = identity.end else { continue };
+            let who = (*system, identity.key.folded());
+            if let Some(taking_back) = open.get_mut(&who.1) {
+                let mut told = since.0;
+                let before = self.last_days.entry(who).or_default();
+                before.sort_unstable();
+                for former in before.iter().rev() {
+                    if former.until == told && former.end == end {
+                        told = former.told;
+                    }
+                }
+                taking_back.retain(|(_, taken_back)| told < *taken_back);
+            }
+        }
+        open.into_values().flatten().map(|(position, _)| position).collect()
+    }
 }
 
 /// What a source told of somebody, from one epoch to another that told something else, or nothing.

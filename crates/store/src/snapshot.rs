@@ -116,7 +116,7 @@ impl Store {
         let mut places = read_systems(tx, epoch, &mut snapshot).await?;
         let mut gone = read_objects(tx, at, &mut snapshot, &mut places).await?;
         gone.extend(read_departed(tx, epoch, &mut snapshot, &places).await?);
-        lifecycle::read_former(tx, epoch, &mut snapshot, gone).await?;
+        lifecycle::read_former(tx, epoch, &mut snapshot, &places, gone).await?;
         read_owners(tx, at, &mut snapshot, &places).await?;
         read_grants(tx, at, &mut snapshot, &places).await?;
         read_validity(tx, at, &mut snapshot, &places).await?;

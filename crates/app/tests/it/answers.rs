@@ -80,6 +80,50 @@ fn explain_says_where_sources_disagree() {
     assert_eq!(of(&mut installation, "dana@example.com"), [""; 0]);
 }
 
+/// The feed that is believed first took its last day for somebody back: another feed's from before that ends nothing, and is shown. One
+/// that is told afterwards counts, since nobody has taken it back.
+#[test]
+fn who_takes_a_last_day_back_has_said_that_there_is_none() {
+    let mut installation = installation();
+    let agency = "\n[system.agency]\nconnector = \"csv\"\npath = \"agency.csv\"\nauthoritative = true\nkey = \"email\"\n\
+         precedence = 200\n";
+    installation.write("leasehold.toml", &(CONFIGURATION.to_owned() + agency));
+    let steps = [
+        // By hr, by the agency, whether Dana is here, what is shown of the last day.
+        ("", "", "boss", true, ""),
+        (
+            "2099-01-01",
+            "2021-01-01",
+            "boss",
+            true,
+            "2099-01-02T00:00:00Z by hr, 2021-01-02T00:00:00Z by agency",
+        ),
+        ("", "2021-01-01", "boss", true, "none by hr, 2021-01-02T00:00:00Z by agency"),
+        ("", "2021-01-01", "chief", true, "none by hr, 2021-01-02T00:00:00Z by agency"),
+        ("", "2022-01-01", "chief", false, ""),
+        (
+            "2099-01-01",
+            "2022-01-01",
+            "chief",
+            true,
+            "2099-01-02T00:00:00Z by hr, 2022-01-02T00:00:00Z by agency",
+        ),
+        ("", "", "chief", true, ""),
+    ];
+    for (of_hr, of_agency, title, is_here, shown) in steps {
+        for (file, end) in [("people.csv", of_hr), ("agency.csv", of_agency)] {
+            installation.write(file, &format!("email,title,end_date\ndana@example.com,{title},{end}\n"));
+        }
+        installation.run(&["sync", "hr", "agency", "crm"]).expect(0);
+        let explained = installation.run(&["explain", "dana@example.com"]).stdout;
+        let step = format!("{of_hr:?} {of_agency:?} {title}:\n{explained}");
+        assert_eq!(!explained.contains("left"), is_here, "{step}");
+        let about = explained.lines().find(|line| line.contains("end date is"));
+        let about = about.map(|line| line.replace("sources disagree: end date is ", "").trim().to_owned());
+        assert_eq!(about.unwrap_or_default(), shown, "{step}");
+    }
+}
+
 #[test]
 fn nobody_knows_the_future() {
     let mut installation = installation();
