@@ -209,6 +209,23 @@ const CASES: &[Case] = &[
         names: &["policy/a.toml:3", "there is no system `crn`", "crm"],
     },
     Case {
+        what: "a guard and a retention of unknown systems",
+        files: &[
+            ("leasehold.toml", CONFIGURATION),
+            (
+                "policy/a.toml",
+                "[guard.crn]\nshare_max = 0.5\n\n[retention.hrr]\ndelete_accounts_after = \"30d\"\n",
+            ),
+        ],
+        command: &["policy", "apply"],
+        names: &[
+            "policy/a.toml:1",
+            "there is no system `crn`",
+            "policy/a.toml:4",
+            "there is no system `hrr`",
+        ],
+    },
+    Case {
         what: "a shared secret that nobody knows",
         files: &[
             ("leasehold.toml", CONFIGURATION),
@@ -406,4 +423,32 @@ fn a_feed_without_a_known_status_brings_nobody_back_until_a_person_says_so() {
     installation.run(&["sync", "hr", "--accept-loss"]).expect(0);
     let after = leavers(&mut installation);
     assert!(after.as_u64().unwrap_or_default() == 0, "{after}");
+}
+
+/// What may be right once more was read is a warning, which names the place.
+#[test]
+fn names_that_nothing_bears_are_warned_of() {
+    let mut installation = Installation::new();
+    for (file, text) in [("leasehold.toml", CONFIGURATION), ("people.csv", PEOPLE), ("grants.csv", GRANTS)] {
+        installation.write(file, text);
+    }
+    installation.run(&["sync"]).expect(0);
+    installation.write(
+        "policy/a.toml",
+        "[break_glass.out]\naccounts = [\"crm:dana\"]\nowner = \"dna@example.com\"\nuntil = \"2099-01-01\"\n\n\
+         [identity.robot]\nkind = \"service\"\nowner = \"dana@example.com\"\naccounts = [\"crm:robto\"]\n\n\
+         [correlate.\"crm:dana\"]\nidentity = \"dan@example.com\"\n",
+    );
+    let checked = installation.run(&["policy", "check", "--json"]).expect(0).json();
+    let warnings = checked["items"].as_array().expect("items");
+    for (line, text) in
+        [(3, "owner `dna@example.com`"), (9, "no account `robto`"), (12, "identity `dan@example.com`")]
+    {
+        let is_it = |warning: &&serde_json::Value| {
+            warning["line"] == line
+                && warning["message"].as_str().is_some_and(|message| message.contains(text))
+        };
+        let warning = warnings.iter().find(is_it).unwrap_or_else(|| panic!("{line} {text}: {checked:#}"));
+        assert_eq!(warning["severity"], "warning", "{warning:#}");
+    }
 }

@@ -16,6 +16,8 @@ const WITHIN: SignedDuration = SignedDuration::from_hours(1);
 pub const SHARE_MAX: f64 = 0.05;
 /// … and at least this many, what they hold waits.
 pub const COUNT_MIN: u64 = 10;
+/// More than this many wait, however large the feed is.
+pub const COUNT_MAX: u64 = 1_000;
 /// Where most of a feed's people go, …
 const MOST: f64 = 0.5;
 /// … it takes no more than these: a small feed goes wrong, too.
@@ -62,10 +64,12 @@ pub(super) fn guards(evaluation: &Evaluation<'_>, items: &[PlanItem]) -> Vec<Gua
 fn guard(evaluation: &Evaluation<'_>, system: u32, feed: Feed<'_>, items: &[PlanItem]) -> Option<Guard> {
     let name = evaluation.inputs.snapshot.system(system);
     let settings = evaluation.inputs.policy.guards.get(name);
-    let share_max = settings.and_then(|settings| settings.leavers_share_max).unwrap_or(SHARE_MAX);
-    let count_min = settings.and_then(|settings| settings.leavers_count_min).unwrap_or(COUNT_MIN);
-    let most = settings.and_then(|settings| settings.leavers_count_min).unwrap_or(COUNT_MIN_OF_MOST);
-    let (gone, all) = feed.too_many(share_max, count_min, most)?;
+    let (mut bounds, set_to) = (Bounds::default(), settings.and_then(|settings| settings.leavers_count_min));
+    bounds.share_max = settings.and_then(|settings| settings.leavers_share_max).unwrap_or(bounds.share_max);
+    bounds.count_min = set_to.unwrap_or(bounds.count_min);
+    bounds.count_min_of_most = set_to.unwrap_or(bounds.count_min_of_most);
+    bounds.count_max = settings.and_then(|settings| settings.leavers_count_max).unwrap_or(bounds.count_max);
+    let (gone, all) = feed.too_many(&bounds)?;
     let folded: BTreeSet<String> = gone.iter().map(|identity| identity.key.folded()).collect();
     // What they answered for goes with them, and waits with them.
     let is_one = |key: &IdentityKey| folded.contains(&key.folded());
@@ -94,9 +98,9 @@ fn guard(evaluation: &Evaluation<'_>, system: u32, feed: Feed<'_>, items: &[Plan
         kind,
         system: name.clone(),
         message: format!(
-            "{} of {all} people of {name} left, were suspended or put off within an hour, more than {:.0} %: {}{more}",
+            "{} of {all} people of {name} left, were suspended or put off within an hour, more than {}: {}{more}",
             gone.len(),
-            share_max * 100.0,
+            bounds.passed_by(gone.len(), all),
             names.join(", ")
         ),
         way_on: format!(
@@ -106,6 +110,43 @@ fn guard(evaluation: &Evaluation<'_>, system: u32, feed: Feed<'_>, items: &[Plan
         ),
         holds,
     })
+}
+
+/// How many of a feed's people may go within an hour.
+struct Bounds {
+    share_max: f64,
+    count_min: u64,
+    count_min_of_most: u64,
+    count_max: u64,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            share_max: SHARE_MAX,
+            count_min: COUNT_MIN,
+            count_min_of_most: COUNT_MIN_OF_MOST,
+            count_max: COUNT_MAX,
+        }
+    }
+}
+
+impl Bounds {
+    fn are_passed_by(&self, gone: usize, all: usize) -> bool {
+        let (count, share) = (gone as u64, gone as f64 / all as f64);
+        let is_most = count >= self.count_min_of_most && share > self.share_max.max(MOST);
+        let is_large_share = count >= self.count_min.max(1) && share > self.share_max;
+        is_most || is_large_share || count > self.count_max
+    }
+
+    /// Which of them, in words.
+    fn passed_by(&self, gone: usize, all: usize) -> String {
+        if gone as f64 > self.share_max * all as f64 {
+            format!("{:.0} %", self.share_max * 100.0)
+        } else {
+            self.count_max.to_string()
+        }
+    }
 }
 
 /// A feed's people.
@@ -119,12 +160,7 @@ struct Feed<'a> {
 
 impl<'a> Feed<'a> {
     /// Everybody who went in an hour in which too many did, and of how many people that was at most.
-    fn too_many(
-        mut self,
-        share_max: f64,
-        count_min: u64,
-        count_min_of_most: u64,
-    ) -> Option<(Vec<&'a Identity>, usize)> {
+    fn too_many(mut self, bounds: &Bounds) -> Option<(Vec<&'a Identity>, usize)> {
         // Since when they are is not known where something else of them was told since: they are taken for put off at once.
         let last = self.put_off.iter().map(|(at, _)| *at).max();
         let put_off = std::mem::take(&mut self.put_off).into_iter();
@@ -137,8 +173,7 @@ impl<'a> Feed<'a> {
                 end += 1;
             }
             let (gone, all) = (end - begin, self.here + self.gone.len() - begin);
-            let is_most = gone as u64 >= count_min_of_most && gone as f64 > MOST.max(share_max) * all as f64;
-            if is_most || (gone as u64 >= count_min.max(1) && gone as f64 > share_max * all as f64) {
+            if bounds.are_passed_by(gone, all) {
                 among[begin..end].fill(true);
                 most = most.max(all);
             }
@@ -175,4 +210,27 @@ fn told_first(evaluation: &Evaluation<'_>, position: usize) -> Option<bool> {
     let snapshot = evaluation.inputs.snapshot;
     let system = snapshot.told_by(position)?;
     Some(snapshot.systems[system as usize].first == snapshot.identity_since.get(position).copied())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_are_a_share_or_a_number() {
+        let bounds = Bounds::default();
+        for (gone, all, expected) in [
+            (2, 2, None),
+            (3, 5, Some("5 %")),
+            (9, 100, None),
+            (10, 200, None),
+            (11, 200, Some("5 %")),
+            (1_000, 100_000, None),
+            (1_001, 100_000, Some("1000")),
+            (5_001, 100_000, Some("5 %")),
+        ] {
+            let passed = bounds.are_passed_by(gone, all).then(|| bounds.passed_by(gone, all));
+            assert_eq!(passed.as_deref(), expected, "{gone} of {all}");
+        }
+    }
 }

@@ -1,6 +1,8 @@
 //! What can be said of a policy only beside what was observed: unknown systems, entitlements, identities, attributes.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ops::Range;
+use std::sync::Arc;
 
 use leasehold_model::id::{EntitlementAddress, IdentityKey, SystemName};
 use leasehold_model::snapshot::Snapshot;
@@ -72,6 +74,15 @@ pub fn check(policy: &Policy, systems: &[SystemName], snapshot: &Snapshot) -> Ve
     for declared in &policy.identities {
         observed.identity(&declared.owner, policy, "owner", &mut diagnostics);
     }
+    for Placed { value, file, span } in &policy.named.systems {
+        observed.system(value, file, span, &mut diagnostics);
+    }
+    for account in &policy.named.accounts {
+        observed.account(account, "so this gives it to nobody", &mut diagnostics);
+    }
+    for (what, who) in &policy.named.identities {
+        observed.identity(who, policy, what, &mut diagnostics);
+    }
     diagnostics
 }
 
@@ -116,14 +127,28 @@ impl<'snapshot> Observed<'snapshot> {
         }
     }
 
+    /// Whether there is such a system.
+    fn system(
+        &self,
+        system: &SystemName,
+        file: &Arc<str>,
+        span: &Range<usize>,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) -> bool {
+        let is_known = self.systems.contains(system);
+        if !is_known {
+            let known: Vec<&str> = self.systems.iter().map(SystemName::as_str).collect();
+            let message = format!("there is no system `{system}`");
+            let help = format!("systems in leasehold.toml: {}", known.join(", "));
+            diagnostics.push(Diagnostic::error(file, span.clone(), message, help));
+        }
+        is_known
+    }
+
     fn addresses(&self, addresses: &[Placed<EntitlementAddress>], diagnostics: &mut Vec<Diagnostic>) {
         for placed in addresses {
             let (file, span, address) = (&placed.file, placed.span.clone(), &placed.value);
-            if !self.systems.contains(&address.system) {
-                let known: Vec<&str> = self.systems.iter().map(SystemName::as_str).collect();
-                let message = format!("there is no system `{}`", address.system);
-                let help = format!("systems in leasehold.toml: {}", known.join(", "));
-                diagnostics.push(Diagnostic::error(file, span, message, help));
+            if !self.system(&address.system, file, &span, diagnostics) {
                 continue;
             }
             let name = address.entitlement.to_string();
@@ -151,11 +176,8 @@ impl<'snapshot> Observed<'snapshot> {
     fn account(&self, account: &Placed<AccountAddress>, in_vain: &str, diagnostics: &mut Vec<Diagnostic>) {
         let (file, span, AccountAddress { system, login }) =
             (&account.file, account.span.clone(), &account.value);
-        if !self.systems.contains(system) {
-            let known: Vec<&str> = self.systems.iter().map(SystemName::as_str).collect();
-            let help = format!("systems in leasehold.toml: {}", known.join(", "));
-            diagnostics.push(Diagnostic::error(file, span, format!("there is no system `{system}`"), help));
-        } else if self.read_completely.contains(system)
+        if self.system(system, file, &span, diagnostics)
+            && self.read_completely.contains(system)
             && !self.accounts.get(system).is_some_and(|names| names.contains(&login.to_lowercase()))
         {
             let message = format!("system `{system}` has no account `{login}`, {in_vain}");

@@ -146,6 +146,8 @@ pub struct GuardDocument {
     pub leavers_share_max: Option<Spanned<f64>>,
     /// … where that is at least this many.
     pub leavers_count_min: Option<u64>,
+    /// More than this many within an hour wait whatever their share.
+    pub leavers_count_max: Option<u64>,
     /// Entitlements that somebody must be left to hold.
     #[serde(default)]
     pub administrators: Vec<Spanned<String>>,

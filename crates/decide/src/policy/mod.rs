@@ -95,6 +95,8 @@ pub struct GuardSettings {
     pub leavers_share_max: Option<f64>,
     /// The least count of leavers at which that share matters.
     pub leavers_count_min: Option<u64>,
+    /// The largest count of leavers within an hour, whatever their share.
+    pub leavers_count_max: Option<u64>,
     /// Entitlements that somebody must be left to hold.
     pub administrators: Vec<Placed<EntitlementAddress>>,
 }
@@ -171,6 +173,17 @@ pub struct DeclaredIdentity {
     pub attributes: BTreeMap<String, String>,
 }
 
+/// Names and where they were written: whether there is what they name, only the check beside what was observed can say.
+#[derive(Debug, Clone, Default)]
+pub struct Named {
+    /// Systems of guards and retentions.
+    pub systems: Vec<Placed<SystemName>>,
+    /// Accounts that are said to be somebody's.
+    pub accounts: Vec<Placed<AccountAddress>>,
+    /// Identities, each with what they are named as.
+    pub identities: Vec<(&'static str, Placed<IdentityKey>)>,
+}
+
 /// When unused accounts and old credentials become drift.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Limits {
@@ -216,6 +229,8 @@ pub struct Policy {
     pub identities: Vec<DeclaredIdentity>,
     /// Whose an account is, where the rules cannot say.
     pub correlations: BTreeMap<AccountAddress, IdentityKey>,
+    /// What is named and stands nowhere above with its place.
+    pub named: Named,
     /// Limits on age and disuse.
     pub limits: Limits,
     /// How long after somebody left their account is deleted, by system; where nothing is said, it never is.

@@ -134,6 +134,7 @@ impl Reader {
                 count_min: entry.count_min,
                 leavers_share_max: entry.leavers_share_max.map(Spanned::into_inner),
                 leavers_count_min: entry.leavers_count_min,
+                leavers_count_max: entry.leavers_count_max,
                 administrators,
             };
             self.policy.guards.insert(system, settings);
@@ -148,7 +149,7 @@ impl Reader {
                 continue;
             }
             let Some(until) = self.when(&place, &entry.until) else { continue };
-            let owner = IdentityKey(entry.owner.into_inner());
+            let owner = self.identity(&place, "owner", &entry.owner);
             self.protected(
                 &place,
                 name.get_ref(),
@@ -168,7 +169,7 @@ impl Reader {
                 continue;
             };
             let accounts =
-                entry.accounts.iter().filter_map(|account| self.account(&place, account)).collect();
+                entry.accounts.iter().filter_map(|account| self.account_of(&place, account)).collect();
             self.policy.identities.push(DeclaredIdentity {
                 key: IdentityKey(name.into_inner()),
                 kind,
@@ -181,8 +182,9 @@ impl Reader {
             if !self.first_of_its_name(&place, "correlate", &name) {
                 continue;
             }
-            if let Some(account) = self.account(&place, &name) {
-                self.policy.correlations.insert(account, IdentityKey(entry.identity.into_inner()));
+            if let Some(account) = self.account_of(&place, &name) {
+                let identity = self.identity(&place, "identity", &entry.identity);
+                self.policy.correlations.insert(account, identity);
             }
         }
         self.retention(&place, document.retention);
@@ -331,9 +333,24 @@ impl Reader {
     }
 
     pub(super) fn system(&mut self, place: &Place<'_>, name: &Spanned<String>) -> Option<SystemName> {
-        SystemName::new(name.get_ref().as_str())
+        let system = SystemName::new(name.get_ref().as_str())
             .map_err(|error| self.error(place, name.span(), error.to_string(), ""))
-            .ok()
+            .ok()?;
+        self.policy.named.systems.push(place.placed(system.clone(), name.span()));
+        Some(system)
+    }
+
+    /// An account that is said to be somebody's.
+    fn account_of(&mut self, place: &Place<'_>, text: &Spanned<String>) -> Option<AccountAddress> {
+        let account = self.account(place, text)?;
+        self.policy.named.accounts.push(place.placed(account.clone(), text.span()));
+        Some(account)
+    }
+
+    fn identity(&mut self, place: &Place<'_>, what: &'static str, key: &Spanned<String>) -> IdentityKey {
+        let identity = IdentityKey(key.get_ref().clone());
+        self.policy.named.identities.push((what, place.placed(identity.clone(), key.span())));
+        identity
     }
 
     fn when(&mut self, place: &Place<'_>, when: &Spanned<When>) -> Option<Timestamp> {
