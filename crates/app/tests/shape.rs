@@ -158,6 +158,14 @@ fn every_connector_has_its_registry_line_and_its_page() {
 }
 
 #[test]
+fn every_kind_of_ledger_entry_is_documented() {
+    let page = read(&root().join("docs/ledger.md"));
+    for kind in leasehold_model::event::EventKind::ALL {
+        assert!(page.contains(&format!("`{}`", kind.as_str())), "docs/ledger.md lacks {}", kind.as_str());
+    }
+}
+
+#[test]
 fn every_page_and_call_has_its_registry_line() {
     let registry = read(&root().join("crates/web/src/routes.rs"));
     for (path, text) in sources("crates/web/src") {
