@@ -283,7 +283,8 @@ fn not_justified(
     let live = who.may_hold_access(evaluation.inputs.now);
     let not_live = || {
         let state = who.state_at(evaluation.inputs.now).as_str().replace('_', " ");
-        let because = Because::IdentityNotLive { identity: who.key.clone(), state, since: who.end };
+        let since = who.end.filter(|end| *end <= evaluation.inputs.now);
+        let because = Because::IdentityNotLive { identity: who.key.clone(), state, since };
         (Decision::Unjustified, vec![because])
     };
     // What comes with every account is of use only where somebody can log in.

@@ -10,6 +10,7 @@ pub mod decision;
 pub mod entitlement;
 pub mod event;
 pub mod fact;
+pub mod feed;
 pub mod id;
 pub mod identity;
 pub mod plan;

@@ -11,6 +11,7 @@ use crate::account::Account;
 use crate::credential::Credential;
 use crate::entitlement::Entitlement;
 use crate::fact::Completeness;
+use crate::feed::Feeds;
 use crate::id::{EpochId, IdentityKey, SystemName};
 use crate::identity::{Identity, LifecycleState};
 
@@ -47,6 +48,21 @@ pub struct SystemState {
     pub latest: Option<EpochSummary>,
     /// The latest complete enumeration.
     pub latest_complete: Option<EpochSummary>,
+}
+
+/// Somebody whom a source lists no longer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dropped {
+    /// Position in [`Snapshot::systems`].
+    pub system: u32,
+    /// What it said last, as of one who has left.
+    pub identity: Identity,
+    /// The epoch that told first that they are gone.
+    pub since: EpochId,
+    /// The epoch that listed them, and the one that did not any more.
+    pub came: EpochId,
+    /// See above.
+    pub until: EpochId,
 }
 
 /// An account with its place.
@@ -156,19 +172,27 @@ pub struct Snapshot {
     /// By the positions of [`Snapshot::identities`]: the epoch that first told what the source says of each now; of who has left or is
     /// suspended, the first since which that was so without a break.
     pub identity_since: Vec<EpochId>,
+    /// By the same positions: the epoch since which the source lists each without a break.
+    pub identity_came: Vec<EpochId>,
     /// Which system says where an identity stands and since when, by their positions, where it is another than the one that it is taken
     /// for.
     pub identity_told_by: BTreeMap<u32, u32>,
-    /// Identities that a source listed and lists no longer, and another one does: the source, what it said last as of one who has
-    /// left, and the epoch that told so first.
-    pub dropped: Vec<(u32, Identity, EpochId)>,
-    /// By the positions of [`Snapshot::identities`]: who is listed without a last day by a source that had told of one, or of a leaving,
-    /// and took it back after every last day that another source tells now. That it tells none is its word, not its silence.
-    pub took_back: HashSet<usize>,
-    /// Folded keys of identities that are listed and had left before, by what the same source said or by its silence.
-    pub returned: HashSet<String>,
+    /// Identities that a source listed and lists no longer, and another one does, or did for longer.
+    pub dropped: Vec<Dropped>,
+    /// What the single feeds told before of identities that several list. [`Snapshot::identities`] of one key are one afterwards.
+    pub feeds: Feeds,
+    /// By the positions of [`Snapshot::identities`]: those that no source lists any more.
+    pub departed: HashSet<usize>,
+    /// By the same: where it is news what their source says though it said so when it was read for the first time, because another one
+    /// had listed them as here before.
+    pub identity_news: HashSet<usize>,
+    /// Folded keys of identities that are listed and had left before, by what was said of them or by silence, with when they were here
+    /// again.
+    pub returned: HashMap<String, Timestamp>,
     /// Those of them who were gone for so long that no correction brought them back, by their folded keys, with when they had left.
     pub rehired: HashMap<String, Timestamp>,
+    /// By the positions of [`Snapshot::identities`]: who leaves by a person's decision, which no source has told.
+    pub offboarded: HashSet<usize>,
     /// Where sources disagree about an identity that several list.
     pub identity_conflicts: Vec<IdentityConflict>,
     /// What was said of identities that are still listed, as far as it changed within [`FORMER_DAYS`].
@@ -209,7 +233,7 @@ impl Snapshot {
     /// Where an identity stands at `now`: as it says itself, or returned where it had left before.
     pub fn state_of(&self, identity: &Identity, now: Timestamp) -> LifecycleState {
         match identity.state_at(now) {
-            LifecycleState::Active if self.returned.contains(&identity.key.folded()) => {
+            LifecycleState::Active if self.returned.contains_key(&identity.key.folded()) => {
                 LifecycleState::Returned
             }
             state => state,

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use leasehold_model::event::EventKind;
 use leasehold_model::id::IdentityKey;
 use leasehold_model::plan::Plan;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::db::{Tx, execute, fetch_all, instant, micros};
 use crate::error::Result;
@@ -31,9 +31,18 @@ pub struct Departure {
     pub rescinded_at: Option<Timestamp>,
 }
 
-fn event(kind: EventKind, identity: &str, plan: &str) -> Event {
-    let personal = BTreeMap::from([("identity".to_owned(), identity.to_owned())]);
-    Event { kind, subject: plan.to_owned(), body: json!({ "plan": plan }), personal }
+fn recorded(identity: &str, plan: &str, end: Timestamp, by: &str) -> Event {
+    event(EventKind::DepartureRecorded, identity, plan, json!({ "plan": plan, "end": end }), by)
+}
+
+fn rescinded(identity: &str, plan: &str, by: &str) -> Event {
+    event(EventKind::DepartureRescinded, identity, plan, json!({ "plan": plan }), by)
+}
+
+fn event(kind: EventKind, identity: &str, plan: &str, body: Value, by: &str) -> Event {
+    let personal =
+        [("identity", identity), ("by", by)].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    Event { kind, subject: plan.to_owned(), body, personal: BTreeMap::from(personal) }
 }
 
 /// Records the departures that a plan takes for decided, as it is begun.
@@ -41,17 +50,19 @@ pub(crate) async fn record(tx: &mut Tx, plan: &Plan, by: &str, now: Timestamp) -
     let mut events = Vec::new();
     for identity in &plan.as_left {
         let identity = identity.folded();
-        // Whoever was to leave later leaves now.
-        execute!(
+        // Whoever was to leave later leaves now, by who decides that.
+        let later = fetch_all!(
             tx,
-            "UPDATE departure SET end_at = $1, plan = $2
-             WHERE identity = $3 AND rescinded_at IS NULL AND end_at > $1",
+            (String,),
+            "UPDATE departure SET rescinded_at = $1, rescinded_by = $2
+             WHERE identity = $3 AND rescinded_at IS NULL AND end_at > $1 RETURNING plan",
             micros(now),
-            plan.hash.as_str(),
+            by,
             identity.as_str()
         )?;
+        events.extend(later.iter().map(|(plan,)| rescinded(&identity, plan, by)));
         if insert(tx, &identity, now, by, plan.hash.as_str(), now).await? {
-            events.push(event(EventKind::DepartureRecorded, &identity, plan.hash.as_str()));
+            events.push(recorded(&identity, plan.hash.as_str(), now, by));
         }
     }
     if !events.is_empty() {
@@ -126,7 +137,7 @@ impl Store {
         if !insert(&mut tx, &identity, end, by, "", now).await? {
             return Ok(false);
         }
-        ledger::append(&mut tx, vec![event(EventKind::DepartureRecorded, &identity, "")], now).await?;
+        ledger::append(&mut tx, vec![recorded(&identity, "", end, by)], now).await?;
         tx.commit().await?;
         Ok(true)
     }
@@ -139,7 +150,7 @@ impl Store {
         let identity = identity.folded();
         let mut tx = self.db.write().await?;
         ledger::lock(&mut tx).await?;
-        let rescinded = fetch_all!(
+        let taken_back = fetch_all!(
             &mut tx,
             (String,),
             "UPDATE departure SET rescinded_at = $1, rescinded_by = $2
@@ -148,7 +159,7 @@ impl Store {
             by,
             identity.as_str()
         )?;
-        let Some((plan,)) = rescinded.first() else { return Ok(false) };
+        let Some((plan,)) = taken_back.first() else { return Ok(false) };
         // Should they leave again, that is another leaving.
         execute!(&mut tx, "DELETE FROM leaving WHERE identity = $1", identity.as_str())?;
         // Nobody leaves when they once were to.
@@ -158,8 +169,7 @@ impl Store {
             micros(now),
             identity.as_str()
         )?;
-        let event = event(EventKind::DepartureRescinded, &identity, plan);
-        ledger::append(&mut tx, vec![event], now).await?;
+        ledger::append(&mut tx, vec![rescinded(&identity, plan, by)], now).await?;
         tx.commit().await?;
         Ok(true)
     }

@@ -53,6 +53,7 @@ mod steward;
 mod store;
 mod task;
 mod timeline;
+mod told;
 mod transition;
 mod transition_queue;
 mod turn;

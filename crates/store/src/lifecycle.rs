@@ -3,18 +3,17 @@
 
 use std::collections::{HashMap, HashSet};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
+use leasehold_model::feed::left_for_good_at;
 use leasehold_model::id::EpochId;
 use leasehold_model::identity::{Identity, LifecycleState};
 use leasehold_model::snapshot::{FormerIdentity, Snapshot};
-
-/// Whoever is here again sooner had not left: their source said so by mistake, or took it back.
-const RESCINDED_WITHIN: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 use crate::db::{Tx, fetch_all, for_each_row, from_json, instant, micros};
 use crate::error::{Result, StoreError};
 use crate::snapshot::{Place, Places};
 use crate::store::Store;
+use crate::told::ToldBefore;
 
 /// Accounts and credentials whose last state that let anybody in ended by an action of ours.
 pub(crate) async fn read_closed(
@@ -76,7 +75,7 @@ pub(crate) async fn read_former(
     let wanted: HashSet<(i64, i64)> = gone.iter().map(|gone| gone.row).collect();
     let mut former: HashMap<(i64, i64), Vec<Former>> = HashMap::new();
     let mut away: HashMap<String, Vec<(Timestamp, Timestamp)>> = HashMap::new();
-    let mut leavings = Leavings::among(snapshot);
+    let mut told_before = ToldBefore::among(snapshot);
     for_each_row!(
         tx,
         (i64, i64, i64, i64, i64, String, i64),
@@ -102,10 +101,8 @@ pub(crate) async fn read_former(
                 let left_at = left_at.unwrap_or(until_at).min(until_at);
                 away.entry(identity.key.folded()).or_default().push((left_at, at(again)));
             }
-            if let Some(leavings) = &mut leavings
-                && (is_gap || identity.end.is_some() || identity.state == LifecycleState::Left)
-            {
-                leavings.take(places.system(system)?, &identity, (told, until), again);
+            if let Some(told_before) = &mut told_before {
+                told_before.take(places.system(system)?, &identity, (came, told, until, again));
             }
             if wanted.contains(&(system, object)) {
                 let (state, end) = (identity.state, identity.end);
@@ -116,99 +113,15 @@ pub(crate) async fn read_former(
     );
     snapshot.rehired =
         away.iter_mut().filter_map(|(key, away)| Some((key.clone(), left_for_good_at(away)?))).collect();
-    snapshot.returned = away.into_keys().collect();
-    snapshot.took_back = leavings.map(|leavings| leavings.took_back(snapshot)).unwrap_or_default();
+    let back = |away: Vec<(Timestamp, Timestamp)>| away.into_iter().map(|(_, back_at)| back_at).max();
+    snapshot.returned = away.into_iter().filter_map(|(key, away)| Some((key, back(away)?))).collect();
+    snapshot.feeds = told_before.map(|told_before| told_before.finish(snapshot)).unwrap_or_default();
     for gone in gone {
         let mut told_before = former.remove(&gone.row).unwrap_or_default();
         told_before.sort_by_key(|former| former.told);
         gone.date(snapshot, &told_before);
     }
     Ok(())
-}
-
-/// When somebody left last who stayed away for longer than a mistake lasts, of the times between which they were gone.
-fn left_for_good_at(away: &mut [(Timestamp, Timestamp)]) -> Option<Timestamp> {
-    away.sort_unstable();
-    let (mut stay, mut found) = (*away.first()?, None);
-    for &(left_at, back_at) in away.iter() {
-        // Gone by one word and then by another, they were not here in between.
-        stay = if left_at <= stay.1 { (stay.0, back_at.max(stay.1)) } else { (left_at, back_at) };
-        if stay.1.duration_since(stay.0) > RESCINDED_WITHIN {
-            found = Some(stay.0);
-        }
-    }
-    found
-}
-
-/// A source and a folded key.
-type Listed = (u32, String);
-
-/// A last day that a source told from one epoch to another.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct LastDay {
-    told: i64,
-    until: i64,
-    end: Timestamp,
-}
-
-/// What sources told before of who leaves and when. What one takes back counts against what
-/// another had said until then.
-#[derive(Default)]
-struct Leavings {
-    /// The epoch that told of none any more.
-    taken_back: HashMap<Listed, i64>,
-    last_days: HashMap<Listed, Vec<LastDay>>,
-}
-
-impl Leavings {
-    /// None where one source lists everybody: nobody contradicts it.
-    fn among(snapshot: &Snapshot) -> Option<Self> {
-        let first = snapshot.identities.first()?.0;
-        snapshot.identities.iter().any(|(system, _)| *system != first).then(Self::default)
-    }
-
-    /// A leaving that was told from one epoch to another, and the one that told something else.
-    fn take(&mut self, system: u32, identity: &Identity, (told, until): (i64, i64), again: i64) {
-        let who = (system, identity.key.folded());
-        if let Some(end) = identity.end {
-            self.last_days.entry(who.clone()).or_default().push(LastDay { told, until, end });
-        }
-        let taken_back = self.taken_back.entry(who).or_insert(again);
-        *taken_back = again.max(*taken_back);
-    }
-
-    /// By their positions, what [`Snapshot::took_back`] holds.
-    fn took_back(mut self, snapshot: &Snapshot) -> HashSet<usize> {
-        let mut open: HashMap<String, Vec<(usize, i64)>> = HashMap::new();
-        for (position, (system, identity)) in snapshot.identities.iter().enumerate() {
-            if identity.end.is_some() || identity.state == LifecycleState::Left {
-                continue;
-            }
-            let who = (*system, identity.key.folded());
-            if let Some(taken_back) = self.taken_back.get(&who) {
-                open.entry(who.1).or_default().push((position, *taken_back));
-            }
-        }
-        if open.is_empty() {
-            return HashSet::new();
-        }
-        for ((system, identity), since) in snapshot.identities.iter().zip(&snapshot.identity_since) {
-            let Some(end) = identity.end else { continue };
-            let who = (*system, identity.key.folded());
-            if let Some(taking_back) = open.get_mut(&who.1) {
-                let mut told = since.0;
-                let before = self.last_days.entry(who).or_default();
-                before.sort_unstable();
-                for former in before.iter().rev() {
-                    if former.until == told && former.end == end {
-                        told = former.told;
-                    }
-                }
-                taking_back.retain(|(_, taken_back)| told < *taken_back);
-            }
-        }
-        open.into_values().flatten().map(|(position, _)| position).collect()
-    }
 }
 
 /// What a source told of somebody, from one epoch to another that told something else, or nothing.
@@ -301,8 +214,8 @@ impl Gone {
                 (&mut snapshot.identities[position].1, &mut snapshot.identity_since[position])
             }
             Whose::Dropped(position) => {
-                let (_, identity, told) = &mut snapshot.dropped[position];
-                (identity, told)
+                let dropped = &mut snapshot.dropped[position];
+                (&mut dropped.identity, &mut dropped.since)
             }
         };
         (identity.end, *told) = (last_day, EpochId(since));
@@ -386,27 +299,5 @@ impl Store {
         drop(positions);
         snapshot.former_identities = former;
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_was_away_for_long_had_left_and_who_is_back_soon_had_not() {
-        let at = |day: i64| Timestamp::from_second(day * 86_400).expect("an instant");
-        for (away, expected) in [
-            (&[(0, 1)][..], None),
-            (&[(0, 8)], Some(0)),
-            // Said to have left, and then not listed: away all the time.
-            (&[(4, 9), (0, 4)], Some(0)),
-            (&[(0, 4), (5, 9)], None),
-            (&[(0, 8), (20, 21)], Some(0)),
-            (&[(0, 8), (20, 40)], Some(20)),
-        ] {
-            let mut away: Vec<_> = away.iter().map(|(left, back)| (at(*left), at(*back))).collect();
-            assert_eq!(left_for_good_at(&mut away), expected.map(at), "{away:?}");
-        }
     }
 }

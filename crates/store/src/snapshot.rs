@@ -7,7 +7,7 @@ use leasehold_model::credential::Credential;
 use leasehold_model::id::{EpochId, IdentityKey};
 use leasehold_model::identity::{Identity, LifecycleState};
 use leasehold_model::snapshot::{
-    Snapshot, SnapshotAccount, SnapshotCredential, SnapshotEntitlement, SnapshotGrant, Validity,
+    Dropped, Snapshot, SnapshotAccount, SnapshotCredential, SnapshotEntitlement, SnapshotGrant, Validity,
     VanishedGrant,
 };
 
@@ -164,6 +164,7 @@ async fn read_objects(
                     gone.extend(Gone::of(&identity, whose, (system, object), (since, told), snapshot));
                     snapshot.identities.push((system_position, identity));
                     snapshot.identity_since.push(EpochId(told));
+                    snapshot.identity_came.push(EpochId(since));
                     Place::Nowhere
                 }
                 Class::Account => {
@@ -236,7 +237,7 @@ async fn read_departed(
         snapshot.identities.iter().map(|(_, identity)| identity.key.folded()).collect();
     let listed_in: HashSet<(u32, String)> =
         snapshot.identities.iter().map(|(system, identity)| (*system, identity.key.folded())).collect();
-    let mut departed: BTreeMap<String, Departed> = BTreeMap::new();
+    let mut departed: BTreeMap<String, BTreeMap<u32, Departed>> = BTreeMap::new();
     let mut dropped: BTreeMap<(u32, String), Departed> = BTreeMap::new();
     // From the few identities to their intervals: accounts and entitlements have many more that ended.
     for_each_row!(
@@ -255,8 +256,9 @@ async fn read_departed(
             let position = places.system(system)?;
             let departing = Departed { system: position, row: (system, object), came, told, until, identity };
             if !listed.contains(&key) {
-                if departed.get(&key).is_none_or(|other| other.until < until) {
-                    departed.insert(key, departing);
+                let by_feed = departed.entry(key).or_default();
+                if by_feed.get(&position).is_none_or(|other| other.until < until) {
+                    by_feed.insert(position, departing);
                 }
             } else if !listed_in.contains(&(position, key.clone())) {
                 // Whether that counts is for whoever knows which source is believed first.
@@ -268,14 +270,23 @@ async fn read_departed(
         }
     );
     let mut gone = Vec::new();
-    for mut departed in departed.into_values() {
+    let mut others = Vec::new();
+    for by_feed in departed.into_values() {
+        let mut by_feed: Vec<Departed> = by_feed.into_values().collect();
+        by_feed.sort_by_key(|departed| departed.until);
+        let Some(mut departed) = by_feed.pop() else { continue };
+        others.extend(by_feed);
         gone.extend(departed.depart(Whose::Known(snapshot.identities.len()), snapshot));
+        snapshot.departed.insert(snapshot.identities.len());
         snapshot.identities.push((departed.system, departed.identity));
         snapshot.identity_since.push(EpochId(departed.told));
+        snapshot.identity_came.push(EpochId(departed.came));
     }
-    for mut dropped in dropped.into_values() {
+    for mut dropped in dropped.into_values().chain(others) {
         gone.extend(dropped.depart(Whose::Dropped(snapshot.dropped.len()), snapshot));
-        snapshot.dropped.push((dropped.system, dropped.identity, EpochId(dropped.told)));
+        let (came, until) = (EpochId(dropped.came), EpochId(dropped.until));
+        let (system, since) = (dropped.system, EpochId(dropped.told));
+        snapshot.dropped.push(Dropped { system, identity: dropped.identity, since, came, until });
     }
     Ok(gone)
 }

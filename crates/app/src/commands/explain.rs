@@ -155,7 +155,7 @@ impl Explain {
                 access = remote.find(&["accounts", system, account, "access"], &at).await?;
             }
             (Some(_), _) if for_people => {
-                let identity: Option<Identity> = remote.find(&["identities", &self.identity], &[]).await?;
+                let identity: Option<Identity> = remote.find(&["identities", &self.identity], &at).await?;
                 about =
                     identity.map(|Identity { key, kind, state, start, end, mut attributes, conflicts }| {
                         About::new(key, &kind, &state, (start, end), conflicts, |name| {

@@ -100,7 +100,7 @@ fn who_takes_a_last_day_back_has_said_that_there_is_none() {
         ),
         ("", "2021-01-01", "boss", true, "none by hr, 2021-01-02T00:00:00Z by agency"),
         ("", "2021-01-01", "chief", true, "none by hr, 2021-01-02T00:00:00Z by agency"),
-        ("", "2022-01-01", "chief", false, ""),
+        ("", "2022-01-01", "chief", false, "2022-01-02T00:00:00Z by agency, none by hr"),
         (
             "2099-01-01",
             "2022-01-01",

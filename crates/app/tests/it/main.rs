@@ -8,6 +8,7 @@ mod demo;
 mod emergency;
 mod everywhere;
 mod external;
+mod feeds;
 mod installation;
 mod jupyterhub;
 mod killed;

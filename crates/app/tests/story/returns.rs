@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use leasehold_model::clock::Clock as _;
 use leasehold_model::identity::LifecycleState;
+use leasehold_reconcile::workflow::offboard;
 
 use crate::lifecycle::{KIM, close, company, person};
 use crate::moves::everything;
@@ -92,5 +93,36 @@ fn a_hand_over_gives_nothing() {
         story.observe_all().await;
         close(&mut story, seed, &[KIM]).await;
         assert!(given(&story).is_disjoint(&of_ops), "what the former role gave is not handed over");
+    });
+}
+
+/// Who is suspended keeps what they hold until they return. Who leaves does not, suspended or not.
+#[test]
+fn a_leaver_who_was_suspended_keeps_nothing() {
+    tell("a_leaver_who_was_suspended_keeps_nothing", 12, |seed| async move {
+        for is_decided_here in [false, true] {
+            let mut story = company(seed, "", "").await;
+            kim_begins(&mut story, seed).await;
+            story.world.join(person(KIM, "Ops", LifecycleState::Suspended)).expect("is suspended");
+            story.observe_all().await;
+            close(&mut story, seed, &[KIM]).await;
+            assert_eq!(
+                given(&story),
+                gives(&["alpha gives role/e0", "beta gives role/e0"]),
+                "until they return"
+            );
+            if is_decided_here {
+                let loaded = story.load().await;
+                let plan = offboard::plan(loaded, &KIM.into(), Vec::new(), None).expect("a plan");
+                story.apply(&plan, &[]).await;
+            } else {
+                let mut kim = person(KIM, "Ops", LifecycleState::Suspended);
+                kim.end = Some(story.clock.now());
+                story.world.join(kim).expect("has had a last day");
+                story.observe_all().await;
+            }
+            close(&mut story, seed, &[KIM]).await;
+            assert_eq!(given(&story), BTreeSet::new(), "decided here: {is_decided_here}");
+        }
     });
 }

@@ -253,6 +253,11 @@ pub(super) fn hand_overs(
             if present.contains(former.identity) || !former.was.may_hold_access(former.until) {
                 continue;
             }
+            // Who comes back begins anew.
+            let back_at = snapshot.returned.get(&former.was.key.folded());
+            if back_at.is_some_and(|back_at| former.until <= *back_at) {
+                continue;
+            }
             let until = former.until.checked_add(hand_over).unwrap_or(Timestamp::MAX);
             let latest = latest.entry((position, former.identity)).or_insert(until);
             *latest = until.max(*latest);

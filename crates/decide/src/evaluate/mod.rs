@@ -304,11 +304,16 @@ impl<'inputs> Evaluation<'inputs> {
             let Some(system) = self.inputs.snapshot.system_position(&baseline.system) else { continue };
             let end = seconds(self.baseline_end(baseline));
             let handle = builder.add_baseline_of_system(SystemIndex(system), end, source);
-            for grant in
-                self.inputs.snapshot.grants.iter().filter(|grant| i64::from(grant.since) > baseline.epoch.0)
-            {
-                if self.inputs.snapshot.accounts[grant.account as usize].system == system {
-                    let account = self.account_index[grant.account as usize];
+            let is_rehire_looked_for = !self.inputs.snapshot.rehired.is_empty();
+            for grant in &self.inputs.snapshot.grants {
+                let is_later = i64::from(grant.since) > baseline.epoch.0;
+                if !(is_later || is_rehire_looked_for)
+                    || self.inputs.snapshot.accounts[grant.account as usize].system != system
+                {
+                    continue;
+                }
+                let account = self.account_index[grant.account as usize];
+                if is_later || self.is_outlived(baseline, account) {
                     builder.except(handle, account, EntitlementIndex(grant.entitlement));
                 }
             }

@@ -108,6 +108,18 @@ impl<'inputs> Evaluation<'inputs> {
         let grants = &self.inputs.snapshot.grants;
         self.grant_position(account, entitlement)
             .is_some_and(|position| i64::from(grants[position].since) <= baseline.epoch.0)
+            && !self.is_outlived(baseline, account)
+    }
+
+    /// Whether a baseline is from before its account's holder left who came back: a new hire holds nothing for what the old one held.
+    pub(super) fn is_outlived(&self, baseline: &Baseline, account: AccountIndex) -> bool {
+        let rehired = &self.inputs.snapshot.rehired;
+        if rehired.is_empty() {
+            return false;
+        }
+        let holder = self.graph.identity_of(account).map(|identity| &self.identities[identity.index()]);
+        let left_at = holder.and_then(|holder| rehired.get(&holder.key.folded()));
+        left_at.is_some_and(|left_at| baseline.adopted_at < *left_at)
     }
 
     /// When an owner's word stops counting; `None` while it counts, or where the owner is not an identity that we know.

@@ -44,7 +44,10 @@ pub(super) fn guards(evaluation: &Evaluation<'_>, items: &[PlanItem]) -> Vec<Gua
         // Who is new holds nothing yet; who does was here.
         let is_put_off =
             || listed.state_at(now) == LifecycleState::PreHire && losing.contains(&identity.key.folded());
-        let went_at = if identity.has_left(now) {
+        let went_at = if snapshot.offboarded.contains(&position) {
+            feed.here += 1;
+            continue;
+        } else if identity.has_left(now) {
             left_at(evaluation, position, identity)
         } else if listed.state == LifecycleState::Suspended {
             // As the feed says it: whom a person stopped here is no news of a feed.
@@ -141,7 +144,8 @@ impl Bounds {
 
     /// Which of them, in words.
     fn passed_by(&self, gone: usize, all: usize) -> String {
-        if gone as f64 > self.share_max * all as f64 {
+        let is_many = gone as u64 >= self.count_min.min(self.count_min_of_most);
+        if is_many && gone as f64 > self.share_max * all as f64 {
             format!("{:.0} %", self.share_max * 100.0)
         } else {
             self.count_max.to_string()
@@ -209,6 +213,9 @@ fn told_at(evaluation: &Evaluation<'_>, position: usize) -> Option<Timestamp> {
 fn told_first(evaluation: &Evaluation<'_>, position: usize) -> Option<bool> {
     let snapshot = evaluation.inputs.snapshot;
     let system = snapshot.told_by(position)?;
+    if snapshot.identity_news.contains(&position) {
+        return Some(false);
+    }
     Some(snapshot.systems[system as usize].first == snapshot.identity_since.get(position).copied())
 }
 

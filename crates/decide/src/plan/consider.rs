@@ -2,7 +2,7 @@
 
 use leasehold_model::credential::{CredentialKind, CredentialName};
 use leasehold_model::decision::{Because, DriftItem, DriftKind};
-use leasehold_model::identity::LifecycleState;
+use leasehold_model::identity::{Identity, LifecycleState};
 use leasehold_model::plan::Verb;
 
 use super::{Planner, Scope, words};
@@ -119,7 +119,10 @@ impl Planner<'_, '_> {
         let evaluation = self.evaluation;
         let identity =
             evaluation.graph.identity_of(account).map(|identity| &evaluation.identities[identity.index()]);
-        if identity.is_some_and(|identity| identity.state == LifecycleState::Suspended) {
+        let is_suspended = |identity: &Identity| {
+            identity.state == LifecycleState::Suspended && !identity.has_left(evaluation.inputs.now)
+        };
+        if identity.is_some_and(is_suspended) {
             let observed = &evaluation.account(account).account;
             if observed.enabled && self.abilities(&item.system).disable_account {
                 self.disables.entry(account).or_insert_with(|| words(&item.because));

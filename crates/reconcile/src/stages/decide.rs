@@ -63,7 +63,6 @@ impl Loaded {
         at: Option<Timestamp>,
     ) -> Result<Self, ReconcileError> {
         let mut snapshot = store.snapshot(at).await?;
-        merge::merge(&mut snapshot, &settings);
         let revision = match at {
             None => store.live_policy().await?,
             Some(at) => store
@@ -84,6 +83,7 @@ impl Loaded {
             let since = at.unwrap_or(now).checked_sub(window).unwrap_or(Timestamp::MIN);
             store.add_former_identities(&mut snapshot, since).await?;
         }
+        merge::merge(&mut snapshot, &settings);
         let stewardship = Arc::new(store.stewardship(at).await?);
         let mut baselines = store.baselines().await?;
         if let Some(at) = at {
@@ -166,11 +166,9 @@ pub fn take_as_left(snapshot: &mut Snapshot, departed: &HashMap<&str, Timestamp>
             // Where the source follows, they left when the person said so.
             identity.end = if is_told_later { earlier } else { identity.end };
         } else if !identity.has_left(*end) {
-            // Whom their source lets hold nothing yet, or for now, is let in by no word about their leaving.
-            if !matches!(identity.state, LifecycleState::Suspended | LifecycleState::PreHire) {
-                identity.state = LifecycleState::Leaving;
-            }
+            // Until then they stand where their source says: a day to come lets nobody in, and takes nothing.
             identity.end = earlier;
+            snapshot.offboarded.insert(position);
         }
         // What a source tells afterwards is no later news of it, and of an earlier day no earlier.
         if is_told_later {
@@ -214,14 +212,14 @@ mod tests {
 
     #[test]
     fn a_feed_that_follows_an_offboarding_tells_no_later_leaving() {
-        use LifecycleState::{Active, Leaving, Left, PreHire, Suspended};
+        use LifecycleState::{Active, Left, PreHire, Suspended};
         let hour = |hour: i64| Timestamp::from_second(hour * 3_600).expect("an instant");
         let departure = hour(10);
         for (state, end, told, expected) in [
             // What the feed says, since which hour, and where they stand, when they left and since when that is said.
-            (Active, None, 2, (Leaving, Some(10), 2)),
-            (Active, None, 14, (Leaving, Some(10), 8)),
-            (Active, Some(12), 14, (Leaving, Some(10), 8)),
+            (Active, None, 2, (Active, Some(10), 2)),
+            (Active, None, 14, (Active, Some(10), 8)),
+            (Active, Some(12), 14, (Active, Some(10), 8)),
             (Suspended, None, 2, (Suspended, Some(10), 2)),
             (PreHire, None, 2, (PreHire, Some(10), 2)),
             (Active, Some(5), 20, (Active, Some(5), 14)),

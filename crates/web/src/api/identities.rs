@@ -187,17 +187,30 @@ pub(super) fn seen(
 }
 
 #[utoipa::path(get, path = "/api/v1/identities/{key}", tag = "identities",
-    params(("key" = String, Path, description = "Its primary key, in any case")),
+    params(("key" = String, Path, description = "Its primary key, in any case"), AtQuery),
     responses((status = 200, description = "The identity", body = IdentityRow), Problems))]
 /// One identity.
 async fn one(
     State(app): State<App>,
     person: Person,
     Path(key): Path<String>,
+    Query(query): Query<AtQuery>,
 ) -> Result<Json<IdentityRow>, WebError> {
-    let view = app.view()?;
-    let index = seen(&app, &person, &view, &key)?;
-    Ok(Json(row(&view, &view.evaluation().identities[index.index()])))
+    let asked = app.clone();
+    let found = with_state(&app, query.at, move |view| {
+        let index = seen(&asked, &person, view, &key)?;
+        Ok(row(view, &view.evaluation().identities[index.index()]))
+    });
+    found.await.map(Json)
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct AtQuery {
+    /// As it stood then.
+    #[param(value_type = Option<String>, format = DateTime)]
+    at: Option<Timestamp>,
 }
 
 /// Something that an identity effectively holds.

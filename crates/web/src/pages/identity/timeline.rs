@@ -64,10 +64,15 @@ pub(crate) async fn of(
     let evaluation = view.evaluation();
     let snapshot = &view.loaded().snapshot;
     let mut happened: Vec<Happened<'_>> = Vec::new();
-    if let Some((system, identity)) = snapshot.identities.get(index.index()) {
-        let system = snapshot.system(*system);
-        let entries = app.store.identity_timeline(system, &identity.key).await?;
-        happened.extend(entries.into_iter().map(|entry| Happened { system, login: "", entry }));
+    if let Some((_, identity)) = snapshot.identities.get(index.index()) {
+        // Of every feed that told of them: any of them may be the one that counted.
+        let is_feed = |name: &SystemName| {
+            view.loaded().settings.get(name).is_some_and(|settings| settings.authoritative)
+        };
+        for system in snapshot.systems.iter().map(|state| &state.name).filter(|name| is_feed(name)) {
+            let entries = app.store.identity_timeline(system, &identity.key).await?;
+            happened.extend(entries.into_iter().map(|entry| Happened { system, login: "", entry }));
+        }
     }
     let accounts: Vec<(&SystemName, &str, &AccountKey)> = evaluation
         .graph

@@ -1,12 +1,16 @@
 //! One identity from several people feeds: each attribute from the feed that is believed first about it, and what the
 //! others say instead kept beside it.
 
+mod away;
+mod dropped;
+
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
+use leasehold_model::feed::{Feeds, left_for_good_at};
 use leasehold_model::id::SystemName;
 use leasehold_model::identity::{Identity, LifecycleState};
-use leasehold_model::snapshot::{Claimed, IdentityConflict, Snapshot};
+use leasehold_model::snapshot::{Claimed, FormerIdentity, IdentityConflict, Snapshot};
 
 use crate::evaluate::SystemSettings;
 
@@ -39,8 +43,8 @@ impl Precedence {
 
 /// Makes one identity of those that several feeds list under one key.
 pub fn merge(snapshot: &mut Snapshot, settings: &BTreeMap<SystemName, SystemSettings>) {
-    take_dropped(snapshot, settings);
-    let took_back = std::mem::take(&mut snapshot.took_back);
+    dropped::take(snapshot, settings);
+    let feeds = std::mem::take(&mut snapshot.feeds);
     let mut first: HashMap<String, usize> = HashMap::with_capacity(snapshot.identities.len());
     let mut told: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (position, (_, identity)) in snapshot.identities.iter().enumerate() {
@@ -59,45 +63,47 @@ pub fn merge(snapshot: &mut Snapshot, settings: &BTreeMap<SystemName, SystemSett
     }
     let unsaid = Precedence::default();
     let precedence =
-        |system: u32| settings.get(snapshot.system(system)).map_or(&unsaid, |settings| &settings.precedence);
+        |system: &SystemName| settings.get(system).map_or(&unsaid, |settings| &settings.precedence);
+    let precedences: Vec<Precedence> =
+        snapshot.systems.iter().map(|system| precedence(&system.name).clone()).collect();
+    let mut former: BTreeMap<usize, Vec<FormerIdentity>> = BTreeMap::new();
+    for was in std::mem::take(&mut snapshot.former_identities) {
+        former.entry(was.identity as usize).or_default().push(was);
+    }
     let mut dropped = vec![false; snapshot.identities.len()];
-    let mut merged: BTreeMap<usize, Merged> = BTreeMap::new();
+    let mut merged: BTreeMap<usize, (Merged, Vec<FormerIdentity>)> = BTreeMap::new();
     for (first, positions) in &told {
-        let voices: Vec<Voice<'_>> = positions
-            .iter()
-            .map(|position| {
-                let (system, identity) = &snapshot.identities[*position];
-                let (name, since) = (snapshot.system(*system), snapshot.identity_since[*position]);
-                Voice {
-                    system: *system,
-                    name,
-                    precedence: precedence(*system),
-                    identity,
-                    took_back: took_back.contains(position),
-                    said_at: snapshot.ended_at(since),
-                    is_history: snapshot.systems[*system as usize].first == Some(since),
-                }
-            })
-            .collect();
-        merged.insert(*first, one_of(&voices));
+        let voices = voices(snapshot, positions, &feeds, &precedences);
+        // As it was believed when one of the feeds said something else.
+        let mut was = Vec::new();
+        for (voice, position) in positions.iter().enumerate() {
+            for before in former.remove(position).unwrap_or_default() {
+                let mut then = voices.clone();
+                (then[voice].identity, then[voice].took_back) = (&before.was, false);
+                was.push(FormerIdentity { was: one_of(&then).identity, ..before });
+            }
+        }
+        merged.insert(*first, (one_of(&voices), was));
         for position in positions.iter().filter(|position| *position != first) {
             dropped[*position] = true;
         }
     }
+    come_back(snapshot, &feeds, &precedences);
     let mut kept = Vec::with_capacity(snapshot.identities.len());
-    let mut since = Vec::with_capacity(snapshot.identities.len());
+    let (mut since, mut came) = (Vec::with_capacity(kept.capacity()), Vec::with_capacity(kept.capacity()));
     let all = std::mem::take(&mut snapshot.identities);
     for (position, (listed, told_since)) in all.into_iter().zip(&snapshot.identity_since).enumerate() {
         if dropped[position] {
             continue;
         }
         let index = u32::try_from(kept.len()).unwrap_or(u32::MAX);
-        match merged.remove(&position) {
+        let was = match merged.remove(&position) {
             None => {
                 kept.push(listed);
                 since.push(*told_since);
+                former.remove(&position).unwrap_or_default()
             }
-            Some(Merged { system, told_by, dated_by, identity, conflicts }) => {
+            Some((Merged { system, told_by, dated_by, is_news, identity, conflicts }, was)) => {
                 let said = told.get(&position).and_then(|positions| positions.get(dated_by));
                 since.push(said.map_or(*told_since, |position| snapshot.identity_since[*position]));
                 let of_index = |conflict| IdentityConflict { identity: index, ..conflict };
@@ -105,43 +111,43 @@ pub fn merge(snapshot: &mut Snapshot, settings: &BTreeMap<SystemName, SystemSett
                 if told_by != system {
                     snapshot.identity_told_by.insert(index, told_by);
                 }
+                if is_news {
+                    snapshot.identity_news.insert(kept.len());
+                }
                 kept.push((system, identity));
+                was
             }
-        }
+        };
+        came.extend(snapshot.identity_came.get(position).copied());
+        let of_index = |was| FormerIdentity { identity: index, ..was };
+        snapshot.former_identities.extend(was.into_iter().map(of_index));
     }
-    (snapshot.identities, snapshot.identity_since) = (kept, since);
+    (snapshot.identities, snapshot.identity_since, snapshot.identity_came) = (kept, since, came);
 }
 
-/// What a feed said that lists somebody no longer counts beside those that list them where it is believed before all of them about who
-/// is here: there, their absence is its word that they have left.
-fn take_dropped(snapshot: &mut Snapshot, settings: &BTreeMap<SystemName, SystemSettings>) {
-    let dropped = std::mem::take(&mut snapshot.dropped);
-    if dropped.is_empty() {
-        return;
-    }
-    let unsaid = Precedence::default();
-    let about_status = |snapshot: &Snapshot, system: u32| {
-        let of_system = settings.get(snapshot.system(system)).filter(|settings| settings.authoritative);
-        of_system.map_or(&unsaid, |settings| &settings.precedence).about("status")
-    };
-    let mut listed: HashMap<String, u32> = HashMap::new();
-    for (system, identity) in &snapshot.identities {
-        let precedence = about_status(snapshot, *system);
-        let least = listed.entry(identity.key.folded()).or_insert(precedence);
-        *least = precedence.min(*least);
-    }
-    for (system, identity, epoch) in dropped {
-        let least = listed.get(&identity.key.folded()).copied();
-        // A feed that is not configured any more says nothing.
-        let is_feed = settings.get(snapshot.system(system)).is_some_and(|settings| settings.authoritative);
-        if is_feed && least.is_some_and(|least| about_status(snapshot, system) < least) {
-            snapshot.identities.push((system, identity));
-            snapshot.identity_since.push(epoch);
+/// Who has come back, of those whom several feeds list: nobody has who was never gone by what was believed.
+fn come_back(snapshot: &mut Snapshot, feeds: &Feeds, precedences: &[Precedence]) {
+    for (key, histories) in &feeds.histories {
+        let heard: Vec<away::Heard<'_>> = histories
+            .iter()
+            .map(|history| away::Heard {
+                name: snapshot.system(history.system),
+                precedence: &precedences[history.system as usize],
+                history,
+            })
+            .collect();
+        let mut away = away::away(&heard);
+        snapshot.returned.remove(key);
+        snapshot.rehired.remove(key);
+        if let Some((_, back_at)) = away.last().copied() {
+            snapshot.returned.insert(key.clone(), back_at);
+            snapshot.rehired.extend(left_for_good_at(&mut away).map(|left_at| (key.clone(), left_at)));
         }
     }
 }
 
 /// What one feed says of an identity.
+#[derive(Clone)]
 struct Voice<'snapshot> {
     system: u32,
     name: &'snapshot SystemName,
@@ -149,9 +155,76 @@ struct Voice<'snapshot> {
     identity: &'snapshot Identity,
     /// Whether it says that there is no last day, because it took one back.
     took_back: bool,
-    /// When that was said first, and whether it was when the feed was read for the first time.
+    /// Whether its word of the last day counts after those of all others: it was taken back by one that is believed before it, or
+    /// another one has told a new last day since it took back its own.
+    yields_end: bool,
+    /// Since when it says so.
     said_at: Option<Timestamp>,
+    /// Whether it said so when the feed was read for the first time, …
+    is_first: bool,
+    /// … and no other feed had listed them as here before.
     is_history: bool,
+}
+
+/// What each feed says of an identity that stands at these positions.
+fn voices<'a>(
+    snapshot: &'a Snapshot,
+    positions: &[usize],
+    feeds: &Feeds,
+    precedences: &'a [Precedence],
+) -> Vec<Voice<'a>> {
+    let precedence = |position: usize| &precedences[snapshot.identities[position].0 as usize];
+    let rank = |position: usize| {
+        (precedence(position).about("end_date"), snapshot.system(snapshot.identities[position].0))
+    };
+    // Who is believed first of all about who is here says by their silence that somebody left; nobody else does.
+    let is_alone_first = |position: usize| {
+        let of = |position: usize| precedence(position).about("status");
+        positions.iter().all(|other| *other == position || of(position) < of(*other))
+    };
+    let taken_back_at = |position: usize| {
+        let took_back = feeds.took_back.get(&position)?;
+        (!took_back.by_silence || is_alone_first(position)).then_some(took_back.at)
+    };
+    let end_told = |position: usize| {
+        snapshot.identities[position].1.end?;
+        Some(feeds.end_told.get(&position).copied().unwrap_or(snapshot.identity_since[position]))
+    };
+    let is_overruled = |position: usize| {
+        let Some(told) = end_told(position) else { return false };
+        let overrules =
+            |other: usize| rank(other) < rank(position) && taken_back_at(other).is_some_and(|at| told < at);
+        positions.iter().any(|other| overrules(*other))
+    };
+    let is_superseded = |position: usize| {
+        let Some(taken_back) = taken_back_at(position) else { return false };
+        let is_newer = |other: usize| end_told(other).is_some_and(|told| told >= taken_back);
+        positions.iter().any(|other| is_newer(*other) && !is_overruled(*other))
+    };
+    let came =
+        |position: usize| snapshot.identity_came.get(position).unwrap_or(&snapshot.identity_since[position]);
+    let of = |position: usize| {
+        let (system, identity) = &snapshot.identities[position];
+        let since = snapshot.identity_since[position];
+        let said_at = snapshot.ended_at(since);
+        let is_first = snapshot.systems[*system as usize].first == Some(since);
+        let listed_before = |other: usize| {
+            let (of, listed) = &snapshot.identities[other];
+            of != system && *came(other) < since && said_at.is_some_and(|said_at| !listed.has_left(said_at))
+        };
+        Voice {
+            system: *system,
+            name: snapshot.system(*system),
+            precedence: precedence(position),
+            identity,
+            took_back: taken_back_at(position).is_some(),
+            yields_end: is_overruled(position) || is_superseded(position),
+            said_at,
+            is_first,
+            is_history: is_first && !positions.iter().any(|other| listed_before(*other)),
+        }
+    };
+    positions.iter().map(|position| of(*position)).collect()
 }
 
 /// One identity made of what several feeds say.
@@ -161,6 +234,8 @@ struct Merged {
     /// Who says that they are gone, or else when they will be, or else where they stand, by the place of the voice, and its feed.
     dated_by: usize,
     told_by: u32,
+    /// Whether that is news although the feed said so when it was read first.
+    is_news: bool,
     identity: Identity,
     /// Where others say something else. The position of the identity is not known yet.
     conflicts: Vec<IdentityConflict>,
@@ -170,20 +245,21 @@ struct Merged {
 fn one_of(voices: &[Voice<'_>]) -> Merged {
     let mut conflicts = Vec::new();
     let mut believed = |attribute: &str, value: &dyn Fn(&Voice<'_>) -> Option<String>| -> Option<usize> {
-        let mut saying: Vec<(u32, &SystemName, usize, String)> = voices
+        let mut saying: Vec<(bool, u32, &SystemName, usize, String)> = voices
             .iter()
             .enumerate()
             .filter_map(|(position, voice)| {
                 let value = value(voice).filter(|value| !value.is_empty())?;
-                Some((voice.precedence.about(attribute), voice.name, position, value))
+                let yields = voice.yields_end && attribute == "end_date";
+                Some((yields, voice.precedence.about(attribute), voice.name, position, value))
             })
             .collect();
         saying.sort();
-        let (_, system, position, used) = saying.first()?;
+        let (_, _, system, position, used) = saying.first()?;
         let claimed =
             |system: &SystemName, value: &str| Claimed { system: system.clone(), value: value.to_owned() };
-        let others = saying.iter().filter(|(_, _, _, value)| value.to_lowercase() != used.to_lowercase());
-        let instead: Vec<Claimed> = others.map(|(_, system, _, value)| claimed(system, value)).collect();
+        let others = saying.iter().filter(|(_, _, _, _, value)| value.to_lowercase() != used.to_lowercase());
+        let instead: Vec<Claimed> = others.map(|(_, _, system, _, value)| claimed(system, value)).collect();
         if !instead.is_empty() {
             let (attribute, used) = (attribute.to_owned(), claimed(system, used));
             conflicts.push(IdentityConflict { identity: 0, attribute, used, instead });
@@ -205,6 +281,7 @@ fn one_of(voices: &[Voice<'_>]) -> Merged {
     // Who says that they have left says when, whatever is planned elsewhere.
     let left_by = |planned: Timestamp| voices[saying].said_at.map_or(planned, |said_at| planned.min(said_at));
     let (end, dated_by) = match state {
+        LifecycleState::Left if end.is_some_and(|end| left_by(end) == end) => (end, saying),
         LifecycleState::Left => (voices[saying].identity.end.or(end.map(left_by)), saying),
         LifecycleState::Suspended => (end, saying),
         _ => (end, ending.filter(|ending| end.is_some() && !voices[*ending].is_history).unwrap_or(saying)),
@@ -224,14 +301,16 @@ fn one_of(voices: &[Voice<'_>]) -> Merged {
     let key = voices[leading].identity.key.clone();
     let identity = Identity { key, kind, state, start, end, manager, owner, attributes };
     let told_by = voices[dated_by].system;
-    Merged { system: voices[leading].system, dated_by, told_by, identity, conflicts }
+    let is_news = voices[dated_by].is_first && !voices[dated_by].is_history;
+    Merged { system: voices[leading].system, dated_by, told_by, is_news, identity, conflicts }
 }
 
 #[cfg(test)]
 mod tests {
+    use leasehold_model::feed::TookBack;
     use leasehold_model::id::{EpochId, IdentityKey};
     use leasehold_model::identity::IdentityKind;
-    use leasehold_model::snapshot::SystemState;
+    use leasehold_model::snapshot::{Dropped, SystemState};
 
     use super::*;
 
@@ -351,7 +430,13 @@ mod tests {
             merge(&mut planned, &settings);
             let identity = &planned.identities[0].1;
             let expected = identity.end.map(|_| if identity.state == Left { at(1) } else { at(9) });
-            assert_eq!((identity.end, planned.identity_since[0]), (expected, EpochId(1)), "as history");
+            // What a feed says when it is read first is news where another one had listed them as here.
+            assert_eq!(
+                (identity.end, planned.identity_since[0]),
+                (expected, EpochId(dated_by)),
+                "as history"
+            );
+            assert_eq!(planned.identity_news.contains(&0), dated_by == 2, "{of_hr:?} {of_agency:?}");
         }
     }
 
@@ -370,7 +455,8 @@ mod tests {
                 snapshot.identities.push((system, Identity { end, ..identity }));
                 snapshot.identity_since.push(EpochId(1));
             }
-            snapshot.took_back.extend(took_back.then_some(0));
+            let taken_back = TookBack { at: EpochId(2), by_silence: false };
+            snapshot.feeds.took_back.extend(took_back.then_some((0, taken_back)));
             let of = |general| SystemSettings {
                 authoritative: true,
                 precedence: Precedence { general, of_attribute: BTreeMap::new() },
@@ -402,7 +488,9 @@ mod tests {
                 Snapshot { systems: vec![feed("directory"), feed("hr")], ..Snapshot::default() };
             snapshot.identities.push((0, listed("kim@example.com", LifecycleState::Active, &[])));
             snapshot.identity_since.push(EpochId(1));
-            snapshot.dropped.push((1, listed("Kim@example.com", LifecycleState::Left, &[]), EpochId(2)));
+            let identity = listed("Kim@example.com", LifecycleState::Left, &[]);
+            let (since, came, until) = (EpochId(2), EpochId(1), EpochId(2));
+            snapshot.dropped.push(Dropped { system: 1, identity, since, came, until });
             let of = |general| SystemSettings {
                 authoritative: true,
                 precedence: Precedence { general, of_attribute: BTreeMap::new() },

@@ -1,0 +1,167 @@
+//! When somebody whom several feeds list was not here, by what was believed of each then.
+
+use leasehold_model::Timestamp;
+use leasehold_model::feed::{FeedHistory, ToldLeaving};
+use leasehold_model::id::SystemName;
+
+use super::Precedence;
+
+/// A feed's history with how early it is believed.
+pub(super) struct Heard<'a> {
+    pub name: &'a SystemName,
+    pub precedence: &'a Precedence,
+    pub history: &'a FeedHistory,
+}
+
+impl Heard<'_> {
+    fn is_listing(&self, at: Timestamp) -> bool {
+        !self.history.gaps.iter().any(|(from, until)| (*from..*until).contains(&at))
+    }
+
+    /// The leaving that it tells at an instant.
+    fn tells(&self, at: Timestamp) -> Option<&ToldLeaving> {
+        let is_told = |told: &&ToldLeaving| told.from <= at && told.until.is_none_or(|until| at < until);
+        self.history.leavings.iter().find(is_told)
+    }
+
+    /// When it took back the last leaving that it had told before an instant; by its silence, too, where that says so.
+    fn took_back_at(&self, at: Timestamp, is_silence_a_word: bool) -> Option<Timestamp> {
+        let words = self.history.leavings.iter().filter_map(|told| told.until);
+        let gaps = self.history.gaps.iter().map(|(_, until)| *until).filter(|_| is_silence_a_word);
+        words.chain(gaps).filter(|until| *until <= at).max()
+    }
+
+    fn rank(&self, attribute: &str) -> (u32, &SystemName) {
+        (self.precedence.about(attribute), self.name)
+    }
+}
+
+/// From when until when they were away; not the time that lasts.
+pub(super) fn away(feeds: &[Heard<'_>]) -> Vec<(Timestamp, Timestamp)> {
+    let mut instants: Vec<Timestamp> = Vec::new();
+    for FeedHistory { since, gaps, leavings, .. } in feeds.iter().map(|heard| heard.history) {
+        instants.push(*since);
+        instants.extend(gaps.iter().flat_map(|(from, until)| [*from, *until]));
+        for told in leavings {
+            let end = told.end.filter(|end| told.until.is_none_or(|until| *end < until));
+            instants.extend([Some(told.from), told.until, end].into_iter().flatten());
+        }
+    }
+    instants.sort_unstable();
+    instants.dedup();
+    // Who lists them no longer may never do again.
+    instants.retain(|at| *at < Timestamp::MAX);
+    let (mut away, mut since) = (Vec::new(), None);
+    for at in instants {
+        match (is_gone(feeds, at), since) {
+            (true, None) => since = Some(at),
+            (false, Some(left_at)) => {
+                away.push((left_at, at));
+                since = None;
+            }
+            _ => {}
+        }
+    }
+    away
+}
+
+/// Whether they were gone at an instant, by what the feeds told until then.
+fn is_gone(feeds: &[Heard<'_>], at: Timestamp) -> bool {
+    let known = feeds.iter().filter(|heard| heard.history.since <= at);
+    let (listing, silent): (Vec<&Heard<'_>>, Vec<_>) = known.partition(|heard| heard.is_listing(at));
+    let Some(first) = listing.iter().min_by_key(|heard| heard.rank("status")) else {
+        return !silent.is_empty();
+    };
+    let about_status = first.precedence.about("status");
+    if silent.iter().any(|heard| heard.precedence.about("status") < about_status)
+        || first.tells(at).is_some_and(|told| told.has_left)
+    {
+        return true;
+    }
+    let is_alone_first = |heard: &Heard<'_>| {
+        let of = heard.rank("status");
+        listing.iter().all(|other| other.name == heard.name || of.0 < other.precedence.about("status"))
+    };
+    let is_overruled = |ending: &Heard<'_>, told: &ToldLeaving| {
+        listing.iter().any(|other| {
+            let tells_an_end = other.tells(at).is_some_and(|told| told.end.is_some());
+            !tells_an_end
+                && other.rank("end_date") < ending.rank("end_date")
+                && other
+                    .took_back_at(at, is_alone_first(other))
+                    .is_some_and(|taken_back| told.from < taken_back)
+        })
+    };
+    let endings = listing.iter().filter_map(|heard| {
+        let told = heard.tells(at).filter(|told| !is_overruled(heard, told))?;
+        Some((heard.rank("end_date"), told.end?))
+    });
+    endings.min().is_some_and(|(_, end)| end <= at)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn who_is_not_believed_sends_nobody_away() {
+        let at = |day: i64| Timestamp::from_second(day * 86_400).expect("an instant");
+        let left =
+            |from, until| ToldLeaving { from: at(from), until: Some(at(until)), has_left: true, end: None };
+        let ending = |from, until: Option<i64>, end| ToldLeaving {
+            from: at(from),
+            until: until.map(at),
+            has_left: false,
+            end: Some(at(end)),
+        };
+        let (hr, directory) = ("hr", "directory");
+        // Each: who lists them not from when until when, or tells of a leaving, and the believed absence.
+        type Case<'a> = (&'a str, (i64, i64), &'a [(&'a str, ToldLeaving)], &'a [(i64, i64)]);
+        let cases: &[Case<'_>] = &[
+            (directory, (2, 9), &[], &[]),
+            (hr, (2, 9), &[], &[(2, 9)]),
+            (directory, (0, 0), &[(directory, left(2, 9))], &[]),
+            (directory, (0, 0), &[(hr, left(2, 9))], &[(2, 9)]),
+            (directory, (0, 0), &[(hr, ending(1, Some(9), 3))], &[(3, 9)]),
+            // What the other one still says of the end is taken back with it.
+            (directory, (0, 0), &[(hr, ending(2, Some(4), 20)), (directory, ending(1, None, 6))], &[]),
+            (
+                directory,
+                (0, 0),
+                &[(hr, ending(2, Some(4), 20)), (directory, ending(5, Some(8), 6))],
+                &[(6, 8)],
+            ),
+        ];
+        for (who, gap, leavings, expected) in cases {
+            let names = [hr, directory].map(|name| SystemName::new(name).expect("a name"));
+            let histories: Vec<FeedHistory> = names
+                .iter()
+                .map(|name| FeedHistory {
+                    system: 0,
+                    since: at(0),
+                    gaps: if name.as_str() == *who && gap.0 < gap.1 {
+                        vec![(at(gap.0), at(gap.1))]
+                    } else {
+                        vec![]
+                    },
+                    leavings: leavings
+                        .iter()
+                        .filter(|(of, _)| *of == name.as_str())
+                        .map(|(_, told)| *told)
+                        .collect(),
+                })
+                .collect();
+            let precedence = [10, 20].map(|general| Precedence { general, of_attribute: BTreeMap::new() });
+            let heard: Vec<Heard<'_>> = names
+                .iter()
+                .zip(&precedence)
+                .zip(&histories)
+                .map(|((name, precedence), history)| Heard { name, precedence, history })
+                .collect();
+            let expected: Vec<_> = expected.iter().map(|(from, until)| (at(*from), at(*until))).collect();
+            assert_eq!(away(&heard), expected, "{who} {gap:?} {leavings:?}");
+        }
+    }
+}

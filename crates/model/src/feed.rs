@@ -1,0 +1,93 @@
+//! What single people feeds told over time of somebody whom several of them list. What of it is believed is decided elsewhere.
+
+use std::collections::HashMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::id::EpochId;
+
+/// Whoever is here again sooner had not left: their source said so by mistake, or took it back.
+pub const RESCINDED_WITHIN: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// What feeds told of identities that several list, as far as one of them told of a leaving before and took it back.
+#[derive(Debug, Clone, Default)]
+pub struct Feeds {
+    /// By the positions of [`crate::snapshot::Snapshot::identities`]: who is listed without a last day by a feed that had told of a
+    /// leaving. That it tells none is its word, not its silence.
+    pub took_back: HashMap<usize, TookBack>,
+    /// By the same, of who is listed with a last day: the epoch that told that one first.
+    pub end_told: HashMap<usize, EpochId>,
+    /// By the folded key: how each feed listed them.
+    pub histories: HashMap<String, Vec<FeedHistory>>,
+}
+
+/// A leaving that a feed told and took back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TookBack {
+    /// By the epoch that told of it no more.
+    pub at: EpochId,
+    /// It was told only by not listing them for a time.
+    pub by_silence: bool,
+}
+
+/// How one feed listed somebody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeedHistory {
+    /// Position of the feed's system.
+    pub system: u32,
+    /// When it listed them first.
+    pub since: Timestamp,
+    /// From when until when it did not list them after that.
+    pub gaps: Vec<(Timestamp, Timestamp)>,
+    /// Every leaving that it told.
+    pub leavings: Vec<ToldLeaving>,
+}
+
+/// A leaving, as a feed told it from one instant to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ToldLeaving {
+    /// Since when.
+    pub from: Timestamp,
+    /// Until when; `None` where it tells so still.
+    pub until: Option<Timestamp>,
+    /// That they have left.
+    pub has_left: bool,
+    /// The last day.
+    pub end: Option<Timestamp>,
+}
+
+/// When somebody left last who stayed away for longer than a mistake lasts, of the times between which they were gone.
+pub fn left_for_good_at(away: &mut [(Timestamp, Timestamp)]) -> Option<Timestamp> {
+    away.sort_unstable();
+    let (mut stay, mut found) = (*away.first()?, None);
+    for &(left_at, back_at) in away.iter() {
+        // Gone by one word and then by another, they were not here in between.
+        stay = if left_at <= stay.1 { (stay.0, back_at.max(stay.1)) } else { (left_at, back_at) };
+        if stay.1.duration_since(stay.0) > RESCINDED_WITHIN {
+            found = Some(stay.0);
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_was_away_for_long_had_left_and_who_is_back_soon_had_not() {
+        let at = |day: i64| Timestamp::from_second(day * 86_400).expect("an instant");
+        for (away, expected) in [
+            (&[(0, 1)][..], None),
+            (&[(0, 8)], Some(0)),
+            // Said to have left, and then not listed: away all the time.
+            (&[(4, 9), (0, 4)], Some(0)),
+            (&[(0, 4), (5, 9)], None),
+            (&[(0, 8), (20, 21)], Some(0)),
+            (&[(0, 8), (20, 40)], Some(20)),
+        ] {
+            let mut away: Vec<_> = away.iter().map(|(left, back)| (at(*left), at(*back))).collect();
+            assert_eq!(left_for_good_at(&mut away), expected.map(at), "{away:?}");
+        }
+    }
+}
