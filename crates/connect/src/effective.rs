@@ -64,9 +64,11 @@ impl EffectiveRows {
                     // That somebody will have left says that they are here.
                     identity.state = LifecycleState::Leaving;
                     identity.end = Some(identity.end.map_or(from, |end| end.max(from)));
+                    (person.untold.state, person.untold.end) = (false, false);
                 } else {
                     // Who began before is here, whatever is to change.
                     identity.start = Some(identity.start.unwrap_or(from));
+                    person.untold.start = false;
                 }
             }
             person
@@ -76,13 +78,14 @@ impl EffectiveRows {
 
 #[cfg(test)]
 mod tests {
+    use leasehold_model::fact::Untold;
     use leasehold_model::id::IdentityKey;
     use leasehold_model::identity::{Identity, IdentityKind};
 
     use super::*;
 
     fn person(identity: Identity) -> Person {
-        Person { identity, is_state_known: true }
+        Person { identity, untold: Untold::default() }
     }
 
     fn row(department: &str) -> Identity {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use leasehold_model::fact::Fact;
+use leasehold_model::fact::{Fact, Untold};
 use leasehold_model::id::IdentityKey;
 use leasehold_model::identity::{Identity, IdentityKind, LifecycleState};
 
@@ -73,13 +73,17 @@ impl PersonRow<'_> {
                 self.status
             ));
         }
-        let mut date = |value: &str, edge: Edge| {
-            dates.read(value, edge).unwrap_or_else(|message| {
-                mended.push(message);
-                None
-            })
+        let mut date = |value: &str, edge: Edge| match dates.read(value, edge) {
+            Ok(date) => (date, false),
+            Err(message) => {
+                mended.push(format!(
+                    "{message}; what was told before counts on; empty says that there is none"
+                ));
+                (None, true)
+            }
         };
-        let (start, end) = (date(self.start_date, Edge::Start), date(self.end_date, Edge::End));
+        let (start, start_is_untold) = date(self.start_date, Edge::Start);
+        let (end, end_is_untold) = date(self.end_date, Edge::End);
         let someone = |key: &str| (!key.is_empty()).then(|| IdentityKey::from(key));
         let identity = Identity {
             key: IdentityKey::from(self.key),
@@ -91,7 +95,8 @@ impl PersonRow<'_> {
             owner: someone(self.owner),
             attributes: self.attributes,
         };
-        Person { identity, is_state_known: state.is_some() }
+        let untold = Untold { state: state.is_none(), start: start_is_untold, end: end_is_untold };
+        Person { identity, untold }
     }
 }
 
@@ -99,16 +104,17 @@ impl PersonRow<'_> {
 #[derive(Debug)]
 pub(crate) struct Person {
     pub identity: Identity,
-    /// Whether the row says where they stand.
-    pub is_state_known: bool,
+    /// What the row does not say, or not in words that can be read.
+    pub untold: Untold,
 }
 
 impl Person {
     /// What is told of them.
     pub fn fact(self) -> Fact {
-        match self.is_state_known {
-            true => Fact::Identity(self.identity),
-            false => Fact::IdentityOfUnknownState(self.identity),
+        if self.untold == Untold::default() {
+            Fact::Identity(self.identity)
+        } else {
+            Fact::IdentityInPart(self.identity, self.untold)
         }
     }
 }

@@ -16,9 +16,9 @@ use crate::identity::Identity;
 pub enum Fact {
     /// From an authoritative source only.
     Identity(Identity),
-    /// The same, of somebody whose state the source does not tell in words that are known: what it told last counts, for a
-    /// mistyped word or a lost column brings nobody back who has left.
-    IdentityOfUnknownState(Identity),
+    /// The same, where the source does not tell in a way that can be read where somebody stands, or from when until when: what it
+    /// told of that last counts, for a mistyped word or a lost column brings nobody back who has left.
+    IdentityInPart(Identity, Untold),
     /// A login exists.
     Account(Account),
     /// Something that authenticates an account exists.
@@ -31,6 +31,17 @@ pub enum Fact {
     Containment(Containment),
     /// Somebody answers for an account or entitlement, as the system itself says.
     Owner(OwnerFact),
+}
+
+/// What a source does not tell of somebody in a way that can be read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Untold {
+    /// Where they stand.
+    pub state: bool,
+    /// From when on they may hold access.
+    pub start: bool,
+    /// Until when.
+    pub end: bool,
 }
 
 /// Who answers for what, as the system itself says.

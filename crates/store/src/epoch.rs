@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use leasehold_model::account::Account;
 use leasehold_model::credential::Credential;
 use leasehold_model::entitlement::{Containment, DirectGrant, Entitlement};
-use leasehold_model::fact::{Fact, Owned, OwnerFact, Problem};
+use leasehold_model::fact::{Fact, Owned, OwnerFact, Problem, Untold};
 use leasehold_model::id::{EntitlementName, SystemName};
 use leasehold_model::identity::{Identity, LifecycleState};
 use serde::{Deserialize, Serialize};
@@ -48,9 +48,19 @@ pub struct EpochWriter {
     pub(crate) feed_end: Option<StoredFeedEnd>,
     /// An identity whose row may be cut: what it says is not taken.
     pub(crate) disregarded: Option<u32>,
-    /// Who was told before and is not active, by key; looked up when a state is not told for the first time.
-    told_before: Option<HashMap<String, LifecycleState>>,
+    /// Who was told before and is not active, or has a first or last day, by folded key; looked up when one of that is not told for the
+    /// first time.
+    told_before: Option<HashMap<String, Standing>>,
     states_kept: u64,
+    dates_kept: u64,
+}
+
+/// Where somebody stands, and from when until when.
+#[derive(Debug, Clone, Copy)]
+struct Standing {
+    state: LifecycleState,
+    start: Option<Timestamp>,
+    end: Option<Timestamp>,
 }
 
 /// What would end because an enumeration did not tell it again.
@@ -136,6 +146,7 @@ impl Store {
             disregarded: None,
             told_before: None,
             states_kept: 0,
+            dates_kept: 0,
         })
     }
 }
@@ -150,8 +161,8 @@ impl EpochWriter {
             self.facts += 1;
             match fact {
                 Fact::Identity(identity) => self.take_identity(&identity)?,
-                Fact::IdentityOfUnknownState(identity) => {
-                    let identity = self.as_told_before(identity).await?;
+                Fact::IdentityInPart(identity, untold) => {
+                    let identity = self.as_told_before(identity, untold).await?;
                     self.take_identity(&identity)?;
                 }
                 Fact::Account(account) => self.take_account(account)?,
@@ -259,37 +270,44 @@ impl EpochWriter {
         }
     }
 
-    /// The identity in the state that was told of it last, where that is another than active.
-    async fn as_told_before(&mut self, mut identity: Identity) -> Result<Identity> {
+    /// The identity with what was told of it last, where it is not told now.
+    async fn as_told_before(&mut self, mut identity: Identity, untold: Untold) -> Result<Identity> {
         if self.told_before.is_none() {
-            self.told_before = Some(self.not_active().await?);
+            self.told_before = Some(self.not_just_active().await?);
         }
-        let before = self.told_before.as_ref().and_then(|before| before.get(&identity.key.folded()));
-        if let Some(state) = before {
-            identity.state = *state;
-            self.states_kept += 1;
+        let before = self.told_before.as_ref().filter(|before| !before.is_empty());
+        let before = before.and_then(|before| before.get(&identity.key.folded()));
+        if let Some(Standing { state, start, end }) = before.copied() {
+            if untold.state && state != LifecycleState::Active {
+                identity.state = state;
+                self.states_kept += 1;
+            }
+            let (start, end) = (start.filter(|_| untold.start), end.filter(|_| untold.end));
+            self.dates_kept += u64::from(start.is_some() || end.is_some());
+            (identity.start, identity.end) = (identity.start.or(start), identity.end.or(end));
         }
         Ok(identity)
     }
 
-    /// Who is listed and not active, as was told last.
-    async fn not_active(&self) -> Result<HashMap<String, LifecycleState>> {
+    /// Who is listed and not active, or has a first or last day, as was told last.
+    async fn not_just_active(&self) -> Result<HashMap<String, Standing>> {
         let mut tx = self.store.db.read().await?;
         let rows = fetch_all!(
             &mut tx,
             (String,),
             "SELECT body FROM object JOIN state_interval ON state_interval.system = object.system
                 AND state_interval.object = object.id AND aspect = 'state' AND until IS NULL
-             WHERE object.system = $1 AND class = $2 AND body NOT LIKE '%\"state\":\"active\"%'",
+             WHERE object.system = $1 AND class = $2 AND (body NOT LIKE '%\"state\":\"active\"%'
+                OR body LIKE '%\"start\":\"%' OR body LIKE '%\"end\":\"%')",
             self.system,
             Class::Identity.as_str()
         )?;
-        let mut states = HashMap::with_capacity(rows.len());
+        let mut told = HashMap::with_capacity(rows.len());
         for (body,) in rows {
-            let identity: Identity = from_json("an identity", &body)?;
-            states.insert(identity.key.folded(), identity.state);
+            let Identity { key, state, start, end, .. } = from_json("an identity", &body)?;
+            told.insert(key.folded(), Standing { state, start, end });
         }
-        Ok(states)
+        Ok(told)
     }
 
     /// Of how many the state counts on that was told before, because none that is known was told now.
@@ -297,7 +315,12 @@ impl EpochWriter {
         self.states_kept
     }
 
-    /// A person says that whoever is listed without a state is active.
+    /// Of how many a first or last day counts on that was told before, because none that can be read was told now.
+    pub fn dates_kept(&self) -> u64 {
+        self.dates_kept
+    }
+
+    /// A person says that whoever is listed without a state is active, and that there are no days where none can be read.
     pub fn take_unknown_states_as_active(&mut self) {
         self.told_before = Some(HashMap::new());
     }

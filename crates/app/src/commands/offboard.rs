@@ -150,11 +150,12 @@ impl Offboard {
         }
         let earlier = earlier_plans(&context, &loaded, &identity).await?;
         let plan = offboard::plan(loaded, &identity, Vec::new(), self.successor().as_ref())?;
-        context.store.save_plan(&plan, context.now()).await?;
         if !common.json {
             PlanDocument::from(plan.clone()).show(false)?;
         }
+        // Whoever says no leaves no plan behind that somebody else could approve.
         self.confirm(&identity)?;
+        context.store.save_plan(&plan, context.now()).await?;
         // Each system has a worker of its own, so that a slow one holds up nobody else.
         let (systems_at_once, usual) = (systems.len().max(1), Patience::default());
         let sends_max = self.tries.unwrap_or(usual.sends_max);

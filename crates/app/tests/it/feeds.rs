@@ -222,3 +222,33 @@ fn a_departure_to_come_takes_nothing_before() {
     }
     assert!(!explained.contains("unjustified"), "{explained}");
 }
+
+/// A day that cannot be read, and a column that is lost, bring nobody back, and let nobody in: what was told before counts on, until the
+/// feed says that there is none, or a person does.
+#[test]
+fn a_day_that_cannot_be_read_changes_nothing() {
+    let mut installation = Installation::new();
+    installation.write(
+        "leasehold.toml",
+        "[system.hr]\nconnector = \"csv\"\npath = \"hr.csv\"\nauthoritative = true\nkey = \"email\"\n",
+    );
+    let (begins, gone) = ("pre hire until 2099-01-10T00:00:00Z", "left at 2021-12-01T00:00:00Z");
+    for (header, of_kim, of_lee, accepted, expected) in [
+        ("start_date,end_date", ",2021-11-30", "2099-01-10,", false, [gone, begins]),
+        ("start_date,end_date", ",2021-11-31", "soon,", false, [gone, begins]),
+        ("start_date,end_date", ",NULL", "0000-00-00,", false, [gone, begins]),
+        ("first_day,last_day", ",2021-11-30", "2099-01-10,", false, [gone, begins]),
+        ("first_day,last_day", ",2021-11-30", "2099-01-10,", true, ["returned", "active"]),
+        ("start_date,end_date", ",2021-11-30", "2099-01-10,", false, [gone, begins]),
+        ("start_date,end_date", ",", ",", false, ["returned", "active"]),
+    ] {
+        let file = format!("email,{header}\n{KIM},{of_kim}\nlee@example.com,{of_lee}\np1@example.com,,\n");
+        installation.write("hr.csv", &file);
+        let accept: &[&str] = if accepted { &["--accept-loss"] } else { &[] };
+        installation.run(&[&["sync", "hr"], accept].concat()).expect(0);
+        for (who, expected) in [KIM, "lee@example.com"].into_iter().zip(expected) {
+            let explained = installation.run(&["explain", who]).stdout;
+            assert!(explained.contains(&format!("person, {expected}")), "{file} {expected}: {explained}");
+        }
+    }
+}

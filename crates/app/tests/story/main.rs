@@ -5,6 +5,7 @@
 mod answers;
 mod crashes;
 mod credentials;
+mod decided;
 mod driver;
 mod faults;
 mod invariants;

@@ -56,7 +56,7 @@ impl Run<'_> {
         let mut seen = BTreeSet::new();
         for fact in &told.facts {
             let key = match fact {
-                Fact::Identity(identity) | Fact::IdentityOfUnknownState(identity) => {
+                Fact::Identity(identity) | Fact::IdentityInPart(identity, _) => {
                     format!("identity {}", identity.key)
                 }
                 Fact::Account(account) => format!("account {}", account.key),
@@ -99,10 +99,7 @@ impl Run<'_> {
                     Owned::Account(key) => account(key)?,
                     Owned::Entitlement(name) => entitlement(name)?,
                 },
-                Fact::Identity(_)
-                | Fact::IdentityOfUnknownState(_)
-                | Fact::Account(_)
-                | Fact::Entitlement(_) => {}
+                Fact::Identity(_) | Fact::IdentityInPart(..) | Fact::Account(_) | Fact::Entitlement(_) => {}
             }
         }
         Ok(())

@@ -167,7 +167,10 @@ fn identity(row: &super::rows::Row<'_>, layout: &Layout, dates: &Dates) -> Resul
     }
     let from = person.effective_from(dates, &mut mended);
     let mut person = person.person(dates, &mut mended);
-    // Without the column nothing is said.
-    person.is_state_known &= layout.status.is_some();
+    // Without its column nothing is said, nor by what is no text.
+    let is_told = |column: Option<usize>| column.is_some_and(|index| word(row.field(index)).is_ok());
+    person.untold.state |= layout.status.is_none();
+    person.untold.start |= !is_told(layout.start);
+    person.untold.end |= !is_told(layout.end);
     Ok(Found { person, from, mended })
 }

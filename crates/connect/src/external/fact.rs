@@ -128,7 +128,7 @@ pub(super) fn parse(of_type: &str, rest: Value) -> Result<Fact, String> {
     let fact = fact.map_err(|error| error.to_string())?;
     // An empty key would be one object to us and another to the system.
     let empty = match &fact {
-        Fact::Identity(identity) | Fact::IdentityOfUnknownState(identity) => {
+        Fact::Identity(identity) | Fact::IdentityInPart(identity, _) => {
             [("key", identity.key.as_str())].into_iter().find(is_empty)
         }
         Fact::Account(account) => {

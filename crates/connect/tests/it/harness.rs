@@ -52,7 +52,7 @@ impl Sink for Facts {
         self.batches += 1;
         for fact in facts {
             match fact {
-                Fact::Identity(identity) | Fact::IdentityOfUnknownState(identity) => {
+                Fact::Identity(identity) | Fact::IdentityInPart(identity, _) => {
                     self.identities.insert(identity.key.to_string(), identity);
                 }
                 Fact::Account(account) => {

@@ -60,7 +60,7 @@ impl Collected {
     pub fn identities(&self) -> Vec<&Identity> {
         fn identity(fact: &Fact) -> Option<&Identity> {
             match fact {
-                Fact::Identity(found) | Fact::IdentityOfUnknownState(found) => Some(found),
+                Fact::Identity(found) | Fact::IdentityInPart(found, _) => Some(found),
                 _ => None,
             }
         }

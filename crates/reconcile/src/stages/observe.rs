@@ -214,6 +214,16 @@ fn about_states(system: &System, writer: &mut EpochWriter) {
         );
         writer.problem(Problem::new("status", message));
     }
+    let kept = writer.dates_kept();
+    if kept > 0 {
+        let message = format!(
+            "{kept} of those who are listed had a first or last day and have none now that can be read, so what was told before \
+             counts on; name their columns in `columns.start_date` and `columns.end_date` and mend the days, leave a day empty where \
+             there is none, or, if there are none any more, run `leasehold sync {} --accept-loss`",
+            system.name
+        );
+        writer.problem(Problem::new("start_date, end_date", message));
+    }
 }
 
 fn unless_accepted(how: &str, system: &System) -> String {

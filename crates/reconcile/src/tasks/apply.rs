@@ -3,15 +3,17 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use leasehold_model::id::{IdentityKey, PlanHash};
+use leasehold_model::id::{IdentityKey, PlanHash, SystemName};
 use leasehold_model::plan::Plan;
 use leasehold_store::{NewTask, TaskRow};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{CHANGES, Task, TaskError, Work, arguments, lane_of, tally};
+use super::{CHANGES, MOVES_MAX, Task, TaskError, Work, arguments, lane_of, tally};
 use crate::notice::NoticeKind;
-use crate::run::Asked;
+use crate::run::{Asked, Runner};
+use crate::stages::decide::Loaded;
+use crate::workflow::offboard;
 
 /// What carrying out a plan has to know; who asked for the task approved it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -61,11 +63,42 @@ impl Task for Apply {
         let asked = Asked::At(task.requested_at);
         let leavers = work.leavers_of(&plan);
         let runner = if leavers.is_empty() { work.runner() } else { work.leaving_runner() };
-        let applied = runner.apply_as_asked(&plan, &overrides, &task.requested_by, asked).await;
-        work.live.notify(NoticeKind::PlanApplied, hash.as_str());
+        let (mut plan, mut moves) = (plan, 0);
+        let applied = loop {
+            let still_there = |name: &&String| plan.guards.iter().any(|guard| guard.name == **name);
+            let overrides: Vec<String> = overrides.iter().filter(still_there).cloned().collect();
+            let applied = runner.apply_as_asked(&plan, &overrides, &task.requested_by, asked).await;
+            match &applied {
+                // It was decided that they leave: what somebody else holds, read in the meantime, keeps them no longer.
+                Err(error) if error.is_moved() && plan.as_left.len() == 1 => {
+                    moves += 1;
+                    if moves > MOVES_MAX {
+                        return Err(TaskError::Moved(error.to_string()));
+                    }
+                    plan = anew(work, &runner, &plan).await?;
+                    work.store.save_plan(&plan, work.pace.now()).await?;
+                    work.carries_out(task, &plan).await?;
+                }
+                _ => break applied,
+            }
+        };
+        work.live.notify(NoticeKind::PlanApplied, plan.hash.as_str());
         work.look_again().await;
-        work.tell_of(&leavers, &hash, &task.requested_by).await?;
-        let rows = work.go_on_after(applied, [&hash]).await?;
-        Ok(json!({"plan": hash, "actions": tally(&rows)}))
+        work.tell_of(&leavers, &plan.hash, &task.requested_by).await?;
+        let rows = work.go_on_after(applied, [&plan.hash]).await?;
+        Ok(json!({"plan": plan.hash, "actions": tally(&rows)}))
     }
+}
+
+/// The plan by which somebody leaves, from what is known now, in the systems that it was about.
+async fn anew(work: &Work, runner: &Runner, plan: &Plan) -> Result<Plan, TaskError> {
+    let loaded = Loaded::load(&work.store, &runner.systems, work.pace.now(), None).await?;
+    let items = plan.items.iter().map(|item| &item.system);
+    let systems: BTreeSet<&SystemName> =
+        items.chain(plan.left_alone.iter().map(|left| &left.system)).collect();
+    let mut named = plan.successors.values();
+    let first = named.next();
+    let successor = first.filter(|first| named.all(|other| other == *first));
+    offboard::plan(loaded, &plan.as_left[0], systems.into_iter().cloned().collect(), successor)
+        .map_err(|refusal| TaskError::Final(refusal.to_string()))
 }

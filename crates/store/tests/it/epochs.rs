@@ -1,6 +1,6 @@
 //! Enumerations: what they add and end, and what does not count.
 
-use leasehold_model::fact::{Fact, Owned, OwnerFact};
+use leasehold_model::fact::{Fact, Owned, OwnerFact, Untold};
 use leasehold_model::identity::{Identity, IdentityKind, LifecycleState};
 use leasehold_store::{ChangeCounts, Store, StoreError};
 
@@ -346,7 +346,7 @@ on_both! {
         use LifecycleState::{Active, Left, Suspended};
         let known = [("ada", Active), ("eve", Left), ("tom", Suspended)];
         let unknown = |keys: &[&str]| -> Vec<Fact> {
-            keys.iter().map(|key| Fact::IdentityOfUnknownState(person(key, Active))).collect()
+            keys.iter().map(|key| Fact::IdentityInPart(person(key, Active), Untold { state: true, ..Untold::default() })).collect()
         };
         told(known.map(|(key, state)| Fact::Identity(person(key, state))).into(), false, 1).await;
         let all = unknown(&["ada", "eve", "tom", "zoe"]);

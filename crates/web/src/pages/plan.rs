@@ -11,11 +11,12 @@ use axum::response::Response;
 use axum::routing::get;
 use leasehold_decide::authority::{Action, Resource};
 use leasehold_model::action::ActionState;
+use leasehold_model::id::PlanHash;
 use leasehold_model::plan::Verb;
 use leasehold_model::text::safe;
 use leasehold_reconcile::stages::plan::check_is_current;
 use leasehold_reconcile::view::View;
-use leasehold_store::{ActionFilter, ActionOrder, PlanRow, TaskFilter, state_digest};
+use leasehold_store::{ActionFilter, ActionOrder, PlanRow, TaskFilter, TaskRow, state_digest};
 use serde::Deserialize;
 
 use super::actions::{ActionLine, verb_words};
@@ -109,6 +110,8 @@ struct TaskLine {
     link: Link,
     mark: Mark,
     error: Option<String>,
+    /// The plan that it carries out instead, made when facts had moved.
+    anew: Option<Link>,
 }
 
 #[derive(Template)]
@@ -126,6 +129,8 @@ struct PlanPage {
     guards: Vec<GuardLine>,
     groups: Vec<EffectGroup>,
     effects_pager: Pager,
+    /// Who leaves by whoever approves it, where it is not approved yet.
+    leavers: Vec<Link>,
     /// Non-humans, and who takes each over.
     successors: Vec<(Link, Link)>,
     left: Vec<Left>,
@@ -199,7 +204,11 @@ pub(crate) async fn page(
     let row = row.ok_or_else(|| WebError::NotFound("this plan".to_owned()))?;
     let overrides = app.store.guard_overrides(&plan.hash).await?;
     let overridden: HashSet<String> = overrides.iter().map(|made| made.guard.clone()).collect();
-    let standing = PlanStanding::of(&row, &state_digest(&view.loaded().fingerprint()));
+    let standing = match PlanStanding::of(&row, &state_digest(&view.loaded().fingerprint())) {
+        // It says that somebody leaves; from what they hold is looked at when it begins.
+        PlanStanding::Outdated if plan.as_left.len() == 1 => PlanStanding::Proposed,
+        standing => standing,
+    };
     let resource = kept.resource(app, person.identity());
     let path = plan_path(&plan.hash);
     let begun = row.begun_at.is_some();
@@ -240,6 +249,7 @@ pub(crate) async fn page(
         moved: moved(view, &kept, standing),
         guards: guards.collect(),
         groups: if begun { Vec::new() } else { groups(&kept, &overridden, &effects_pager) },
+        leavers: plan.as_left.iter().filter(|_| !begun).map(Link::identity).collect(),
         successors: plan
             .successors
             .iter()
@@ -404,7 +414,12 @@ async fn task(app: &App, kept: &KeptPlan) -> Result<Option<TaskLine>, WebError> 
         ..TaskFilter::default()
     };
     let tasks = app.store.tasks(&filter, 1).await?;
+    let carried_out = |task: &TaskRow| {
+        let plan = task.result.as_ref()?.get("plan")?.as_str()?;
+        (plan != kept.plan.hash.as_str()).then(|| Link::plan(&PlanHash::from(plan)))
+    };
     Ok(tasks.first().map(|task| TaskLine {
+        anew: carried_out(task),
         link: Link::to(format!("/tasks#{}", task.id), "the task that carries it out"),
         mark: Mark::task(task.state),
         error: task.error.as_ref().map(safe),

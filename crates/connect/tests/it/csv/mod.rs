@@ -131,7 +131,7 @@ async fn bad_rows_are_listed_with_their_physical_line_and_never_make_a_leaver() 
     // Nor do they bring one back: of whom no known state is told, what was told before counts.
     let unknown = |facts: &[Fact]| -> Vec<String> {
         let key = |fact: &Fact| match fact {
-            Fact::IdentityOfUnknownState(identity) => Some(identity.key.to_string()),
+            Fact::IdentityInPart(identity, untold) if untold.state => Some(identity.key.to_string()),
             _ => None,
         };
         facts.iter().filter_map(key).collect()
