@@ -98,10 +98,9 @@ pub fn render_policy(
         let text = files.get(&diagnostic.file).map_or("", String::as_str);
         let shown = folder.join(&diagnostic.file);
         let shown = shown.to_string_lossy();
-        let place = format!("{shown}:{}", line_of(text, diagnostic.span.start));
         let one = render(
             diagnostic.severity,
-            &place,
+            &shown,
             text,
             &diagnostic.span,
             &diagnostic.message,

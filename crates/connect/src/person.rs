@@ -84,6 +84,14 @@ impl PersonRow<'_> {
         };
         let (start, start_is_untold) = date(self.start_date, Edge::Start);
         let (end, end_is_untold) = date(self.end_date, Edge::End);
+        if let (Some(start), Some(end)) = (start, end)
+            && start >= end
+        {
+            mended.push(format!(
+                "the first day ({}) is after the last one ({}): taken as told, so they have no access",
+                self.start_date, self.end_date
+            ));
+        }
         let someone = |key: &str| (!key.is_empty()).then(|| IdentityKey::from(key));
         let identity = Identity {
             key: IdentityKey::from(self.key),

@@ -153,8 +153,10 @@ impl Offboard {
         if !common.json {
             PlanDocument::from(plan.clone()).show(false)?;
         }
-        // Whoever says no leaves no plan behind that somebody else could approve.
-        self.confirm(&identity)?;
+        // Whoever says no leaves no plan behind that somebody else could approve. Where all has ended already, only the receipt is left.
+        if !(plan.items.is_empty() && plan.as_left.is_empty()) {
+            self.confirm(&identity)?;
+        }
         context.store.save_plan(&plan, context.now()).await?;
         // Each system has a worker of its own, so that a slow one holds up nobody else.
         let (systems_at_once, usual) = (systems.len().max(1), Patience::default());

@@ -59,16 +59,27 @@ fn blast_radius(evaluation: &Evaluation<'_>, system: &SystemName, items: &[&Plan
             )
         }
     };
+    let name = format!("{}:{system}", GuardKind::BlastRadius.as_str());
+    let who: HashSet<Option<&IdentityKey>> = items.iter().map(|item| item.identity.as_ref()).collect();
+    let one = who.iter().next().copied().flatten().filter(|_| who.len() == 1);
+    let leaver = one.filter(|key| {
+        let index = evaluation.identity(key);
+        index.is_some_and(|index| evaluation.identities[index.index()].has_left(evaluation.inputs.now))
+    });
+    let way_on = match leaver {
+        // A baseline is no reason for who has left, and the rest of the drift is not meant by it.
+        Some(leaver) => format!("if all of this is meant: `leasehold offboard {leaver} --override {name}`"),
+        None => format!(
+            "give what is there a reason that ends: `leasehold baseline adopt {system} --until DATE --owner IDENTITY`; or, if all of \
+             this is meant: `leasehold apply --override {name}`"
+        ),
+    };
     Some(Guard {
-        name: format!("{}:{system}", GuardKind::BlastRadius.as_str()),
+        name,
         kind: GuardKind::BlastRadius,
         system: system.clone(),
         message: format!("{what} in {system}; more than {:.0} % waits for a person", share_max * 100.0),
-        way_on: format!(
-            "give what is there a reason that ends: `leasehold baseline adopt {system} --until DATE --owner IDENTITY`; or, if all of \
-             this is meant: `leasehold apply --override {}:{system}`",
-            GuardKind::BlastRadius.as_str()
-        ),
+        way_on,
         holds: items.iter().map(|item| item.id.clone()).collect(),
     })
 }

@@ -45,6 +45,12 @@ impl Precedence {
 pub fn merge(snapshot: &mut Snapshot, settings: &BTreeMap<SystemName, SystemSettings>) {
     dropped::take(snapshot, settings);
     let feeds = std::mem::take(&mut snapshot.feeds);
+    let unsaid = Precedence::default();
+    let precedence =
+        |system: &SystemName| settings.get(system).map_or(&unsaid, |settings| &settings.precedence);
+    let precedences: Vec<Precedence> =
+        snapshot.systems.iter().map(|system| precedence(&system.name).clone()).collect();
+    come_back(snapshot, &feeds, &precedences);
     let mut first: HashMap<String, usize> = HashMap::with_capacity(snapshot.identities.len());
     let mut told: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (position, (_, identity)) in snapshot.identities.iter().enumerate() {
@@ -61,11 +67,6 @@ pub fn merge(snapshot: &mut Snapshot, settings: &BTreeMap<SystemName, SystemSett
     if told.is_empty() {
         return;
     }
-    let unsaid = Precedence::default();
-    let precedence =
-        |system: &SystemName| settings.get(system).map_or(&unsaid, |settings| &settings.precedence);
-    let precedences: Vec<Precedence> =
-        snapshot.systems.iter().map(|system| precedence(&system.name).clone()).collect();
     let mut former: BTreeMap<usize, Vec<FormerIdentity>> = BTreeMap::new();
     for was in std::mem::take(&mut snapshot.former_identities) {
         former.entry(was.identity as usize).or_default().push(was);
@@ -88,7 +89,6 @@ pub fn merge(snapshot: &mut Snapshot, settings: &BTreeMap<SystemName, SystemSett
             dropped[*position] = true;
         }
     }
-    come_back(snapshot, &feeds, &precedences);
     let mut kept = Vec::with_capacity(snapshot.identities.len());
     let (mut since, mut came) = (Vec::with_capacity(kept.capacity()), Vec::with_capacity(kept.capacity()));
     let all = std::mem::take(&mut snapshot.identities);
@@ -125,7 +125,7 @@ pub fn merge(snapshot: &mut Snapshot, settings: &BTreeMap<SystemName, SystemSett
     (snapshot.identities, snapshot.identity_since, snapshot.identity_came) = (kept, since, came);
 }
 
-/// Who has come back, of those whom several feeds list: nobody has who was never gone by what was believed.
+/// Who has come back, of those whom several feeds list or listed: nobody has who was never gone by what was believed.
 fn come_back(snapshot: &mut Snapshot, feeds: &Feeds, precedences: &[Precedence]) {
     for (key, histories) in &feeds.histories {
         let heard: Vec<away::Heard<'_>> = histories

@@ -47,7 +47,9 @@ pub enum Refusal {
     #[error("{0} is stopped already")]
     Stopped(IdentityKey),
     /// It has ended.
-    #[error("{0} has ended; what ended is not brought back: what it needs is granted anew")]
+    #[error(
+        "{0} has ended for good, and what ended is not brought back: what follows it gets a key of its own"
+    )]
     Ended(IdentityKey),
     /// It was said already.
     #[error(

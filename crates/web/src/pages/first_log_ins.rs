@@ -7,6 +7,7 @@ use axum::http::Method;
 use axum::response::Response;
 use axum::routing::get;
 use leasehold_decide::authority::Action;
+use leasehold_model::id::SystemName;
 use leasehold_model::text::safe;
 
 use crate::api::credential_links::make_allowed;
@@ -53,7 +54,8 @@ async fn list(
     Present(view): Present,
 ) -> Result<Response, WebError> {
     let found = waiting(&app, &person, &view).await?;
-    let sources = Sources::of(&app, &view, |name| found.iter().any(|found| found.system == *name));
+    let is_about = |name: &SystemName| found.is_empty() || found.iter().any(|found| found.system == *name);
+    let sources = Sources::of(&app, &view, is_about);
     let row = |found: FirstLogIn| Waiting {
         identity: Link::identity(&found.identity),
         system: found.system.to_string(),
