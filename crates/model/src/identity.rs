@@ -180,12 +180,21 @@ impl Identity {
         if self.start.is_some_and(|start| start > now) {
             return LifecycleState::PreHire;
         }
-        // A source that says so after the first day is late.
-        let is_late = self.state == LifecycleState::PreHire && self.start.is_some();
-        match if is_late { LifecycleState::Active } else { self.state } {
+        match self.said_on_time(now) {
             LifecycleState::Active if self.end.is_some() => LifecycleState::Leaving,
             state => state,
         }
+    }
+
+    /// The same identity with its state as it is at `now`: a source that says `pre_hire` after the first day that it told is late.
+    #[must_use]
+    pub fn as_of(&self, now: Timestamp) -> Self {
+        Self { state: self.said_on_time(now), ..self.clone() }
+    }
+
+    fn said_on_time(&self, now: Timestamp) -> LifecycleState {
+        let is_late = self.state == LifecycleState::PreHire && self.start.is_some_and(|start| start <= now);
+        if is_late { LifecycleState::Active } else { self.state }
     }
 
     /// An attribute by name; the key, kind, state, manager and owner are attributes too.

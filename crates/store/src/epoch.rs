@@ -53,6 +53,8 @@ pub struct EpochWriter {
     told_before: Option<HashMap<String, Standing>>,
     states_kept: u64,
     dates_kept: u64,
+    /// Of whom a day was kept last.
+    pub(crate) date_kept_of: Option<u32>,
 }
 
 /// Where somebody stands, and from when until when.
@@ -147,6 +149,7 @@ impl Store {
             told_before: None,
             states_kept: 0,
             dates_kept: 0,
+            date_kept_of: None,
         })
     }
 }
@@ -162,8 +165,12 @@ impl EpochWriter {
             match fact {
                 Fact::Identity(identity) => self.take_identity(&identity)?,
                 Fact::IdentityInPart(identity, untold) => {
+                    let kept = self.dates_kept;
                     let identity = self.as_told_before(identity, untold).await?;
                     self.take_identity(&identity)?;
+                    if self.dates_kept > kept {
+                        self.date_kept_of = self.number(Class::Identity, identity.key.as_str())?;
+                    }
                 }
                 Fact::Account(account) => self.take_account(account)?,
                 Fact::Credential(credential) => self.take_credential(&credential)?,

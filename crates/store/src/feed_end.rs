@@ -70,7 +70,9 @@ impl EpochWriter {
         let last_before = u32::try_from(last_before).ok();
         let last_is_missing = last_before.is_some_and(|last| was_there(last) && !is(last, Known::SEEN));
         // Half a value looks like another value, and half a key like another person.
-        let last_differs = last_is_missing || (is(now.last, Known::CHANGED) && was_there(now.last));
+        let last_differs = last_is_missing
+            || self.date_kept_of == Some(now.last)
+            || (is(now.last, Known::CHANGED) && was_there(now.last));
         // A whole row that is new behind the others was not cut off.
         Ok(if !now.line_break && (line_break_before != 0 || last_differs) {
             Some(FeedCut::InRow)

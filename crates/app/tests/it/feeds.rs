@@ -252,3 +252,31 @@ fn a_day_that_cannot_be_read_changes_nothing() {
         }
     }
 }
+
+/// Who is still called a pre-hire after their first day is here, also for a role that asks for that.
+#[test]
+fn a_source_that_is_late_keeps_nobody_out() {
+    let crm = "[system.hr]\nconnector = \"csv\"\npath = \"hr.csv\"\nauthoritative = true\nkey = \"email\"\n\n\
+               [system.crm]\nconnector = \"csv\"\naccounts = \"accounts.csv\"\ngrants = \"grants.csv\"\n\
+               correlate = [\"login = email.local\"]\n";
+    let mut installation = Installation::new();
+    for (file, text) in [
+        ("leasehold.toml", crm),
+        ("accounts.csv", "key,login\n1,kim\n"),
+        ("grants.csv", "account,entitlement\n1,role/eng\n"),
+        (
+            "policy/roles.toml",
+            "[role.eng]\nowner = \"lee@example.com\"\nmembers = 'principal.state == \"active\"'\ngrants = [\"crm:role/eng\"]\n",
+        ),
+    ] {
+        installation.write(file, text);
+    }
+    for (begins, expected) in [("2099-01-01", "unjustified"), ("2020-01-01", "role eng")] {
+        let people = format!("email,status,start_date\n{KIM},pre_hire,{begins}\nlee@example.com,active,\n");
+        installation.write("hr.csv", &people);
+        installation.run(&["sync"]).expect(0);
+        installation.run(&["policy", "apply"]).expect(0);
+        let explained = installation.run(&["explain", KIM]).stdout;
+        assert!(explained.contains(expected), "{begins}: {explained}");
+    }
+}

@@ -189,7 +189,7 @@ fn a_baseline_ends_with_its_owner_and_a_person_decides() {
     });
 }
 
-async fn adopt_everywhere(story: &Story, owner: &str) {
+pub async fn adopt_everywhere(story: &Story, owner: &str) {
     let snapshot = story.store.snapshot(None).await.expect("a snapshot");
     for state in snapshot.systems.iter().filter(|state| state.name.as_str() != "hr") {
         let baseline = Baseline {

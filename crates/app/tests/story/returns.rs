@@ -9,6 +9,7 @@ use leasehold_reconcile::workflow::offboard;
 
 use crate::lifecycle::{KIM, close, company, person};
 use crate::moves::everything;
+use crate::reasons::adopt_everywhere;
 use crate::seeds::tell;
 use crate::world::Story;
 
@@ -123,6 +124,32 @@ fn a_leaver_who_was_suspended_keeps_nothing() {
             }
             close(&mut story, seed, &[KIM]).await;
             assert_eq!(given(&story), BTreeSet::new(), "decided here: {is_decided_here}");
+        }
+    });
+}
+
+/// What was there when a system was first looked at is nobody's who came back since, either.
+#[test]
+fn a_baseline_covers_nothing_of_who_came_back_since() {
+    tell("a_baseline_covers_nothing_of_who_came_back_since", 8, |seed| async move {
+        for (days_away, is_theirs) in [(1, true), (20, false)] {
+            let mut story = company(seed, "", "").await;
+            kim_begins(&mut story, seed).await;
+            story.world.grant_out_of_band("alpha", "kim", "role/e3").expect("given by hand");
+            story.observe_all().await;
+            adopt_everywhere(&story, "p0@example.com").await;
+            close(&mut story, seed, &[KIM]).await;
+            let theirs = gives(&["alpha gives role/e0", "alpha gives role/e3", "beta gives role/e0"]);
+            assert_eq!(given(&story), theirs);
+            // Nothing is carried out until they are back.
+            story.world.leave(KIM, story.clock.now()).expect("leaves");
+            story.observe_all().await;
+            story.clock.advance_ms(days_away * DAY_MS);
+            story.world.join(person(KIM, "Ops", LifecycleState::Active)).expect("returns");
+            story.observe_all().await;
+            close(&mut story, seed, &[KIM]).await;
+            let kept = if is_theirs { theirs } else { gives(&["alpha gives role/e0", "beta gives role/e0"]) };
+            assert_eq!(given(&story), kept, "{days_away} days");
         }
     });
 }

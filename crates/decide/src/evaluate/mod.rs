@@ -155,7 +155,7 @@ impl<'inputs> Evaluation<'inputs> {
     pub fn new(inputs: Inputs<'inputs>) -> Result<Self, EngineError> {
         let Inputs { snapshot, policy, now, .. } = inputs;
         let mut identities: Vec<Identity> =
-            snapshot.identities.iter().map(|(_, identity)| identity.clone()).collect();
+            snapshot.identities.iter().map(|(_, identity)| identity.as_of(inputs.now)).collect();
         identities.extend(policy.identities.iter().map(|declared| Identity {
             key: declared.key.clone(),
             kind: declared.kind,

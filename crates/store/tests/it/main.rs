@@ -5,6 +5,7 @@ mod claims;
 mod common;
 mod credential_links;
 mod credentials;
+mod departures;
 mod epochs;
 mod history;
 mod ledger;

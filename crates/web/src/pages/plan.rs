@@ -16,7 +16,7 @@ use leasehold_model::plan::Verb;
 use leasehold_model::text::safe;
 use leasehold_reconcile::stages::plan::check_is_current;
 use leasehold_reconcile::view::View;
-use leasehold_store::{ActionFilter, ActionOrder, PlanRow, TaskFilter, TaskRow, state_digest};
+use leasehold_store::{ActionFilter, ActionOrder, PlanRow, TaskFilter, TaskRow, TaskState, state_digest};
 use serde::Deserialize;
 
 use super::actions::{ActionLine, verb_words};
@@ -110,6 +110,8 @@ struct TaskLine {
     link: Link,
     mark: Mark,
     error: Option<String>,
+    /// It has not ended: who approves once more changes nothing.
+    is_open: bool,
     /// The plan that it carries out instead, made when facts had moved.
     anew: Option<Link>,
 }
@@ -237,7 +239,9 @@ pub(crate) async fn page(
     let step_up = needs_step_up(app, person, &kept)
         .then(|| Query::new("/step-up").with("next", path.as_str()).to_string());
     let progress = progress(app, &row, &part, &path).await?;
-    let can_go_on = progress.as_ref().is_none_or(|progress| progress.waits);
+    let task = task(app, &kept).await?;
+    let is_under_way = task.as_ref().is_some_and(|task| task.is_open);
+    let can_go_on = !is_under_way && progress.as_ref().is_none_or(|progress| progress.waits);
     let shown = PlanPage {
         frame: frame.titled(format!("Plan {}", crate::parts::link::short_hash(&plan.hash))),
         hash: plan.hash.to_string(),
@@ -258,7 +262,7 @@ pub(crate) async fn page(
         left: plan.left_alone[left_pager.range()].iter().map(left).collect(),
         left_words: count(plan.left_alone.len(), "item"),
         progress,
-        task: task(app, &kept).await?,
+        task,
         may_approve: can_go_on && person.may(app, Action::ApprovePlan, &resource),
         may_override: person.may(app, Action::OverrideGuard, &resource),
         may_plan: person.may_somewhere(app, Action::ProposePlan),
@@ -419,6 +423,7 @@ async fn task(app: &App, kept: &KeptPlan) -> Result<Option<TaskLine>, WebError> 
         (plan != kept.plan.hash.as_str()).then(|| Link::plan(&PlanHash::from(plan)))
     };
     Ok(tasks.first().map(|task| TaskLine {
+        is_open: matches!(task.state, TaskState::Queued | TaskState::Running),
         anew: carried_out(task),
         link: Link::to(format!("/tasks#{}", task.id), "the task that carries it out"),
         mark: Mark::task(task.state),
