@@ -187,7 +187,7 @@ async fn make_one_of_each(
     let seen = possible.iter().map(|(place, Standing { item, sent_at, .. })| {
         let Transition { action, observed, at, .. } = transitions[*place];
         // Only what we asked for and what takes something from the account was ended by us; the rest went out of band.
-        Seen { action, ended_by_us: !item.verb.gives() && sent_at.is_some(), observed, at: *at }
+        Seen { action, sent_at: sent_at.filter(|_| !item.verb.gives()), observed, at: *at }
     });
     let seen: Vec<Seen<'_>> = seen.collect();
     let read_backs = read_back::apply_all(tx, &seen).await?;

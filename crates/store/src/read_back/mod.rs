@@ -33,12 +33,21 @@ use grant_ends::GrantEnds;
 pub(crate) struct Seen<'a> {
     /// Whose step it is.
     pub action: &'a ActionId,
-    /// Whether what is gone was ended by that action.
-    pub ended_by_us: bool,
+    /// When that action was sent first, in microseconds, where what is gone was ended by it.
+    pub sent_at: Option<i64>,
     /// What was seen.
     pub observed: &'a [ObservedEffect],
     /// When.
     pub at: Timestamp,
+}
+
+/// An action of ours that took something away. Whatever a reading showed as gone after it was sent, it ended, too: the reading was only
+/// the first to say so.
+#[derive(Clone, Copy)]
+struct EndedBy<'a> {
+    action: &'a ActionId,
+    /// In microseconds.
+    sent_at: i64,
 }
 
 /// The fresh epoch of a read-back in one system.
@@ -53,7 +62,7 @@ struct ReadBackEpoch<'a> {
     epoch: i64,
     system: i64,
     /// The action that ended what is gone; `None` where it went without us.
-    ended_by: Option<&'a ActionId>,
+    ended_by: Option<EndedBy<'a>>,
     /// Whether a fact is another than before.
     changed: bool,
 }
@@ -99,7 +108,7 @@ pub(crate) async fn apply_all(tx: &mut Tx, steps: &[Seen<'_>]) -> Result<Vec<Vec
 /// The epochs of steps, numbered.
 async fn epochs<'a>(tx: &mut Tx, steps: &[Seen<'a>]) -> Result<Vec<ReadBackEpoch<'a>>> {
     let mut read_backs = Vec::new();
-    for (step, Seen { action, ended_by_us, observed, at }) in steps.iter().enumerate() {
+    for (step, Seen { action, sent_at, observed, at }) in steps.iter().enumerate() {
         let mut systems: BTreeMap<&SystemName, BTreeMap<_, &ObservedEffect>> = BTreeMap::new();
         for effect in *observed {
             let (system, account, about, _) = effect.parts();
@@ -114,7 +123,7 @@ async fn epochs<'a>(tx: &mut Tx, steps: &[Seen<'a>]) -> Result<Vec<ReadBackEpoch
                 effects: effects.into_values().collect(),
                 epoch: 0,
                 system: 0,
-                ended_by: ended_by_us.then_some(*action),
+                ended_by: sent_at.map(|sent_at| EndedBy { action, sent_at }),
                 changed: false,
             });
         }
@@ -313,8 +322,8 @@ impl ReadBackEpoch<'_> {
                 let change = |state: &mut Credential| std::mem::replace(&mut state.active, active) != active;
                 let changed =
                     self.change_state(tx, credential, "a credential", change, Digest::of_credential).await?;
-                self.note_closed(tx, credential, changed && !active).await?;
-                Ok(changed)
+                let closed = if active { false } else { self.note_closed(tx, credential, changed).await? };
+                Ok(changed || closed)
             }
             _ => {
                 let ended = execute!(
@@ -368,7 +377,8 @@ impl ReadBackEpoch<'_> {
 
     /// Notes that an action of ours closed the object, where it did: then it may be opened again by us.
     async fn note_closed(&self, tx: &mut Tx, object: i64, closed: bool) -> Result<bool> {
-        if let Some(action) = self.ended_by.filter(|_| closed) {
+        let Some(EndedBy { action, sent_at }) = self.ended_by else { return Ok(closed) };
+        if closed {
             execute!(
                 tx,
                 "INSERT INTO closed_object (system, object, epoch, action) VALUES ($1, $2, $3, $4)",
@@ -377,8 +387,25 @@ impl ReadBackEpoch<'_> {
                 self.epoch,
                 action.as_str()
             )?;
+            return Ok(true);
         }
-        Ok(closed)
+        let claimed = execute!(
+            tx,
+            "INSERT INTO closed_object (system, object, epoch, action)
+             SELECT state.system, state.object, state.since, $3 FROM state_interval AS state
+             JOIN epoch ON epoch.id = state.since AND epoch.kind <> 'read_back' AND epoch.ended_at >= $4
+             JOIN state_interval AS before ON before.system = state.system AND before.object = state.object
+                 AND before.aspect = 'state' AND before.until = state.since
+                 AND (before.body LIKE '%\"enabled\":true%' OR before.body LIKE '%\"active\":true%')
+             WHERE state.system = $1 AND state.object = $2 AND state.aspect = 'state' AND state.until IS NULL
+             AND NOT EXISTS (SELECT 1 FROM closed_object AS noted WHERE noted.system = state.system
+                 AND noted.object = state.object AND noted.epoch = state.since)",
+            self.system,
+            object,
+            action.as_str(),
+            sent_at
+        )?;
+        Ok(claimed > 0)
     }
 
     async fn set_enabled(&self, tx: &mut Tx, account: i64, enabled: bool) -> Result<bool> {
@@ -438,7 +465,7 @@ impl ReadBackEpoch<'_> {
             "UPDATE grant_interval SET until = $1, ended_by = $2
              WHERE system = $3 AND account = $4 AND until IS NULL",
             self.epoch,
-            self.ended_by.map(ActionId::as_str),
+            self.ended_by.map(|ended_by| ended_by.action.as_str()),
             self.system,
             account
         )?;

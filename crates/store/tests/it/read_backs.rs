@@ -1,5 +1,7 @@
 //! Read-backs: newer than an enumeration that was running meanwhile, and marked as ours.
 
+use leasehold_model::account::Account;
+use leasehold_model::action::ActionState;
 use leasehold_model::fact::Fact;
 use leasehold_model::id::EpochId;
 use leasehold_model::plan::Verb;
@@ -36,6 +38,47 @@ on_both! {
         // A later read counts: what it shows is there.
         let report = sync(&fresh.store, two_grants(), complete(), 5).await;
         assert_eq!(report.changes.grants_added, 1);
+    }
+
+    /// What a reading showed first between our call and its read-back went by us all the same, and is brought back by us where that is
+    /// meant; what had gone before the call did not.
+    async fn what_a_reading_showed_first_after_our_call_was_ended_by_us(fresh: &Fresh) {
+        let store = &fresh.store;
+        for (minute, sent, expected) in [(10, 11, ""), (20, 23, "ada admins")] {
+            sync(store, two_grants(), complete(), minute).await;
+            let (grant, login) = (format!("grant-{minute}"), format!("login-{minute}"));
+            let items = vec![
+                item(&grant, Verb::Revoke, "ada", Some("admins")),
+                item(&login, Verb::DisableAccount, "ada", None),
+            ];
+            let plan = plan(items, Vec::new());
+            store.begin_apply(&plan, &[], "ops", at(minute)).await.expect("begins");
+            let closed = || {
+                let shut = |fact: Fact| match fact {
+                    Fact::Account(account) => Fact::Account(Account { enabled: false, ..account }),
+                    other => other,
+                };
+                one_grant().into_iter().map(shut).collect::<Vec<_>>()
+            };
+            if sent > minute + 2 {
+                sync(store, closed(), complete(), minute + 2).await;
+            }
+            for action in [&grant, &login] {
+                make(store, step(&plan, action, ActionState::Approved, ActionState::Sent, sent)).await;
+            }
+            if sent <= minute + 2 {
+                sync(store, closed(), complete(), minute + 2).await;
+            }
+            let disabled = ObservedEffect::AccountDisabled { system: system("directory"), account: "ada".into() };
+            for (action, observed) in [(&grant, absent("ada", "admins")), (&login, disabled)] {
+                let observed = vec![observed];
+                let verified = step(&plan, action, ActionState::Sent, ActionState::Verified, minute + 5);
+                make(store, Transition { observed, ..verified }).await;
+            }
+            let snapshot = store.snapshot(None).await.expect("reads");
+            assert_eq!(vanished(&snapshot).join(", "), expected, "sent at {sent}");
+            assert_eq!(snapshot.closed.len(), usize::from(expected.is_empty()), "sent at {sent}");
+        }
     }
 
     async fn a_granted_entitlement_is_not_ended_by_a_read_that_was_running(fresh: &Fresh) {
