@@ -327,6 +327,14 @@ mod tests {
         }
     }
 
+    /// Each with the word that counts.
+    fn conflicts(snapshot: &Snapshot) -> Vec<String> {
+        let told = |IdentityConflict { attribute, used, .. }: &IdentityConflict| {
+            format!("{attribute} {}={}", used.system, used.value)
+        };
+        snapshot.identity_conflicts.iter().map(told).collect()
+    }
+
     fn feed(name: &str) -> SystemState {
         SystemState {
             name: SystemName::new(name).expect("a name"),
@@ -382,13 +390,7 @@ mod tests {
         let attributes: Vec<(&str, &str)> =
             kim.attributes.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!(attributes, [("email", "k@x"), ("phone", "1"), ("title", "a")]);
-        let conflicts: Vec<String> = snapshot
-            .identity_conflicts
-            .iter()
-            .map(|conflict| {
-                format!("{} {}={}", conflict.attribute, conflict.used.system, conflict.used.value)
-            })
-            .collect();
+        let conflicts = conflicts(&snapshot);
         assert_eq!(conflicts, ["status hr=left", "email directory=k@x"]);
     }
 
@@ -463,13 +465,7 @@ mod tests {
                 ..SystemSettings::default()
             };
             merge(&mut snapshot, &BTreeMap::from([(name("hr"), of(of_hr)), (name("agency"), of(20))]));
-            let conflicts: Vec<String> = snapshot
-                .identity_conflicts
-                .iter()
-                .map(|conflict| {
-                    format!("{} {}={}", conflict.attribute, conflict.used.system, conflict.used.value)
-                })
-                .collect();
+            let conflicts = conflicts(&snapshot);
             let conflicts: Vec<&str> = conflicts.iter().map(String::as_str).collect();
             assert_eq!((snapshot.identities[0].1.end, conflicts), expected, "{of_hr} {took_back}");
         }
