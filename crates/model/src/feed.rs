@@ -56,15 +56,15 @@ pub struct ToldLeaving {
     pub end: Option<Timestamp>,
 }
 
-/// When somebody left last who stayed away for longer than a mistake lasts, of the times between which they were gone.
-pub fn left_for_good_at(away: &mut [(Timestamp, Timestamp)]) -> Option<Timestamp> {
-    away.sort_unstable();
+/// From when until when somebody was away last for longer than a mistake lasts, of the times between which they were gone, in their
+/// order.
+pub fn last_long_absence(away: &[(Timestamp, Timestamp)]) -> Option<(Timestamp, Timestamp)> {
     let (mut stay, mut found) = (*away.first()?, None);
-    for &(left_at, back_at) in away.iter() {
+    for &(left_at, back_at) in away {
         // Gone by one word and then by another, they were not here in between.
         stay = if left_at <= stay.1 { (stay.0, back_at.max(stay.1)) } else { (left_at, back_at) };
         if stay.1.duration_since(stay.0) > RESCINDED_WITHIN {
-            found = Some(stay.0);
+            found = Some(stay);
         }
     }
     found
@@ -79,15 +79,16 @@ mod tests {
         let at = |day: i64| Timestamp::from_second(day * 86_400).expect("an instant");
         for (away, expected) in [
             (&[(0, 1)][..], None),
-            (&[(0, 8)], Some(0)),
+            (&[(0, 8)], Some((0, 8))),
             // Said to have left, and then not listed: away all the time.
-            (&[(4, 9), (0, 4)], Some(0)),
+            (&[(0, 4), (4, 9)], Some((0, 9))),
             (&[(0, 4), (5, 9)], None),
-            (&[(0, 8), (20, 21)], Some(0)),
-            (&[(0, 8), (20, 40)], Some(20)),
+            (&[(0, 8), (20, 21)], Some((0, 8))),
+            (&[(0, 8), (20, 40)], Some((20, 40))),
         ] {
-            let mut away: Vec<_> = away.iter().map(|(left, back)| (at(*left), at(*back))).collect();
-            assert_eq!(left_for_good_at(&mut away), expected.map(at), "{away:?}");
+            let away: Vec<_> = away.iter().map(|(left, back)| (at(*left), at(*back))).collect();
+            let expected = expected.map(|(left, back)| (at(left), at(back)));
+            assert_eq!(last_long_absence(&away), expected, "{away:?}");
         }
     }
 }

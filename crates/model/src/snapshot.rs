@@ -11,7 +11,7 @@ use crate::account::Account;
 use crate::credential::Credential;
 use crate::entitlement::Entitlement;
 use crate::fact::Completeness;
-use crate::feed::Feeds;
+use crate::feed::{Feeds, last_long_absence};
 use crate::id::{EpochId, IdentityKey, SystemName};
 use crate::identity::{Identity, LifecycleState};
 
@@ -186,11 +186,9 @@ pub struct Snapshot {
     /// By the same: where it is news what their source says though it said so when it was read for the first time, because another one
     /// had listed them as here before.
     pub identity_news: HashSet<usize>,
-    /// Folded keys of identities that are listed and had left before, by what was said of them or by silence, with when they were here
-    /// again.
-    pub returned: HashMap<String, Timestamp>,
-    /// Those of them who were gone for so long that no correction brought them back, by their folded keys, with when they had left.
-    pub rehired: HashMap<String, Timestamp>,
+    /// From when until when identities were gone that were here again afterwards, by folded keys and in the order of time: by what was
+    /// said of them, by silence, or by a person's word that was taken back.
+    pub away: HashMap<String, Vec<(Timestamp, Timestamp)>>,
     /// By the positions of [`Snapshot::identities`]: who leaves by a person's decision, which no source has told.
     pub offboarded: HashSet<usize>,
     /// Where sources disagree about an identity that several list.
@@ -233,11 +231,32 @@ impl Snapshot {
     /// Where an identity stands at `now`: as it says itself, or returned where it had left before.
     pub fn state_of(&self, identity: &Identity, now: Timestamp) -> LifecycleState {
         match identity.state_at(now) {
-            LifecycleState::Active if self.returned.contains_key(&identity.key.folded()) => {
+            LifecycleState::Active if self.away.contains_key(&identity.key.folded()) => {
                 LifecycleState::Returned
             }
             state => state,
         }
+    }
+
+    /// When an identity was here again that had left before.
+    pub fn back_at(&self, key: &IdentityKey) -> Option<Timestamp> {
+        self.away.get(&key.folded())?.iter().map(|(_, back_at)| *back_at).max()
+    }
+
+    /// When an identity left that was gone for so long that no correction brought it back.
+    pub fn rehired_after(&self, key: &IdentityKey) -> Option<Timestamp> {
+        Some(self.absence_of(key)?.0)
+    }
+
+    /// From when until when that was.
+    pub fn absence_of(&self, key: &IdentityKey) -> Option<(Timestamp, Timestamp)> {
+        last_long_absence(self.away.get(&key.folded())?)
+    }
+
+    /// Adds that an identity was gone for a time and is here again.
+    pub fn was_away(&mut self, folded_key: &str, from: Timestamp, until: Timestamp) {
+        let away = self.away.entry(folded_key.to_owned()).or_default();
+        away.insert(away.partition_point(|before| *before <= (from, until)), (from, until));
     }
 
     /// The position of the system that says where an identity of a source stands, by the position of that.

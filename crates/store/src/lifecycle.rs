@@ -4,7 +4,6 @@
 use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
-use leasehold_model::feed::left_for_good_at;
 use leasehold_model::id::EpochId;
 use leasehold_model::identity::{Identity, LifecycleState};
 use leasehold_model::snapshot::{FormerIdentity, Snapshot};
@@ -74,7 +73,7 @@ pub(crate) async fn read_former(
 ) -> Result<()> {
     let wanted: HashSet<(i64, i64)> = gone.iter().map(|gone| gone.row).collect();
     let mut former: HashMap<(i64, i64), Vec<Former>> = HashMap::new();
-    let mut away: HashMap<String, Vec<(Timestamp, Timestamp)>> = HashMap::new();
+    let mut away: Vec<(String, Timestamp, Timestamp)> = Vec::new();
     let mut told_before = ToldBefore::among(snapshot);
     for_each_row!(
         tx,
@@ -99,7 +98,7 @@ pub(crate) async fn read_former(
             let left_at = identity.has_left(until_at).then(|| identity.end.map_or(at(told), |end| end.max(at(told))));
             if is_gap || left_at.is_some() {
                 let left_at = left_at.unwrap_or(until_at).min(until_at);
-                away.entry(identity.key.folded()).or_default().push((left_at, at(again)));
+                away.push((identity.key.folded(), left_at, at(again)));
             }
             if let Some(told_before) = &mut told_before {
                 told_before.take(places.system(system)?, &identity, (came, told, until, again));
@@ -111,10 +110,9 @@ pub(crate) async fn read_former(
             }
         }
     );
-    snapshot.rehired =
-        away.iter_mut().filter_map(|(key, away)| Some((key.clone(), left_for_good_at(away)?))).collect();
-    let back = |away: Vec<(Timestamp, Timestamp)>| away.into_iter().map(|(_, back_at)| back_at).max();
-    snapshot.returned = away.into_iter().filter_map(|(key, away)| Some((key, back(away)?))).collect();
+    for (key, from, until) in away {
+        snapshot.was_away(&key, from, until);
+    }
     snapshot.feeds = told_before.map(|told_before| told_before.finish(snapshot)).unwrap_or_default();
     for gone in gone {
         let mut told_before = former.remove(&gone.row).unwrap_or_default();

@@ -90,6 +90,27 @@ impl Store {
         })
     }
 
+    /// From when until when non-humans had ended for good that are needed after all, by folded key, as far as it was known at an instant.
+    ///
+    /// # Errors
+    /// [`crate::StoreError::Corrupt`] where something does not read back.
+    pub async fn ended_for_a_time(
+        &self,
+        at: Option<Timestamp>,
+    ) -> Result<Vec<(String, Timestamp, Timestamp)>> {
+        let mut tx = self.db.read().await?;
+        let rows = fetch_all!(
+            &mut tx,
+            (String, i64, i64),
+            "SELECT identity, finished_at, rescinded_at FROM retirement
+             WHERE rescinded_at <= $1 AND finished_at < rescinded_at ORDER BY id",
+            micros(at.unwrap_or(Timestamp::MAX))
+        )?;
+        rows.into_iter()
+            .map(|(identity, from, until)| Ok((identity, instant(from)?, instant(until)?)))
+            .collect()
+    }
+
     /// Records that somebody answers for a non-human from now on.
     ///
     /// # Errors
@@ -135,23 +156,44 @@ impl Store {
         Ok(true)
     }
 
-    /// Takes a retirement back: what was stopped is brought back. False where none is in force, or where a person said
-    /// that it ends for good.
+    /// Takes a retirement back from an instant on: what was stopped is brought back. `ended` is from when on it was stopped and when
+    /// it had ended, where that followed by itself; where the policy had stopped it, too, that is kept now. False where none is in force
+    /// and nothing had ended.
     ///
     /// # Errors
     /// [`crate::StoreError::Database`].
-    pub async fn rescind_retirement(&self, identity: &IdentityKey, by: &str, now: Timestamp) -> Result<bool> {
+    pub async fn rescind_retirement(
+        &self,
+        identity: &IdentityKey,
+        ended: Option<(Timestamp, Timestamp)>,
+        by: &str,
+        from: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool> {
         let identity = identity.folded();
         let mut tx = self.db.write().await?;
         ledger::lock(&mut tx).await?;
-        let rescinded = execute!(
+        let mut rescinded = execute!(
             &mut tx,
-            "UPDATE retirement SET rescinded_at = $1, rescinded_by = $2
-             WHERE identity = $3 AND rescinded_at IS NULL AND finished_at IS NULL",
-            micros(now),
+            "UPDATE retirement SET rescinded_at = $1, rescinded_by = $2, finished_at = COALESCE(finished_at, $4)
+             WHERE identity = $3 AND rescinded_at IS NULL",
+            micros(from),
             by,
-            identity.as_str()
+            identity.as_str(),
+            ended.map(|(_, ended_at)| micros(ended_at))
         )?;
+        if let Some((since, ended_at)) = ended.filter(|_| rescinded == 0) {
+            rescinded = execute!(
+                &mut tx,
+                "INSERT INTO retirement (id, identity, begun_at, recorded_by, finished_at, rescinded_at, rescinded_by)
+                 SELECT COALESCE(MAX(id), 0) + 1, $1, $2, '', $3, $4, $5 FROM retirement",
+                identity.as_str(),
+                micros(since),
+                micros(ended_at),
+                micros(from),
+                by
+            )?;
+        }
         if rescinded == 0 {
             return Ok(false);
         }

@@ -1,4 +1,4 @@
-//! `leasehold retire`: the end of a service account, workload or agent in two phases, with a way back in the first.
+//! `leasehold retire`: the end of a service account, workload or agent in two phases, with a way back for what is not deleted yet.
 
 use leasehold_model::id::IdentityKey;
 use leasehold_reconcile::workflow::steward::{self, Word};
@@ -51,7 +51,10 @@ impl Retire {
             Word::BringBack => format!(
                 "{key} is needed after all: what was stopped is missing now, and a plan brings it back"
             ),
-            Word::End => format!("{key} ends for good: what it holds is drift now, and a plan takes it away"),
+            Word::End => format!(
+                "{key} ends for good: what it holds is drift now, and a plan takes it away; `leasehold retire {key} --back` takes that \
+                 back, but brings nothing back that was deleted"
+            ),
             _ => format!(
                 "{key} is stopped: its log-ins and keys are drift now, and a plan stops them; `leasehold retire {key} --back` brings \
                  it back, `--end` ends it for good"

@@ -42,7 +42,20 @@ fn a_non_human_is_handed_over_stopped_brought_back_and_ended() {
     assert_eq!(retired(&mut installation, &["--back"]), "brought_back");
     assert_eq!(retired(&mut installation, &[]), "stopped");
     assert_eq!(retired(&mut installation, &["--end"]), "ended");
-    let late = installation.run(&["retire", BOT, "--back"]).expect(1);
-    assert!(late.stderr.contains("has ended"), "{}", late.stderr);
+    for arguments in
+        [&["retire", BOT][..], &["retire", BOT, "--end"], &["successor", BOT, "dana@example.com"]]
+    {
+        let late = installation.run(arguments).expect(1);
+        assert!(late.stderr.contains("retire bot@example.com --back"), "{arguments:?}: {}", late.stderr);
+    }
+    // Whoever said it may take it back; whom the source lists no more, nobody brings back.
+    assert_eq!(retired(&mut installation, &["--back"]), "brought_back");
+    installation.write(
+        "people.csv",
+        &PEOPLE.replace("bot@example.com,service,active", "bot@example.com,service,left"),
+    );
+    installation.run(&["sync"]).expect(0);
+    let gone = installation.run(&["retire", BOT, "--back"]).expect(1);
+    assert!(gone.stderr.contains("its source says"), "{}", gone.stderr);
     installation.run(&["ledger", "verify"]).expect(0);
 }

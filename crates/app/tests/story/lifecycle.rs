@@ -454,7 +454,52 @@ fn a_service_without_an_owner_ends_in_two_phases() {
         let ended = close(&mut story, seed, &[ROBOT]).await;
         assert_eq!(count(&ended, Verb::DeleteAccount), 1, "{:#?}", ended.items);
         assert_eq!((is_open(&story, "robot").len(), key_works(&story)), (0, None));
-        assert!(matches!(word(&story, &Word::BringBack).await, Err(Refusal::Ended(_))));
+        // Somebody says that it is needed after all: nothing is left of it that could be let in.
+        assert!(matches!(word(&story, &Word::End).await, Err(Refusal::Ended(_))));
+        word(&story, &Word::BringBack).await.expect("is back");
+        close(&mut story, seed, &[ROBOT]).await;
+        assert_eq!((is_open(&story, "robot").len(), key_works(&story)), (0, None));
+    });
+}
+
+/// Who said that it ends for good may take that back: what nobody deleted yet is let in again, and nothing of it ends. What was given to
+/// it by name is given again only where it was said lately. Another one that is called the same after a time begins anew.
+#[test]
+fn an_end_is_taken_back_and_ends_nobody_who_is_called_the_same_later() {
+    tell("an_end_is_taken_back_and_ends_nobody_who_is_called_the_same_later", 20, |seed| async move {
+        let mut story = with_robot(seed, "", LastUse::Never).await;
+        word(&story, &Word::Stop).await.expect("stops");
+        close(&mut story, seed, &[ROBOT]).await;
+        word(&story, &Word::End).await.expect("ends");
+        let (_, ending) = story.plan().await;
+        assert_eq!(count(&ending, Verb::DeleteAccount), 1, "{:#?}", ending.items);
+        assert!(matches!(word(&story, &Word::TakeOver(LEE.into())).await, Err(Refusal::Ended(_))));
+        word(&story, &Word::BringBack).await.expect("is back");
+        close(&mut story, seed, &[ROBOT]).await;
+        assert_eq!((is_open(&story, "robot"), key_works(&story)), (vec![true], Some(true)));
+        word(&story, &Word::Stop).await.expect("stops");
+        word(&story, &Word::End).await.expect("ends");
+        close(&mut story, seed, &[ROBOT]).await;
+        assert_eq!((is_open(&story, "robot").len(), key_works(&story)), (0, None));
+        // Its source says that it left, and names another one so after a month.
+        let robot = story.truth().people[&IdentityKey::from(ROBOT)].clone();
+        story.world.leave(ROBOT, story.clock.now()).expect("leaves");
+        story.observe_all().await;
+        story.clock.advance_ms(30 * 86_400_000);
+        story.world.join(robot).expect("begins");
+        story.world.create_account("alpha", Account::new("uid-robot2", "robot")).expect("an account");
+        story.observe_all().await;
+        let (_, anew) = story.plan().await;
+        assert!(
+            !anew.items.iter().any(|item| item.account == "robot" && item.verb == Verb::DeleteAccount),
+            "{anew:#?}"
+        );
+        let loaded = story.load().await;
+        let evaluation = loaded.evaluate().expect("evaluates");
+        let index = evaluation.identity(&ROBOT.into()).expect("is known");
+        assert!(evaluation.identities[index.index()].may_hold_access(story.clock.now()));
+        word(&story, &Word::Stop).await.expect("the new one is stopped by a word of its own");
+        word(&story, &Word::BringBack).await.expect("and brought back");
     });
 }
 

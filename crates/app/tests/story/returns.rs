@@ -38,19 +38,26 @@ fn gives(names: &[&str]) -> BTreeSet<String> {
 }
 
 /// What somebody was given by name before they left is not theirs when they come back, unless it was given anew. Who was said to have
-/// left by mistake has it still.
+/// left by mistake has it still, whether their source said so or a person decided it.
 #[test]
 fn what_was_given_by_name_ends_with_the_leaving() {
     tell("what_was_given_by_name_ends_with_the_leaving", 12, |seed| async move {
-        for (days_away, is_given_anew, is_theirs) in [(1, false, true), (30, false, false), (30, true, true)]
-        {
+        let cases = [(1, false, true), (30, false, false), (30, true, true)];
+        let cases = cases.into_iter().flat_map(|case| [(case, false), (case, true)]);
+        for ((days_away, is_given_anew, is_theirs), is_decided_here) in cases {
             let mut story = company(seed, "", &exception("")).await;
             kim_begins(&mut story, seed).await;
             let before = gives(&["alpha gives role/e0", "alpha gives role/e3", "beta gives role/e0"]);
             assert_eq!(given(&story), before);
-            story.world.leave(KIM, story.clock.now()).expect("leaves");
-            story.observe_all().await;
+            if is_decided_here {
+                let plan = offboard::plan(story.load().await, &KIM.into(), Vec::new(), None).expect("a plan");
+                story.apply(&plan, &[]).await;
+            } else {
+                story.world.leave(KIM, story.clock.now()).expect("leaves");
+                story.observe_all().await;
+            }
             close(&mut story, seed, &[KIM]).await;
+            assert_eq!(given(&story), BTreeSet::new(), "decided here: {is_decided_here}");
             story.clock.advance_ms(days_away * DAY_MS);
             story.observe_all().await;
             if is_given_anew {
@@ -58,6 +65,10 @@ fn what_was_given_by_name_ends_with_the_leaving() {
                 story.apply_policy(crate::lifecycle::policy("", &exception(&given))).await;
             }
             story.world.join(person(KIM, "Sales", LifecycleState::Active)).expect("returns");
+            if is_decided_here {
+                let now = story.clock.now();
+                assert!(story.store.rescind_departure(&KIM.into(), "ops", now).await.expect("takes back"));
+            }
             story.observe_all().await;
             close(&mut story, seed, &[KIM]).await;
             let mut after = gives(&["alpha gives role/e2", "beta gives role/e2"]);
@@ -66,7 +77,11 @@ fn what_was_given_by_name_ends_with_the_leaving() {
             }
             // Accounts that were found closed by somebody else are a person's to open, which is another story.
             if everything(&story, "kim").iter().filter(|one| one.ends_with("lets in")).count() == 2 {
-                assert_eq!(given(&story), after, "{days_away} days, given anew: {is_given_anew}");
+                assert_eq!(
+                    given(&story),
+                    after,
+                    "{days_away} days, given anew: {is_given_anew}, decided here: {is_decided_here}"
+                );
             }
         }
     });

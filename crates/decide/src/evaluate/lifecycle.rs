@@ -8,6 +8,7 @@ use leasehold_model::account::LastUse;
 use leasehold_model::id::IdentityKey;
 use leasehold_model::identity::{Identity, IdentityKind, LifecycleState};
 use leasehold_model::snapshot::Snapshot;
+use leasehold_model::stewardship::{Ownership, Retirement};
 
 use super::{Evaluation, Inputs};
 use crate::correlate::Correlation;
@@ -98,8 +99,14 @@ pub(super) fn steward(
         return stewards;
     }
     let claims = inputs.stewardship;
-    let owners: HashMap<&str, &IdentityKey> =
-        claims.ownerships.iter().map(|claim| (claim.identity.as_str(), &claim.owner)).collect();
+    let counts =
+        |claim: &&Ownership| began_anew(inputs.snapshot, &claim.identity, claim.recorded_at).is_none();
+    let owners: HashMap<&str, &IdentityKey> = claims
+        .ownerships
+        .iter()
+        .filter(counts)
+        .map(|claim| (claim.identity.as_str(), &claim.owner))
+        .collect();
     for position in &non_humans {
         let identity = &identities[*position as usize];
         let said = owners.get(identity.key.folded().as_str()).copied();
@@ -177,6 +184,12 @@ fn successor(
     None
 }
 
+/// When an identity was listed anew that was said something of before: after it was gone for so long that it is taken for another one
+/// of the same name.
+pub fn began_anew(snapshot: &Snapshot, key: &IdentityKey, said_at: Timestamp) -> Option<Timestamp> {
+    snapshot.absence_of(key).map(|(_, back_at)| back_at).filter(|back_at| said_at < *back_at)
+}
+
 /// From when on a non-human is stopped, by whom, and when somebody said that it ends: by a person's word, or because its
 /// owner left and nobody took it over.
 fn stopped_since(
@@ -191,7 +204,10 @@ fn stopped_since(
     }
     let key = identity.key.folded();
     let said = inputs.stewardship.retirements.iter().find(|claim| claim.identity.as_str() == key);
-    if let Some(claim) = said.filter(|claim| claim.begun_at <= inputs.now) {
+    let is_of_another = |ended: Timestamp| began_anew(inputs.snapshot, &identity.key, ended).is_some();
+    let counts =
+        |claim: &&Retirement| claim.begun_at <= inputs.now && !claim.finished_at.is_some_and(is_of_another);
+    if let Some(claim) = said.filter(counts) {
         return Some((claim.begun_at, Some(claim.recorded_by.clone()), claim.finished_at));
     }
     if !inputs.policy.succession.stop {
@@ -254,8 +270,8 @@ pub(super) fn hand_overs(
                 continue;
             }
             // Who comes back begins anew.
-            let back_at = snapshot.returned.get(&former.was.key.folded());
-            if back_at.is_some_and(|back_at| former.until <= *back_at) {
+            let back_at = snapshot.back_at(&former.was.key);
+            if back_at.is_some_and(|back_at| former.until <= back_at) {
                 continue;
             }
             let until = former.until.checked_add(hand_over).unwrap_or(Timestamp::MAX);

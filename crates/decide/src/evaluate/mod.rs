@@ -304,7 +304,7 @@ impl<'inputs> Evaluation<'inputs> {
             let Some(system) = self.inputs.snapshot.system_position(&baseline.system) else { continue };
             let end = seconds(self.baseline_end(baseline));
             let handle = builder.add_baseline_of_system(SystemIndex(system), end, source);
-            let is_rehire_looked_for = !self.inputs.snapshot.rehired.is_empty();
+            let is_rehire_looked_for = !self.inputs.snapshot.away.is_empty();
             for grant in &self.inputs.snapshot.grants {
                 let is_later = i64::from(grant.since) > baseline.epoch.0;
                 if !(is_later || is_rehire_looked_for)

@@ -44,8 +44,9 @@ impl<'inputs> Evaluation<'inputs> {
     /// When somebody left who came back later, where what they were given is from before, or does not say: a new hire holds nothing
     /// for what the old one did.
     fn outlived(&self, explicit: &Explicit) -> Option<Timestamp> {
-        let rehired = &self.inputs.snapshot.rehired;
-        let left_at = *rehired.get(&explicit.identity.value.folded()).filter(|_| !rehired.is_empty())?;
+        let snapshot = self.inputs.snapshot;
+        let identity = Some(&explicit.identity.value).filter(|_| !snapshot.away.is_empty())?;
+        let left_at = snapshot.rehired_after(identity)?;
         explicit.given.is_none_or(|given| given < left_at).then_some(left_at)
     }
 
@@ -113,13 +114,13 @@ impl<'inputs> Evaluation<'inputs> {
 
     /// Whether a baseline is from before its account's holder left who came back: a new hire holds nothing for what the old one held.
     pub(super) fn is_outlived(&self, baseline: &Baseline, account: AccountIndex) -> bool {
-        let rehired = &self.inputs.snapshot.rehired;
-        if rehired.is_empty() {
+        let snapshot = self.inputs.snapshot;
+        if snapshot.away.is_empty() {
             return false;
         }
         let holder = self.graph.identity_of(account).map(|identity| &self.identities[identity.index()]);
-        let left_at = holder.and_then(|holder| rehired.get(&holder.key.folded()));
-        left_at.is_some_and(|left_at| baseline.adopted_at < *left_at)
+        let left_at = holder.and_then(|holder| snapshot.rehired_after(&holder.key));
+        left_at.is_some_and(|left_at| baseline.adopted_at < left_at)
     }
 
     /// When an owner's word stops counting; `None` while it counts, or where the owner is not an identity that we know.

@@ -7,7 +7,7 @@ mod dropped;
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
-use leasehold_model::feed::{Feeds, left_for_good_at};
+use leasehold_model::feed::Feeds;
 use leasehold_model::id::SystemName;
 use leasehold_model::identity::{Identity, LifecycleState};
 use leasehold_model::snapshot::{Claimed, FormerIdentity, IdentityConflict, Snapshot};
@@ -136,12 +136,10 @@ fn come_back(snapshot: &mut Snapshot, feeds: &Feeds, precedences: &[Precedence])
                 history,
             })
             .collect();
-        let mut away = away::away(&heard);
-        snapshot.returned.remove(key);
-        snapshot.rehired.remove(key);
-        if let Some((_, back_at)) = away.last().copied() {
-            snapshot.returned.insert(key.clone(), back_at);
-            snapshot.rehired.extend(left_for_good_at(&mut away).map(|left_at| (key.clone(), left_at)));
+        let away = away::away(&heard);
+        snapshot.away.remove(key);
+        for (from, until) in away {
+            snapshot.was_away(key, from, until);
         }
     }
 }

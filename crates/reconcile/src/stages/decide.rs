@@ -92,9 +92,20 @@ impl Loaded {
         let baselines = in_force(baselines);
         let mut departures = store.departures().await?;
         let asked = at.unwrap_or(Timestamp::MAX);
+        departures.retain(|departure| departure.recorded_at <= asked);
         departures.retain(|departure| {
-            departure.recorded_at <= asked && departure.rescinded_at.is_none_or(|rescinded| rescinded > asked)
+            let Some(back_at) = departure.rescinded_at.filter(|back_at| *back_at <= asked) else {
+                return true;
+            };
+            // Gone until then, whatever their source said: the time of a departure to come had not begun.
+            if departure.end < back_at {
+                snapshot.was_away(departure.identity.as_str(), departure.end, back_at);
+            }
+            false
         });
+        for (identity, from, until) in store.ended_for_a_time(at).await? {
+            snapshot.was_away(&identity, from, until);
+        }
         let departed: HashMap<&str, Timestamp> =
             departures.iter().map(|departure| (departure.identity.as_str(), departure.end)).collect();
         take_as_left(&mut snapshot, &departed);

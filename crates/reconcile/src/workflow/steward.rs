@@ -7,6 +7,7 @@
 
 use leasehold_decide::engine::IdentityIndex;
 use leasehold_decide::evaluate::Evaluation;
+use leasehold_decide::evaluate::lifecycle::began_anew;
 use leasehold_model::Timestamp;
 use leasehold_model::credential::CredentialKind;
 use leasehold_model::id::IdentityKey;
@@ -48,9 +49,14 @@ pub enum Refusal {
     Stopped(IdentityKey),
     /// It has ended.
     #[error(
-        "{0} has ended for good, and what ended is not brought back: what follows it gets a key of its own"
+        "{0} has ended for good: `leasehold retire {0} --back` says that it is needed after all, and what was deleted stays so"
     )]
     Ended(IdentityKey),
+    /// It has left by somebody else's word.
+    #[error(
+        "{0} has left by what its source says: what follows it gets a key of its own, or is listed there again"
+    )]
+    Gone(IdentityKey),
     /// It was said already.
     #[error(
         "it was said already that what {0} had running by itself ends: the next plan removes it (`leasehold plan`), and a \
@@ -93,23 +99,34 @@ pub async fn say(
     let index = find(&evaluation, about)?;
     let key = evaluation.identities[index.index()].key.clone();
     let stop = evaluation.steward_of(index).and_then(|steward| steward.stop.clone());
-    let is_ended = evaluation.identities[index.index()].has_left(loaded.now);
+    let is_gone = loaded.snapshot.identities[index.index()].1.has_left(loaded.now);
+    let ended = stop.as_ref().and_then(|stop| Some((stop.since, stop.ended_at?)));
+    let is_by_a_person = stop.as_ref().is_some_and(|stop| stop.by.is_some());
     match (word, &stop) {
-        _ if is_ended => return Err(Refusal::Ended(key)),
+        _ if is_gone => return Err(Refusal::Gone(key)),
+        (Word::TakeOver(_), _) if ended.is_some() && is_by_a_person => return Err(Refusal::Ended(key)),
+        (Word::Stop | Word::End, _) if ended.is_some() => return Err(Refusal::Ended(key)),
         (Word::TakeOver(owner), _) => {
             let owner = person(&evaluation, owner, loaded.now)?;
+            if ended.is_some() {
+                store.rescind_retirement(&key, ended, by, now, now).await?;
+            }
             store.record_ownership(&key, &owner, by, now).await?;
         }
-        (Word::Stop, Some(stop)) if stop.by.is_some() => return Err(Refusal::Stopped(key)),
+        (Word::Stop, Some(_)) if is_by_a_person => return Err(Refusal::Stopped(key)),
         (Word::Stop, _) => {
+            // What was said of one that ended and was called the same is not about this one.
+            if let Some(began_at) = former_ended(&evaluation, &key) {
+                store.rescind_retirement(&key, None, by, began_at, now).await?;
+            }
             if !store.begin_retirement(&key, by, now).await? {
                 return Err(Refusal::Stopped(key));
             }
         }
         (Word::BringBack | Word::End, None) => return Err(Refusal::NotStopped(key)),
-        (Word::BringBack, Some(stop)) if stop.by.is_none() => return Err(Refusal::NeedsOwner(key)),
+        (Word::BringBack, Some(_)) if !is_by_a_person => return Err(Refusal::NeedsOwner(key)),
         (Word::BringBack, Some(_)) => {
-            if !store.rescind_retirement(&key, by, now).await? {
+            if !store.rescind_retirement(&key, ended, by, now, now).await? {
                 return Err(Refusal::NotStopped(key));
             }
         }
@@ -122,6 +139,14 @@ pub async fn say(
         }
     }
     Ok(key)
+}
+
+/// When a non-human began whose key one had before that ended for good.
+fn former_ended(evaluation: &Evaluation<'_>, key: &IdentityKey) -> Option<Timestamp> {
+    let folded = key.folded();
+    let mut claims = evaluation.inputs.stewardship.retirements.iter();
+    let claim = claims.find(|claim| claim.identity.as_str() == folded)?;
+    began_anew(evaluation.inputs.snapshot, key, claim.finished_at?)
 }
 
 /// Whether a person has left work behind that runs by itself, and that we stopped.

@@ -102,10 +102,10 @@ on_both! {
             store.identity_timeline(&system("directory"), &"ada@example.com".into()).await.expect("reads");
         assert_eq!(lines(&entries), ["4 not listed", "3 active to leaving", "2 active"]);
         // Whoever is listed again has come back; a change of what is said of somebody is no return.
-        assert!(store.snapshot(Some(at(3))).await.expect("reads").returned.is_empty());
+        assert!(store.snapshot(Some(at(3))).await.expect("reads").away.is_empty());
         sync(store, with(LifecycleState::Active), complete(), 5).await;
         let known = store.snapshot(None).await.expect("reads");
-        assert_eq!(known.returned.keys().collect::<Vec<_>>(), ["ada@example.com"]);
-        assert!(store.snapshot(Some(at(4))).await.expect("reads").returned.is_empty(), "not by then");
+        assert_eq!(known.away.keys().collect::<Vec<_>>(), ["ada@example.com"]);
+        assert!(store.snapshot(Some(at(4))).await.expect("reads").away.is_empty(), "not by then");
     }
 }

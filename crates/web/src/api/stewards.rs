@@ -1,4 +1,4 @@
-//! Non-humans: who answers for one from now on, and its end in two phases with a way back in the first.
+//! Non-humans: who answers for one from now on, and its end in two phases with a way back.
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -106,7 +106,7 @@ async fn stop(
 #[utoipa::path(delete, path = "/api/v1/identities/{key}/retirement", tag = "identities",
     params(("key" = String, Path, description = "The key of a service account, workload or agent, in any case")),
     responses((status = 200, description = "What was stopped is let in again, by a plan that you approve with this", body = RetirementAnswer), Problems))]
-/// Brings a stopped non-human back.
+/// Brings a stopped non-human back, or one that had ended and is listed still: what was deleted stays so.
 async fn bring_back(
     State(app): State<App>,
     person: Person,

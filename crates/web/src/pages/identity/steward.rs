@@ -36,8 +36,15 @@ pub(super) struct StewardNote {
     pub stop: Option<StopNote>,
     /// What this person may say.
     pub may_say: bool,
-    /// It has ended: nothing can be said any more.
-    pub is_over: bool,
+    /// Its source lists it no more: nothing can be said.
+    pub is_gone: bool,
+}
+
+impl StewardNote {
+    /// Whether somebody may take it over: not what a person ended, which is brought back first.
+    pub fn may_hand_over(&self) -> bool {
+        !self.stop.as_ref().is_some_and(|stop| stop.ended.is_some() && !stop.by.is_empty())
+    }
 }
 
 /// What somebody who left had running by itself: stopped, and waiting for whoever needs it.
@@ -82,6 +89,8 @@ pub(super) struct StopNote {
     pub used: String,
     /// When it ends for good, where that follows by itself.
     pub ends: Option<Moment>,
+    /// When it ended for good, where it has.
+    pub ended: Option<Moment>,
 }
 
 pub(super) fn note(
@@ -109,13 +118,14 @@ pub(super) fn note(
         },
         ends: (stop.used == UseSince::No && stop.ended_at.is_none())
             .then(|| Moment::relative(stop.watched_until, now)),
+        ended: stop.ended_at.map(|ended_at| Moment::relative(ended_at, now)),
     });
     let succeeds = steward.and_then(|steward| steward.succeeds.as_ref());
     Some(StewardNote {
         succeeds: succeeds.map(|before| sight.link_identity(before)),
         stop,
         may_say: !is_past && may_take_back(app, person, &identity.key),
-        is_over: identity.has_left(view.as_of()),
+        is_gone: evaluation.inputs.snapshot.identities[index.index()].1.has_left(view.as_of()),
     })
 }
 
