@@ -13,6 +13,8 @@ use crate::person::Person;
 pub(crate) struct EffectiveRows {
     now: Timestamp,
     by_key: BTreeMap<String, Row>,
+    /// From when on a row says that they will have left, where one does: the first of them.
+    leaving: BTreeMap<String, Timestamp>,
 }
 
 #[derive(Debug)]
@@ -26,7 +28,7 @@ struct Row {
 impl EffectiveRows {
     /// No rows yet; what counts is what holds at `now`.
     pub fn at(now: Timestamp) -> Self {
-        Self { now, by_key: BTreeMap::new() }
+        Self { now, by_key: BTreeMap::new(), leaving: BTreeMap::new() }
     }
 
     /// Takes a row, which may come in any order.
@@ -36,6 +38,12 @@ impl EffectiveRows {
     pub fn offer(&mut self, from: Option<Timestamp>, place: String, person: Person) -> Result<(), String> {
         let row = Row { from, place, person };
         let key = row.person.identity.key.folded();
+        if let Some(from) = from.filter(|from| *from > self.now)
+            && row.person.identity.state == LifecycleState::Left
+        {
+            let first = self.leaving.entry(key.clone()).or_insert(from);
+            *first = from.min(*first);
+        }
         let Some(known) = self.by_key.get_mut(&key) else {
             self.by_key.insert(key, row);
             return Ok(());
@@ -57,8 +65,14 @@ impl EffectiveRows {
 
     /// Everybody by the row that counts. Of whom nothing holds yet is still to come.
     pub fn in_force(self) -> impl Iterator<Item = Person> {
-        self.by_key.into_values().map(move |Row { from, mut person, .. }| {
+        let leaving = self.leaving;
+        self.by_key.into_iter().map(move |(key, Row { from, mut person, .. })| {
             let identity = &mut person.identity;
+            // That somebody will have left is their last day, whatever else changes before; a feed that is not read by then keeps nobody.
+            if let Some(leaves_at) = leaving.get(&key).filter(|_| identity.state != LifecycleState::Left) {
+                identity.end = Some(identity.end.map_or(*leaves_at, |end| end.min(*leaves_at)));
+                person.untold.end = false;
+            }
             if let Some(from) = from.filter(|from| *from > self.now) {
                 if identity.state == LifecycleState::Left {
                     // That somebody will have left says that they are here.
@@ -80,7 +94,7 @@ impl EffectiveRows {
 mod tests {
     use leasehold_model::fact::Untold;
     use leasehold_model::id::IdentityKey;
-    use leasehold_model::identity::{Identity, IdentityKind};
+    use leasehold_model::identity::{Identity, IdentityKind, Unsaid};
 
     use super::*;
 
@@ -98,6 +112,7 @@ mod tests {
             manager: None,
             owner: None,
             attributes: BTreeMap::from([("department".to_owned(), department.to_owned())]),
+            unsaid: Unsaid::default(),
         }
     }
 
@@ -142,5 +157,21 @@ mod tests {
         assert_eq!((left.state, left.start, left.end), (LifecycleState::Leaving, None, day(10)));
         assert!(left.may_hold_access(day(5).unwrap()) && left.has_left(day(10).unwrap()));
         assert!(only(Identity { start: day(1), ..row("Sales") }).may_hold_access(day(5).unwrap()));
+        // What is decided beside the row in force ends them on its day, whether the feed is read then or not.
+        let rows = [
+            (None, LifecycleState::Active),
+            (day(8), LifecycleState::Active),
+            (day(20), LifecycleState::Left),
+        ];
+        for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
+            let mut effective = EffectiveRows::at(day(5).unwrap());
+            for (from, state) in order.map(|index| rows[index]) {
+                effective
+                    .offer(from, "a line".to_owned(), person(Identity { state, ..row("Sales") }))
+                    .unwrap();
+            }
+            let found = effective.in_force().next().unwrap().identity;
+            assert_eq!((found.state, found.end), (LifecycleState::Active, day(20)), "{order:?}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use leasehold_model::fact::{Fact, Untold};
 use leasehold_model::id::IdentityKey;
-use leasehold_model::identity::{Identity, IdentityKind, LifecycleState};
+use leasehold_model::identity::{Identity, IdentityKind, LifecycleState, Unsaid};
 
 use crate::csv::date::{Dates, Edge};
 
@@ -102,6 +102,7 @@ impl PersonRow<'_> {
             manager: someone(self.manager),
             owner: someone(self.owner),
             attributes: self.attributes,
+            unsaid: Unsaid::default(),
         };
         let untold = Untold { state: state.is_none(), start: start_is_untold, end: end_is_untold };
         Person { identity, untold }

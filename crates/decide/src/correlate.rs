@@ -275,7 +275,7 @@ impl<'rules> Correlator<'rules> {
 mod tests {
     use super::*;
     use leasehold_model::id::IdentityKey;
-    use leasehold_model::identity::{IdentityKind, LifecycleState};
+    use leasehold_model::identity::{IdentityKind, LifecycleState, Unsaid};
 
     fn person(key: &str, number: &str) -> Identity {
         Identity {
@@ -289,6 +289,7 @@ mod tests {
             attributes: [("email", key), ("employee_number", number)]
                 .map(|(k, v)| (k.to_owned(), v.to_owned()))
                 .into(),
+            unsaid: Unsaid::default(),
         }
     }
 

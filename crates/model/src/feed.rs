@@ -28,6 +28,8 @@ pub struct TookBack {
     pub at: EpochId,
     /// It was told only by not listing them for a time.
     pub by_silence: bool,
+    /// The epoch that told of it, where that had no last day: what others said before of one is no echo of it.
+    pub since: Option<EpochId>,
 }
 
 /// How one feed listed somebody.
@@ -37,6 +39,12 @@ pub struct FeedHistory {
     pub system: u32,
     /// When it listed them first.
     pub since: Timestamp,
+    /// Whether it listed them when it was read for the first time: then it does not tell since when they are here.
+    pub is_since_first: bool,
+    /// Whether it says where people stand.
+    pub tells_status: bool,
+    /// The first day that it tells.
+    pub start: Option<Timestamp>,
     /// From when until when it did not list them after that.
     pub gaps: Vec<(Timestamp, Timestamp)>,
     /// Every leaving that it told.

@@ -152,6 +152,24 @@ pub struct Identity {
     pub owner: Option<IdentityKey>,
     /// Everything else the source says, by our attribute names (`email`, `department`, `title`, …).
     pub attributes: BTreeMap<String, String>,
+    /// What the source does not say, so that another one may.
+    #[serde(default, skip_serializing_if = "Unsaid::is_nothing")]
+    pub unsaid: Unsaid,
+}
+
+/// What a source does not say of an identity, and what is taken for granted where no other does: a person, who is here.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unsaid {
+    /// Whether it is a person or a non-human.
+    pub kind: bool,
+    /// Where they stand.
+    pub state: bool,
+}
+
+impl Unsaid {
+    fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Identity {
@@ -238,6 +256,7 @@ mod tests {
                 manager: None,
                 owner: None,
                 attributes: BTreeMap::new(),
+                unsaid: Unsaid::default(),
             };
             let found = (identity.state_at(at(10)), identity.may_hold_access(at(10)));
             assert_eq!(found, (expected, may_hold), "{said:?} {start:?} {end:?}");

@@ -13,7 +13,7 @@ use leasehold_model::decision::DriftKind;
 use leasehold_model::entitlement::{Containment, DirectGrant, Entitlement};
 use leasehold_model::fact::{Completeness, Fact, Owned, OwnerFact};
 use leasehold_model::id::{ActionId, EntitlementName, EpochId, SystemName};
-use leasehold_model::identity::{Identity, IdentityKind, LifecycleState};
+use leasehold_model::identity::{Identity, IdentityKind, LifecycleState, Unsaid};
 use leasehold_model::plan::{Plan, PlanItem, StateFingerprint, Verb};
 use leasehold_model::reason::Baseline;
 use leasehold_model::receipt::OffboardingStatement;
@@ -75,6 +75,7 @@ async fn fill(store: &Store) -> Result<(), AnyError> {
         manager: None,
         owner: None,
         attributes: BTreeMap::new(),
+        unsaid: Unsaid::default(),
     };
     sync(store, "hr", vec![Fact::Identity(person)], 3).await?;
     let files = BTreeMap::from([("roles/staff.toml".to_owned(), "[role.staff]\n".to_owned())]);

@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 use bitflags::bitflags;
 use leasehold_model::account::{Account, LastUse};
 use leasehold_model::credential::Credential;
+use leasehold_model::id::IdentityKey;
 use leasehold_spill::{Mark, MarkTable, Marker, RecordList};
 use sha2::{Digest as _, Sha256};
 
@@ -160,6 +161,11 @@ impl Slot {
     }
 }
 
+/// The key that identities are compared by.
+fn folded(class: Class, key: &str) -> Option<String> {
+    (class == Class::Identity).then(|| IdentityKey::from(key).folded())
+}
+
 /// The digests that the store held of one name: of its state, then of its owner.
 const DIGESTS_BYTES: usize = 2 * Digest::BYTES;
 
@@ -200,7 +206,7 @@ impl Dictionary {
                     ));
                 }
                 let class = Class::parse(&class)?;
-                let number = dictionary.add(class, dictionary.mark(class, &key))?;
+                let number = dictionary.add(class, &key)?;
                 let mut before = [0; DIGESTS_BYTES];
                 let (of_state, of_owner) = before.split_at_mut(Digest::BYTES);
                 for (digest, known, to) in
@@ -221,29 +227,50 @@ impl Dictionary {
         self.marker.mark((class, key))
     }
 
-    fn add(&mut self, class: Class, mark: Mark) -> Result<u32> {
+    fn add(&mut self, class: Class, key: &str) -> Result<u32> {
         // A dictionary does not reach 2^31 names.
         let number = self.slots.len() as u32;
-        self.numbers.add(mark, number).map_err(StoreError::Spill)?;
+        self.numbers.add(self.mark(class, key), number).map_err(StoreError::Spill)?;
+        if let Some(folded) = folded(class, key) {
+            let mark = self.spelled(&folded);
+            if folded != key && self.find(&mark)?.is_none() {
+                self.numbers.add(mark, number).map_err(StoreError::Spill)?;
+            }
+        }
         self.slots.push(Slot { class, known: Known::empty() });
         Ok(number)
     }
 
+    /// The mark of however an identity's key is spelled.
+    fn spelled(&self, folded: &str) -> Mark {
+        self.marker.mark(("spelled", folded))
+    }
+
+    fn find(&self, mark: &Mark) -> Result<Option<u32>> {
+        self.numbers.find(mark).map_err(StoreError::Spill)
+    }
+
     /// The number of a name, which it keeps for ever.
     pub(crate) fn intern(&mut self, class: Class, key: &str) -> Result<u32> {
-        let mark = self.mark(class, key);
-        if let Some(number) = self.numbers.find(&mark).map_err(StoreError::Spill)? {
+        if let Some(number) = self.number(class, key)? {
             return Ok(number);
         }
-        let number = self.add(class, mark)?;
+        let number = self.add(class, key)?;
         self.new_bytes += key.len() + 40;
         self.new.push((number, class.as_str(), key.into()));
         Ok(number)
     }
 
-    /// The number of a name that has one.
+    /// The number of a name that has one. An identity is the same one in whatever case its source spells its key.
     pub(crate) fn number(&self, class: Class, key: &str) -> Result<Option<u32>> {
-        self.numbers.find(&self.mark(class, key)).map_err(StoreError::Spill)
+        if let Some(number) = self.find(&self.mark(class, key))? {
+            return Ok(Some(number));
+        }
+        let Some(folded) = folded(class, key) else { return Ok(None) };
+        match self.find(&self.mark(class, &folded))? {
+            Some(number) => Ok(Some(number)),
+            None => self.find(&self.spelled(&folded)),
+        }
     }
 
     /// Notes something of a name.

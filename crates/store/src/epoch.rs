@@ -51,6 +51,8 @@ pub struct EpochWriter {
     /// Who was told before and is not active, or has a first or last day, by folded key; looked up when one of that is not told for the
     /// first time.
     told_before: Option<HashMap<String, Standing>>,
+    /// A person said so.
+    is_unknown_taken_as_active: bool,
     states_kept: u64,
     dates_kept: u64,
     /// Of whom a day was kept last.
@@ -61,6 +63,7 @@ pub struct EpochWriter {
 #[derive(Debug, Clone, Copy)]
 struct Standing {
     state: LifecycleState,
+    is_state_unsaid: bool,
     start: Option<Timestamp>,
     end: Option<Timestamp>,
 }
@@ -150,6 +153,7 @@ impl Store {
             states_kept: 0,
             dates_kept: 0,
             date_kept_of: None,
+            is_unknown_taken_as_active: false,
         })
     }
 }
@@ -283,8 +287,15 @@ impl EpochWriter {
             self.told_before = Some(self.not_just_active().await?);
         }
         let before = self.told_before.as_ref().filter(|before| !before.is_empty());
-        let before = before.and_then(|before| before.get(&identity.key.folded()));
-        if let Some(Standing { state, start, end }) = before.copied() {
+        let before = before.and_then(|before| before.get(&identity.key.folded())).copied();
+        let was_unsaid = before.is_some_and(|before| before.is_state_unsaid);
+        if identity.unsaid.state && !was_unsaid && !self.is_unknown_taken_as_active {
+            // A feed that said where somebody stands before its column was lost has said so.
+            let number = self.dictionary.number(Class::Identity, identity.key.as_str())?;
+            let was_there = |number: u32| self.dictionary.slots()[number as usize].is(Known::WAS_THERE);
+            identity.unsaid.state = !number.is_some_and(was_there);
+        }
+        if let Some(Standing { state, start, end, .. }) = before {
             if untold.state && state != LifecycleState::Active {
                 identity.state = state;
                 self.states_kept += 1;
@@ -305,14 +316,15 @@ impl EpochWriter {
             "SELECT body FROM object JOIN state_interval ON state_interval.system = object.system
                 AND state_interval.object = object.id AND aspect = 'state' AND until IS NULL
              WHERE object.system = $1 AND class = $2 AND (body NOT LIKE '%\"state\":\"active\"%'
-                OR body LIKE '%\"start\":\"%' OR body LIKE '%\"end\":\"%')",
+                OR body LIKE '%\"start\":\"%' OR body LIKE '%\"end\":\"%' OR body LIKE '%\"unsaid\":%')",
             self.system,
             Class::Identity.as_str()
         )?;
         let mut told = HashMap::with_capacity(rows.len());
         for (body,) in rows {
-            let Identity { key, state, start, end, .. } = from_json("an identity", &body)?;
-            told.insert(key.folded(), Standing { state, start, end });
+            let Identity { key, state, start, end, unsaid, .. } = from_json("an identity", &body)?;
+            let is_state_unsaid = unsaid.state;
+            told.insert(key.folded(), Standing { state, is_state_unsaid, start, end });
         }
         Ok(told)
     }
@@ -330,6 +342,7 @@ impl EpochWriter {
     /// A person says that whoever is listed without a state is active, and that there are no days where none can be read.
     pub fn take_unknown_states_as_active(&mut self) {
         self.told_before = Some(HashMap::new());
+        self.is_unknown_taken_as_active = true;
     }
 
     fn take_identity(&mut self, identity: &Identity) -> Result<()> {

@@ -64,8 +64,13 @@ impl ToldBefore {
         for one in &snapshot.dropped {
             dropped.entry(one.identity.key.folded()).or_default().push(one);
         }
-        let mut keys: HashSet<&str> = self.0.keys().map(|(_, key)| key.as_str()).collect();
-        keys.extend(dropped.keys().map(String::as_str));
+        let mut keys: HashSet<String> = self.0.keys().map(|(_, key)| key.clone()).collect();
+        keys.extend(dropped.keys().cloned());
+        // Who is gone by the word of one feed may come back by that of another one.
+        let tells_an_end =
+            |identity: &Identity| identity.state == LifecycleState::Left || identity.end.is_some();
+        let leaving = snapshot.identities.iter().filter(|(_, identity)| tells_an_end(identity));
+        keys.extend(leaving.map(|(_, identity)| identity.key.folded()));
         let mut listed: HashMap<String, Vec<usize>> = HashMap::new();
         if !keys.is_empty() {
             for (position, (_, identity)) in snapshot.identities.iter().enumerate() {
@@ -76,7 +81,8 @@ impl ToldBefore {
             }
         }
         for (key, positions) in listed {
-            if positions.iter().any(|position| snapshot.departed.contains(position)) {
+            let is_of_one = positions.len() == 1 && !dropped.contains_key(&key);
+            if is_of_one || positions.iter().any(|position| snapshot.departed.contains(position)) {
                 continue;
             }
             let mut before = |system: u32| {
@@ -114,9 +120,13 @@ fn history(feeds: &mut Feeds, snapshot: &Snapshot, position: usize, before: &[Fo
         feeds.end_told.insert(position, EpochId(since));
     } else if let Some(last) = before.last().filter(|_| !has_left) {
         let by_silence = !before.iter().any(Former::is_word);
-        feeds.took_back.insert(position, TookBack { at: EpochId(last.again), by_silence });
+        let told =
+            before.iter().map(|former| if former.is_word() { former.told } else { former.until }).min();
+        let since = told.filter(|_| before.iter().all(|former| former.end.is_none())).map(EpochId);
+        feeds.took_back.insert(position, TookBack { at: EpochId(last.again), by_silence, since });
     }
     let mut history = listing(snapshot, *system, came.0, before);
+    (history.tells_status, history.start) = (!identity.unsaid.state, identity.start);
     if has_left || identity.end.is_some() {
         let told = ToldLeaving { from: at(told.0), until: None, has_left, end: identity.end };
         history.leavings.push(told);
@@ -127,7 +137,14 @@ fn history(feeds: &mut Feeds, snapshot: &Snapshot, position: usize, before: &[Fo
 /// How a feed listed somebody whom it lists no longer.
 fn until_dropped(snapshot: &Snapshot, dropped: &Dropped, before: &[Former]) -> FeedHistory {
     let mut history = listing(snapshot, dropped.system, dropped.came.0, before);
-    let until = snapshot.ended_at(dropped.until).unwrap_or(Timestamp::UNIX_EPOCH);
+    let at = |epoch: EpochId| snapshot.ended_at(epoch).unwrap_or(Timestamp::UNIX_EPOCH);
+    let (from, until, end) = (at(dropped.since), at(dropped.until), dropped.identity.end);
+    if from < until {
+        // They had left before, as it told.
+        let has_left = end.is_none_or(|end| end <= from);
+        history.leavings.push(ToldLeaving { from, until: Some(until), has_left, end });
+    }
+    history.tells_status = !dropped.identity.unsaid.state;
     history.gaps.push((until, Timestamp::MAX));
     history
 }
@@ -145,5 +162,7 @@ fn listing(snapshot: &Snapshot, system: u32, came: i64, before: &[Former]) -> Fe
         has_left: former.has_left,
         end: former.end,
     });
-    FeedHistory { system, since: at(since), gaps, leavings: leavings.collect() }
+    let leavings = leavings.collect();
+    let is_since_first = snapshot.systems[system as usize].first == Some(EpochId(since));
+    FeedHistory { system, since: at(since), is_since_first, tells_status: true, start: None, gaps, leavings }
 }

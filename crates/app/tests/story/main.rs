@@ -8,6 +8,7 @@ mod credentials;
 mod decided;
 mod driver;
 mod faults;
+mod feeds;
 mod invariants;
 mod jobs;
 mod lanes;

@@ -13,7 +13,7 @@ use leasehold_model::credential::{Credential, CredentialKind};
 use leasehold_model::entitlement::Entitlement;
 use leasehold_model::fact::{Owned, OwnerFact};
 use leasehold_model::id::{AccountKey, EntitlementName, IdentityKey, SystemName};
-use leasehold_model::identity::{Identity, IdentityKind, LifecycleState};
+use leasehold_model::identity::{Identity, IdentityKind, LifecycleState, Unsaid};
 
 /// Whom the connectors of drawn scenes are logged in as.
 pub const OWN_LOGIN: &str = "leasehold";
@@ -410,5 +410,6 @@ pub fn identity(key: &str, department: &str) -> Identity {
         attributes: [("email", key), ("department", department)]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into(),
+        unsaid: Unsaid::default(),
     }
 }

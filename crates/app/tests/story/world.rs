@@ -318,6 +318,12 @@ fn made_store() -> Vec<u8> {
     made.join().expect("a store is made")
 }
 
+/// An empty store in a file.
+pub async fn empty_store(path: &std::path::Path) -> Store {
+    std::fs::write(path, MADE.get_or_init(made_store)).expect("a copy of an empty store");
+    open(path).await
+}
+
 async fn open(path: &std::path::Path) -> Store {
     Store::open(&format!("sqlite:{}", path.display()), options()).await.expect("a store in a file")
 }

@@ -18,7 +18,7 @@ use leasehold_model::action::ActionState;
 use leasehold_model::clock::{Clock as _, SystemClock};
 use leasehold_model::entitlement::Entitlement;
 use leasehold_model::id::{AccountKey, IdentityKey, SystemName};
-use leasehold_model::identity::{Identity, IdentityKind, LifecycleState};
+use leasehold_model::identity::{Identity, IdentityKind, LifecycleState, Unsaid};
 use leasehold_model::plan::Plan;
 use leasehold_model::request::{AccountTarget, ReadTarget};
 use leasehold_reconcile::pace::Patience;
@@ -225,6 +225,7 @@ fn person() -> Identity {
         manager: None,
         owner: None,
         attributes: BTreeMap::new(),
+        unsaid: Unsaid::default(),
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use leasehold_model::fact::FeedEnd;
+use leasehold_model::identity::Unsaid;
 
 use super::date::Dates;
 use super::intern::Interner;
@@ -169,6 +170,7 @@ fn identity(row: &super::rows::Row<'_>, layout: &Layout, dates: &Dates) -> Resul
     let mut person = person.person(dates, &mut mended);
     // Without its column nothing is said, nor by what is no text.
     let is_told = |column: Option<usize>| column.is_some_and(|index| word(row.field(index)).is_ok());
+    person.identity.unsaid = Unsaid { kind: layout.kind.is_none(), state: layout.status.is_none() };
     person.untold.state |= layout.status.is_none();
     person.untold.start |= !is_told(layout.start);
     person.untold.end |= !is_told(layout.end);

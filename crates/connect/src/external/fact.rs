@@ -11,7 +11,7 @@ use leasehold_model::credential::{Credential, CredentialKind};
 use leasehold_model::entitlement::{Containment, DirectGrant, Entitlement};
 use leasehold_model::fact::{Fact, Owned, OwnerFact};
 use leasehold_model::id::{AccountKey, CredentialKey, EntitlementName, IdentityKey};
-use leasehold_model::identity::{Identity, IdentityKind, LifecycleState};
+use leasehold_model::identity::{Identity, IdentityKind, LifecycleState, Unsaid};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -29,6 +29,9 @@ struct IdentityForm {
     owner: Option<IdentityKey>,
     #[serde(default)]
     attributes: BTreeMap<String, String>,
+    /// A program that gives no state says that it is the usual one.
+    #[serde(skip)]
+    unsaid: Unsaid,
 }
 
 #[derive(Deserialize)]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use leasehold_model::account::Account;
 use leasehold_model::fact::Problem;
 use leasehold_model::id::IdentityKey;
-use leasehold_model::identity::IdentityKind;
+use leasehold_model::identity::{IdentityKind, Unsaid};
 
 use crate::ldap::dialect::{Dialect, file_time, generalized_time};
 use crate::ldap::dn::NormalDn;
@@ -50,6 +50,10 @@ impl<'feed> People<'feed> {
         }
         let mut take = |name: &str| attributes.remove(name).unwrap_or_default();
         let (mut kind, mut status) = (take("kind"), take("status"));
+        let unsaid = Unsaid {
+            kind: kind.is_empty() && account.kind.is_none(),
+            state: !self.feed.columns.contains_key("status") && account.takes_credentials(),
+        };
         if kind.is_empty() {
             kind = account.kind.unwrap_or_default().as_str().to_owned();
         }
@@ -72,7 +76,8 @@ impl<'feed> People<'feed> {
             attributes,
         };
         let mut mended = Vec::new();
-        let person = row.person(&self.feed.dates, &mut mended);
+        let mut person = row.person(&self.feed.dates, &mut mended);
+        person.identity.unsaid = unsaid;
         if let Some(dn) = NormalDn::parse(&entry.dn) {
             self.by_dn.insert(dn, key);
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use leasehold_model::identity::Unsaid;
 use serde_json::Value;
 
 use crate::person::{COLUMNS, EFFECTIVE_DATE, Person, PersonRow};
@@ -50,6 +51,11 @@ pub(super) fn identity(settings: &RestSettings, object: &Value) -> Result<Found,
         }
         is_kept && !word.is_empty()
     });
+    // What an object has no member for is not said; an empty one says that it is the usual.
+    let is_unsaid = |ours: &str| {
+        !settings.columns.contains_key(ours) && !members.keys().any(|name| snake_case(name) == ours)
+    };
+    let unsaid = Unsaid { kind: is_unsaid("kind"), state: is_unsaid("status") };
     let Some(key) = words.get(&settings.key).cloned() else {
         return Err(format!("has no `{}`; it is what tells people apart", settings.key));
     };
@@ -74,7 +80,8 @@ pub(super) fn identity(settings: &RestSettings, object: &Value) -> Result<Found,
         attributes: words,
     };
     let from = row.effective_from(&settings.dates, &mut mended);
-    let person = row.person(&settings.dates, &mut mended);
+    let mut person = row.person(&settings.dates, &mut mended);
+    person.identity.unsaid = unsaid;
     Ok(Found { person, from, mended })
 }
 

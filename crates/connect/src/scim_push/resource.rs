@@ -7,7 +7,7 @@ use leasehold_model::account::Account;
 use leasehold_model::entitlement::Entitlement;
 use leasehold_model::id::IdentityKey;
 use leasehold_model::identity::{
-    DayEdge, Identity, IdentityKind, LifecycleState, SCIM_LIFECYCLE_EXTENSION, read_day,
+    DayEdge, Identity, IdentityKind, LifecycleState, SCIM_LIFECYCLE_EXTENSION, Unsaid, read_day,
 };
 use serde_json::Value;
 
@@ -114,6 +114,7 @@ impl Pushed {
             manager,
             owner: None,
             attributes,
+            unsaid: Unsaid::default(),
         };
         Ok((identity, mended))
     }

@@ -8,7 +8,7 @@ use leasehold_model::account::{Account, LastUse, Session};
 use leasehold_model::credential::{Credential, CredentialKind};
 use leasehold_model::decision::DriftKind;
 use leasehold_model::id::{AccountKey, EntitlementAddress, EntitlementName, IdentityKey, SystemName};
-use leasehold_model::identity::{Identity, IdentityKind, LifecycleState};
+use leasehold_model::identity::{Identity, IdentityKind, LifecycleState, Unsaid};
 
 use super::dice::Dice;
 use super::people::{self, days_from};
@@ -250,6 +250,7 @@ impl Company {
             manager: None,
             owner: Some(owner),
             attributes: attributes.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            unsaid: Unsaid::default(),
         };
         self.state.people.insert(key.clone(), service);
         for address in grants {

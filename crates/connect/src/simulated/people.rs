@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::civil::Date;
 use leasehold_model::Timestamp;
 use leasehold_model::id::IdentityKey;
-use leasehold_model::identity::{Identity, IdentityKind, LifecycleState};
+use leasehold_model::identity::{Identity, IdentityKind, LifecycleState, Unsaid};
 
 use super::dice::Dice;
 
@@ -137,6 +137,7 @@ pub(super) fn hire(dice: &mut Dice, people: usize, as_of: Timestamp) -> Vec<Iden
             manager,
             owner: None,
             attributes: attributes.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            unsaid: Unsaid::default(),
         };
         let key = identity.key.clone();
         hired.push(identity);
@@ -214,6 +215,7 @@ pub(super) fn hire_one_more(
         manager: head.map(|head| head.key.clone()),
         owner: None,
         attributes: attributes.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        unsaid: Unsaid::default(),
     }
 }
 

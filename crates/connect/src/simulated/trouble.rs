@@ -6,7 +6,7 @@ use leasehold_model::account::{Account, LastUse, PostureFinding};
 use leasehold_model::decision::DriftKind;
 use leasehold_model::fact::{Owned, OwnerFact};
 use leasehold_model::id::{AccountKey, EntitlementAddress, IdentityKey, SystemName};
-use leasehold_model::identity::{Identity, IdentityKind, LifecycleState};
+use leasehold_model::identity::{Identity, IdentityKind, LifecycleState, Unsaid};
 
 use super::company::{Company, Given, session};
 use super::people::days_from;
@@ -440,6 +440,7 @@ impl Company {
             manager: Some(self.head_of("Support")),
             owner: None,
             attributes: attributes.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            unsaid: Unsaid::default(),
         };
         self.state.people.insert(to_come.key.clone(), to_come);
     }

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use jiff::Timestamp;
 use leasehold_model::decision::DriftKind;
 use leasehold_model::id::{EntitlementAddress, EntitlementName, IdentityKey, SystemName};
-use leasehold_model::identity::{Identity, LifecycleState};
+use leasehold_model::identity::{Identity, LifecycleState, Unsaid};
 use leasehold_model::reason::Baseline;
 use leasehold_model::snapshot::{Snapshot, SnapshotCredential};
 use leasehold_model::stewardship::Stewardship;
@@ -165,6 +165,7 @@ impl<'inputs> Evaluation<'inputs> {
             manager: None,
             owner: Some(declared.owner.value.clone()),
             attributes: declared.attributes.clone(),
+            unsaid: Unsaid::default(),
         }));
         let correlation = whose::correlate(&inputs, &mut identities);
         let mut identity_by_key: HashMap<String, u32> = HashMap::with_capacity(identities.len());

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use leasehold_model::id::IdentityKey;
-use leasehold_model::identity::{Identity, IdentityKind, LifecycleState};
+use leasehold_model::identity::{Identity, IdentityKind, LifecycleState, Unsaid};
 use leasehold_model::snapshot::Snapshot;
 
 use super::{Inputs, lifecycle};
@@ -93,6 +93,7 @@ fn imply_owned_accounts(
             manager: None,
             owner: owner.cloned(),
             attributes: account.account.attributes.clone(),
+            unsaid: Unsaid::default(),
         });
         *slot = Correlation::To { identity, by: "owned non-human account".to_owned() };
     }

@@ -24,11 +24,31 @@ impl Heard<'_> {
         self.history.leavings.iter().find(is_told)
     }
 
-    /// When it took back the last leaving that it had told before an instant; by its silence, too, where that says so.
-    fn took_back_at(&self, at: Timestamp, is_silence_a_word: bool) -> Option<Timestamp> {
-        let words = self.history.leavings.iter().filter_map(|told| told.until);
-        let gaps = self.history.gaps.iter().map(|(_, until)| *until).filter(|_| is_silence_a_word);
-        words.chain(gaps).filter(|until| *until <= at).max()
+    /// Whether it has said by an instant that a leaving which another feed told then is none: it took one back that it had told itself,
+    /// by its silence, too, where that says so. Without a last day of its own that says something of what the other told meanwhile.
+    fn has_taken_back(&self, told: Timestamp, at: Timestamp, is_silence_a_word: bool) -> bool {
+        let is_it = |from: Option<Timestamp>, until: Timestamp| {
+            until <= at && told < until && from.is_none_or(|from| told >= from)
+        };
+        let mut words = self.history.leavings.iter();
+        let mut gaps = self.history.gaps.iter().filter(|_| is_silence_a_word);
+        words.any(|word| {
+            word.until.is_some_and(|until| is_it(Some(word.from).filter(|_| word.end.is_none()), until))
+        }) || gaps.any(|(from, until)| is_it(Some(*from), *until))
+    }
+
+    /// Since when it lists them at an instant, where that is known.
+    fn lists_since(&self, at: Timestamp) -> Option<Timestamp> {
+        let gaps = self.history.gaps.iter().map(|(_, until)| *until);
+        let since = Some(self.history.since).filter(|_| !self.history.is_since_first);
+        gaps.filter(|until| *until <= at).max().or(since)
+    }
+
+    /// Whether it tells at an instant of another time here, which began when this last day was over and told.
+    fn tells_a_new_time(&self, told: Timestamp, end: Timestamp, at: Timestamp) -> bool {
+        let began = self.history.start.is_some_and(|start| end <= start && start <= at);
+        let is_new = || self.lists_since(at).is_some_and(|since| end <= since && told < since);
+        self.history.tells_status && self.tells(at).is_none() && (began || is_new())
     }
 
     fn rank(&self, attribute: &str) -> (u32, &SystemName) {
@@ -36,11 +56,12 @@ impl Heard<'_> {
     }
 }
 
-/// From when until when they were away; not the time that lasts.
-pub(super) fn away(feeds: &[Heard<'_>]) -> Vec<(Timestamp, Timestamp)> {
+/// From when until when they were away before an instant; not the time that lasts.
+pub(super) fn away(feeds: &[Heard<'_>], now: Timestamp) -> Vec<(Timestamp, Timestamp)> {
     let mut instants: Vec<Timestamp> = Vec::new();
-    for FeedHistory { since, gaps, leavings, .. } in feeds.iter().map(|heard| heard.history) {
+    for FeedHistory { since, start, gaps, leavings, .. } in feeds.iter().map(|heard| heard.history) {
         instants.push(*since);
+        instants.extend(*start);
         instants.extend(gaps.iter().flat_map(|(from, until)| [*from, *until]));
         for told in leavings {
             let end = told.end.filter(|end| told.until.is_none_or(|until| *end < until));
@@ -49,8 +70,7 @@ pub(super) fn away(feeds: &[Heard<'_>]) -> Vec<(Timestamp, Timestamp)> {
     }
     instants.sort_unstable();
     instants.dedup();
-    // Who lists them no longer may never do again.
-    instants.retain(|at| *at < Timestamp::MAX);
+    instants.retain(|at| *at <= now);
     let (mut away, mut since) = (Vec::new(), None);
     for at in instants {
         match (is_gone(feeds, at), since) {
@@ -69,7 +89,9 @@ pub(super) fn away(feeds: &[Heard<'_>]) -> Vec<(Timestamp, Timestamp)> {
 fn is_gone(feeds: &[Heard<'_>], at: Timestamp) -> bool {
     let known = feeds.iter().filter(|heard| heard.history.since <= at);
     let (listing, silent): (Vec<&Heard<'_>>, Vec<_>) = known.partition(|heard| heard.is_listing(at));
-    let Some(first) = listing.iter().min_by_key(|heard| heard.rank("status")) else {
+    let telling = |heard: &&&Heard<'_>| heard.history.tells_status;
+    let first = listing.iter().filter(telling).min_by_key(|heard| heard.rank("status"));
+    let Some(first) = first.or_else(|| listing.iter().min_by_key(|heard| heard.rank("status"))) else {
         return !silent.is_empty();
     };
     let about_status = first.precedence.about("status");
@@ -85,11 +107,11 @@ fn is_gone(feeds: &[Heard<'_>], at: Timestamp) -> bool {
     let is_overruled = |ending: &Heard<'_>, told: &ToldLeaving| {
         listing.iter().any(|other| {
             let tells_an_end = other.tells(at).is_some_and(|told| told.end.is_some());
+            let is_before = other.precedence.about("end_date") < ending.precedence.about("end_date");
             !tells_an_end
-                && other.rank("end_date") < ending.rank("end_date")
-                && other
-                    .took_back_at(at, is_alone_first(other))
-                    .is_some_and(|taken_back| told.from < taken_back)
+                && (other.rank("end_date") < ending.rank("end_date")
+                    && other.has_taken_back(told.from, at, is_alone_first(other))
+                    || is_before && told.end.is_some_and(|end| other.tells_a_new_time(told.from, end, at)))
         })
     };
     let endings = listing.iter().filter_map(|heard| {
@@ -141,6 +163,9 @@ mod tests {
                 .map(|name| FeedHistory {
                     system: 0,
                     since: at(0),
+                    is_since_first: true,
+                    tells_status: true,
+                    start: None,
                     gaps: if name.as_str() == *who && gap.0 < gap.1 {
                         vec![(at(gap.0), at(gap.1))]
                     } else {
@@ -161,7 +186,7 @@ mod tests {
                 .map(|((name, precedence), history)| Heard { name, precedence, history })
                 .collect();
             let expected: Vec<_> = expected.iter().map(|(from, until)| (at(*from), at(*until))).collect();
-            assert_eq!(away(&heard), expected, "{who} {gap:?} {leavings:?}");
+            assert_eq!(away(&heard, Timestamp::MAX), expected, "{who} {gap:?} {leavings:?}");
         }
     }
 }

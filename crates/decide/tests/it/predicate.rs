@@ -8,7 +8,7 @@ use cedar_policy::{
 };
 use leasehold_decide::policy::predicate::{Attributes, Predicate};
 use leasehold_model::id::IdentityKey;
-use leasehold_model::identity::{Identity, IdentityKind, LifecycleState};
+use leasehold_model::identity::{Identity, IdentityKind, LifecycleState, Unsaid};
 use proptest::prelude::*;
 
 const NAMES: [&str; 4] = ["department", "title", "location", "team"];
@@ -58,6 +58,7 @@ fn identities() -> impl Strategy<Value = Vec<Identity>> {
         manager: None,
         owner: None,
         attributes,
+        unsaid: Unsaid::default(),
     });
     prop::collection::vec(identity, 1..8)
 }

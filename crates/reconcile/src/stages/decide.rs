@@ -83,7 +83,7 @@ impl Loaded {
             let since = at.unwrap_or(now).checked_sub(window).unwrap_or(Timestamp::MIN);
             store.add_former_identities(&mut snapshot, since).await?;
         }
-        merge::merge(&mut snapshot, &settings);
+        merge::merge(&mut snapshot, &settings, at.unwrap_or(now));
         let stewardship = Arc::new(store.stewardship(at).await?);
         let mut baselines = store.baselines().await?;
         if let Some(at) = at {
@@ -217,7 +217,7 @@ fn first(diagnostics: &[Diagnostic]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use leasehold_model::identity::{Identity, IdentityKind};
+    use leasehold_model::identity::{Identity, IdentityKind, Unsaid};
 
     use super::*;
 
@@ -248,6 +248,7 @@ mod tests {
                 manager: None,
                 owner: None,
                 attributes: BTreeMap::new(),
+                unsaid: Unsaid::default(),
             };
             let mut snapshot = Snapshot {
                 identities: vec![(0, identity)],

@@ -1,7 +1,7 @@
 //! Enumerations: what they add and end, and what does not count.
 
 use leasehold_model::fact::{Fact, Owned, OwnerFact, Untold};
-use leasehold_model::identity::{Identity, IdentityKind, LifecycleState};
+use leasehold_model::identity::{Identity, IdentityKind, LifecycleState, Unsaid};
 use leasehold_store::{ChangeCounts, Store, StoreError};
 
 use crate::common::*;
@@ -34,6 +34,7 @@ fn person(key: &str, last_day: Option<i64>) -> Fact {
         manager: None,
         owner: None,
         attributes: [("email".to_owned(), key.to_owned())].into(),
+        unsaid: Unsaid::default(),
     })
 }
 
@@ -327,7 +328,7 @@ on_both! {
     async fn whose_state_is_not_told_stands_as_was_told_before(fresh: &Fresh) {
         let person = |key: &str, state| Identity {
             key: key.into(), kind: IdentityKind::Person, state, start: None, end: None, manager: None, owner: None,
-            attributes: Default::default(),
+            attributes: Default::default(), unsaid: Unsaid::default(),
         };
         let told = async |facts: Vec<Fact>, accepts: bool, minute: i64| {
             let mut writer = fresh.store.begin_epoch(&system("hr"), at(minute)).await.expect("begins");
@@ -362,7 +363,7 @@ on_both! {
         use LifecycleState::{Active, Left, Suspended};
         let person = |state, title: &str| Identity {
             key: "ada@example.com".into(), kind: IdentityKind::Person, state, start: None, end: None,
-            manager: None, owner: None, attributes: [("title".to_owned(), title.to_owned())].into(),
+            manager: None, owner: None, attributes: [("title".to_owned(), title.to_owned())].into(), unsaid: Unsaid::default(),
         };
         let told = [
             // The minute, what is told, and the minute since which that counts.
@@ -383,7 +384,7 @@ on_both! {
     async fn a_last_day_counts_from_when_it_was_told(fresh: &Fresh) {
         let person = |title: &str, state, end: Option<i64>| Identity {
             key: "ada@example.com".into(), kind: IdentityKind::Person, state, start: None, end: end.map(at),
-            manager: None, owner: None, attributes: [("title".to_owned(), title.to_owned())].into(),
+            manager: None, owner: None, attributes: [("title".to_owned(), title.to_owned())].into(), unsaid: Unsaid::default(),
         };
         use LifecycleState::{Active, Leaving, Left};
         let told = [
@@ -424,7 +425,7 @@ on_both! {
     async fn identities_come_with_their_system(fresh: &Fresh) {
         let person = |state| Identity {
             key: "ada@example.com".into(), kind: IdentityKind::Person, state, start: None, end: None,
-            manager: None, owner: None, attributes: [("department".to_owned(), "Payments".to_owned())].into(),
+            manager: None, owner: None, attributes: [("department".to_owned(), "Payments".to_owned())].into(), unsaid: Unsaid::default(),
         };
         for (minute, state) in [(1, LifecycleState::Active), (2, LifecycleState::Left)] {
             let mut writer = fresh.store.begin_epoch(&system("hr"), at(minute)).await.expect("begins");

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use leasehold_model::account::Account;
 use leasehold_model::entitlement::DirectGrant;
 use leasehold_model::fact::{Fact, Owned, OwnerFact};
-use leasehold_model::identity::{Identity, IdentityKind, LifecycleState};
+use leasehold_model::identity::{Identity, IdentityKind, LifecycleState, Unsaid};
 use leasehold_model::plan::Verb;
 use leasehold_model::snapshot::Snapshot;
 use leasehold_store::{ObservedEffect, Store};
@@ -355,6 +355,7 @@ fn fact(told: Told) -> Fact {
             manager: None,
             owner: None,
             attributes: BTreeMap::new(),
+            unsaid: Unsaid::default(),
         }),
         Told::Account(who, enabled) => {
             Fact::Account(Account { enabled, ..Account::new(ACCOUNTS[who], ACCOUNTS[who]) })

@@ -2,7 +2,7 @@
 
 use leasehold_model::account::Account;
 use leasehold_model::fact::Fact;
-use leasehold_model::identity::{Identity, IdentityKind, LifecycleState};
+use leasehold_model::identity::{Identity, IdentityKind, LifecycleState, Unsaid};
 use leasehold_model::plan::Verb;
 use leasehold_store::{Change, Store, TimelineEntry};
 
@@ -47,6 +47,7 @@ fn person(state: LifecycleState) -> Fact {
         manager: None,
         owner: None,
         attributes: Default::default(),
+        unsaid: Unsaid::default(),
     })
 }
 

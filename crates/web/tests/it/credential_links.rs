@@ -5,7 +5,7 @@ use leasehold_connect::simulated::state::SystemTraits;
 use leasehold_model::account::Account;
 use leasehold_model::action::ActionState;
 use leasehold_model::clock::Clock as _;
-use leasehold_model::identity::{Identity, IdentityKind, LifecycleState};
+use leasehold_model::identity::{Identity, IdentityKind, LifecycleState, Unsaid};
 use leasehold_model::plan::{Plan, PlanItem, Verb};
 use leasehold_store::{Transition, TransitionOutcome};
 use serde_json::json;
@@ -31,6 +31,7 @@ async fn with_kim() -> Practice {
         manager: Some(LEE.into()),
         owner: None,
         attributes: [("email".to_owned(), KIM.to_owned())].into(),
+        unsaid: Unsaid::default(),
     };
     let lee = Identity { key: LEE.into(), manager: None, attributes: Default::default(), ..kim.clone() };
     for person in [kim, lee] {

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use leasehold_model::account::Account;
 use leasehold_model::credential::{Credential, CredentialKind};
-use leasehold_model::identity::{Identity, IdentityKind, LifecycleState};
+use leasehold_model::identity::{Identity, IdentityKind, LifecycleState, Unsaid};
 use serde_json::json;
 
 use crate::practice::{Practice, send, words};
@@ -97,6 +97,7 @@ fn person(key: &str) -> Identity {
         manager: None,
         owner: None,
         attributes: [("email".to_owned(), key.to_owned())].into(),
+        unsaid: Unsaid::default(),
     }
 }
 

@@ -1,0 +1,260 @@
+//! What several people feeds say of somebody over weeks: where they stand, since when, and whether what they were given before counts.
+
+use std::collections::BTreeMap;
+
+use leasehold_decide::evaluate::SystemSettings;
+use leasehold_decide::evaluate::lifecycle::left_at;
+use leasehold_decide::merge::Precedence;
+use leasehold_model::Timestamp;
+use leasehold_model::fact::{Completeness, Fact};
+use leasehold_model::id::{IdentityKey, SystemName};
+use leasehold_model::identity::{Identity, LifecycleState};
+use leasehold_reconcile::stages::decide::Loaded;
+use leasehold_store::Store;
+
+use crate::scene::identity;
+use crate::seeds::tell;
+use crate::world::{empty_store, folder};
+
+const KIM: &str = "kim@example.com";
+
+fn day(number: i64) -> Timestamp {
+    Timestamp::from_second(1_700_000_000 + number * 86_400).expect("an instant")
+}
+
+fn name(name: &str) -> SystemName {
+    SystemName::new(name).expect("a name")
+}
+
+/// What a row says of Kim: `active from 3 until 9`, `listed` where the feed does not say where anybody stands, with days; a `K` before it
+/// where it spells her key in capitals.
+fn row(words: &str) -> Identity {
+    let mut words = words.split(' ').peekable();
+    let key = if words.next_if_eq(&"K").is_some() { KIM.to_uppercase() } else { KIM.to_owned() };
+    let mut kim = identity(&key, "Ops");
+    match words.next().expect("a status") {
+        "listed" => kim.unsaid.state = true,
+        status => kim.state = LifecycleState::parse(status).expect("a status"),
+    }
+    while let Some(word) = words.next() {
+        let number = words.next().expect("a day").parse().expect("a day");
+        match word {
+            "from" => kim.start = Some(day(number)),
+            "until" => kim.end = Some(day(number)),
+            _ => panic!("{word}"),
+        }
+    }
+    kim
+}
+
+async fn read(store: &Store, feed: &str, on: i64, of_kim: &str) {
+    let mut facts = vec![Fact::Identity(identity("other@example.com", "Ops"))];
+    facts.extend((of_kim != "-").then(|| Fact::Identity(row(of_kim))));
+    let mut writer = store.begin_epoch(&name(feed), day(on)).await.expect("begins");
+    writer.accept(facts).await.expect("takes facts");
+    let complete = Completeness::Complete { evidence: "a test".to_owned() };
+    writer.finish(complete, day(on)).await.expect("finishes");
+}
+
+/// Where she stands on a day, since when she has left, `old` where what she was given before counts, and what feeds disagree about.
+async fn stands(store: &Store, settings: &BTreeMap<SystemName, SystemSettings>, on: i64) -> String {
+    let loaded = Loaded::load_with(store, settings.clone(), day(on), None).await.expect("loads");
+    let snapshot = &loaded.snapshot;
+    let of_kim = |(_, identity): &(u32, Identity)| identity.key.folded() == KIM;
+    let position = snapshot.identities.iter().position(of_kim).expect("is known");
+    let kim = &snapshot.identities[position].1;
+    let mut words = vec![snapshot.state_of(kim, day(on)).as_str().to_owned()];
+    let position = u32::try_from(position).expect("few");
+    let left_at = left_at(snapshot, position, kim, day(on));
+    words.extend(left_at.map(|end| format!("{}", (end.as_second() - day(0).as_second()) / 86_400)));
+    words.extend(snapshot.absence_of(&IdentityKey::from(KIM)).is_none().then(|| "old".to_owned()));
+    let of_her = snapshot.identity_conflicts.iter();
+    words.extend(of_her.map(|conflict| format!("!{}", conflict.attribute)));
+    words.join(" ")
+}
+
+/// By name and precedence.
+type Feeds = &'static [(&'static str, u32)];
+
+#[test]
+fn what_feeds_say_over_weeks_is_believed_as_of_its_time() {
+    const HR_FIRST: Feeds = &[("agency", 20), ("hr", 10)];
+    const ALIKE: Feeds = &[("agency", 10), ("hr", 10)];
+    /// What is told on which day, and where she stands on which.
+    type Story =
+        (&'static str, Feeds, &'static [(i64, &'static str, &'static str)], &'static [(i64, &'static str)]);
+    const STORIES: &[Story] = &[
+        (
+            "a feed that does not say where people stand keeps nobody here who left by another",
+            ALIKE,
+            &[(0, "agency", "listed"), (0, "hr", "active"), (2, "hr", "left")],
+            &[(1, "active old"), (3, "left 2 old")],
+        ),
+        (
+            "a feed that is not configured any more says nothing beside one that is",
+            &[("hr", 100)],
+            &[(0, "agency", "active"), (0, "hr", "active"), (3, "hr", "left")],
+            &[(1, "active old"), (4, "left 3 old")],
+        ),
+        (
+            "who is gone by one feed, which says so still, comes back by a better one",
+            HR_FIRST,
+            &[(0, "agency", "active"), (5, "agency", "left"), (35, "hr", "active")],
+            &[(6, "left 5 old"), (36, "returned !status")],
+        ),
+        (
+            "the last word of a feed that lists her no more was a leaving",
+            HR_FIRST,
+            &[(0, "agency", "active"), (5, "agency", "left"), (40, "agency", "-"), (41, "hr", "active")],
+            &[(40, "left 5 old"), (42, "returned")],
+        ),
+        (
+            "so was its last day",
+            HR_FIRST,
+            &[(0, "hr", "active"), (0, "agency", "active until 4"), (44, "agency", "-")],
+            &[(3, "leaving old"), (6, "left 4 old !end_date"), (45, "returned")],
+        ),
+        (
+            "and so it was where both are believed alike",
+            ALIKE,
+            &[(0, "hr", "active"), (0, "agency", "active"), (2, "agency", "left"), (35, "agency", "-")],
+            &[(3, "left 2 old !status"), (36, "returned")],
+        ),
+        (
+            "a key in another case is the same one",
+            &[("hr", 10)],
+            &[(0, "hr", "K active"), (2, "hr", "-"), (30, "hr", "active"), (31, "hr", "K active")],
+            &[(1, "active old"), (3, "left 2 old"), (30, "returned"), (32, "returned")],
+        ),
+        (
+            "a first day of a feed that is believed later puts nobody off who is here",
+            HR_FIRST,
+            &[(0, "hr", "active"), (0, "agency", "active"), (2, "agency", "active from 20")],
+            &[(3, "active old !start_date")],
+        ),
+        (
+            "who gets a contract with a better feed works on until it begins",
+            HR_FIRST,
+            &[(0, "agency", "active until 4"), (1, "hr", "active from 4"), (9, "agency", "-")],
+            &[(2, "active old !start_date"), (5, "active old"), (10, "active old")],
+        ),
+        (
+            "and is gone between both where there is time between them",
+            HR_FIRST,
+            &[(0, "agency", "active until 4"), (1, "hr", "active from 10")],
+            &[(2, "leaving old !start_date"), (6, "pre_hire old"), (11, "returned old")],
+        ),
+        (
+            "a first day that is told first is not denied by who lists her without one later",
+            HR_FIRST,
+            &[(0, "hr", "active from 10"), (1, "agency", "active")],
+            &[(2, "pre_hire old"), (11, "active old")],
+        ),
+        (
+            "who is hired by a better feed after a last day is here",
+            HR_FIRST,
+            &[(0, "agency", "active until 4"), (0, "hr", "-"), (6, "hr", "active")],
+            &[(5, "left 4 old"), (7, "returned old")],
+        ),
+        (
+            "that a last day of another feed has passed is shown beside who says nothing of one",
+            HR_FIRST,
+            &[(0, "hr", "active"), (0, "agency", "active"), (5, "agency", "active until 3")],
+            &[(6, "left 3 old !end_date")],
+        ),
+        (
+            "of several that are believed alike, who fell silent last says when she left",
+            &[("agency", 10), ("directory", 20), ("hr", 10)],
+            &[
+                (0, "hr", "active"),
+                (0, "agency", "active"),
+                (0, "directory", "active"),
+                (5, "hr", "-"),
+                (20, "agency", "-"),
+            ],
+            &[(6, "active old"), (21, "left 20 old !status")],
+        ),
+        (
+            "whose word did not count before another fell silent dates no leaving before that",
+            ALIKE,
+            &[(0, "hr", "left"), (0, "agency", "active"), (20, "agency", "-")],
+            &[(6, "active old !status"), (21, "left 20 old")],
+        ),
+        (
+            "nor does it where a third one lists her still, which is believed later",
+            &[("agency", 10), ("directory", 20), ("hr", 10)],
+            &[(0, "hr", "left"), (0, "agency", "active"), (0, "directory", "active"), (20, "agency", "-")],
+            &[(6, "active old !status"), (21, "left 20 old !status")],
+        ),
+        (
+            "who waits for a first day is not here yet",
+            &[("hr", 10)],
+            &[(0, "hr", "active"), (5, "hr", "left"), (8, "hr", "pre_hire from 32")],
+            &[(9, "pre_hire"), (41, "returned")],
+        ),
+        (
+            "nor where another feed tells it",
+            HR_FIRST,
+            &[
+                (0, "agency", "active"),
+                (5, "agency", "left"),
+                (6, "agency", "-"),
+                (8, "hr", "active from 32"),
+            ],
+            &[(9, "pre_hire"), (41, "returned")],
+        ),
+        (
+            "a mistaken leaving takes back no last day that another feed knew of before",
+            HR_FIRST,
+            &[(0, "hr", "active"), (0, "agency", "active until 10"), (2, "hr", "left"), (3, "hr", "active")],
+            &[(4, "leaving old"), (15, "left 10 old !end_date")],
+        ),
+        (
+            "nor does a reading without her",
+            HR_FIRST,
+            &[(0, "hr", "active"), (0, "agency", "active until 10"), (2, "hr", "-"), (3, "hr", "active")],
+            &[(4, "leaving old"), (15, "left 10 old !end_date")],
+        ),
+        (
+            "but it takes back what another feed copied of it",
+            HR_FIRST,
+            &[
+                (0, "hr", "active"),
+                (0, "agency", "active"),
+                (2, "hr", "left"),
+                (3, "agency", "active until 2"),
+                (4, "hr", "active"),
+            ],
+            &[(3, "left 2 old !status"), (5, "returned old !end_date")],
+        ),
+    ];
+    tell("what_feeds_say_over_weeks_is_believed_as_of_its_time", 1, |_| async {
+        let mut wrong = Vec::new();
+        for (what, feeds, told, expected) in STORIES {
+            let folder = folder();
+            let store = empty_store(&folder.path().join("feeds.db")).await;
+            let settings: BTreeMap<SystemName, SystemSettings> = feeds
+                .iter()
+                .map(|(feed, general)| {
+                    let precedence = Precedence { general: *general, of_attribute: BTreeMap::new() };
+                    (
+                        name(feed),
+                        SystemSettings { authoritative: true, precedence, ..SystemSettings::default() },
+                    )
+                })
+                .collect();
+            let mut words = told.iter().peekable();
+            for (on, expected) in *expected {
+                while let Some((on, feed, of_kim)) = words.next_if(|(told_on, _, _)| told_on <= on) {
+                    read(&store, feed, *on, of_kim).await;
+                }
+                let found = stands(&store, &settings, *on).await;
+                if found != *expected {
+                    wrong.push(format!("{what}, day {on}: {found}, and not {expected}"));
+                }
+            }
+            store.close().await;
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    });
+}
