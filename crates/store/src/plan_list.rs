@@ -24,6 +24,8 @@ pub struct PlanRow {
     pub guards: u64,
     /// Names the state that it was made from, as [`state_digest`] does; empty where an earlier release saved it.
     pub state_digest: String,
+    /// Whether somebody leaves by it: it is made anew when it is approved, whatever has moved since.
+    pub is_of_leavers: bool,
     /// When it was begun.
     pub begun_at: Option<Timestamp>,
     /// By whom.
@@ -54,7 +56,7 @@ pub fn state_digest(state: &StateFingerprint) -> String {
     hex::encode(Sha256::digest(to_json("a state", state).unwrap_or_default()))
 }
 
-type Row = (String, i64, i64, i64, i64, String, Option<i64>, Option<String>, i64, i64, i64, i64);
+type Row = (String, i64, i64, i64, i64, String, i64, Option<i64>, Option<String>, i64, i64, i64, i64);
 
 fn plan_row(row: Row) -> Result<PlanRow> {
     let (
@@ -64,6 +66,7 @@ fn plan_row(row: Row) -> Result<PlanRow> {
         left_alone,
         guards,
         state_digest,
+        of_leavers,
         begun_at,
         begun_by,
         held,
@@ -78,6 +81,7 @@ fn plan_row(row: Row) -> Result<PlanRow> {
         left_alone: count(left_alone),
         guards: count(guards),
         state_digest,
+        is_of_leavers: of_leavers > 0,
         begun_at: begun_at.map(instant).transpose()?,
         begun_by,
         held: count(held),
@@ -90,18 +94,20 @@ fn plan_row(row: Row) -> Result<PlanRow> {
 macro_rules! select_plans {
     ($rest:literal) => {
         concat!(
-            "SELECT hash, created_at, items, left_alone, guards, state_digest, begun_at, begun_by,
+            "SELECT hash, created_at, items, left_alone, guards, state_digest, of_leavers, begun_at, begun_by,
                     COALESCE(SUM(CASE WHEN state = 'planned' THEN 1 ELSE 0 END), 0),
                     COALESCE(SUM(CASE WHEN state IN ('approved', 'sent', 'acknowledged', 'contradicted')
                                  THEN 1 ELSE 0 END), 0),
                     COALESCE(SUM(CASE WHEN state = 'stuck' THEN 1 ELSE 0 END), 0),
                     COALESCE(SUM(CASE WHEN state = 'verified' THEN 1 ELSE 0 END), 0)
-             FROM (SELECT id, hash, created_at, items, left_alone, guards, state_digest FROM plan ",
+             FROM (SELECT id, hash, created_at, items, left_alone, guards, state_digest,
+                          CAST(CASE WHEN body LIKE '%\"as_left\":[\"%' THEN 1 ELSE 0 END AS BIGINT) AS of_leavers
+                   FROM plan ",
             $rest,
             ") AS chosen
              LEFT JOIN apply_run ON apply_run.plan = hash
              LEFT JOIN action ON action.plan = hash
-             GROUP BY chosen.id, hash, created_at, items, left_alone, guards, state_digest, begun_at, begun_by
+             GROUP BY chosen.id, hash, created_at, items, left_alone, guards, state_digest, of_leavers, begun_at, begun_by
              ORDER BY chosen.id DESC"
         )
     };

@@ -47,8 +47,9 @@ pub(crate) async fn file(app: &App, person: &Person, id: &str) -> Result<Respons
     }
     let (directory, key) = proof::place(app).await?.ok_or_else(|| BundleError::Unpublished.into_web())?;
     let built = OffboardingReceipt::build(&app.store, directory, key, &row).await;
-    let json = built.map_err(IntoWeb::into_web)?.to_json().map_err(WebError::internal)?;
-    let name = format!("attachment; filename=\"leasehold-receipt-{}.json\"", row.id);
+    let receipt = built.map_err(IntoWeb::into_web)?;
+    let json = receipt.to_json().map_err(WebError::internal)?;
+    let name = format!("attachment; filename=\"{}\"", receipt.file_name(1));
     let headers =
         [(header::CONTENT_TYPE, "application/json".to_owned()), (header::CONTENT_DISPOSITION, name)];
     Ok((headers, json).into_response())

@@ -137,14 +137,14 @@ pub async fn ask(
 
 /// Keeps a receipt in a file of its own.
 pub fn keep(out: Option<PathBuf>, receipt: &OffboardingReceipt) -> anyhow::Result<PathBuf> {
-    let OffboardingStatement { identity, written_at, .. } = &receipt.statement;
+    let identity = &receipt.statement.identity;
     let text = receipt.to_json()?;
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
     let numbers = if out.is_some() { 1..=1 } else { 1..=FILES_OF_A_SECOND_MAX };
     let (mut path, mut written) = (PathBuf::new(), Ok(()));
     for number in numbers {
-        path = out.clone().unwrap_or_else(|| file_for(identity, *written_at, number));
+        path = out.clone().unwrap_or_else(|| PathBuf::from(receipt.file_name(number)));
         written = options.open(&path).and_then(|mut file| file.write_all(text.as_bytes()));
         if !matches!(&written, Err(error) if error.kind() == ErrorKind::AlreadyExists) {
             break;
@@ -158,18 +158,6 @@ pub fn keep(out: Option<PathBuf>, receipt: &OffboardingReceipt) -> anyhow::Resul
         )
     })?;
     Ok(path)
-}
-
-/// The name of the file for a receipt, or of another that was written in the same second.
-fn file_for(identity: &IdentityKey, at: Timestamp, number: u32) -> PathBuf {
-    let name: String = identity
-        .as_str()
-        .chars()
-        .map(|letter| if letter.is_ascii_alphanumeric() || ".-@_".contains(letter) { letter } else { '_' })
-        .take(80)
-        .collect();
-    let other = if number > 1 { format!("-{number}") } else { String::new() };
-    PathBuf::from(format!("offboarding-{name}-{}{other}.json", at.strftime("%Y%m%dT%H%M%SZ")))
 }
 
 /// Says what a receipt says, and keeps it in a file of its own. What was done is said also where the file cannot be written.

@@ -77,7 +77,8 @@ async fn show(
     for step in app.store.transitions(&plan, &id).await? {
         steps.push(Step {
             at: Moment::exact(step.at),
-            from: action_words(step.from),
+            // Only what stays so is held; every action begins there.
+            from: if step.from == ActionState::Planned { "planned" } else { action_words(step.from) },
             to: Mark::action(step.to),
             reason: step.reason.map(safe).unwrap_or_default(),
             ledger_entry: Link::ledger_entry(step.ledger_index),

@@ -214,6 +214,10 @@ async fn overview(app: &App, view: &Arc<View>, person: &Person, frame: Frame) ->
     } else {
         Vec::new()
     };
+    let mut lines = Vec::new();
+    for row in &plans {
+        lines.push(PlanLine::of(app, row, &present).await?);
+    }
     let counted = view.clone();
     let leases = heavy::run(move || lease_rows(counted.lease_counts())).await?;
     frame::show(&Home {
@@ -227,7 +231,7 @@ async fn overview(app: &App, view: &Arc<View>, person: &Person, frame: Frame) ->
         may_plan: person.may_everywhere(app, Action::ProposePlan),
         waiting,
         nothing_waits: nothing_waits && plans.is_empty(),
-        plans: plans.iter().map(|row| PlanLine::of(app, row, &present)).collect(),
+        plans: lines,
         times: times(&app.store.revocation_times_ms(TIMES_MAX).await?.into_iter().collect()),
         leavers: leavers(&Leavers::of(app, view).await?),
         chart: chart(&samples, now),

@@ -59,7 +59,7 @@ impl PlanStanding {
     pub(crate) fn of(row: &PlanRow, present: &str) -> Self {
         match (row.begun_at, row.items) {
             (None, 0) => Self::Empty,
-            (None, _) if row.state_digest == present => Self::Proposed,
+            (None, _) if row.state_digest == present || row.is_of_leavers => Self::Proposed,
             (None, _) => Self::Outdated,
             _ if row.on_the_way > 0 => Self::Running,
             _ if row.held + row.stuck > 0 => Self::Waits,
@@ -84,6 +84,8 @@ impl PlanStanding {
 /// A plan in a list.
 pub(crate) struct PlanLine {
     pub plan: Link,
+    /// Who leaves by it.
+    pub leavers: Vec<Link>,
     pub standing: Mark,
     pub made: Moment,
     pub items: String,
@@ -95,7 +97,12 @@ pub(crate) struct PlanLine {
 
 impl PlanLine {
     /// Of a saved plan.
-    pub(crate) fn of(app: &App, row: &PlanRow, present: &str) -> Self {
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub(crate) async fn of(app: &App, row: &PlanRow, present: &str) -> Result<Self, WebError> {
+        let kept = if row.is_of_leavers { app.saved_plan(row.hash.as_str()).await? } else { None };
+        let leavers = kept.iter().flat_map(|kept| &kept.plan.as_left).map(Link::identity).collect();
         let parts = [
             (row.verified, "verified"),
             (row.on_the_way, "on the way"),
@@ -104,8 +111,9 @@ impl PlanLine {
         ];
         let words = parts.iter().filter(|(many, _)| *many > 0);
         let progress: Vec<String> = words.map(|(many, what)| format!("{} {what}", number(*many))).collect();
-        Self {
+        Ok(Self {
             plan: Link::plan(&row.hash),
+            leavers,
             standing: PlanStanding::of(row, present).mark(),
             made: Moment::relative(row.created_at, app.now()),
             items: number(row.items),
@@ -113,7 +121,7 @@ impl PlanLine {
             guards: row.guards,
             progress: progress.join(", "),
             begun_by: row.begun_by.as_ref().map(leasehold_model::text::safe),
-        }
+        })
     }
 }
 
@@ -149,7 +157,7 @@ async fn list(
     let mut lines = Vec::new();
     for row in &rows {
         if everywhere || is_seen(&app, &person, row).await? {
-            lines.push(PlanLine::of(&app, row, &present));
+            lines.push(PlanLine::of(&app, row, &present).await?);
         }
     }
     let seen = SeenSystems::of(&app, &view, &person, Action::SeeDrift);

@@ -32,6 +32,11 @@ async fn a_leaver_s_page_has_the_receipt_that_proves_what_was_ended() {
     assert_eq!(written.status, StatusCode::SEE_OTHER, "{}", written.text);
     let shown = words(&browser.get(&page).await);
     assert!(shown.contains("still there") && shown.contains("Download the receipt"), "{shown}");
+    // What remains is named where the receipt is, and not in its file alone.
+    assert!(
+        shown.contains("Not ended by then") && shown.contains("was not begun: a plan has to be approved"),
+        "{shown}"
+    );
     let first = program.get(&call).await.json()["items"][0].clone();
     assert_eq!((&first["verified"], &first["identity"]), (&json!(0), &json!(leaver)));
     assert!(first["remaining"].as_u64() > Some(0), "{first}");
@@ -51,7 +56,8 @@ async fn a_leaver_s_page_has_the_receipt_that_proves_what_was_ended() {
     assert!(shown.text.contains(&format!("href=\"/receipts/{}\" download", items[0]["id"])));
     for (id, verified) in [(&items[0]["id"], &items[0]["verified"]), (&first["id"], &first["verified"])] {
         let answer = browser.get(&format!("/receipts/{id}")).await;
-        assert!(answer.header("content-disposition").contains(&format!("leasehold-receipt-{id}.json")));
+        let name = answer.header("content-disposition").to_owned();
+        assert!(name.contains(&format!("\"offboarding-{leaver}-2")) && name.ends_with(".json\""), "{name}");
         let receipt = OffboardingReceipt::read(&answer.text).expect("reads").expect("a receipt");
         receipt.verify(&key).unwrap_or_else(|wrong| panic!("{wrong:?}"));
         assert_eq!(json!(receipt.statement.tally().verified), *verified);

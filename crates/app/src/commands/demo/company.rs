@@ -1,5 +1,6 @@
 //! The folder of the practice company: made, made anew, or gone on with.
 
+use std::fs::{File, TryLockError};
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
@@ -21,6 +22,9 @@ impl Demo {
         if folder.exists() && !ours && std::fs::read_dir(folder)?.next().is_some() {
             bail!("{} holds something else; name another folder with --folder", folder.display());
         }
+        if ours {
+            self.lock = Some(lock(folder)?);
+        }
         if ours && self.keep {
             return self.use_kept();
         }
@@ -30,7 +34,8 @@ impl Demo {
         let company = Company::generate_as_of(self.seed, usize::try_from(self.people)?, today());
         write(&folder.join(MARK), "Made by `leasehold demo`, which may remove this folder.\n")?;
         let configuration = company.configuration();
-        let configuration = if self.once { configuration } else { watched(&configuration) };
+        self.lock = Some(lock(folder)?);
+        let configuration = if self.once { configuration } else { self.watched(&configuration) };
         write(&folder.join(crate::config::FILE_NAME), &configuration)?;
         for (path, text) in company.policy_files() {
             write(&folder.join("policy").join(path.trim_start_matches("policy/")), &text)?;
@@ -65,24 +70,47 @@ impl Demo {
     }
 }
 
-/// The configuration for a server: systems are read often, answer as over a network, and some of them wait for a person,
-/// so that there is something to see and to decide.
-fn watched(configuration: &str) -> String {
-    let mut text = String::from("[server]\ninterval = \"5s\"\n\n");
-    for (number, system) in configuration.split("[system.").enumerate() {
-        if number == 0 {
-            text.push_str(system);
-            continue;
+/// Takes the folder for this demo, for as long as what is given back is kept.
+fn lock(folder: &Path) -> anyhow::Result<File> {
+    let path = folder.join(MARK);
+    let file = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => bail!(
+            "a demo is running in {}: end it, or name another folder with --folder; nothing was changed",
+            folder.display()
+        ),
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("cannot lock {}", path.display()))
         }
-        let waits = WAIT_FOR_A_PERSON.iter().any(|name| system.starts_with(&format!("{name}]")));
-        let system =
-            system.replace("connector = \"simulated\"\n", "connector = \"simulated\"\nlatency_ms = 150\n");
-        let system =
-            if waits { system.replace("enforce   = \"enforce\"", "enforce   = \"propose\"") } else { system };
-        text.push_str("[system.");
-        text.push_str(&system);
     }
-    text
+}
+
+impl Demo {
+    /// The configuration for a server: systems are read often, answer as over a network, and some of them wait for a person,
+    /// so that there is something to see and to decide.
+    fn watched(&self, configuration: &str) -> String {
+        let listen =
+            if self.listen.port() == 0 { String::new() } else { format!("listen = \"{}\"\n", self.listen) };
+        let mut text = format!("[server]\ninterval = \"5s\"\n{listen}\n");
+        for (number, system) in configuration.split("[system.").enumerate() {
+            if number == 0 {
+                text.push_str(system);
+                continue;
+            }
+            let waits = WAIT_FOR_A_PERSON.iter().any(|name| system.starts_with(&format!("{name}]")));
+            let system = system
+                .replace("connector = \"simulated\"\n", "connector = \"simulated\"\nlatency_ms = 150\n");
+            let system = if waits {
+                system.replace("enforce   = \"enforce\"", "enforce   = \"propose\"")
+            } else {
+                system
+            };
+            text.push_str("[system.");
+            text.push_str(&system);
+        }
+        text
+    }
 }
 
 /// The systems whose drift a person closes; that of the others is closed as the policy allows.

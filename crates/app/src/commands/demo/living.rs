@@ -34,7 +34,7 @@ impl Demo {
         let link = user_link(&context.store, &url, LinkKind::SignIn, &visitor, "demo", context.now()).await?;
         context.publish().await?;
         output::line(format!(
-            "{}\na practice company of {} people in {}/; nothing outside of that folder is touched\n\n  {}\n\nopen this address within 15 minutes; it signs you in once, as {}.\nCtrl-C ends it; `leasehold demo --keep` goes on with it.\n",
+            "{}\na practice company of {} people in {}/; nothing outside of that folder is touched\n\n  {}\n\nopen this address within 15 minutes; it signs you in once, as {}.\nwhat cannot be undone asks after ten minutes that you sign in again; another link, which sets a password:\n  leasehold user link {4} --config {5}\nCtrl-C ends it; `leasehold demo --keep` goes on with it.\n",
             toned(
                 "Leasehold: access is held for a reason, and when the reason ends it reverts",
                 Tone::Strong
@@ -43,6 +43,7 @@ impl Demo {
             self.folder.display(),
             toned(&link, Tone::Strong),
             visitor.mail,
+            self.folder.join(crate::config::FILE_NAME).display(),
         ))?;
         let world = self.world(&context)?;
         let (seed, pace) = (self.seed, self.pace);

@@ -35,6 +35,9 @@ pub struct Demo {
     /// The folder to use
     #[arg(long, default_value = "leasehold-demo", value_name = "FOLDER")]
     folder: PathBuf,
+    /// Held while the demo runs, so that no other one removes its folder.
+    #[arg(skip)]
+    lock: Option<std::fs::File>,
 }
 
 impl Demo {

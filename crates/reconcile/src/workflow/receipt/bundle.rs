@@ -56,6 +56,17 @@ impl From<leasehold_store::StoreError> for BundleError {
 }
 
 impl OffboardingReceipt {
+    /// What the file is called: whose it is and as of when, with a number where others of that second are there.
+    pub fn file_name(&self, number: u32) -> String {
+        let OffboardingStatement { identity, written_at, .. } = &self.statement;
+        let is_kept = |letter: &char| letter.is_ascii_alphanumeric() || ".-@_".contains(*letter);
+        let letters = identity.as_str().chars();
+        let name: String =
+            letters.map(|letter| if is_kept(&letter) { letter } else { '_' }).take(80).collect();
+        let other = if number > 1 { format!("-{number}") } else { String::new() };
+        format!("offboarding-{name}-{}{other}.json", written_at.strftime("%Y%m%dT%H%M%SZ"))
+    }
+
     /// The file of a receipt that was written, checked as whoever gets it does.
     ///
     /// # Errors

@@ -5,12 +5,16 @@ use axum::response::Response;
 use jiff::Timestamp;
 use leasehold_decide::authority::Action;
 use leasehold_model::id::IdentityKey;
+use leasehold_model::receipt::OffboardingStatement;
+use leasehold_model::text::safe;
 use leasehold_store::ReceiptRow;
 
 use super::seen;
 use crate::error::WebError;
 use crate::flash::{FlashKind, redirect_with};
+use crate::pages::actions::verb_words;
 use crate::parts::link::identity_path;
+use crate::parts::mark::action_words;
 use crate::parts::{Moment, number};
 use crate::person::Person;
 use crate::present::Present;
@@ -21,10 +25,24 @@ use crate::state::App;
 /// What is told of receipts.
 pub(super) struct ReceiptNote {
     pub latest: Option<ReceiptLine>,
+    /// What the latest one says of what is not ended, each with why; cut where it is long.
+    pub open: Vec<OpenLine>,
+    /// How many more of that its file has.
+    pub more: usize,
     pub earlier: Vec<ReceiptLine>,
     /// Whether this person may have one written now.
     pub may_write: bool,
 }
+
+/// Something that was not ended.
+pub(super) struct OpenLine {
+    pub system: String,
+    pub what: String,
+    pub why: String,
+}
+
+/// So many lines of what is not ended stand on the page.
+const OPEN_MAX: usize = 20;
 
 /// One receipt.
 pub(super) struct ReceiptLine {
@@ -52,8 +70,50 @@ pub(super) async fn note(
     }
     let mut lines = rows.iter().map(|row| line(row, now));
     let latest = lines.next();
+    let mut open = match rows.first() {
+        Some(row) => open(app.store.receipt_statement(row).await?.map(|opening| opening.value)),
+        None => Vec::new(),
+    };
+    let more = open.len().saturating_sub(OPEN_MAX);
+    open.truncate(OPEN_MAX);
     let may_write = has_left && person.may_somewhere(app, Action::ProposePlan);
-    Ok(Some(ReceiptNote { latest, earlier: lines.collect(), may_write }))
+    Ok(Some(ReceiptNote { latest, open, more, earlier: lines.collect(), may_write }))
+}
+
+/// What a receipt says is not ended: what could not be verified first. Nothing where what it said was erased.
+fn open(said: Option<String>) -> Vec<OpenLine> {
+    let said = said.and_then(|said| serde_json::from_str::<OffboardingStatement>(&said).ok());
+    let Some(said) = said else { return Vec::new() };
+    let about = |account: Option<&str>, entitlement: Option<String>, credential: Option<String>| {
+        let parts = [account.map(str::to_owned), entitlement.or(credential)];
+        safe(parts.into_iter().flatten().collect::<Vec<_>>().join(" "))
+    };
+    let actions = said.outstanding().map(|item| {
+        let action = &item.action;
+        let (entitlement, credential) = (action.entitlement.as_ref(), action.credential.as_ref());
+        let named = about(
+            Some(&action.account),
+            entitlement.map(ToString::to_string),
+            credential.map(ToString::to_string),
+        );
+        let reason =
+            action.reason.as_deref().map_or_else(String::new, |reason| format!(": {}", safe(reason)));
+        OpenLine {
+            system: action.system.to_string(),
+            what: format!("{} {named}", verb_words(action.verb)),
+            why: format!("{}{reason}", action_words(action.state)),
+        }
+    });
+    let remaining = said.remaining.iter().map(|left| OpenLine {
+        system: left.system.to_string(),
+        what: about(
+            left.account.as_deref(),
+            left.entitlement.as_ref().map(ToString::to_string),
+            left.credential.as_ref().map(ToString::to_string),
+        ),
+        why: safe(&left.why),
+    });
+    actions.chain(remaining).collect()
 }
 
 fn line(row: &ReceiptRow, now: Timestamp) -> ReceiptLine {
