@@ -82,7 +82,7 @@ impl EffectiveRows {
                 } else {
                     // Who began before is here, whatever is to change.
                     identity.start = Some(identity.start.unwrap_or(from));
-                    person.untold.start = false;
+                    (person.untold.start, person.untold.is_start_unreadable) = (false, false);
                 }
             }
             person

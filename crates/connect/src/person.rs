@@ -104,7 +104,12 @@ impl PersonRow<'_> {
             attributes: self.attributes,
             unsaid: Unsaid::default(),
         };
-        let untold = Untold { state: state.is_none(), start: start_is_untold, end: end_is_untold };
+        let untold = Untold {
+            state: state.is_none(),
+            start: start_is_untold,
+            is_start_unreadable: start_is_untold,
+            end: end_is_untold,
+        };
         Person { identity, untold }
     }
 }

@@ -40,6 +40,8 @@ pub struct Untold {
     pub state: bool,
     /// From when on they may hold access.
     pub start: bool,
+    /// That there is such a day is told, and not which: who is new begins on none that is known.
+    pub is_start_unreadable: bool,
     /// Until when.
     pub end: bool,
 }

@@ -12,7 +12,7 @@ use leasehold_model::identity::{Identity, LifecycleState};
 use serde::{Deserialize, Serialize};
 
 use crate::db::{Tx, execute, fetch_all, fetch_one, fetch_optional, from_json, to_json};
-use crate::dictionary::{Class, Dictionary, Digest, Known};
+use crate::dictionary::{Class, Dictionary, Digest, Known, Slot};
 use crate::error::{Result, StoreError};
 use crate::feed_end::StoredFeedEnd;
 use crate::ledger;
@@ -295,6 +295,21 @@ impl EpochWriter {
             let was_there = |number: u32| self.dictionary.slots()[number as usize].is(Known::WAS_THERE);
             identity.unsaid.state = !number.is_some_and(was_there);
         }
+        if untold.is_start_unreadable
+            && identity.state == LifecycleState::Active
+            && !self.is_unknown_taken_as_active
+        {
+            // Whoever joins on a day that nobody can read has not joined; who was here before, or when the feed was read first, is.
+            let number = self.dictionary.number(Class::Identity, identity.key.as_str())?;
+            let is_new =
+                !number.is_some_and(|number| self.dictionary.slots()[number as usize].is(Known::WAS_THERE));
+            let waits = before
+                .is_some_and(|before| before.state == LifecycleState::PreHire && before.start.is_none());
+            if waits || is_new && self.has_identities() {
+                identity.state = LifecycleState::PreHire;
+                self.dates_kept += 1;
+            }
+        }
         if let Some(Standing { state, start, end, .. }) = before {
             if untold.state && state != LifecycleState::Active {
                 identity.state = state;
@@ -305,6 +320,12 @@ impl EpochWriter {
             (identity.start, identity.end) = (identity.start.or(start), identity.end.or(end));
         }
         Ok(identity)
+    }
+
+    /// Whether the feed listed anybody when it was read last.
+    fn has_identities(&self) -> bool {
+        let is_one = |slot: &Slot| slot.class == Class::Identity && slot.is(Known::WAS_THERE);
+        self.dictionary.slots().iter().any(is_one)
     }
 
     /// Who is listed and not active, or has a first or last day, as was told last.

@@ -5,7 +5,7 @@ use leasehold_model::account::Account;
 use leasehold_model::id::{AccountKey, ActionId, EntitlementName, EpochId, IdentityKey, SystemName};
 use leasehold_model::identity::Identity;
 
-use crate::db::{Tx, fetch_all, fetch_optional, from_json, instant};
+use crate::db::{Tx, fetch_all, fetch_optional, from_json, instant, stored};
 use crate::dictionary::Class;
 use crate::error::{Result, StoreError};
 use crate::store::Store;
@@ -115,7 +115,7 @@ impl Store {
         dated(&mut tx, system, changes).await
     }
 
-    /// What a source has said of an identity, newest first; empty where it never listed it.
+    /// What a source has said of an identity, in whatever case it spells its key, newest first; empty where it never listed it.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] where an interval does not read back.
@@ -125,7 +125,10 @@ impl Store {
         identity: &IdentityKey,
     ) -> Result<Vec<TimelineEntry>> {
         let mut tx = self.db.read().await?;
-        let found = find(&mut tx, system, Class::Identity, identity.as_str()).await?;
+        let mut found = find(&mut tx, system, Class::Identity, identity.as_str()).await?;
+        if found.is_none() {
+            found = find_folded(&mut tx, system, &identity.folded()).await?;
+        }
         let Some((system, object)) = found else { return Ok(Vec::new()) };
         let mut changes = Vec::new();
         let states = states(&mut tx, system, object).await?;
@@ -157,6 +160,22 @@ async fn find(tx: &mut Tx, system: &SystemName, class: Class, key: &str) -> Resu
         class.as_str(),
         key
     )
+}
+
+/// The same of an identity by its folded key.
+async fn find_folded(tx: &mut Tx, system: &SystemName, folded: &str) -> Result<Option<(i64, i64)>> {
+    let rows = fetch_all!(
+        tx,
+        (i64, i64, String),
+        "SELECT object.system, object.id, object.key FROM object JOIN system ON system.id = object.system
+         WHERE system.name = $1 AND object.class = 'identity' AND length(trim(object.key)) = $2",
+        system.as_str(),
+        stored(folded.chars().count() as u64)
+    )?;
+    let is_it = |(system, object, key): (i64, i64, String)| {
+        (IdentityKey(key).folded() == folded).then_some((system, object))
+    };
+    Ok(rows.into_iter().find_map(is_it))
 }
 
 async fn states(tx: &mut Tx, system: i64, object: i64) -> Result<Vec<StateRow>> {

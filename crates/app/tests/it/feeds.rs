@@ -253,6 +253,40 @@ fn a_day_that_cannot_be_read_changes_nothing() {
     }
 }
 
+/// Who is new and begins on a day that nobody can read has not begun, until the feed or a person says more. Who was there before, or when
+/// the feed was read first, is.
+#[test]
+fn who_joins_on_a_day_that_cannot_be_read_waits() {
+    let mut installation = Installation::new();
+    installation.write(
+        "leasehold.toml",
+        "[system.hr]\nconnector = \"csv\"\npath = \"hr.csv\"\nauthoritative = true\nkey = \"email\"\n",
+    );
+    for (of_lee, of_kim, accepted, expected) in [
+        (None, "soon", false, ["is no identity", "active"]),
+        (Some("2027-02-31"), "soon", false, ["pre hire", "active"]),
+        (Some("2027-02-31"), "2020-01-01", false, ["pre hire", "active"]),
+        (Some("2020-01-01"), "later", false, ["active", "active"]),
+        (Some("later"), "later", false, ["active", "active"]),
+        (Some("later"), "later", true, ["active", "active"]),
+    ] {
+        let lee = of_lee.map_or_else(String::new, |of_lee| format!("lee@example.com,active,{of_lee}\n"));
+        let rest: String = (0..9).map(|number| format!("p{number}@example.com,active,\n")).collect();
+        installation.write("hr.csv", &format!("email,status,start_date\n{KIM},active,{of_kim}\n{lee}{rest}"));
+        let accept: &[&str] = if accepted { &["--accept-loss"] } else { &[] };
+        installation.run(&[&["sync", "hr"], accept].concat()).expect(0);
+        for (who, expected) in ["lee@example.com", KIM].into_iter().zip(expected) {
+            if of_lee.is_some() || who == KIM {
+                let explained = installation.run(&["explain", who]).stdout;
+                assert!(
+                    explained.contains(&format!("person, {expected}")),
+                    "{of_lee:?} {expected}: {explained}"
+                );
+            }
+        }
+    }
+}
+
 /// Who is still called a pre-hire after their first day is here, also for a role that asks for that.
 #[test]
 fn a_source_that_is_late_keeps_nobody_out() {

@@ -25,6 +25,7 @@ pub(super) async fn test(client: &Client) -> Result<TestReport, ConnectError> {
     let read_stats: bool = client.get(&row, 6)?;
     let foreign_tables: i64 = client.get(&row, 7)?;
     let owners: String = client.get(&row, 8)?;
+    let (of_superusers, superusers): (i64, String) = (client.get(&row, 9)?, client.get(&row, 10)?);
     let mut missing_rights = Vec::new();
     if standby {
         missing_rights.push("this server is a standby: connect to the primary to change anything".to_owned());
@@ -50,6 +51,14 @@ pub(super) async fn test(client: &Client) -> Result<TestReport, ConnectError> {
             missing_rights.push(format!(
                 "membership of the owners of {foreign_tables} table{}, to revoke privileges there: GRANT {owners} TO {acting_as}",
                 if foreign_tables == 1 { "" } else { "s" }
+            ));
+        }
+        if of_superusers > 0 {
+            // Whoever is a member of a superuser is one for whatever counts.
+            missing_rights.push(format!(
+                "the right to revoke privileges on {of_superusers} table{} of {superusers}, who can do everything, so do not make this \
+                 account a member: give the tables to a role without log-in (ALTER TABLE … OWNER TO …), and this account to that",
+                if of_superusers == 1 { "" } else { "s" }
             ));
         }
     }

@@ -360,9 +360,12 @@ end $do$"
 pub(super) const RIGHTS: &str =
     "select current_setting('server_version'), current_user::text, pg_is_in_recovery(),
    r.rolsuper, r.rolcreaterole, pg_has_role(current_user, 'pg_signal_backend', 'MEMBER'),
-   pg_has_role(current_user, 'pg_read_all_stats', 'MEMBER'), t.number, t.owners
-   from pg_roles r, (select count(*) as number, coalesce(string_agg(distinct c.relowner::regrole::text, ', '), '') as owners
-     from pg_class c join pg_namespace n on n.oid = c.relnamespace
+   pg_has_role(current_user, 'pg_read_all_stats', 'MEMBER'), t.number, t.owners, t.of_superusers, t.superusers
+   from pg_roles r, (select count(*) filter (where not o.rolsuper) as number,
+       coalesce(string_agg(distinct c.relowner::regrole::text, ', ') filter (where not o.rolsuper), '') as owners,
+       count(*) filter (where o.rolsuper) as of_superusers,
+       coalesce(string_agg(distinct c.relowner::regrole::text, ', ') filter (where o.rolsuper), '') as superusers
+     from pg_class c join pg_namespace n on n.oid = c.relnamespace join pg_roles o on o.oid = c.relowner
      where c.relkind in ('r', 'p', 'v', 'm') and n.nspname not in ('pg_catalog', 'information_schema')
        and n.nspname !~ '^pg_(toast|temp)' and not pg_has_role(current_user, c.relowner, 'MEMBER')) t
    where r.rolname = current_user";

@@ -107,6 +107,8 @@ on_both! {
         sync(store, with(LifecycleState::Active), complete(), 5).await;
         let known = store.snapshot(None).await.expect("reads");
         assert_eq!(known.away.keys().collect::<Vec<_>>(), ["ada@example.com"]);
+        let spelled = store.identity_timeline(&system("directory"), &"Ada@Example.com".into()).await.expect("reads");
+        assert_eq!(lines(&spelled).len(), 4, "in whatever case it is asked for");
         assert!(store.snapshot(Some(at(4))).await.expect("reads").away.is_empty(), "not by then");
     }
 }
