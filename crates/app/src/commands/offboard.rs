@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use jiff::Timestamp;
+use leasehold_decide::evaluate::Evaluation;
 use leasehold_model::id::{IdentityKey, SystemName};
+use leasehold_model::identity::IdentityKind;
 use leasehold_model::plan::Plan;
 use leasehold_model::receipt::ActionReceipt;
 use leasehold_reconcile::pace::{Deadline, Patience, WhenLate};
@@ -20,6 +22,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::apply;
+use super::explain::require_identity;
 use super::plan::PlanDocument;
 use super::{drift, receipt, sync};
 use crate::Outcome;
@@ -395,11 +398,38 @@ async fn earlier_plans(
 /// The identity as it is spelled where it is known.
 fn known(loaded: &Loaded, identity: &IdentityKey) -> anyhow::Result<IdentityKey> {
     let evaluation = loaded.evaluate()?;
-    let index = evaluation.identity(identity);
-    let index = index.with_context(|| {
-        format!("there is no identity `{identity}`; `leasehold sync` reads who there is; nothing was changed")
-    })?;
-    Ok(evaluation.identities[index.index()].key.clone())
+    let Some(index) = evaluation.identity(identity) else {
+        if let Some(holder) = whose_login(&evaluation, identity.as_str()) {
+            bail!("`{identity}` is a login of {holder}: `leasehold offboard {holder}`; nothing was changed");
+        }
+        return Err(match require_identity(&evaluation, identity) {
+            Err(unknown) => {
+                anyhow::anyhow!("{unknown}; `leasehold sync` reads who there is; nothing was changed")
+            }
+            Ok(()) => anyhow::anyhow!("there is no identity `{identity}`; nothing was changed"),
+        });
+    };
+    let found = &evaluation.identities[index.index()];
+    if found.kind != IdentityKind::Person {
+        output::remark(format!(
+            "{0} is no person: `leasehold retire {0}` stops it so that it can be brought back, and this ends what it holds at once",
+            output::safe(&found.key)
+        ));
+    }
+    Ok(found.key.clone())
+}
+
+/// The only identity that has an account with this login.
+fn whose_login(evaluation: &Evaluation<'_>, login: &str) -> Option<IdentityKey> {
+    let accounts = evaluation.inputs.snapshot.accounts.iter().enumerate();
+    let mut holders = accounts.filter(|(_, row)| row.account.login.eq_ignore_ascii_case(login)).filter_map(
+        |(position, _)| {
+            let account = evaluation.index_of(u32::try_from(position).ok()?);
+            Some(evaluation.identities[evaluation.graph.identity_of(account)?.index()].key.clone())
+        },
+    );
+    let first = holders.next()?;
+    holders.all(|other| other == first).then_some(first)
 }
 
 fn scheduled(common: &Common, identity: &IdentityKey, at: Timestamp, task: &str) -> anyhow::Result<Outcome> {

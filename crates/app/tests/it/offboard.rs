@@ -195,6 +195,12 @@ fn a_feed_that_was_never_read_holds_up_no_departure_that_a_person_decides() {
     installation.run(&["sync"]);
     let mistyped = installation.run(&["drift", "--identity", "sma@example.com"]).expect(1);
     assert!(mistyped.stderr.contains("there is no identity `sma@example.com`"), "{}", mistyped.stderr);
+    for (meant, words) in
+        [("SAM", "a login of sam@example.com"), ("sma@example.com", "did you mean `sam@example.com`")]
+    {
+        let refused = installation.run(&["offboard", meant, "--yes"]).expect(1);
+        assert!(refused.stderr.contains(words), "{meant}: {}", refused.stderr);
+    }
     let waits = installation.run(&["plan", "--json"]).json();
     let words = waits["left_alone"].to_string();
     assert!(words.contains("partners was never read completely"), "{words}");
