@@ -51,6 +51,17 @@ pub struct FeedHistory {
     pub leavings: Vec<ToldLeaving>,
 }
 
+impl FeedHistory {
+    /// Since when it lists them at an instant, where that is known; a short time in which it did not is no end of that.
+    pub fn lists_since(&self, at: Timestamp) -> Option<Timestamp> {
+        let is_end = |(from, until): &&(Timestamp, Timestamp)| {
+            *until <= at && until.duration_since(*from) > RESCINDED_WITHIN
+        };
+        let since = Some(self.since).filter(|_| !self.is_since_first);
+        self.gaps.iter().filter(is_end).map(|(_, until)| *until).max().or(since)
+    }
+}
+
 /// A leaving, as a feed told it from one instant to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ToldLeaving {

@@ -118,7 +118,7 @@ fn history(feeds: &mut Feeds, snapshot: &Snapshot, position: usize, before: &[Fo
             }
         }
         feeds.end_told.insert(position, EpochId(since));
-    } else if let Some(last) = before.last().filter(|_| !has_left) {
+    } else if let Some(last) = before.iter().rev().find(|former| !has_left || former.again < told.0) {
         let by_silence = !before.iter().any(Former::is_word);
         let told =
             before.iter().map(|former| if former.is_word() { former.told } else { former.until }).min();
@@ -126,7 +126,8 @@ fn history(feeds: &mut Feeds, snapshot: &Snapshot, position: usize, before: &[Fo
         feeds.took_back.insert(position, TookBack { at: EpochId(last.again), by_silence, since });
     }
     let mut history = listing(snapshot, *system, came.0, before);
-    (history.tells_status, history.start) = (!identity.unsaid.state, identity.start);
+    history.tells_status = !identity.unsaid.state || before.iter().any(|former| former.has_left);
+    history.start = identity.start;
     if has_left || identity.end.is_some() {
         let told = ToldLeaving { from: at(told.0), until: None, has_left, end: identity.end };
         history.leavings.push(told);

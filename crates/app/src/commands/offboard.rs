@@ -147,6 +147,12 @@ impl Offboard {
         let loaded = context.load(None).await?;
         drift::require_read(&loaded.snapshot)?;
         let identity = known(&loaded, identity)?;
+        if says_source(&loaded, &identity) {
+            output::remark(format!(
+                "{} has left by what their source says: nothing else is decided, and should it take that back, they are here again",
+                output::safe(&identity)
+            ));
+        }
         if offboard::is_decided_by_the_plan(&loaded, &identity) {
             // Whatever was done when they left before is told already.
             context.store.note_leavings(&[], std::slice::from_ref(&identity), context.now()).await?;
@@ -417,6 +423,15 @@ fn known(loaded: &Loaded, identity: &IdentityKey) -> anyhow::Result<IdentityKey>
         ));
     }
     Ok(found.key.clone())
+}
+
+/// Whether a source says itself that somebody has left.
+fn says_source(loaded: &Loaded, key: &IdentityKey) -> bool {
+    let folded = key.folded();
+    let is_decided = loaded.departures.iter().any(|departure| departure.identity.as_str() == folded);
+    let mut listed =
+        loaded.snapshot.identities.iter().filter(|(_, identity)| identity.key.folded() == folded);
+    !is_decided && listed.any(|(_, identity)| identity.has_left(loaded.now))
 }
 
 /// The only identity that has an account with this login.

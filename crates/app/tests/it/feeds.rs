@@ -66,12 +66,16 @@ fn whose_word_counts_and_whose_silence() {
             ],
         ),
         (
-            "one in the feed that is believed first does, as a word does",
+            "one in the feed that is believed first takes back what was told since, and nothing before",
             ["precedence = 10", "precedence = 20", ""],
             &[
                 ("directory", ENDED, LEFT_THEN),
                 ("hr", HERE, LEFT_THEN),
                 ("hr", NOT_LISTED, "left at"),
+                ("hr", HERE, LEFT_THEN),
+                ("directory", HERE, "returned"),
+                ("hr", NOT_LISTED, "left at"),
+                ("directory", ENDED, "left at"),
                 ("hr", HERE, "returned"),
             ],
         ),

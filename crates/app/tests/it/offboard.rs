@@ -351,3 +351,24 @@ fn a_dead_system_of_an_interrupted_run_takes_no_time_from_the_next_one() {
     let of_dead: Vec<&Value> = items.iter().filter(|item| item["system"] == "cloud").collect();
     assert!(!of_dead.is_empty() && of_dead.iter().all(|item| item["state"] != "verified"), "{of_dead:#?}");
 }
+
+/// Who holds nothing leaves, comes back and leaves again: each time it is decided anew.
+#[test]
+fn a_departure_counts_anew_after_it_was_taken_back() {
+    let mut installation = Installation::new();
+    installation.write(
+        "leasehold.toml",
+        "[system.hr]\nconnector = \"csv\"\npath = \"hr.csv\"\nauthoritative = true\n",
+    );
+    installation.write("hr.csv", "email,status\nsam@example.com,active\nkim@example.com,active\n");
+    for _ in 0..2 {
+        installation.run(&["offboard", "sam@example.com", "--yes"]).expect(0);
+        let left = installation.run(&["explain", "sam@example.com"]).stdout;
+        assert!(left.contains("person, left"), "{left}");
+        let cancelled = installation.run(&["offboard", "sam@example.com", "--cancel", "--json"]).expect(0);
+        assert_eq!(cancelled.json()["taken_back"], true);
+    }
+    installation.write("hr.csv", "email,status\nsam@example.com,left\nkim@example.com,active\n");
+    let said = installation.run(&["offboard", "sam@example.com", "--yes"]).expect(0);
+    assert!(said.stderr.contains("by what their source says"), "{}", said.stderr);
+}

@@ -37,17 +37,19 @@ impl Heard<'_> {
         }) || gaps.any(|(from, until)| is_it(Some(*from), *until))
     }
 
-    /// Since when it lists them at an instant, where that is known.
-    fn lists_since(&self, at: Timestamp) -> Option<Timestamp> {
-        let gaps = self.history.gaps.iter().map(|(_, until)| *until);
-        let since = Some(self.history.since).filter(|_| !self.history.is_since_first);
-        gaps.filter(|until| *until <= at).max().or(since)
+    /// Whether they had left by its last word when it ceased to list them.
+    fn fell_silent_about_a_leaver(&self, at: Timestamp) -> bool {
+        let mut gaps = self.history.gaps.iter();
+        let Some((from, _)) = gaps.find(|(from, until)| (*from..*until).contains(&at)) else { return false };
+        let is_last = |told: &&ToldLeaving| told.until == Some(*from);
+        let mut last = self.history.leavings.iter().filter(is_last);
+        last.any(|told| told.has_left || told.end.is_some_and(|end| end <= *from))
     }
 
-    /// Whether it tells at an instant of another time here, which began when this last day was over and told.
-    fn tells_a_new_time(&self, told: Timestamp, end: Timestamp, at: Timestamp) -> bool {
+    /// Whether it tells at an instant of another time here, which began when this last day was over.
+    fn tells_a_new_time(&self, end: Timestamp, at: Timestamp) -> bool {
         let began = self.history.start.is_some_and(|start| end <= start && start <= at);
-        let is_new = || self.lists_since(at).is_some_and(|since| end <= since && told < since);
+        let is_new = || self.history.lists_since(at).is_some_and(|since| end <= since);
         self.history.tells_status && self.tells(at).is_none() && (began || is_new())
     }
 
@@ -90,6 +92,11 @@ fn is_gone(feeds: &[Heard<'_>], at: Timestamp) -> bool {
     let known = feeds.iter().filter(|heard| heard.history.since <= at);
     let (listing, silent): (Vec<&Heard<'_>>, Vec<_>) = known.partition(|heard| heard.is_listing(at));
     let telling = |heard: &&&Heard<'_>| heard.history.tells_status;
+    if !listing.iter().any(|heard| heard.history.tells_status)
+        && silent.iter().any(|heard| heard.fell_silent_about_a_leaver(at))
+    {
+        return true;
+    }
     let first = listing.iter().filter(telling).min_by_key(|heard| heard.rank("status"));
     let Some(first) = first.or_else(|| listing.iter().min_by_key(|heard| heard.rank("status"))) else {
         return !silent.is_empty();
@@ -107,11 +114,10 @@ fn is_gone(feeds: &[Heard<'_>], at: Timestamp) -> bool {
     let is_overruled = |ending: &Heard<'_>, told: &ToldLeaving| {
         listing.iter().any(|other| {
             let tells_an_end = other.tells(at).is_some_and(|told| told.end.is_some());
-            let is_before = other.precedence.about("end_date") < ending.precedence.about("end_date");
+            let is_new = || told.end.is_some_and(|end| other.tells_a_new_time(end, at));
             !tells_an_end
-                && (other.rank("end_date") < ending.rank("end_date")
-                    && other.has_taken_back(told.from, at, is_alone_first(other))
-                    || is_before && told.end.is_some_and(|end| other.tells_a_new_time(told.from, end, at)))
+                && other.rank("end_date") < ending.rank("end_date")
+                && (other.has_taken_back(told.from, at, is_alone_first(other)) || is_new())
         })
     };
     let endings = listing.iter().filter_map(|heard| {

@@ -36,6 +36,7 @@ pub(super) fn one_of(voices: &[Voice<'_>], now: Timestamp) -> Merged {
             .filter_map(|(position, voice)| {
                 let value = value(voice).filter(|value| !value.is_empty())?;
                 let yields = match attribute {
+                    "status" => voice.yields_status,
                     "start_date" => voice.yields_start,
                     "end_date" => voice.yields_end,
                     _ => false,
@@ -108,16 +109,15 @@ pub(super) fn one_of(voices: &[Voice<'_>], now: Timestamp) -> Merged {
         let value = position.and_then(|position| voices[position].identity.attributes.get(name));
         attributes.extend(value.map(|value| (name.clone(), value.clone())));
     }
-    // Who is believed about who is here lists them as here, and another one alone tells of a last day that has passed.
-    let is_over = end.is_some_and(|end| end <= now) && state != LifecycleState::Left && !unsaid.state;
-    if let Some(ending) = ending.map(|ending| &voices[ending]).filter(|_| is_over)
-        && ending.rank("status") > voices[saying].rank("status")
-        && voices[saying].identity.end.is_none()
+    // A last day has passed, and other feeds list them as here without one.
+    let is_over = end.is_some_and(|end| end <= now) && state != LifecycleState::Left;
+    let still_here = voices.iter().filter(|voice| voice.identity.end.is_none() && voice.has_here(now));
+    let claimed = |voice: &Voice<'_>, value| Claimed { system: voice.name.clone(), value };
+    let instead: Vec<Claimed> = still_here.map(|voice| claimed(voice, NO_DAY.to_owned())).collect();
+    if let Some(ending) = ending.filter(|_| is_over && !instead.is_empty())
         && !conflicts.iter().any(|conflict| conflict.attribute == "end_date")
     {
-        let claimed = |voice: &Voice<'_>, value| Claimed { system: voice.name.clone(), value };
-        let used = claimed(ending, end.map(|end| end.to_string()).unwrap_or_default());
-        let instead = vec![claimed(&voices[saying], NO_DAY.to_owned())];
+        let used = claimed(&voices[ending], end.map(|end| end.to_string()).unwrap_or_default());
         conflicts.push(IdentityConflict { identity: 0, attribute: "end_date".to_owned(), used, instead });
     }
     let key = voices[leading].identity.key.clone();

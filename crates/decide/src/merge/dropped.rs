@@ -1,7 +1,7 @@
 //! Whom a feed lists no longer: what its silence says beside the other feeds.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use leasehold_model::id::{EpochId, SystemName};
 use leasehold_model::identity::LifecycleState;
@@ -13,7 +13,7 @@ use super::{Precedence, Precedences};
 use crate::evaluate::SystemSettings;
 
 /// What a feed said that lists somebody no longer counts beside those that list them where it is believed before all of them about who
-/// is here: there, their absence is its word that they have left. Of those whom nobody lists any more, the feed that is so believed
+/// is here: there, their absence is its word that they have left. What it said last counts, too, where the others say nothing of that. Of those whom nobody lists any more, the feed that is so believed
 /// says when they left; where none is, whichever ceased to list them last. Gives, by folded key, the other feeds of those that some
 /// list still: until they fell silent they may have been believed.
 pub(super) fn take(
@@ -31,9 +31,13 @@ pub(super) fn take(
         of_system.map_or(&unsaid, |settings| &settings.precedence).about("status")
     };
     let mut listed: HashMap<String, (u32, usize)> = HashMap::new();
+    let mut told_status: HashSet<String> = HashSet::new();
     for (position, (system, identity)) in snapshot.identities.iter().enumerate() {
-        let precedence = about_status(snapshot, *system);
-        let least = listed.entry(identity.key.folded()).or_insert((precedence, position));
+        let (precedence, key) = (about_status(snapshot, *system), identity.key.folded());
+        if !identity.unsaid.state {
+            told_status.insert(key.clone());
+        }
+        let least = listed.entry(key).or_insert((precedence, position));
         least.0 = precedence.min(least.0);
     }
     let mut of_departed: BTreeMap<usize, Vec<Dropped>> = BTreeMap::new();
@@ -46,7 +50,10 @@ pub(super) fn take(
         let Some((least, position)) = listed.get(&key).copied().filter(|_| is_feed) else { continue };
         if snapshot.departed.contains(&position) {
             of_departed.entry(position).or_default().push(one);
-        } else if about_status(snapshot, one.system) < least {
+        } else if about_status(snapshot, one.system) < least
+            // That they had left was the last that anybody said of it.
+            || one.since < one.until && !one.identity.unsaid.state && !told_status.contains(&key)
+        {
             // Of several that are believed alike, they were here until the last one fell silent.
             let rank = |of: &Dropped| (about_status(snapshot, of.system), Reverse(of.until));
             if leaving.get(&key).is_none_or(|other| rank(&one) < rank(other)) {

@@ -188,8 +188,11 @@ fn begin_late(snapshot: &mut Snapshot) {
     }
     for (_, identity) in &snapshot.identities {
         let Some(start) = identity.start else { continue };
+        let key = identity.key.folded();
+        let waits_since = snapshot.waits_since.get(&key).copied();
+        let last = snapshot.away.get_mut(&key).and_then(|away| away.last_mut());
         if let Some((_, back_at)) =
-            snapshot.away.get_mut(&identity.key.folded()).and_then(|away| away.last_mut())
+            last.filter(|(_, back_at)| waits_since.is_some_and(|since| since <= *back_at))
         {
             *back_at = start.max(*back_at);
         }

@@ -24,6 +24,8 @@ pub(super) struct Voice<'snapshot> {
     pub is_earlier: bool,
     /// Whether its word of the first day counts after those of all others: they are here already by one that listed them before.
     pub yields_start: bool,
+    /// The same of its word that they are to begin.
+    pub yields_status: bool,
     /// Since when it says so.
     pub said_at: Option<Timestamp>,
     /// Whether it said so when the feed was read for the first time, …
@@ -84,9 +86,14 @@ pub(super) fn voices<'a>(
         rank(position) < rank(other) && is_echo && taken_back_at(position).is_some_and(|at| told < at)
     };
     // What stood in a feed when it was read first does not tell since when.
-    let is_told_later = |position: usize, other: usize| {
+    let came_at = |position: usize| {
+        let (system, identity) = &snapshot.identities[position];
+        let histories = feeds.histories.get(&identity.key.folded()).into_iter().flatten();
+        if let Some(history) = histories.into_iter().find(|history| history.system == *system) {
+            return history.lists_since(now);
+        }
         let first = snapshot.systems[snapshot.identities[position].0 as usize].first;
-        first != Some(came(position)) && end_told(other).is_some_and(|told| told < came(position))
+        snapshot.ended_at(came(position)).filter(|_| first != Some(came(position)))
     };
     // A time here that began when the one of a feed that is believed later was over: the earlier one's last day is not its.
     let follows = |position: usize, other: usize| {
@@ -95,23 +102,29 @@ pub(super) fn voices<'a>(
             return false;
         };
         let is_new = identity.start.is_some_and(|start| end == start || end < start && end <= now)
-            || is_told_later(position, other)
-                && snapshot.ended_at(came(position)).is_some_and(|came_at| end <= came_at);
-        let is_before = precedence(position).about("end_date") < precedence(other).about("end_date");
-        is_before
-            && is_new
-            && identity.end.is_none()
-            && !identity.unsaid.state
-            && identity.state != LifecycleState::Left
+            || came_at(position).is_some_and(|came_at| end <= came_at);
+        rank(position) < rank(other) && is_new && !identity.unsaid.state
     };
     let is_overruled = |position: usize| {
         positions.iter().any(|other| overrules(*other, position) || follows(*other, position))
     };
     let is_coming = |position: usize| snapshot.identities[position].1.start.is_some_and(|start| start > now);
+    let is_announced = |position: usize| {
+        let Identity { state, start, .. } = &snapshot.identities[position].1;
+        *state == LifecycleState::PreHire && start.is_none_or(|start| start > now)
+    };
+    // Who was gone until they were announced is not here by a feed that was not believed then.
+    let was_gone_until = |position: usize| {
+        let said_at =
+            snapshot.ended_at(snapshot.identity_since[position]).max(snapshot.ended_at(came(position)));
+        let back_at = snapshot.back_at(&snapshot.identities[position].1.key);
+        back_at.is_some_and(|back_at| said_at.is_some_and(|said_at| said_at <= back_at))
+            || back_at.is_some() && back_at == snapshot.ended_at(came(position))
+    };
     let are_here_before = |position: usize| {
         let were_here =
             |other: usize| came(other) < came(position) && says_here(&snapshot.identities[other].1, now);
-        positions.iter().any(|other| were_here(*other))
+        !was_gone_until(position) && positions.iter().any(|other| were_here(*other))
     };
     let is_superseded = |position: usize| {
         let Some(taken_back) = taken_back_at(position) else { return false };
@@ -139,6 +152,7 @@ pub(super) fn voices<'a>(
             yields_end: is_overruled(position) || is_superseded(position),
             is_earlier: positions.iter().any(|other| follows(*other, position)),
             yields_start: is_coming(position) && are_here_before(position),
+            yields_status: is_announced(position) && are_here_before(position),
             said_at,
             is_first,
             is_history: is_first && !positions.iter().any(|other| listed_before(*other)),

@@ -30,6 +30,8 @@ pub struct Loaded {
     pub baselines: Vec<Baseline>,
     /// Departures that a person decided on and nobody took back.
     pub departures: Vec<Departure>,
+    /// How many others were taken back: what is decided after that is another plan.
+    pub departures_taken_back: u64,
     /// What people said about non-humans.
     pub stewardship: Arc<Stewardship>,
     /// Settings by system.
@@ -93,10 +95,12 @@ impl Loaded {
         let mut departures = store.departures().await?;
         let asked = at.unwrap_or(Timestamp::MAX);
         departures.retain(|departure| departure.recorded_at <= asked);
+        let mut departures_taken_back = 0;
         departures.retain(|departure| {
             let Some(back_at) = departure.rescinded_at.filter(|back_at| *back_at <= asked) else {
                 return true;
             };
+            departures_taken_back += 1;
             // Gone until then, whatever their source said: the time of a departure to come had not begun.
             if departure.end < back_at {
                 snapshot.was_away(departure.identity.as_str(), departure.end, back_at);
@@ -111,7 +115,16 @@ impl Loaded {
         take_as_left(&mut snapshot, &departed);
         let (snapshot, policy) = (Arc::new(snapshot), Arc::new(policy));
         let now = at.unwrap_or(now);
-        Ok(Self { snapshot, policy, baselines, departures, stewardship, settings, now })
+        Ok(Self {
+            snapshot,
+            policy,
+            baselines,
+            departures,
+            departures_taken_back,
+            stewardship,
+            settings,
+            now,
+        })
     }
 
     /// The same facts and claims at another instant: time alone ends reasons.
@@ -141,10 +154,12 @@ impl Loaded {
 
     /// What a plan made now would be made from.
     pub fn fingerprint(&self) -> StateFingerprint {
-        let claims = match (self.departures.is_empty(), self.stewardship.is_empty()) {
-            (true, true) => serde_json::to_vec(&self.baselines),
-            (false, true) => serde_json::to_vec(&(&self.baselines, &self.departures)),
-            (_, false) => serde_json::to_vec(&(&self.baselines, &self.departures, &*self.stewardship)),
+        let (baselines, departures, stewardship) = (&self.baselines, &self.departures, &*self.stewardship);
+        let claims = match (departures.is_empty(), stewardship.is_empty(), self.departures_taken_back) {
+            (true, true, 0) => serde_json::to_vec(baselines),
+            (false, true, 0) => serde_json::to_vec(&(baselines, departures)),
+            (_, false, 0) => serde_json::to_vec(&(baselines, departures, stewardship)),
+            (.., taken_back) => serde_json::to_vec(&(baselines, departures, stewardship, taken_back)),
         };
         let claims = claims.unwrap_or_default();
         StateFingerprint {
