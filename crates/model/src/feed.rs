@@ -17,6 +17,8 @@ pub struct Feeds {
     pub took_back: HashMap<usize, TookBack>,
     /// By the same, of who is listed with a last day: the epoch that told that one first.
     pub end_told: HashMap<usize, EpochId>,
+    /// The same of a feed that lists them no longer, by the position of its system and the folded key.
+    pub dropped_took_back: HashMap<(u32, String), TookBack>,
     /// By the folded key: how each feed listed them.
     pub histories: HashMap<String, Vec<FeedHistory>>,
 }
@@ -47,18 +49,62 @@ pub struct FeedHistory {
     pub start: Option<Timestamp>,
     /// From when until when it did not list them after that.
     pub gaps: Vec<(Timestamp, Timestamp)>,
+    /// From when until when it told of a first day to come: until that day, or until it said something else.
+    pub waits: Vec<(Timestamp, Timestamp)>,
     /// Every leaving that it told.
     pub leavings: Vec<ToldLeaving>,
 }
 
 impl FeedHistory {
-    /// Since when it lists them at an instant, where that is known; a short time in which it did not is no end of that.
-    pub fn lists_since(&self, at: Timestamp) -> Option<Timestamp> {
+    /// Whether it lists them at an instant.
+    pub fn is_listing(&self, at: Timestamp) -> bool {
+        self.since <= at && !self.gaps.iter().any(|(from, until)| (*from..*until).contains(&at))
+    }
+
+    /// The leaving that it tells at an instant.
+    pub fn tells(&self, at: Timestamp) -> Option<&ToldLeaving> {
+        let is_told = |told: &&ToldLeaving| told.from <= at && told.until.is_none_or(|until| at < until);
+        self.leavings.iter().find(is_told)
+    }
+
+    /// Since when it tells at an instant, without a break, that they are to begin.
+    pub fn announced_at(&self, at: Timestamp) -> Option<Timestamp> {
+        let mut from = self.waits.iter().find(|(from, until)| (*from..*until).contains(&at))?.0;
+        while let Some((earlier, _)) =
+            self.waits.iter().find(|(earlier, until)| *until == from && *earlier < from)
+        {
+            from = *earlier;
+        }
+        Some(from)
+    }
+
+    /// Whether it said before an instant that they were here.
+    pub fn had_here_before(&self, at: Timestamp) -> bool {
+        let before = at.saturating_sub(SignedDuration::from_micros(1)).unwrap_or(at);
+        let had_left = |told: &ToldLeaving| told.has_left || told.end.is_some_and(|end| end <= before);
+        self.tells_status
+            && self.is_listing(before)
+            && self.announced_at(before).is_none()
+            && !self.tells(before).is_some_and(had_left)
+    }
+
+    /// Whether it ceased to list them, as it does not at an instant, before they had begun by its word.
+    pub fn fell_silent_before_they_began(&self, at: Timestamp) -> bool {
+        let mut gaps = self.gaps.iter();
+        let Some((from, _)) = gaps.find(|(from, until)| (*from..*until).contains(&at)) else { return false };
+        self.waits.iter().any(|(_, until)| until == from)
+    }
+
+    /// Since when it says at an instant that they are here, where that is known; a short time in which it did not list them is no end of
+    /// that.
+    pub fn has_here_since(&self, at: Timestamp) -> Option<Timestamp> {
         let is_end = |(from, until): &&(Timestamp, Timestamp)| {
             *until <= at && until.duration_since(*from) > RESCINDED_WITHIN
         };
         let since = Some(self.since).filter(|_| !self.is_since_first);
-        self.gaps.iter().filter(is_end).map(|(_, until)| *until).max().or(since)
+        let gaps = self.gaps.iter().filter(is_end).map(|(_, until)| *until);
+        let begun = self.waits.iter().map(|(_, until)| *until).filter(|until| *until <= at);
+        gaps.chain(begun).max().or(since)
     }
 }
 

@@ -189,8 +189,8 @@ pub struct Snapshot {
     /// From when until when identities were gone that were here again afterwards, by folded keys and in the order of time: by what was
     /// said of them, by silence, or by a person's word that was taken back.
     pub away: HashMap<String, Vec<(Timestamp, Timestamp)>>,
-    /// Since when those who are listed have been told without a break to begin later, by folded key: those who were gone before.
-    pub waits_since: HashMap<String, Timestamp>,
+    /// Folded keys of identities that had left and are to begin again on a day to come.
+    pub waits_after_leaving: HashSet<String>,
     /// By the positions of [`Snapshot::identities`]: who leaves by a person's decision, which no source has told.
     pub offboarded: HashSet<usize>,
     /// Where sources disagree about an identity that several list.

@@ -58,6 +58,7 @@ mod transition;
 mod transition_queue;
 mod turn;
 mod user;
+mod waiting;
 mod webhook;
 mod webhook_delivery;
 mod webhook_queue;

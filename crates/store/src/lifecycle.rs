@@ -13,6 +13,7 @@ use crate::error::{Result, StoreError};
 use crate::snapshot::{Place, Places};
 use crate::store::Store;
 use crate::told::ToldBefore;
+use crate::waiting;
 
 /// Accounts and credentials whose last state that let anybody in ended by an action of ours.
 pub(crate) async fn read_closed(
@@ -73,7 +74,7 @@ pub(crate) async fn read_former(
 ) -> Result<()> {
     let wanted: HashSet<(i64, i64)> = gone.iter().map(|gone| gone.row).collect();
     let mut former: HashMap<(i64, i64), Vec<Former>> = HashMap::new();
-    let mut away: Vec<(String, Timestamp, Timestamp)> = Vec::new();
+    let mut away: HashSet<(i64, i64)> = HashSet::new();
     let mut told_before = ToldBefore::among(snapshot);
     for_each_row!(
         tx,
@@ -95,10 +96,8 @@ pub(crate) async fn read_former(
             let identity: Identity = from_json("an identity", &body)?;
             let at = |epoch: i64| snapshot.ended_at(EpochId(epoch)).unwrap_or(Timestamp::UNIX_EPOCH);
             let (until_at, is_gap) = (at(until), again > until);
-            let left_at = identity.has_left(until_at).then(|| identity.end.map_or(at(told), |end| end.max(at(told))));
-            if is_gap || left_at.is_some() {
-                let left_at = left_at.unwrap_or(until_at).min(until_at);
-                away.push((identity.key.folded(), left_at, at(again)));
+            if is_gap || identity.has_left(until_at) {
+                away.insert((system, object));
             }
             if let Some(told_before) = &mut told_before {
                 told_before.take(places.system(system)?, &identity, (came, told, until, again));
@@ -110,59 +109,14 @@ pub(crate) async fn read_former(
             }
         }
     );
-    for (key, from, until) in away {
-        snapshot.was_away(&key, from, until);
-    }
+    waiting::read_away(tx, epoch, snapshot, &away).await?;
     snapshot.feeds = told_before.map(|told_before| told_before.finish(snapshot)).unwrap_or_default();
-    read_waiting(tx, epoch, snapshot).await?;
+    waiting::read_waits(tx, epoch, snapshot, places).await?;
     for gone in gone {
         let mut told_before = former.remove(&gone.row).unwrap_or_default();
         told_before.sort_by_key(|former| former.told);
         gone.date(snapshot, &told_before);
     }
-    Ok(())
-}
-
-/// Since when those who were gone before have been told to begin later.
-async fn read_waiting(tx: &mut Tx, epoch: i64, snapshot: &mut Snapshot) -> Result<()> {
-    let mut waits_since: HashMap<String, Timestamp> = HashMap::new();
-    for (position, (system, identity)) in snapshot.identities.iter().enumerate() {
-        let told_at = snapshot.ended_at(snapshot.identity_since[position]);
-        let (Some(start), Some(told_at), key) = (identity.start, told_at, identity.key.folded()) else {
-            continue;
-        };
-        let was_gone = || snapshot.away.contains_key(&key) || snapshot.feeds.histories.contains_key(&key);
-        if start <= told_at || !was_gone() {
-            continue;
-        }
-        let rows = fetch_all!(
-            tx,
-            (i64, Option<i64>, String),
-            "SELECT state.since, state.until, state.body FROM state_interval AS state
-             JOIN object ON object.system = state.system AND object.id = state.object
-             JOIN system ON system.id = object.system
-             WHERE system.name = $1 AND object.class = 'identity' AND object.key = $2 AND state.aspect = 'state' AND state.since <= $3
-             ORDER BY state.since DESC",
-            snapshot.system(*system).as_str(),
-            identity.key.as_str(),
-            epoch
-        )?;
-        let (mut since, mut followed) = (told_at, None);
-        for (told, until, body) in rows {
-            let was: Identity = from_json("an identity", &body)?;
-            let at = |epoch: i64| snapshot.ended_at(EpochId(epoch)).unwrap_or(Timestamp::MIN);
-            let is_last = followed.is_none();
-            let is_still =
-                was.start.is_some_and(|start| start > until.filter(|_| !is_last).map_or(told_at, at));
-            if !(is_last || is_still && until == followed) {
-                break;
-            }
-            (since, followed) = (at(told), Some(told));
-        }
-        let least = waits_since.entry(key).or_insert(since);
-        *least = since.min(*least);
-    }
-    snapshot.waits_since = waits_since;
     Ok(())
 }
 

@@ -67,10 +67,18 @@ impl ToldBefore {
         let mut keys: HashSet<String> = self.0.keys().map(|(_, key)| key.clone()).collect();
         keys.extend(dropped.keys().cloned());
         // Who is gone by the word of one feed may come back by that of another one.
-        let tells_an_end =
-            |identity: &Identity| identity.state == LifecycleState::Left || identity.end.is_some();
-        let leaving = snapshot.identities.iter().filter(|(_, identity)| tells_an_end(identity));
-        keys.extend(leaving.map(|(_, identity)| identity.key.folded()));
+        let tells_of_an_edge = |position: usize, identity: &Identity| {
+            let told_at = snapshot.ended_at(snapshot.identity_since[position]);
+            let is_coming =
+                identity.start.is_some_and(|start| told_at.is_some_and(|told_at| told_at < start));
+            let is_edge = matches!(identity.state, LifecycleState::Left | LifecycleState::PreHire);
+            is_edge || identity.end.is_some() || is_coming
+        };
+        for (position, (_, identity)) in snapshot.identities.iter().enumerate() {
+            if tells_of_an_edge(position, identity) {
+                keys.insert(identity.key.folded());
+            }
+        }
         let mut listed: HashMap<String, Vec<usize>> = HashMap::new();
         if !keys.is_empty() {
             for (position, (_, identity)) in snapshot.identities.iter().enumerate() {
@@ -91,8 +99,14 @@ impl ToldBefore {
                 before
             };
             let silent = dropped.get(&key).into_iter().flatten();
-            let mut histories: Vec<FeedHistory> =
-                silent.map(|dropped| until_dropped(snapshot, dropped, &before(dropped.system))).collect();
+            let mut histories = Vec::new();
+            for dropped in silent {
+                let before = before(dropped.system);
+                if let Some(took_back) = took_back(&before, dropped.since.0) {
+                    feeds.dropped_took_back.insert((dropped.system, key.clone()), took_back);
+                }
+                histories.push(until_dropped(snapshot, dropped, &before));
+            }
             for position in positions {
                 let before = before(snapshot.identities[position].0);
                 histories.push(history(&mut feeds, snapshot, position, &before));
@@ -118,12 +132,8 @@ fn history(feeds: &mut Feeds, snapshot: &Snapshot, position: usize, before: &[Fo
             }
         }
         feeds.end_told.insert(position, EpochId(since));
-    } else if let Some(last) = before.iter().rev().find(|former| !has_left || former.again < told.0) {
-        let by_silence = !before.iter().any(Former::is_word);
-        let told =
-            before.iter().map(|former| if former.is_word() { former.told } else { former.until }).min();
-        let since = told.filter(|_| before.iter().all(|former| former.end.is_none())).map(EpochId);
-        feeds.took_back.insert(position, TookBack { at: EpochId(last.again), by_silence, since });
+    } else if let Some(took_back) = took_back(before, if has_left { told.0 } else { i64::MAX }) {
+        feeds.took_back.insert(position, took_back);
     }
     let mut history = listing(snapshot, *system, came.0, before);
     history.tells_status = !identity.unsaid.state || before.iter().any(|former| former.has_left);
@@ -133,6 +143,15 @@ fn history(feeds: &mut Feeds, snapshot: &Snapshot, position: usize, before: &[Fo
         history.leavings.push(told);
     }
     history
+}
+
+/// The last leaving that a feed told and took back before an epoch.
+fn took_back(before: &[Former], epoch: i64) -> Option<TookBack> {
+    let last = before.iter().rev().find(|former| former.again < epoch)?;
+    let by_silence = !before.iter().any(Former::is_word);
+    let told = before.iter().map(|former| if former.is_word() { former.told } else { former.until }).min();
+    let since = told.filter(|_| before.iter().all(|former| former.end.is_none())).map(EpochId);
+    Some(TookBack { at: EpochId(last.again), by_silence, since })
 }
 
 /// How a feed listed somebody whom it lists no longer.
@@ -165,5 +184,6 @@ fn listing(snapshot: &Snapshot, system: u32, came: i64, before: &[Former]) -> Fe
     });
     let leavings = leavings.collect();
     let is_since_first = snapshot.systems[system as usize].first == Some(EpochId(since));
-    FeedHistory { system, since: at(since), is_since_first, tells_status: true, start: None, gaps, leavings }
+    let (waits, since) = (Vec::new(), at(since));
+    FeedHistory { system, since, is_since_first, tells_status: true, start: None, gaps, waits, leavings }
 }

@@ -282,6 +282,73 @@ fn what_feeds_say_over_weeks_is_believed_as_of_its_time() {
             &[(21, "pre_hire"), (41, "leaving")],
         ),
         (
+            "nor does what is told of them after they began",
+            &[("hr", 10)],
+            &[
+                (0, "hr", "active"),
+                (5, "hr", "left"),
+                (8, "hr", "pre_hire from 32"),
+                (33, "hr", "active from 32"),
+                (60, "hr", "K active"),
+            ],
+            &[(32, "returned"), (34, "returned"), (61, "returned")],
+        ),
+        (
+            "who had left is not here by another feed when the announcement changes",
+            HR_FIRST,
+            &[
+                (0, "hr", "active"),
+                (0, "agency", "active"),
+                (5, "hr", "left"),
+                (95, "hr", "pre_hire from 115"),
+                (100, "hr", "pre_hire from 120"),
+            ],
+            &[
+                (6, "left 5 old !status"),
+                (96, "pre_hire !status"),
+                (101, "pre_hire !status"),
+                (121, "returned !status"),
+            ],
+        ),
+        (
+            "a last day that was taken back dates nothing when the feed lists them no more, either",
+            HR_FIRST,
+            &[
+                (0, "hr", "active"),
+                (0, "agency", "active"),
+                (1, "hr", "active until 20"),
+                (2, "agency", "active until 20"),
+                (3, "hr", "active"),
+                (50, "hr", "left"),
+                (80, "hr", "-"),
+            ],
+            &[(51, "left 50 old !status !end_date"), (81, "left 50 old !status !end_date")],
+        ),
+        (
+            "who was announced by both is not here when the other one is early",
+            HR_FIRST,
+            &[(0, "hr", "pre_hire from 20"), (0, "agency", "pre_hire"), (5, "agency", "active")],
+            &[(6, "pre_hire old !status"), (21, "active old !status")],
+        ),
+        (
+            "nor when only the better one puts them off",
+            HR_FIRST,
+            &[(0, "hr", "pre_hire from 4"), (0, "agency", "active from 4"), (2, "hr", "pre_hire from 28")],
+            &[(6, "pre_hire old !status !start_date")],
+        ),
+        (
+            "an announcement that is withdrawn ends nothing",
+            HR_FIRST,
+            &[(0, "agency", "active"), (0, "hr", "-"), (2, "hr", "pre_hire from 19"), (10, "hr", "-")],
+            &[(3, "active old !status !start_date"), (11, "active old")],
+        ),
+        (
+            "who is announced without a day begins when they are said to be here",
+            HR_FIRST,
+            &[(0, "agency", "active until 5"), (0, "hr", "-"), (2, "hr", "pre_hire"), (7, "hr", "active")],
+            &[(3, "leaving old !status"), (8, "returned old")],
+        ),
+        (
             "a last day of a time that is over may be corrected",
             HR_FIRST,
             &[

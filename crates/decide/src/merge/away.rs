@@ -14,16 +14,6 @@ pub(super) struct Heard<'a> {
 }
 
 impl Heard<'_> {
-    fn is_listing(&self, at: Timestamp) -> bool {
-        !self.history.gaps.iter().any(|(from, until)| (*from..*until).contains(&at))
-    }
-
-    /// The leaving that it tells at an instant.
-    fn tells(&self, at: Timestamp) -> Option<&ToldLeaving> {
-        let is_told = |told: &&ToldLeaving| told.from <= at && told.until.is_none_or(|until| at < until);
-        self.history.leavings.iter().find(is_told)
-    }
-
     /// Whether it has said by an instant that a leaving which another feed told then is none: it took one back that it had told itself,
     /// by its silence, too, where that says so. Without a last day of its own that says something of what the other told meanwhile.
     fn has_taken_back(&self, told: Timestamp, at: Timestamp, is_silence_a_word: bool) -> bool {
@@ -49,8 +39,8 @@ impl Heard<'_> {
     /// Whether it tells at an instant of another time here, which began when this last day was over.
     fn tells_a_new_time(&self, end: Timestamp, at: Timestamp) -> bool {
         let began = self.history.start.is_some_and(|start| end <= start && start <= at);
-        let is_new = || self.history.lists_since(at).is_some_and(|since| end <= since);
-        self.history.tells_status && self.tells(at).is_none() && (began || is_new())
+        let is_new = || self.history.has_here_since(at).is_some_and(|since| end <= since);
+        self.history.tells_status && self.history.tells(at).is_none() && (began || is_new())
     }
 
     fn rank(&self, attribute: &str) -> (u32, &SystemName) {
@@ -58,13 +48,26 @@ impl Heard<'_> {
     }
 }
 
-/// From when until when they were away before an instant; not the time that lasts.
-pub(super) fn away(feeds: &[Heard<'_>], now: Timestamp) -> Vec<(Timestamp, Timestamp)> {
+/// Where they stood at an instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stood {
+    Here,
+    Gone,
+    /// They were to begin later: who was gone before still is.
+    Waiting,
+}
+
+/// From when until when they were away before an instant, not the time that lasts; and where they are to begin again after one, from when
+/// until when that is.
+pub(super) fn away(
+    feeds: &[Heard<'_>],
+    now: Timestamp,
+) -> (Vec<(Timestamp, Timestamp)>, Option<(Timestamp, Timestamp)>) {
     let mut instants: Vec<Timestamp> = Vec::new();
-    for FeedHistory { since, start, gaps, leavings, .. } in feeds.iter().map(|heard| heard.history) {
+    for FeedHistory { since, start, gaps, waits, leavings, .. } in feeds.iter().map(|heard| heard.history) {
         instants.push(*since);
         instants.extend(*start);
-        instants.extend(gaps.iter().flat_map(|(from, until)| [*from, *until]));
+        instants.extend(gaps.iter().chain(waits).flat_map(|(from, until)| [*from, *until]));
         for told in leavings {
             let end = told.end.filter(|end| told.until.is_none_or(|until| *end < until));
             instants.extend([Some(told.from), told.until, end].into_iter().flatten());
@@ -73,39 +76,50 @@ pub(super) fn away(feeds: &[Heard<'_>], now: Timestamp) -> Vec<(Timestamp, Times
     instants.sort_unstable();
     instants.dedup();
     instants.retain(|at| *at <= now);
-    let (mut away, mut since) = (Vec::new(), None);
+    let (mut away, mut since, mut last) = (Vec::new(), None, Stood::Here);
     for at in instants {
-        match (is_gone(feeds, at), since) {
-            (true, None) => since = Some(at),
-            (false, Some(left_at)) => {
+        last = stood(feeds, at, since.is_some());
+        match (last, since) {
+            (Stood::Gone, None) => since = Some(at),
+            (Stood::Here, Some(left_at)) => {
                 away.push((left_at, at));
                 since = None;
             }
             _ => {}
         }
     }
-    away
+    let waits = feeds.iter().flat_map(|heard| &heard.history.waits);
+    let begins = waits.filter(|(from, until)| (*from..*until).contains(&now)).map(|(_, until)| *until).max();
+    (away, since.zip(begins).filter(|_| last == Stood::Waiting))
 }
 
-/// Whether they were gone at an instant, by what the feeds told until then.
-fn is_gone(feeds: &[Heard<'_>], at: Timestamp) -> bool {
+/// Where they stood at an instant, by what the feeds told until then, of one who was gone just before or was not.
+fn stood(feeds: &[Heard<'_>], at: Timestamp, was_gone: bool) -> Stood {
     let known = feeds.iter().filter(|heard| heard.history.since <= at);
-    let (listing, silent): (Vec<&Heard<'_>>, Vec<_>) = known.partition(|heard| heard.is_listing(at));
+    let (listing, mut silent): (Vec<&Heard<'_>>, Vec<_>) =
+        known.partition(|heard| heard.history.is_listing(at));
+    // Who was only announced, and is not any more, has left nothing.
+    silent.retain(|heard| listing.is_empty() || !heard.history.fell_silent_before_they_began(at));
     let telling = |heard: &&&Heard<'_>| heard.history.tells_status;
     if !listing.iter().any(|heard| heard.history.tells_status)
-        && silent.iter().any(|heard| heard.fell_silent_about_a_leaver(at))
+        && silent.iter().any(|heard| heard.history.tells_status && heard.fell_silent_about_a_leaver(at))
     {
-        return true;
+        return Stood::Gone;
     }
     let first = listing.iter().filter(telling).min_by_key(|heard| heard.rank("status"));
     let Some(first) = first.or_else(|| listing.iter().min_by_key(|heard| heard.rank("status"))) else {
-        return !silent.is_empty();
+        return if silent.is_empty() { Stood::Here } else { Stood::Gone };
     };
     let about_status = first.precedence.about("status");
     if silent.iter().any(|heard| heard.precedence.about("status") < about_status)
-        || first.tells(at).is_some_and(|told| told.has_left)
+        || first.history.tells(at).is_some_and(|told| told.has_left)
     {
-        return true;
+        return Stood::Gone;
+    }
+    if let Some(announced_at) = first.history.announced_at(at)
+        && (was_gone || !listing.iter().any(|heard| heard.history.had_here_before(announced_at)))
+    {
+        return Stood::Waiting;
     }
     let is_alone_first = |heard: &Heard<'_>| {
         let of = heard.rank("status");
@@ -113,7 +127,7 @@ fn is_gone(feeds: &[Heard<'_>], at: Timestamp) -> bool {
     };
     let is_overruled = |ending: &Heard<'_>, told: &ToldLeaving| {
         listing.iter().any(|other| {
-            let tells_an_end = other.tells(at).is_some_and(|told| told.end.is_some());
+            let tells_an_end = other.history.tells(at).is_some_and(|told| told.end.is_some());
             let is_new = || told.end.is_some_and(|end| other.tells_a_new_time(end, at));
             !tells_an_end
                 && other.rank("end_date") < ending.rank("end_date")
@@ -121,10 +135,10 @@ fn is_gone(feeds: &[Heard<'_>], at: Timestamp) -> bool {
         })
     };
     let endings = listing.iter().filter_map(|heard| {
-        let told = heard.tells(at).filter(|told| !is_overruled(heard, told))?;
+        let told = heard.history.tells(at).filter(|told| !is_overruled(heard, told))?;
         Some((heard.rank("end_date"), told.end?))
     });
-    endings.min().is_some_and(|(_, end)| end <= at)
+    if endings.min().is_some_and(|(_, end)| end <= at) { Stood::Gone } else { Stood::Here }
 }
 
 #[cfg(test)]
@@ -172,6 +186,7 @@ mod tests {
                     is_since_first: true,
                     tells_status: true,
                     start: None,
+                    waits: vec![],
                     gaps: if name.as_str() == *who && gap.0 < gap.1 {
                         vec![(at(gap.0), at(gap.1))]
                     } else {
@@ -192,7 +207,7 @@ mod tests {
                 .map(|((name, precedence), history)| Heard { name, precedence, history })
                 .collect();
             let expected: Vec<_> = expected.iter().map(|(from, until)| (at(*from), at(*until))).collect();
-            assert_eq!(away(&heard, Timestamp::MAX), expected, "{who} {gap:?} {leavings:?}");
+            assert_eq!(away(&heard, Timestamp::MAX).0, expected, "{who} {gap:?} {leavings:?}");
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use leasehold_model::feed::Feeds;
 use leasehold_model::id::{EpochId, SystemName};
 use leasehold_model::identity::LifecycleState;
 use leasehold_model::snapshot::{Dropped, Snapshot};
@@ -13,11 +14,13 @@ use super::{Precedence, Precedences};
 use crate::evaluate::SystemSettings;
 
 /// What a feed said that lists somebody no longer counts beside those that list them where it is believed before all of them about who
-/// is here: there, their absence is its word that they have left. What it said last counts, too, where the others say nothing of that. Of those whom nobody lists any more, the feed that is so believed
-/// says when they left; where none is, whichever ceased to list them last. Gives, by folded key, the other feeds of those that some
-/// list still: until they fell silent they may have been believed.
+/// is here: there, their absence is its word that they have left. What it said last counts, too, where the others say nothing of that.
+///
+/// Of those whom nobody lists any more, the feed that is so believed says when they left; where none is, whichever ceased to list them
+/// last. Gives, by folded key, the other feeds of those that some list still: until they fell silent they may have been believed.
 pub(super) fn take(
     snapshot: &mut Snapshot,
+    feeds: &mut Feeds,
     settings: &BTreeMap<SystemName, SystemSettings>,
 ) -> HashMap<String, Vec<Dropped>> {
     let dropped = std::mem::take(&mut snapshot.dropped);
@@ -50,6 +53,8 @@ pub(super) fn take(
         let Some((least, position)) = listed.get(&key).copied().filter(|_| is_feed) else { continue };
         if snapshot.departed.contains(&position) {
             of_departed.entry(position).or_default().push(one);
+        } else if never_began(feeds, &key, &one, snapshot) {
+            // Who was only announced, and is not any more, has left nothing.
         } else if about_status(snapshot, one.system) < least
             // That they had left was the last that anybody said of it.
             || one.since < one.until && !one.identity.unsaid.state && !told_status.contains(&key)
@@ -63,7 +68,10 @@ pub(super) fn take(
             silent.entry(key).or_default().push(one);
         }
     }
-    for Dropped { system, identity, since, came, .. } in leaving.into_values() {
+    for (key, Dropped { system, identity, since, came, .. }) in leaving {
+        if let Some(took_back) = feeds.dropped_took_back.remove(&(system, key)) {
+            feeds.took_back.insert(snapshot.identities.len(), took_back);
+        }
         snapshot.identities.push((system, identity));
         snapshot.identity_since.push(since);
         snapshot.identity_came.push(came);
@@ -80,6 +88,14 @@ pub(super) fn take(
         }
     }
     silent
+}
+
+/// Whether a feed ceased to list somebody before their first day there.
+fn never_began(feeds: &Feeds, key: &str, dropped: &Dropped, snapshot: &Snapshot) -> bool {
+    let mut histories = feeds.histories.get(key).into_iter().flatten();
+    let history = histories.find(|history| history.system == dropped.system);
+    let until = snapshot.ended_at(dropped.until);
+    history.is_some_and(|history| until.is_some_and(|until| history.fell_silent_before_they_began(until)))
 }
 
 /// When somebody left by the word of one feed that had not counted before others fell silent: with the last of those. Gives the epoch

@@ -77,8 +77,8 @@ impl Precedences {
 
 /// Makes one identity of those that several feeds list under one key, as it is believed at an instant.
 pub fn merge(snapshot: &mut Snapshot, settings: &BTreeMap<SystemName, SystemSettings>, now: Timestamp) {
-    let silent = dropped::take(snapshot, settings);
-    let feeds = std::mem::take(&mut snapshot.feeds);
+    let mut feeds = std::mem::take(&mut snapshot.feeds);
+    let silent = dropped::take(snapshot, &mut feeds, settings);
     let precedences = Precedences::of(snapshot, settings);
     come_back(snapshot, &feeds, &precedences, now);
     let mut first: HashMap<String, usize> = HashMap::with_capacity(snapshot.identities.len());
@@ -103,7 +103,6 @@ pub fn merge(snapshot: &mut Snapshot, settings: &BTreeMap<SystemName, SystemSett
         let told = told.into_values().map(|positions| precedences.that_count(snapshot, positions)).collect();
         one_each(snapshot, told, &feeds, &precedences, &silent, now);
     }
-    begin_late(snapshot);
 }
 
 /// Keeps one identity of each that several feeds list, where it stands first.
@@ -181,24 +180,6 @@ fn one_each(
     (snapshot.identities, snapshot.identity_since, snapshot.identity_came) = (kept, since, came);
 }
 
-/// Who is listed again before their first day is not back before it.
-fn begin_late(snapshot: &mut Snapshot) {
-    if snapshot.away.is_empty() {
-        return;
-    }
-    for (_, identity) in &snapshot.identities {
-        let Some(start) = identity.start else { continue };
-        let key = identity.key.folded();
-        let waits_since = snapshot.waits_since.get(&key).copied();
-        let last = snapshot.away.get_mut(&key).and_then(|away| away.last_mut());
-        if let Some((_, back_at)) =
-            last.filter(|(_, back_at)| waits_since.is_some_and(|since| since <= *back_at))
-        {
-            *back_at = start.max(*back_at);
-        }
-    }
-}
-
 /// Who has come back, of those whom several feeds list or listed: nobody has who was never gone by what was believed.
 fn come_back(snapshot: &mut Snapshot, feeds: &Feeds, precedences: &Precedences, now: Timestamp) {
     for (key, histories) in &feeds.histories {
@@ -212,10 +193,14 @@ fn come_back(snapshot: &mut Snapshot, feeds: &Feeds, precedences: &Precedences, 
                 history,
             })
             .collect();
-        let away = away::away(&heard, now);
+        let (away, waits_after_leaving) = away::away(&heard, now);
+        let away = away.into_iter().chain(waits_after_leaving);
         snapshot.away.remove(key);
         for (from, until) in away {
             snapshot.was_away(key, from, until);
+        }
+        if waits_after_leaving.is_some() {
+            snapshot.waits_after_leaving.insert(key.clone());
         }
     }
 }

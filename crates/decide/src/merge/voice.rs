@@ -86,11 +86,14 @@ pub(super) fn voices<'a>(
         rank(position) < rank(other) && is_echo && taken_back_at(position).is_some_and(|at| told < at)
     };
     // What stood in a feed when it was read first does not tell since when.
-    let came_at = |position: usize| {
+    let history = |position: usize| {
         let (system, identity) = &snapshot.identities[position];
-        let histories = feeds.histories.get(&identity.key.folded()).into_iter().flatten();
-        if let Some(history) = histories.into_iter().find(|history| history.system == *system) {
-            return history.lists_since(now);
+        let mut histories = feeds.histories.get(&identity.key.folded())?.iter();
+        histories.find(|history| history.system == *system)
+    };
+    let came_at = |position: usize| {
+        if let Some(history) = history(position) {
+            return history.has_here_since(now);
         }
         let first = snapshot.systems[snapshot.identities[position].0 as usize].first;
         snapshot.ended_at(came(position)).filter(|_| first != Some(came(position)))
@@ -113,18 +116,17 @@ pub(super) fn voices<'a>(
         let Identity { state, start, .. } = &snapshot.identities[position].1;
         *state == LifecycleState::PreHire && start.is_none_or(|start| start > now)
     };
-    // Who was gone until they were announced is not here by a feed that was not believed then.
-    let was_gone_until = |position: usize| {
-        let said_at =
-            snapshot.ended_at(snapshot.identity_since[position]).max(snapshot.ended_at(came(position)));
-        let back_at = snapshot.back_at(&snapshot.identities[position].1.key);
-        back_at.is_some_and(|back_at| said_at.is_some_and(|said_at| said_at <= back_at))
-            || back_at.is_some() && back_at == snapshot.ended_at(came(position))
-    };
     let are_here_before = |position: usize| {
-        let were_here =
-            |other: usize| came(other) < came(position) && says_here(&snapshot.identities[other].1, now);
-        !was_gone_until(position) && positions.iter().any(|other| were_here(*other))
+        // Who was gone when they were announced is not here by a feed that was not believed then.
+        if snapshot.waits_after_leaving.contains(&snapshot.identities[position].1.key.folded()) {
+            return false;
+        }
+        let announced_at = history(position).and_then(|history| history.announced_at(now));
+        let were_here = |other: usize| match (announced_at, history(other)) {
+            (Some(announced_at), Some(history)) => history.had_here_before(announced_at),
+            _ => came(other) < came(position),
+        };
+        positions.iter().any(|other| says_here(&snapshot.identities[*other].1, now) && were_here(*other))
     };
     let is_superseded = |position: usize| {
         let Some(taken_back) = taken_back_at(position) else { return false };

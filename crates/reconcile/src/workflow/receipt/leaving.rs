@@ -14,7 +14,9 @@ const NOTHING_BEGUN: SignedDuration = SignedDuration::from_mins(10);
 /// Since when somebody has left: by what is kept, or by what is known now.
 pub(super) async fn since(store: &Store, view: &View, index: IdentityIndex) -> Result<Timestamp, StoreError> {
     let key = &view.evaluation().identities[index.index()].key;
-    let kept = store.leaving(key).await?;
+    // What is kept of an earlier leaving, from which they came back since, is not of this one.
+    let back_at = view.evaluation().inputs.snapshot.back_at(key);
+    let kept = store.leaving(key).await?.filter(|kept| back_at.is_none_or(|back_at| back_at <= *kept));
     Ok(kept.into_iter().chain([seen_since(view, index)]).min().unwrap_or_else(|| view.as_of()))
 }
 
