@@ -48,6 +48,9 @@ impl Heard<'_> {
     }
 }
 
+/// From when until when somebody was not here.
+type Absence = (Timestamp, Timestamp);
+
 /// Where they stood at an instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stood {
@@ -59,10 +62,7 @@ enum Stood {
 
 /// From when until when they were away before an instant, not the time that lasts; and where they are to begin again after one, from when
 /// until when that is.
-pub(super) fn away(
-    feeds: &[Heard<'_>],
-    now: Timestamp,
-) -> (Vec<(Timestamp, Timestamp)>, Option<(Timestamp, Timestamp)>) {
+pub(super) fn away(feeds: &[Heard<'_>], now: Timestamp) -> (Vec<Absence>, Option<Absence>) {
     let mut instants: Vec<Timestamp> = Vec::new();
     for FeedHistory { since, start, gaps, waits, leavings, .. } in feeds.iter().map(|heard| heard.history) {
         instants.push(*since);
