@@ -1,124 +1,90 @@
-//! What single people feeds told over time of somebody whom several of them list. What of it is believed is decided elsewhere.
+//! What single people feeds told over time of somebody. What of it is believed is decided elsewhere.
 
 use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::id::EpochId;
+use crate::identity::{Identity, LifecycleState};
 
 /// Whoever is here again sooner had not left: their source said so by mistake, or took it back.
 pub const RESCINDED_WITHIN: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// What feeds told of identities that several list, as far as one of them told of a leaving before and took it back.
-#[derive(Debug, Clone, Default)]
-pub struct Feeds {
-    /// By the positions of [`crate::snapshot::Snapshot::identities`]: who is listed without a last day by a feed that had told of a
-    /// leaving. That it tells none is its word, not its silence.
-    pub took_back: HashMap<usize, TookBack>,
-    /// By the same, of who is listed with a last day: the epoch that told that one first.
-    pub end_told: HashMap<usize, EpochId>,
-    /// The same of a feed that lists them no longer, by the position of its system and the folded key.
-    pub dropped_took_back: HashMap<(u32, String), TookBack>,
-    /// By the folded key: how each feed listed them.
-    pub histories: HashMap<String, Vec<FeedHistory>>,
-}
+/// What each feed told of identities that several of them list or listed, by folded key: of those of whom one of them told of a beginning
+/// or an end, or whom it did not list for a time. Nothing else can change what is believed.
+pub type Feeds = HashMap<String, Vec<FeedHistory>>;
 
-/// A leaving that a feed told and took back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TookBack {
-    /// By the epoch that told of it no more.
-    pub at: EpochId,
-    /// It was told only by not listing them for a time.
-    pub by_silence: bool,
-    /// The epoch that told of it, where that had no last day: what others said before of one is no echo of it.
-    pub since: Option<EpochId>,
-}
-
-/// How one feed listed somebody.
+/// What one feed told of somebody.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeedHistory {
     /// Position of the feed's system.
     pub system: u32,
-    /// When it listed them first.
-    pub since: Timestamp,
-    /// Whether it listed them when it was read for the first time: then it does not tell since when they are here.
-    pub is_since_first: bool,
-    /// Whether it says where people stand.
-    pub tells_status: bool,
-    /// The first day that it tells.
-    pub start: Option<Timestamp>,
-    /// From when until when it did not list them after that.
-    pub gaps: Vec<(Timestamp, Timestamp)>,
-    /// From when until when it told of a first day to come: until that day, or until it said something else.
-    pub waits: Vec<(Timestamp, Timestamp)>,
-    /// Every leaving that it told.
-    pub leavings: Vec<ToldLeaving>,
+    /// In the order of time; where one does not begin when the one before ends, the feed did not list them in between.
+    pub told: Vec<Told>,
 }
 
-impl FeedHistory {
-    /// Whether it lists them at an instant.
-    pub fn is_listing(&self, at: Timestamp) -> bool {
-        self.since <= at && !self.gaps.iter().any(|(from, until)| (*from..*until).contains(&at))
-    }
-
-    /// The leaving that it tells at an instant.
-    pub fn tells(&self, at: Timestamp) -> Option<&ToldLeaving> {
-        let is_told = |told: &&ToldLeaving| told.from <= at && told.until.is_none_or(|until| at < until);
-        self.leavings.iter().find(is_told)
-    }
-
-    /// Since when it tells at an instant, without a break, that they are to begin.
-    pub fn announced_at(&self, at: Timestamp) -> Option<Timestamp> {
-        let mut from = self.waits.iter().find(|(from, until)| (*from..*until).contains(&at))?.0;
-        while let Some((earlier, _)) =
-            self.waits.iter().find(|(earlier, until)| *until == from && *earlier < from)
-        {
-            from = *earlier;
-        }
-        Some(from)
-    }
-
-    /// Whether it said before an instant that they were here.
-    pub fn had_here_before(&self, at: Timestamp) -> bool {
-        let before = at.saturating_sub(SignedDuration::from_micros(1)).unwrap_or(at);
-        let had_left = |told: &ToldLeaving| told.has_left || told.end.is_some_and(|end| end <= before);
-        self.tells_status
-            && self.is_listing(before)
-            && self.announced_at(before).is_none()
-            && !self.tells(before).is_some_and(had_left)
-    }
-
-    /// Whether it ceased to list them, as it does not at an instant, before they had begun by its word.
-    pub fn fell_silent_before_they_began(&self, at: Timestamp) -> bool {
-        let mut gaps = self.gaps.iter();
-        let Some((from, _)) = gaps.find(|(from, until)| (*from..*until).contains(&at)) else { return false };
-        self.waits.iter().any(|(_, until)| until == from)
-    }
-
-    /// Since when it says at an instant that they are here, where that is known; a short time in which it did not list them is no end of
-    /// that.
-    pub fn has_here_since(&self, at: Timestamp) -> Option<Timestamp> {
-        let is_end = |(from, until): &&(Timestamp, Timestamp)| {
-            *until <= at && until.duration_since(*from) > RESCINDED_WITHIN
-        };
-        let since = Some(self.since).filter(|_| !self.is_since_first);
-        let gaps = self.gaps.iter().filter(is_end).map(|(_, until)| *until);
-        let begun = self.waits.iter().map(|(_, until)| *until).filter(|until| *until <= at);
-        gaps.chain(begun).max().or(since)
-    }
-}
-
-/// A leaving, as a feed told it from one instant to another.
+/// Where a feed said that somebody stands, from one instant to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ToldLeaving {
-    /// Since when.
+pub struct Told {
+    /// Since when it said so.
     pub from: Timestamp,
-    /// Until when; `None` where it tells so still.
-    pub until: Option<Timestamp>,
-    /// That they have left.
-    pub has_left: bool,
-    /// The last day.
+    /// Until when; the end of time where it says so still.
+    pub until: Timestamp,
+    /// What it said.
+    pub standing: Standing,
+}
+
+impl Told {
+    /// Until when they are to begin later by it; its own beginning where they are not.
+    pub fn waits_until(&self) -> Timestamp {
+        match (self.standing.state, self.standing.start) {
+            (LifecycleState::Left, _) => self.from,
+            (LifecycleState::PreHire, None) => self.until,
+            (_, start) => start.map_or(self.from, |start| start.clamp(self.from, self.until)),
+        }
+    }
+}
+
+/// Where somebody stands by the word of a feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Standing {
+    /// The state.
+    pub state: LifecycleState,
+    /// Whether the feed does not say which: it lists them.
+    pub is_state_unsaid: bool,
+    /// The first day.
+    pub start: Option<Timestamp>,
+    /// The end of the last day.
     pub end: Option<Timestamp>,
+}
+
+impl Standing {
+    /// Where a feed says that an identity stands.
+    pub fn of(identity: &Identity) -> Self {
+        Self {
+            state: identity.state,
+            is_state_unsaid: identity.unsaid.state,
+            start: identity.start,
+            end: identity.end,
+        }
+    }
+
+    /// Whether they have left for good at an instant, as [`Identity::has_left`].
+    pub fn has_left(&self, at: Timestamp) -> bool {
+        self.state == LifecycleState::Left || self.end.is_some_and(|end| end <= at)
+    }
+
+    /// Whether they are to begin later than at an instant.
+    pub fn is_announced(&self, at: Timestamp) -> bool {
+        match self.start {
+            Some(start) => start > at,
+            None => self.state == LifecycleState::PreHire,
+        }
+    }
+
+    /// Whether it tells of a leaving, past or to come.
+    pub fn tells_of_a_leaving(&self) -> bool {
+        self.state == LifecycleState::Left || self.end.is_some()
+    }
 }
 
 /// From when until when somebody was away last for longer than a mistake lasts, of the times between which they were gone, in their

@@ -179,7 +179,7 @@ pub struct Snapshot {
     pub identity_told_by: BTreeMap<u32, u32>,
     /// Identities that a source listed and lists no longer, and another one does, or did for longer.
     pub dropped: Vec<Dropped>,
-    /// What the single feeds told before of identities that several list. [`Snapshot::identities`] of one key are one afterwards.
+    /// What the single feeds told of identities that several list. [`Snapshot::identities`] of one key are one afterwards.
     pub feeds: Feeds,
     /// By the positions of [`Snapshot::identities`]: those that no source lists any more.
     pub departed: HashSet<usize>,
@@ -189,8 +189,6 @@ pub struct Snapshot {
     /// From when until when identities were gone that were here again afterwards, by folded keys and in the order of time: by what was
     /// said of them, by silence, or by a person's word that was taken back.
     pub away: HashMap<String, Vec<(Timestamp, Timestamp)>>,
-    /// Folded keys of identities that had left and are to begin again on a day to come.
-    pub waits_after_leaving: HashSet<String>,
     /// By the positions of [`Snapshot::identities`]: who leaves by a person's decision, which no source has told.
     pub offboarded: HashSet<usize>,
     /// Where sources disagree about an identity that several list.

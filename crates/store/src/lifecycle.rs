@@ -12,7 +12,7 @@ use crate::db::{Tx, fetch_all, for_each_row, from_json, instant, micros};
 use crate::error::{Result, StoreError};
 use crate::snapshot::{Place, Places};
 use crate::store::Store;
-use crate::told::ToldBefore;
+use crate::told::{self, Edges};
 use crate::waiting;
 
 /// Accounts and credentials whose last state that let anybody in ended by an action of ours.
@@ -75,7 +75,7 @@ pub(crate) async fn read_former(
     let wanted: HashSet<(i64, i64)> = gone.iter().map(|gone| gone.row).collect();
     let mut former: HashMap<(i64, i64), Vec<Former>> = HashMap::new();
     let mut away: HashSet<(i64, i64)> = HashSet::new();
-    let mut told_before = ToldBefore::among(snapshot);
+    let mut edges = Edges::among(snapshot);
     for_each_row!(
         tx,
         (i64, i64, i64, i64, i64, String, i64),
@@ -99,8 +99,8 @@ pub(crate) async fn read_former(
             if is_gap || identity.has_left(until_at) {
                 away.insert((system, object));
             }
-            if let Some(told_before) = &mut told_before {
-                told_before.take(places.system(system)?, &identity, (came, told, until, again));
+            if let Some(edges) = &mut edges {
+                edges.take(&identity, is_gap);
             }
             if wanted.contains(&(system, object)) {
                 let (state, end) = (identity.state, identity.end);
@@ -110,8 +110,8 @@ pub(crate) async fn read_former(
         }
     );
     waiting::read_away(tx, epoch, snapshot, &away).await?;
-    snapshot.feeds = told_before.map(|told_before| told_before.finish(snapshot)).unwrap_or_default();
-    waiting::read_waits(tx, epoch, snapshot, places).await?;
+    let keys = edges.map(|edges| edges.of_several(snapshot)).unwrap_or_default();
+    snapshot.feeds = told::read_feeds(tx, epoch, snapshot, places, &keys).await?;
     for gone in gone {
         let mut told_before = former.remove(&gone.row).unwrap_or_default();
         told_before.sort_by_key(|former| former.told);

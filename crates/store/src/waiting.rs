@@ -1,161 +1,57 @@
-//! Who was gone for a time, and who waits for a first day: what a source told of somebody, row after row. Who had left and is to begin on
-//! a day to come is gone until that day, however often the row changes meanwhile.
+//! Who was gone for a time by the word of one source, and who waits for a first day: what it told of somebody, one word after the other. Who
+//! had left and is to begin on a day to come is gone until that day, however often the row changes meanwhile.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use jiff::Timestamp;
-use leasehold_model::id::{EpochId, IdentityKey};
-use leasehold_model::identity::{Identity, LifecycleState};
+use leasehold_model::feed::Told;
 use leasehold_model::snapshot::Snapshot;
 
-use crate::db::{Tx, fetch_all, for_each_row, from_json};
+use crate::db::Tx;
 use crate::error::Result;
-use crate::snapshot::Places;
-
-/// Up to so many are looked up one by one; of more, everybody's rows are read.
-const LOOKED_UP_MAX: usize = 5_000;
-
-/// What a source told of somebody, from one instant to another; to the end of time where it tells so still.
-struct Row {
-    from: Timestamp,
-    until: Timestamp,
-    identity: Identity,
-}
-
-impl Row {
-    /// Until when they are to begin later by it; its own beginning where they are not.
-    fn waits_until(&self) -> Timestamp {
-        match (self.identity.state, self.identity.start) {
-            (LifecycleState::Left, _) => self.from,
-            (LifecycleState::PreHire, None) => self.until,
-            (_, start) => start.map_or(self.from, |start| start.clamp(self.from, self.until)),
-        }
-    }
-}
+use crate::told;
 
 /// From when until when somebody was gone who was here again afterwards.
-fn absences(rows: &[Row]) -> Vec<(Timestamp, Timestamp)> {
+fn absences(told: &[Told]) -> Vec<(Timestamp, Timestamp)> {
     let (mut absences, mut gone, mut listed_until) = (Vec::new(), None, None);
-    for row in rows {
-        if let Some(listed_until) = listed_until.filter(|listed_until| *listed_until < row.from) {
+    for word in told {
+        if let Some(listed_until) = listed_until.filter(|listed_until| *listed_until < word.from) {
             gone = gone.or(Some(listed_until));
         }
-        listed_until = Some(row.until);
-        let here_from = row.waits_until();
-        if row.identity.has_left(row.from) {
-            gone = gone.or(Some(row.from));
+        listed_until = Some(word.until);
+        let here_from = word.waits_until();
+        if word.standing.has_left(word.from) {
+            gone = gone.or(Some(word.from));
             continue;
         }
-        if here_from == row.until {
+        if here_from == word.until {
             continue;
         }
         absences.extend(gone.take().map(|left_at| (left_at, here_from)));
-        gone = row.identity.end.filter(|end| *end < row.until).map(|end| end.max(here_from));
+        gone = word.standing.end.filter(|end| *end < word.until).map(|end| end.max(here_from));
     }
     absences
 }
 
-/// Of those whose sources ceased to list them for a time, or told of a leaving: when they were gone.
+/// Of those whose sources ceased to list them for a time, or told of a leaving, by system and object: when they were gone.
 pub(crate) async fn read_away(
     tx: &mut Tx,
     epoch: i64,
     snapshot: &mut Snapshot,
     wanted: &HashSet<(i64, i64)>,
 ) -> Result<()> {
-    for rows in rows(tx, epoch, snapshot, wanted).await?.into_values() {
-        let Some(key) = rows.last().map(|row| row.identity.key.folded()) else { continue };
-        for (from, until) in absences(&rows) {
+    for (key, told) in told::read(tx, epoch, snapshot, wanted).await?.into_values() {
+        for (from, until) in absences(&told) {
             snapshot.was_away(&key, from, until);
         }
     }
     Ok(())
 }
 
-/// Of those whom several feeds list: when each told of a first day to come.
-pub(crate) async fn read_waits(
-    tx: &mut Tx,
-    epoch: i64,
-    snapshot: &mut Snapshot,
-    places: &Places,
-) -> Result<()> {
-    if snapshot.feeds.histories.is_empty() {
-        return Ok(());
-    }
-    let mut wanted: HashSet<(i64, i64)> = HashSet::new();
-    for_each_row!(
-        tx,
-        (i64, i64, String),
-        "SELECT system, id, key FROM object WHERE class = 'identity' AND system >= $1",
-        [0i64],
-        |(system, object, key)| {
-            if snapshot.feeds.histories.contains_key(&IdentityKey(key).folded()) {
-                wanted.insert((system, object));
-            }
-        }
-    );
-    for ((system, _), rows) in rows(tx, epoch, snapshot, &wanted).await? {
-        let Some(key) = rows.last().map(|row| row.identity.key.folded()) else { continue };
-        let system = places.system(system)?;
-        let histories = snapshot.feeds.histories.get_mut(&key).into_iter().flatten();
-        for history in histories.filter(|history| history.system == system) {
-            let waits = rows.iter().map(|row| (row.from, row.waits_until()));
-            history.waits.extend(waits.filter(|(from, until)| from < until));
-        }
-    }
-    Ok(())
-}
-
-/// What was told of these, in order.
-async fn rows(
-    tx: &mut Tx,
-    epoch: i64,
-    snapshot: &Snapshot,
-    wanted: &HashSet<(i64, i64)>,
-) -> Result<HashMap<(i64, i64), Vec<Row>>> {
-    let at = |epoch: i64| snapshot.ended_at(EpochId(epoch)).unwrap_or(Timestamp::UNIX_EPOCH);
-    let row = |since: i64, until: Option<i64>, body: &str| -> Result<Row> {
-        let until = until.filter(|until| *until <= epoch).map_or(Timestamp::MAX, at);
-        Ok(Row { from: at(since), until, identity: from_json("an identity", body)? })
-    };
-    let mut found: HashMap<(i64, i64), Vec<Row>> = HashMap::with_capacity(wanted.len());
-    if wanted.len() > LOOKED_UP_MAX {
-        for_each_row!(
-            tx,
-            (i64, i64, i64, Option<i64>, String),
-            "SELECT state.system, state.object, state.since, state.until, state.body
-             FROM object CROSS JOIN state_interval AS state
-             WHERE object.class = 'identity' AND state.system = object.system AND state.object = object.id
-             AND state.aspect = 'state' AND state.since <= $1
-             ORDER BY state.system, state.object, state.since",
-            [epoch],
-            |(system, object, since, until, body)| {
-                if wanted.contains(&(system, object)) {
-                    found.entry((system, object)).or_default().push(row(since, until, &body)?);
-                }
-            }
-        );
-        return Ok(found);
-    }
-    for (system, object) in wanted {
-        let told = fetch_all!(
-            tx,
-            (i64, Option<i64>, String),
-            "SELECT since, until, body FROM state_interval
-             WHERE system = $1 AND object = $2 AND aspect = 'state' AND since <= $3 ORDER BY since",
-            *system,
-            *object,
-            epoch
-        )?;
-        let told: Result<Vec<Row>> =
-            told.iter().map(|(since, until, body)| row(*since, *until, body)).collect();
-        found.insert((*system, *object), told?);
-    }
-    Ok(found)
-}
-
 #[cfg(test)]
 mod tests {
-    use leasehold_model::identity::{IdentityKind, Unsaid};
+    use leasehold_model::feed::Standing;
+    use leasehold_model::identity::LifecycleState;
 
     use super::*;
 
@@ -164,8 +60,8 @@ mod tests {
         use LifecycleState::{Active, Left, PreHire};
         let at = |day: i64| Timestamp::from_second(day * 86_400).expect("an instant");
         // Each row: from when until when it was told, the state, the first and the last day; and the absences.
-        type Told = (i64, Option<i64>, LifecycleState, Option<i64>, Option<i64>);
-        type Case<'a> = (&'a [Told], &'a [(i64, i64)]);
+        type Row = (i64, Option<i64>, LifecycleState, Option<i64>, Option<i64>);
+        type Case<'a> = (&'a [Row], &'a [(i64, i64)]);
         let cases: &[Case<'_>] = &[
             (&[(0, Some(5), Active, None, None), (8, None, Active, None, None)], &[(5, 8)]),
             (
@@ -207,24 +103,19 @@ mod tests {
             ),
         ];
         for (told, expected) in cases {
-            let row = |(from, until, state, start, end): &Told| Row {
+            let word = |(from, until, state, start, end): &Row| Told {
                 from: at(*from),
                 until: until.map_or(Timestamp::MAX, at),
-                identity: Identity {
-                    key: "kim@example.com".into(),
-                    kind: IdentityKind::Person,
+                standing: Standing {
                     state: *state,
+                    is_state_unsaid: false,
                     start: start.map(at),
                     end: end.map(at),
-                    manager: None,
-                    owner: None,
-                    attributes: std::collections::BTreeMap::new(),
-                    unsaid: Unsaid::default(),
                 },
             };
-            let rows: Vec<Row> = told.iter().map(row).collect();
+            let words: Vec<Told> = told.iter().map(word).collect();
             let expected: Vec<_> = expected.iter().map(|(from, until)| (at(*from), at(*until))).collect();
-            assert_eq!(absences(&rows), expected, "{told:?}");
+            assert_eq!(absences(&words), expected, "{told:?}");
         }
     }
 }

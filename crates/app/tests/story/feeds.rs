@@ -383,6 +383,41 @@ fn what_feeds_say_over_weeks_is_believed_as_of_its_time() {
             ],
             &[(3, "left 2 old !status"), (5, "returned old !end_date")],
         ),
+        (
+            "a column for the status that is new says nothing of the time before",
+            ALIKE,
+            &[(0, "agency", "listed"), (0, "hr", "active"), (2, "hr", "left"), (30, "agency", "active")],
+            &[(3, "left 2 old"), (31, "returned !status")],
+        ),
+        (
+            "nor is one that is gone forgotten: who was believed to be here left when it went",
+            ALIKE,
+            &[(0, "agency", "active"), (0, "hr", "active"), (2, "hr", "left"), (30, "agency", "listed")],
+            &[(3, "active old !status"), (31, "left 30 old")],
+        ),
+        (
+            "a first day that nobody tells any more was one all the same",
+            HR_FIRST,
+            &[(0, "agency", "active until 4"), (1, "hr", "active from 14"), (20, "hr", "active")],
+            &[(6, "pre_hire"), (15, "returned"), (21, "returned")],
+        ),
+        (
+            "who was here by a new contract until that was told no more left then, and not when the old one ended",
+            ALIKE,
+            &[
+                (0, "hr", "active until 4"),
+                (0, "agency", "-"),
+                (6, "agency", "active"),
+                (50, "agency", "listed"),
+            ],
+            &[(7, "returned old"), (51, "left 50 old")],
+        ),
+        (
+            "who had left one feed for good begins anew with another one",
+            HR_FIRST,
+            &[(0, "agency", "left until -90"), (0, "hr", "pre_hire from 20")],
+            &[(1, "pre_hire !status"), (21, "returned !status")],
+        ),
     ];
     tell("what_feeds_say_over_weeks_is_believed_as_of_its_time", 1, |_| async {
         let mut wrong = Vec::new();

@@ -4,17 +4,17 @@
 mod away;
 mod believed;
 mod dropped;
+mod making;
+mod told;
 mod voice;
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
-use believed::{Merged, one_of};
 use jiff::Timestamp;
-use leasehold_model::feed::Feeds;
-use leasehold_model::id::{EpochId, SystemName};
-use leasehold_model::snapshot::{Dropped, FormerIdentity, IdentityConflict, Snapshot, SystemState};
-use voice::voices;
+use leasehold_model::id::SystemName;
+use leasehold_model::snapshot::{Snapshot, SystemState};
+use making::Merging;
 
 use crate::evaluate::SystemSettings;
 
@@ -48,9 +48,8 @@ struct Precedences(Vec<(Precedence, bool)>);
 impl Precedences {
     fn of(snapshot: &Snapshot, settings: &BTreeMap<SystemName, SystemSettings>) -> Self {
         let of_system = |system: &SystemState| {
-            let settings = settings.get(&system.name);
-            let precedence = settings.map(|settings| settings.precedence.clone()).unwrap_or_default();
-            (precedence, settings.is_some_and(|settings| settings.authoritative))
+            let settings = settings.get(&system.name).filter(|settings| settings.authoritative);
+            (settings.map(|settings| settings.precedence.clone()).unwrap_or_default(), settings.is_some())
         };
         Self(snapshot.systems.iter().map(of_system).collect())
     }
@@ -77,10 +76,8 @@ impl Precedences {
 
 /// Makes one identity of those that several feeds list under one key, as it is believed at an instant.
 pub fn merge(snapshot: &mut Snapshot, settings: &BTreeMap<SystemName, SystemSettings>, now: Timestamp) {
-    let mut feeds = std::mem::take(&mut snapshot.feeds);
-    let silent = dropped::take(snapshot, &mut feeds, settings);
     let precedences = Precedences::of(snapshot, settings);
-    come_back(snapshot, &feeds, &precedences, now);
+    let silent = dropped::take(snapshot, &precedences);
     let mut first: HashMap<String, usize> = HashMap::with_capacity(snapshot.identities.len());
     let mut told: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (position, (_, identity)) in snapshot.identities.iter().enumerate() {
@@ -94,123 +91,24 @@ pub fn merge(snapshot: &mut Snapshot, settings: &BTreeMap<SystemName, SystemSett
             }
         }
     }
+    let feeds = std::mem::take(&mut snapshot.feeds);
     // Whom one feed lists, and others did before.
-    for position in silent.keys().filter_map(|key| first.get(key)) {
+    for position in silent.keys().chain(feeds.keys()).filter_map(|key| first.get(key)) {
         told.entry(*position).or_insert_with(|| vec![*position]);
     }
     drop(first);
     if !told.is_empty() {
-        let told = told.into_values().map(|positions| precedences.that_count(snapshot, positions)).collect();
-        one_each(snapshot, told, &feeds, &precedences, &silent, now);
-    }
-}
-
-/// Keeps one identity of each that several feeds list, where it stands first.
-fn one_each(
-    snapshot: &mut Snapshot,
-    told: Vec<(Vec<usize>, Vec<usize>)>,
-    feeds: &Feeds,
-    precedences: &Precedences,
-    silent: &HashMap<String, Vec<Dropped>>,
-    now: Timestamp,
-) {
-    let mut former: BTreeMap<usize, Vec<FormerIdentity>> = BTreeMap::new();
-    for was in std::mem::take(&mut snapshot.former_identities) {
-        former.entry(was.identity as usize).or_default().push(was);
-    }
-    let mut dropped = vec![false; snapshot.identities.len()];
-    let mut merged: BTreeMap<usize, (Merged, EpochId, Vec<FormerIdentity>)> = BTreeMap::new();
-    for (positions, without) in &told {
-        for position in without.iter().chain(&positions[1..]) {
-            dropped[*position] = true;
-        }
-        let silent = silent.get(&snapshot.identities[positions[0]].1.key.folded());
-        if positions.len() == 1 && silent.is_none() {
-            continue;
-        }
-        let voices = voices(snapshot, positions, feeds, precedences, now);
-        // As it was believed when one of the feeds said something else.
-        let mut was = Vec::new();
-        for (voice, position) in positions.iter().enumerate() {
-            for before in former.remove(position).unwrap_or_default() {
-                let mut then = voices.clone();
-                (then[voice].identity, then[voice].denies_end) = (&before.was, false);
-                was.push(FormerIdentity { was: one_of(&then, before.until).identity, ..before });
-            }
-        }
-        let mut one = one_of(&voices, now);
-        let mut since = snapshot.identity_since[positions[one.dated_by]];
-        if let Some(silent) = silent {
-            since = dropped::date(&mut one, since, &voices, silent, snapshot, precedences);
-        }
-        merged.insert(positions[0], (one, since, was));
-    }
-    let mut kept = Vec::with_capacity(snapshot.identities.len());
-    let (mut since, mut came) = (Vec::with_capacity(kept.capacity()), Vec::with_capacity(kept.capacity()));
-    let all = std::mem::take(&mut snapshot.identities);
-    for (position, (listed, told_since)) in all.into_iter().zip(&snapshot.identity_since).enumerate() {
-        if dropped[position] {
-            continue;
-        }
-        let index = u32::try_from(kept.len()).unwrap_or(u32::MAX);
-        let was = match merged.remove(&position) {
-            None => {
-                kept.push(listed);
-                since.push(*told_since);
-                former.remove(&position).unwrap_or_default()
-            }
-            Some((Merged { system, told_by, is_news, identity, conflicts, .. }, since_of, was)) => {
-                since.push(since_of);
-                let of_index = |conflict| IdentityConflict { identity: index, ..conflict };
-                snapshot.identity_conflicts.extend(conflicts.into_iter().map(of_index));
-                if told_by != system {
-                    snapshot.identity_told_by.insert(index, told_by);
-                }
-                if is_news {
-                    snapshot.identity_news.insert(kept.len());
-                }
-                kept.push((system, identity));
-                was
-            }
-        };
-        came.extend(snapshot.identity_came.get(position).copied());
-        let of_index = |was| FormerIdentity { identity: index, ..was };
-        snapshot.former_identities.extend(was.into_iter().map(of_index));
-    }
-    (snapshot.identities, snapshot.identity_since, snapshot.identity_came) = (kept, since, came);
-}
-
-/// Who has come back, of those whom several feeds list or listed: nobody has who was never gone by what was believed.
-fn come_back(snapshot: &mut Snapshot, feeds: &Feeds, precedences: &Precedences, now: Timestamp) {
-    for (key, histories) in &feeds.histories {
-        let is_any_feed = histories.iter().any(|history| precedences.is_feed(history.system));
-        let heard: Vec<away::Heard<'_>> = histories
-            .iter()
-            .filter(|history| !is_any_feed || precedences.is_feed(history.system))
-            .map(|history| away::Heard {
-                name: snapshot.system(history.system),
-                precedence: precedences.of_system(history.system),
-                history,
-            })
-            .collect();
-        let (away, waits_after_leaving) = away::away(&heard, now);
-        let away = away.into_iter().chain(waits_after_leaving);
-        snapshot.away.remove(key);
-        for (from, until) in away {
-            snapshot.was_away(key, from, until);
-        }
-        if waits_after_leaving.is_some() {
-            snapshot.waits_after_leaving.insert(key.clone());
-        }
+        let merging = Merging { feeds: &feeds, precedences: &precedences, silent: &silent, now };
+        merging.one_each(snapshot, told);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use leasehold_model::feed::TookBack;
+    use leasehold_model::feed::{FeedHistory, Standing, Told};
     use leasehold_model::id::{EpochId, IdentityKey};
     use leasehold_model::identity::{Identity, IdentityKind, LifecycleState, Unsaid};
-    use leasehold_model::snapshot::{Dropped, SystemState};
+    use leasehold_model::snapshot::{Dropped, IdentityConflict, SystemState};
 
     use super::*;
 
@@ -323,7 +221,8 @@ mod tests {
             };
             let settings = BTreeMap::from([(name("hr"), of(10)), (name("agency"), of(20))]);
             let at = |second| jiff::Timestamp::from_second(second).expect("an instant");
-            snapshot.epoch_ended_at = [1, 2].map(|epoch| (EpochId(epoch), at(epoch))).into();
+            snapshot.epoch_ended_at =
+                [(0, -9), (1, 1), (2, 2)].map(|(epoch, ended)| (EpochId(epoch), at(ended))).into();
             let mut planned = snapshot.clone();
             merge(&mut snapshot, &settings, NOW);
             assert_eq!(snapshot.identity_since, [EpochId(dated_by)], "{of_hr:?} {of_agency:?}");
@@ -362,8 +261,15 @@ mod tests {
                 snapshot.identities.push((system, Identity { end, ..identity }));
                 snapshot.identity_since.push(EpochId(1));
             }
-            let taken_back = TookBack { at: EpochId(2), by_silence: false, since: None };
-            snapshot.feeds.took_back.extend(took_back.then_some((0, taken_back)));
+            let at = |second| Timestamp::from_second(second).expect("an instant");
+            let told =
+                |from, until, end| Told { from, until, standing: Standing { end, ..Standing::default() } };
+            let before = took_back.then(|| told(at(-9), at(-5), Some(at(99))));
+            let of_hr_told = before.into_iter().chain([told(at(-5), Timestamp::MAX, None)]).collect();
+            let of_agency = vec![told(at(-7), Timestamp::MAX, end)];
+            let histories =
+                [(0, of_hr_told), (1, of_agency)].map(|(system, told)| FeedHistory { system, told });
+            snapshot.feeds.insert("kim@example.com".to_owned(), histories.into());
             let of = |general| SystemSettings {
                 authoritative: true,
                 precedence: Precedence { general, of_attribute: BTreeMap::new() },
@@ -391,6 +297,8 @@ mod tests {
             snapshot.identity_since.push(EpochId(1));
             let identity = listed("Kim@example.com", LifecycleState::Left, &[]);
             let (since, came, until) = (EpochId(2), EpochId(1), EpochId(2));
+            let at = |second| Timestamp::from_second(second).expect("an instant");
+            snapshot.epoch_ended_at = [1, 2].map(|epoch| (EpochId(epoch), at(epoch - 9))).into();
             snapshot.dropped.push(Dropped { system: 1, identity, since, came, until });
             let of = |general| SystemSettings {
                 authoritative: true,

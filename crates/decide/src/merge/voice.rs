@@ -1,20 +1,58 @@
 //! What each feed says of somebody, and whether what it says of their first and last day counts beside the others.
 
 use jiff::Timestamp;
-use leasehold_model::feed::{Feeds, TookBack};
+use leasehold_model::feed::Standing;
 use leasehold_model::id::SystemName;
-use leasehold_model::identity::{Identity, LifecycleState};
-use leasehold_model::snapshot::Snapshot;
+use leasehold_model::identity::LifecycleState;
 
-use super::{Precedence, Precedences};
+use super::Precedence;
+use super::told::ToldUntil;
 
-/// What one feed says of an identity.
-#[derive(Clone)]
-pub(super) struct Voice<'snapshot> {
+/// What one feed says of somebody.
+#[derive(Clone, Copy)]
+pub(super) struct Word<'a> {
     pub system: u32,
-    pub name: &'snapshot SystemName,
-    pub precedence: &'snapshot Precedence,
-    pub identity: &'snapshot Identity,
+    pub name: &'a SystemName,
+    pub precedence: &'a Precedence,
+    /// Where they stand by it: who is not listed any more has left.
+    pub standing: Standing,
+    /// Since when it says so.
+    pub said_at: Option<Timestamp>,
+    pub told: ToldUntil<'a>,
+}
+
+impl<'a> Word<'a> {
+    /// How early it is believed about an attribute, the first first.
+    pub fn rank(&self, attribute: &str) -> (u32, &'a SystemName) {
+        (self.precedence.about(attribute), self.name)
+    }
+
+    /// Whether it says that they are here at an instant, beyond listing them.
+    pub fn has_here(&self, at: Timestamp) -> bool {
+        let Standing { state, is_state_unsaid, start, .. } = self.standing;
+        let has_begun = start.is_none_or(|start| start <= at);
+        let is_said = !is_state_unsaid && state != LifecycleState::PreHire;
+        is_said && has_begun && !self.standing.has_left(at)
+    }
+
+    /// Since when it tells its last day.
+    fn told_end_since(&self) -> Option<Timestamp> {
+        self.told.told_end_since(self.standing.end?).or(self.said_at)
+    }
+
+    /// Since when they have left by it alone, as far as it told that then; a last day may be told when it is over.
+    pub fn gone_since(&self) -> Option<Timestamp> {
+        match self.standing.state {
+            LifecycleState::Left => self.said_at,
+            _ => self.told_end_since().max(self.standing.end),
+        }
+    }
+}
+
+/// A word, and what of it counts.
+#[derive(Clone, Copy)]
+pub(super) struct Voice<'a> {
+    pub word: Word<'a>,
     /// Whether it says that there is no last day: it took one back, or tells of another time that began after the one that ended.
     pub denies_end: bool,
     /// Whether its word of the last day counts after those of all others: it was taken back by one that is believed before it, it is of
@@ -26,139 +64,106 @@ pub(super) struct Voice<'snapshot> {
     pub yields_start: bool,
     /// The same of its word that they are to begin.
     pub yields_status: bool,
-    /// Since when it says so.
-    pub said_at: Option<Timestamp>,
     /// Whether it said so when the feed was read for the first time, …
     pub is_first: bool,
     /// … and no other feed had listed them as here before.
     pub is_history: bool,
 }
 
-impl Voice<'_> {
-    /// Whether it says that they are here at an instant, beyond listing them.
-    pub fn has_here(&self, now: Timestamp) -> bool {
-        says_here(self.identity, now)
-    }
-
-    /// How early it is believed about an attribute, the first first.
-    pub fn rank(&self, attribute: &str) -> (u32, &SystemName) {
-        (self.precedence.about(attribute), self.name)
-    }
+/// What of these words counts at an instant, of one who was gone just before or was not.
+pub(super) fn voices<'a>(words: &[Word<'a>], at: Timestamp, was_gone: bool) -> Vec<Voice<'a>> {
+    let hearing = Hearing { words, at, was_gone };
+    words.iter().map(|word| hearing.voice(word)).collect()
 }
 
-fn says_here(identity: &Identity, now: Timestamp) -> bool {
-    let has_begun = identity.start.is_none_or(|start| start <= now);
-    let is_said = !identity.unsaid.state && identity.state != LifecycleState::PreHire;
-    is_said && has_begun && !identity.has_left(now)
+/// The words about somebody beside each other.
+struct Hearing<'w, 'a> {
+    words: &'w [Word<'a>],
+    at: Timestamp,
+    was_gone: bool,
 }
 
-/// What each feed says of an identity that stands at these positions.
-pub(super) fn voices<'a>(
-    snapshot: &'a Snapshot,
-    positions: &[usize],
-    feeds: &Feeds,
-    precedences: &'a Precedences,
-    now: Timestamp,
-) -> Vec<Voice<'a>> {
-    let precedence = |position: usize| precedences.of_system(snapshot.identities[position].0);
-    let rank = |position: usize| {
-        (precedence(position).about("end_date"), snapshot.system(snapshot.identities[position].0))
-    };
-    // Who is believed first of all about who is here says by their silence that somebody left; nobody else does.
-    let is_alone_first = |position: usize| {
-        let of = |position: usize| precedence(position).about("status");
-        positions.iter().all(|other| *other == position || of(position) < of(*other))
-    };
-    let taken_back_at = |position: usize| {
-        let took_back = feeds.took_back.get(&position)?;
-        (!took_back.by_silence || is_alone_first(position)).then_some(took_back.at)
-    };
-    let end_told = |position: usize| {
-        snapshot.identities[position].1.end?;
-        Some(feeds.end_told.get(&position).copied().unwrap_or(snapshot.identity_since[position]))
-    };
-    let came =
-        |position: usize| *snapshot.identity_came.get(position).unwrap_or(&snapshot.identity_since[position]);
-    let overrules = |position: usize, other: usize| {
-        let Some(told) = end_told(other) else { return false };
-        let since = feeds.took_back.get(&position).and_then(|took_back| took_back.since);
-        let is_echo = since.is_none_or(|since| told >= since);
-        rank(position) < rank(other) && is_echo && taken_back_at(position).is_some_and(|at| told < at)
-    };
-    // What stood in a feed when it was read first does not tell since when.
-    let history = |position: usize| {
-        let (system, identity) = &snapshot.identities[position];
-        let mut histories = feeds.histories.get(&identity.key.folded())?.iter();
-        histories.find(|history| history.system == *system)
-    };
-    let came_at = |position: usize| {
-        if let Some(history) = history(position) {
-            return history.has_here_since(now);
-        }
-        let first = snapshot.systems[snapshot.identities[position].0 as usize].first;
-        snapshot.ended_at(came(position)).filter(|_| first != Some(came(position)))
-    };
-    // A time here that began when the one of a feed that is believed later was over: the earlier one's last day is not its.
-    let follows = |position: usize, other: usize| {
-        let (identity, Some(end)) = (&snapshot.identities[position].1, snapshot.identities[other].1.end)
-        else {
-            return false;
-        };
-        let is_new = identity.start.is_some_and(|start| end == start || end < start && end <= now)
-            || came_at(position).is_some_and(|came_at| end <= came_at);
-        rank(position) < rank(other) && is_new && !identity.unsaid.state
-    };
-    let is_overruled = |position: usize| {
-        positions.iter().any(|other| overrules(*other, position) || follows(*other, position))
-    };
-    let is_coming = |position: usize| snapshot.identities[position].1.start.is_some_and(|start| start > now);
-    let is_announced = |position: usize| {
-        let Identity { state, start, .. } = &snapshot.identities[position].1;
-        *state == LifecycleState::PreHire && start.is_none_or(|start| start > now)
-    };
-    let are_here_before = |position: usize| {
-        // Who was gone when they were announced is not here by a feed that was not believed then.
-        if snapshot.waits_after_leaving.contains(&snapshot.identities[position].1.key.folded()) {
-            return false;
-        }
-        let announced_at = history(position).and_then(|history| history.announced_at(now));
-        let were_here = |other: usize| match (announced_at, history(other)) {
-            (Some(announced_at), Some(history)) => history.had_here_before(announced_at),
-            _ => came(other) < came(position),
-        };
-        positions.iter().any(|other| says_here(&snapshot.identities[*other].1, now) && were_here(*other))
-    };
-    let is_superseded = |position: usize| {
-        let Some(taken_back) = taken_back_at(position) else { return false };
-        let is_newer = |other: usize| end_told(other).is_some_and(|told| told >= taken_back);
-        positions.iter().any(|other| is_newer(*other) && !is_overruled(*other))
-    };
-    let of = |position: usize| {
-        let (system, identity) = &snapshot.identities[position];
-        let since = snapshot.identity_since[position];
-        let said_at = snapshot.ended_at(since);
-        let is_first = snapshot.systems[*system as usize].first == Some(since);
-        let listed_before = |other: usize| {
-            let (of, listed) = &snapshot.identities[other];
-            of != system && came(other) < since && said_at.is_some_and(|said_at| !listed.has_left(said_at))
-        };
+impl<'a> Hearing<'_, 'a> {
+    fn voice(&self, word: &Word<'a>) -> Voice<'a> {
+        let Standing { state, start, .. } = word.standing;
+        let is_coming = start.is_some_and(|start| start > self.at);
+        let is_announced = state == LifecycleState::PreHire && (start.is_none() || is_coming);
+        let is_here_before = (is_coming || is_announced) && self.is_here_before(word);
+        let is_first = word.told.is_of_first_reading(word.said_at);
+        let takes_back_silently = self.took_back(word).is_some_and(|took_back| took_back.since.is_none());
         Voice {
-            system: *system,
-            name: snapshot.system(*system),
-            precedence: precedence(position),
-            identity,
-            denies_end: match feeds.took_back.get(&position) {
-                Some(TookBack { since: None, .. }) if taken_back_at(position).is_some() => true,
-                _ => positions.iter().any(|other| overrules(position, *other) || follows(position, *other)),
-            },
-            yields_end: is_overruled(position) || is_superseded(position),
-            is_earlier: positions.iter().any(|other| follows(*other, position)),
-            yields_start: is_coming(position) && are_here_before(position),
-            yields_status: is_announced(position) && are_here_before(position),
-            said_at,
+            word: *word,
+            denies_end: takes_back_silently
+                || self.any(|other| self.overrules(word, other) || self.follows(word, other)),
+            yields_end: self.is_overruled(word) || self.is_superseded(word),
+            is_earlier: self.any(|other| self.follows(other, word)),
+            yields_start: is_coming && is_here_before,
+            yields_status: is_announced && is_here_before,
             is_first,
-            is_history: is_first && !positions.iter().any(|other| listed_before(*other)),
+            is_history: is_first && !self.any(|other| Self::had_listed_before(word, other)),
         }
-    };
-    positions.iter().map(|position| of(*position)).collect()
+    }
+
+    fn any(&self, is_so: impl Fn(&Word<'a>) -> bool) -> bool {
+        self.words.iter().any(is_so)
+    }
+
+    /// A leaving that a feed took back by a word, or by listing them again: who is believed first of all about who is here says by their
+    /// silence that somebody left, and nobody else does.
+    fn took_back(&self, word: &Word<'a>) -> Option<super::told::TookBack> {
+        if word.told.is_listing() && word.standing.end.is_some() {
+            return None;
+        }
+        let since = word.said_at.filter(|_| word.standing.state == LifecycleState::Left);
+        let took_back = word.told.took_back(since.unwrap_or(Timestamp::MAX))?;
+        let of = |word: &Word<'a>| word.precedence.about("status");
+        let is_alone_first =
+            || self.words.iter().all(|other| other.name == word.name || of(word) < of(other));
+        (!took_back.by_silence || is_alone_first()).then_some(took_back)
+    }
+
+    /// Whether a feed has taken back the last day that another one, which is believed later, had told before.
+    fn overrules(&self, word: &Word<'a>, other: &Word<'a>) -> bool {
+        let Some(told) = other.told_end_since() else { return false };
+        word.rank("end_date") < other.rank("end_date")
+            && self.took_back(word).is_some_and(|took_back| {
+                told < took_back.at && took_back.since.is_none_or(|since| told >= since)
+            })
+    }
+
+    /// Whether a feed tells of a time here that began when the one of another feed, which is believed later, was over: the earlier one's
+    /// last day is not its.
+    fn follows(&self, word: &Word<'a>, other: &Word<'a>) -> bool {
+        let Some(end) = other.standing.end else { return false };
+        let Standing { is_state_unsaid, start, .. } = word.standing;
+        let is_new = || {
+            start.is_some_and(|start| end == start || end < start && end <= self.at)
+                || word.told.has_here_since().is_some_and(|since| end <= since)
+        };
+        !is_state_unsaid && word.rank("end_date") < other.rank("end_date") && is_new()
+    }
+
+    fn is_overruled(&self, word: &Word<'a>) -> bool {
+        self.any(|other| self.overrules(other, word) || self.follows(other, word))
+    }
+
+    /// Whether others have told a last day since it took back its own.
+    fn is_superseded(&self, word: &Word<'a>) -> bool {
+        let Some(took_back) = self.took_back(word) else { return false };
+        let is_newer = |other: &Word<'a>| other.told_end_since().is_some_and(|told| told >= took_back.at);
+        self.any(|other| is_newer(other) && !self.is_overruled(other))
+    }
+
+    /// Whether somebody who is to begin by a feed is here by another one that had them here when that was announced. Who was gone then is
+    /// not here by a feed that was not believed.
+    fn is_here_before(&self, word: &Word<'a>) -> bool {
+        let Some(announced_at) = word.told.announced_at().filter(|_| !self.was_gone) else { return false };
+        self.any(|other| other.has_here(self.at) && other.told.had_here_before(announced_at))
+    }
+
+    /// Whether another feed listed somebody as here when one began to say what it says.
+    fn had_listed_before(word: &Word<'a>, other: &Word<'a>) -> bool {
+        let listed = |said_at| other.told.came_at() < said_at && !other.standing.has_left(said_at);
+        other.name != word.name && word.said_at.is_some_and(listed)
+    }
 }

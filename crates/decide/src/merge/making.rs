@@ -1,0 +1,236 @@
+//! One identity in the place of those that several feeds list, with what was believed of it before.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::Timestamp;
+use leasehold_model::feed::{FeedHistory, Feeds, Standing, Told};
+use leasehold_model::id::EpochId;
+use leasehold_model::identity::Identity;
+use leasehold_model::snapshot::{Dropped, FormerIdentity, IdentityConflict, Snapshot};
+
+use super::away::{self, Away, Heard};
+use super::believed::{Merged, one_of};
+use super::told::ToldUntil;
+use super::voice::{Word, voices};
+use super::{Precedences, dropped};
+
+/// What identities of several feeds are made one by.
+pub(super) struct Merging<'m> {
+    pub feeds: &'m Feeds,
+    pub precedences: &'m Precedences,
+    /// The feeds that list somebody no longer whom others list, by folded key.
+    pub silent: &'m HashMap<String, Vec<Dropped>>,
+    pub now: Timestamp,
+}
+
+/// An identity made of several, and what is known of it beside.
+struct Made {
+    one: Merged,
+    since: EpochId,
+    /// As it was believed when one of the feeds said something else.
+    was: Vec<FormerIdentity>,
+}
+
+impl Merging<'_> {
+    /// Keeps one identity of each that several feeds list, where it stands first.
+    pub fn one_each(&self, snapshot: &mut Snapshot, told: BTreeMap<usize, Vec<usize>>) {
+        let mut former: BTreeMap<usize, Vec<FormerIdentity>> = BTreeMap::new();
+        for was in std::mem::take(&mut snapshot.former_identities) {
+            former.entry(was.identity as usize).or_default().push(was);
+        }
+        let mut dropped = vec![false; snapshot.identities.len()];
+        let mut made: BTreeMap<usize, Made> = BTreeMap::new();
+        for (position, positions) in told {
+            let (positions, without) = self.precedences.that_count(snapshot, positions);
+            for position in without.iter().chain(&positions[1..]) {
+                dropped[*position] = true;
+            }
+            let key = snapshot.identities[position].1.key.folded();
+            let away = self.feeds.get(&key).map(|histories| self.away(snapshot, histories));
+            if let Some(one) = self.made(snapshot, &key, &positions, away.as_ref(), &mut former) {
+                made.insert(positions[0], one);
+            }
+            let Some(away) = away else { continue };
+            snapshot.away.remove(&key);
+            let identity = made.get(&positions[0]).map(|made| &made.one.identity);
+            let identity = identity.unwrap_or(&snapshot.identities[positions[0]].1);
+            let standing = Standing::of(identity);
+            let is_waiting = standing.is_announced(self.now) && !standing.has_left(self.now);
+            let begins_at = standing.start.unwrap_or(Timestamp::MAX);
+            let waiting = away.gone_since.filter(|_| is_waiting).map(|left_at| (left_at, begins_at));
+            for (from, until) in away.absences.into_iter().chain(waiting) {
+                snapshot.was_away(&key, from, until);
+            }
+        }
+        keep(snapshot, &dropped, made, former);
+    }
+
+    /// When somebody was not here, by what the feeds told that count.
+    fn away(&self, snapshot: &Snapshot, histories: &[FeedHistory]) -> Away {
+        let is_any_feed = histories.iter().any(|history| self.precedences.is_feed(history.system));
+        let counting =
+            histories.iter().filter(|history| !is_any_feed || self.precedences.is_feed(history.system));
+        let heard = counting.map(|history| Heard {
+            name: snapshot.system(history.system),
+            precedence: self.precedences.of_system(history.system),
+            first_read_at: first_read_at(snapshot, history.system),
+            history,
+        });
+        away::away(&heard.collect::<Vec<_>>(), self.now)
+    }
+
+    /// One identity of those that stand at these positions and of what silent feeds said; none where only one feed says anything.
+    fn made(
+        &self,
+        snapshot: &Snapshot,
+        key: &str,
+        positions: &[usize],
+        away: Option<&Away>,
+        former: &mut BTreeMap<usize, Vec<FormerIdentity>>,
+    ) -> Option<Made> {
+        let silent = self.silent.get(key).map(Vec::as_slice).unwrap_or_default();
+        if positions.len() == 1 && silent.is_empty() {
+            return None;
+        }
+        let at = |epoch: EpochId| snapshot.ended_at(epoch).unwrap_or(Timestamp::UNIX_EPOCH);
+        // What they say now, where nothing that was told before can count.
+        let listed_alone = positions.iter().map(|position| {
+            let (from, standing) =
+                (at(came(snapshot, *position)), Standing::of(&snapshot.identities[*position].1));
+            Told { from, until: Timestamp::MAX, standing }
+        });
+        let silent_alone = silent.iter().map(|dropped| {
+            let standing = Standing::of(&dropped.identity);
+            Told { from: at(dropped.came), until: at(dropped.until), standing }
+        });
+        let (listed_alone, silent_alone): (Vec<Told>, Vec<Told>) =
+            (listed_alone.collect(), silent_alone.collect());
+        let word = |system: u32, identity: &Identity, since: EpochId, alone| {
+            let histories = self.feeds.get(key).map(Vec::as_slice).unwrap_or_default();
+            let history = histories.iter().find(|history| history.system == system);
+            let told = history.map_or(std::slice::from_ref(alone), |history| &history.told);
+            Word {
+                system,
+                name: snapshot.system(system),
+                precedence: self.precedences.of_system(system),
+                standing: Standing::of(identity),
+                said_at: snapshot.ended_at(since),
+                told: ToldUntil::of(told, self.now, first_read_at(snapshot, system)),
+            }
+        };
+        let listing = positions.iter().zip(&listed_alone).map(|(position, alone)| {
+            let (system, identity) = &snapshot.identities[*position];
+            word(*system, identity, snapshot.identity_since[*position], alone)
+        });
+        let mut words: Vec<Word<'_>> = listing.collect();
+        let silent = silent.iter().zip(&silent_alone);
+        let silent: Vec<(&Dropped, Word<'_>)> = silent
+            .map(|(dropped, alone)| (dropped, word(dropped.system, &dropped.identity, dropped.since, alone)))
+            .collect();
+        let mut listed: Vec<&Identity> =
+            positions.iter().map(|position| &snapshot.identities[*position].1).collect();
+        let mut since: Vec<EpochId> =
+            positions.iter().map(|position| snapshot.identity_since[*position]).collect();
+        let silent_words: Vec<Word<'_>> = silent.iter().map(|(_, word)| *word).collect();
+        if let Some(leaving) = dropped::saying_left(&words, &silent_words) {
+            let (dropped, word) = silent[leaving];
+            words.push(word);
+            listed.push(&dropped.identity);
+            since.push(dropped.since);
+        }
+        let voices = voices(&words, self.now, away.is_some_and(|away| away.was_gone));
+        let mut was = Vec::new();
+        for (voice, position) in positions.iter().enumerate() {
+            for before in former.remove(position).unwrap_or_default() {
+                let (mut then, mut listed_then) = (voices.clone(), listed.clone());
+                (then[voice].word.standing, then[voice].denies_end) = (Standing::of(&before.was), false);
+                listed_then[voice] = &before.was;
+                was.push(FormerIdentity {
+                    was: one_of(&then, &listed_then, before.until).identity,
+                    ..before
+                });
+            }
+        }
+        let one = one_of(&voices, &listed, self.now);
+        let since = since[one.dated_by];
+        let mut made = Made { one, since, was };
+        if let Some(gone_since) = away.and_then(|away| away.gone_since) {
+            words.extend(silent_words);
+            self.date(&mut made, snapshot, &words, gone_since);
+        }
+        Some(made)
+    }
+
+    /// A word that did not count before another feed said something else, or fell silent, dates no leaving before that; and what that feed
+    /// did is news.
+    fn date(&self, made: &mut Made, snapshot: &Snapshot, words: &[Word<'_>], gone_since: Timestamp) {
+        let one = &mut made.one;
+        let ending = &words[one.ended_by];
+        let is_later = ending.gone_since().is_some_and(|by_it| by_it < gone_since);
+        if !(is_later && Standing::of(&one.identity).has_left(self.now)) {
+            return;
+        }
+        let has_changed = |word: &&Word<'_>| word.name != ending.name && word.told.has_changed_at(gone_since);
+        let epoch = snapshot.epoch_ended_at.iter().find(|(_, ended_at)| **ended_at == gone_since);
+        if let (Some(changed), Some((epoch, _))) = (words.iter().find(has_changed), epoch) {
+            (one.told_by, one.is_news, one.identity.end) = (changed.system, true, Some(gone_since));
+            made.since = *epoch;
+        }
+    }
+}
+
+/// When a system was read for the first time.
+fn first_read_at(snapshot: &Snapshot, system: u32) -> Option<Timestamp> {
+    snapshot.ended_at(snapshot.systems[system as usize].first?)
+}
+
+/// The epoch since which the identity at a position is listed without a break.
+fn came(snapshot: &Snapshot, position: usize) -> EpochId {
+    *snapshot.identity_came.get(position).unwrap_or(&snapshot.identity_since[position])
+}
+
+/// Puts what was made of several in the place of the first of them, and takes away the others.
+fn keep(
+    snapshot: &mut Snapshot,
+    dropped: &[bool],
+    mut made: BTreeMap<usize, Made>,
+    mut former: BTreeMap<usize, Vec<FormerIdentity>>,
+) {
+    let mut kept = Vec::with_capacity(snapshot.identities.len());
+    let (mut since, mut came) = (Vec::with_capacity(kept.capacity()), Vec::with_capacity(kept.capacity()));
+    let all = std::mem::take(&mut snapshot.identities);
+    for (position, (listed, told_since)) in all.into_iter().zip(&snapshot.identity_since).enumerate() {
+        if dropped[position] {
+            continue;
+        }
+        let index = u32::try_from(kept.len()).unwrap_or(u32::MAX);
+        let was = match made.remove(&position) {
+            None => {
+                kept.push(listed);
+                since.push(*told_since);
+                former.remove(&position).unwrap_or_default()
+            }
+            Some(Made {
+                one: Merged { system, told_by, is_news, identity, conflicts, .. },
+                since: since_of,
+                was,
+            }) => {
+                since.push(since_of);
+                let of_index = |conflict| IdentityConflict { identity: index, ..conflict };
+                snapshot.identity_conflicts.extend(conflicts.into_iter().map(of_index));
+                if told_by != system {
+                    snapshot.identity_told_by.insert(index, told_by);
+                }
+                if is_news {
+                    snapshot.identity_news.insert(kept.len());
+                }
+                kept.push((system, identity));
+                was
+            }
+        };
+        came.extend(snapshot.identity_came.get(position).copied());
+        let of_index = |was| FormerIdentity { identity: index, ..was };
+        snapshot.former_identities.extend(was.into_iter().map(of_index));
+    }
+    (snapshot.identities, snapshot.identity_since, snapshot.identity_came) = (kept, since, came);
+}
