@@ -89,9 +89,9 @@ pub use revision::Revision;
 pub use revocation::{LeaverRevocation, RevocationTimes};
 pub use schedule::{ReadingEnd, ReadingOutcome, ScheduleRow};
 pub use scim::{
-    PushFeed, ScimAuthority, ScimContent, ScimDecide, ScimDecision, ScimMember, ScimPlace, ScimQueue,
-    ScimReading, ScimRefusal, ScimResource, ScimSought, ScimWrite, ScimWritten, Sent, SentResource,
-    UnreadPushes, bring_scim_answers,
+    PushFeed, ScimAuthority, ScimContent, ScimDecide, ScimDecision, ScimGroup, ScimMember, ScimPlace,
+    ScimQueue, ScimReading, ScimRefusal, ScimResource, ScimSought, ScimWrite, ScimWritten, Sent,
+    SentResource, UnreadPushes, bring_scim_answers,
 };
 pub use second_factor::OneTimeCode;
 pub use session::{NewSession, ProviderSession, Session, SessionUse};

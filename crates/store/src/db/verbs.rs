@@ -208,14 +208,20 @@ macro_rules! fetch_list {
 }
 
 /// Reads every row of one statement about a list of texts as a tuple, without a transaction around it: one statement sees
-/// one state of the store, and what begins and ends a transaction costs more than a short one. The list stands between
-/// `$before` and `$after` as a table with the column `value`, and is parameter `$1`.
+/// one state of the store, and what begins and ends a transaction costs more than a short one. The list stands before
+/// and after `$between` as a table with the column `value`, and is parameter `$1`.
 macro_rules! fetch_list_alone {
-    ($db:expr, $texts:expr, $row:ty, $before:literal, $after:literal $(, $bind:expr)* $(,)?) => {{
+    ($db:expr, $texts:expr, $row:ty, $before:literal, $between:literal, $after:literal $(, $bind:expr)* $(,)?) => {{
         let texts = $crate::db::json_rows($texts)?;
         match $db {
             $crate::db::Db::Sqlite { read, .. } => {
-                sqlx::query_as::<sqlx::Sqlite, $row>(concat!($before, "json_each($1) AS list", $after))
+                sqlx::query_as::<sqlx::Sqlite, $row>(concat!(
+                    $before,
+                    "json_each($1) AS list",
+                    $between,
+                    "json_each($1) AS list",
+                    $after
+                ))
                     .bind(texts)$(.bind($bind))*
                     .fetch_all(read)
                     .await
@@ -223,6 +229,8 @@ macro_rules! fetch_list_alone {
             $crate::db::Db::Postgres(pool) => {
                 sqlx::query_as::<sqlx::Postgres, $row>(concat!(
                     $before,
+                    "json_array_elements_text(CAST($1 AS json)) AS list(value)",
+                    $between,
                     "json_array_elements_text(CAST($1 AS json)) AS list(value)",
                     $after
                 ))

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::groups::fill_groups;
 use super::members::{add_members, remove_members};
 use super::new::returned;
 use super::read::{by_id, fill_members};
@@ -13,28 +14,51 @@ use super::{ScimPlace, ScimResource, Sent};
 use crate::db::{Tx, execute, fetch_optional, instant, micros};
 use crate::error::Result;
 
-/// Does with a resource what `decide` says; what came of it, and whether somebody's access ends by it.
+/// What came of a change, and what follows from it.
+pub(super) struct Changed {
+    pub written: ScimWritten,
+    /// Somebody's access ends by it.
+    pub ends_access: bool,
+    /// What was read of others is not so any more.
+    pub forgets: Forgets,
+}
+
+/// Of whom else what was read is not so any more: groups are told of whoever is in them.
+pub(super) enum Forgets {
+    These(Vec<String>),
+    All,
+}
+
+impl Changed {
+    fn alone(written: ScimWritten, ends_access: bool) -> Self {
+        Self { written, ends_access, forgets: Forgets::These(Vec::new()) }
+    }
+}
+
+/// Does with a resource what `decide` says.
 pub(super) async fn change_one(
     tx: &mut Tx,
     place: &ScimPlace,
     id: &str,
     decide: ScimDecide,
     now: Timestamp,
-) -> Result<(ScimWritten, bool)> {
+) -> Result<Changed> {
     let Some(mut before) = by_id(tx, &place.system, place.kind, id).await? else {
-        return Ok((ScimWritten::NotThere, false));
+        return Ok(Changed::alone(ScimWritten::NotThere, false));
     };
+    fill_groups(tx, &place.system, place.member_of, std::slice::from_mut(&mut before)).await?;
     if place.has_members {
         fill_members(tx, &place.system, std::slice::from_mut(&mut before)).await?;
     }
     match decide(&before) {
-        ScimDecision::Keep => Ok((ScimWritten::Kept(Arc::new(before)), false)),
+        ScimDecision::Keep => Ok(Changed::alone(ScimWritten::Kept(Arc::new(before)), false)),
         ScimDecision::Delete { containers } => {
             delete(tx, place, id, &containers, now).await?;
-            Ok((ScimWritten::Deleted, true))
+            Ok(Changed { forgets: Forgets::All, ..Changed::alone(ScimWritten::Deleted, true) })
         }
         ScimDecision::Put { content, ends_access } => {
-            Ok((put(tx, place, before, content, now).await?, ends_access))
+            let (written, forgets) = put(tx, place, before, content, now).await?;
+            Ok(Changed { written, ends_access, forgets })
         }
     }
 }
@@ -45,7 +69,7 @@ async fn put(
     before: ScimResource,
     content: ScimContent,
     now: Timestamp,
-) -> Result<ScimWritten> {
+) -> Result<(ScimWritten, Forgets)> {
     let system = place.system.as_str();
     let tie = if content.is_name_unique { "" } else { before.id.as_str() };
     let other = fetch_optional!(
@@ -59,7 +83,7 @@ async fn put(
         before.id.as_str()
     )?;
     if other.is_some() {
-        return Ok(ScimWritten::NameTaken);
+        return Ok((ScimWritten::NameTaken, Forgets::These(Vec::new())));
     }
     let version = before.version + 1;
     execute!(
@@ -77,6 +101,7 @@ async fn put(
         version,
         micros(now)
     )?;
+    let mut forgets = Forgets::These(Vec::new());
     if place.has_members {
         let kept: HashMap<&str, &str> =
             before.members.iter().map(|member| (member.id.as_str(), member.document.as_str())).collect();
@@ -92,19 +117,26 @@ async fn put(
             .collect();
         remove_members(tx, &gone).await?;
         add_members(tx, system, &before.id, &members).await?;
+        let gone = gone.iter().map(|(_, _, member)| (*member).to_owned());
+        let touched = gone.chain(members.into_iter().map(|member| member.id));
+        // What it is called is told of everybody who is in it.
+        let is_alike = before.document == content.document;
+        forgets = if is_alike { Forgets::These(touched.collect()) } else { Forgets::All };
     }
     returned(tx, &[(system, place.kind, content.name.as_str())]).await?;
     let mut members = content.members;
     members.sort_by(|one, other| one.id.cmp(&other.id));
-    Ok(ScimWritten::Now(Arc::new(ScimResource {
+    let written = ScimResource {
         id: before.id,
         document: content.document,
         version,
         created_at: before.created_at,
         changed_at: instant(micros(now))?,
         members,
+        groups: before.groups,
         sent: Sent::default(),
-    })))
+    };
+    Ok((ScimWritten::Now(Arc::new(written)), forgets))
 }
 
 async fn delete(

@@ -12,6 +12,7 @@ macro_rules! in_force {
 mod answers;
 mod change;
 mod feed;
+mod groups;
 mod members;
 mod new;
 mod only_new;
@@ -43,6 +44,8 @@ pub struct ScimPlace {
     pub kind: &'static str,
     /// Whether resources of this type have members.
     pub has_members: bool,
+    /// The type of those whose members they are told to be; none where that is not told.
+    pub member_of: Option<&'static str>,
 }
 
 /// A resource as it is stored.
@@ -60,8 +63,19 @@ pub struct ScimResource {
     pub changed_at: Timestamp,
     /// Who is in it, by id; empty unless they were asked for.
     pub members: Vec<ScimMember>,
+    /// What it is itself a member of, by id; empty unless that is told of its type and was asked for.
+    pub groups: Vec<ScimGroup>,
     /// How it was sent before.
     pub sent: Sent,
+}
+
+/// A group that somebody is in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScimGroup {
+    /// The group's id.
+    pub id: String,
+    /// What it is called.
+    pub display: Option<String>,
 }
 
 /// A member of a group.

@@ -39,6 +39,7 @@ impl ScimContent {
             created_at: now,
             changed_at: now,
             members,
+            groups: Vec::new(),
             sent: Sent::default(),
         }))
     }
@@ -70,6 +71,9 @@ pub(super) async fn create(tx: &mut Tx, batch: &mut Batch) -> Result<()> {
         // Providers ask for what they have just made.
         if resource.members.is_empty() {
             batch.followed.push(Followed::Now(place, resource.clone()));
+        } else {
+            let members = resource.members.iter().map(|member| member.id.clone());
+            batch.followed.push(Followed::ForgetAny(place.system, members.collect()));
         }
         batch.answers[position] = Ok(ScimWritten::Now(resource));
     }

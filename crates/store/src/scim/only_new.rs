@@ -147,7 +147,8 @@ mod tests {
             document: format!("{{\"userName\":\"{name}\"}}").into(),
             members: Vec::new(),
         };
-        let place = ScimPlace { system: "hr".to_owned(), kind: "User", has_members: false };
+        let place =
+            ScimPlace { system: "hr".to_owned(), kind: "User", has_members: false, member_of: Some("Group") };
         let write = ScimWrite::Create { id: id.to_owned(), content };
         Wanted { by: by.clone(), place, write, now: Timestamp::UNIX_EPOCH }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
+use super::groups::{GroupsOf, fill_groups};
 use super::remembered::Remembered;
 use super::{ScimAuthority, ScimMember, ScimPlace, ScimRefusal, ScimResource, Sent};
 use crate::db::{Tx, count, fetch_all, fetch_list_alone, fetch_one, fetch_rows, instant, micros, stored};
@@ -34,6 +35,9 @@ pub(super) struct ReadJob {
 
 type Row = (String, String, i64, i64, i64);
 
+/// In the place of a version, that a row is about a group that somebody is in; versions begin with 1.
+const GROUP_OF: i64 = 0;
+
 fn resource((id, document, version, created_at, changed_at): Row) -> Result<ScimResource> {
     Ok(ScimResource {
         id,
@@ -42,6 +46,7 @@ fn resource((id, document, version, created_at, changed_at): Row) -> Result<Scim
         created_at: instant(created_at)?,
         changed_at: instant(changed_at)?,
         members: Vec::new(),
+        groups: Vec::new(),
         sent: Sent::default(),
     })
 }
@@ -117,10 +122,11 @@ async fn by_what_is_sought(tx: &mut Tx, place: &ScimPlace, sought: &ScimSought) 
     if place.has_members {
         fill_members(tx, system, &mut found).await?;
     }
+    fill_groups(tx, system, place.member_of, &mut found).await?;
     Ok(found)
 }
 
-/// Resources by their ids, without members, and whether somebody may ask for them: all in one statement. `None` where the
+/// Resources by their ids, without members but with their groups, and whether somebody may ask for them: all in one statement. `None` where the
 /// authority is not in force.
 async fn by_ids(
     store: &Store,
@@ -167,7 +173,8 @@ async fn as_it_is(
     ids: &[&str],
     now: Timestamp,
 ) -> Result<AsItIs> {
-    // No resource has the empty id: with it comes until when the authority holds, and the newest change.
+    // No resource has the empty id: with it comes until when the authority holds, and the newest change. Nor has one the version 0: with
+    // it comes the text of a group that it is a member of.
     // A list of values and no join: joined with the list, SQLite looks at every resource of the type.
     let rows = fetch_list_alone!(
         &store.db,
@@ -177,6 +184,11 @@ async fn as_it_is(
          WHERE system = $2 AND kind = $3 AND id IN (SELECT value FROM ",
         ")
          UNION ALL
+         SELECT member.member, container.document, 0, 0, 0 FROM scim_member AS member, scim_resource AS container
+         WHERE member.system = $2 AND container.system = $2 AND container.kind = $7
+           AND container.id = member.container AND member.member IN (SELECT value FROM ",
+        ")
+         UNION ALL
          SELECT '', '', COUNT(*), (SELECT change FROM scim_head), COALESCE(MAX(api_token.expires_at), 0) FROM api_token JOIN app_user ON app_user.id = api_token.user_id
          WHERE api_token.id = $4 AND api_token.system = $2 AND api_token.revoked_at IS NULL
            AND api_token.expires_at > $5 AND app_user.state = 'active' AND app_user.version = $6",
@@ -184,8 +196,11 @@ async fn as_it_is(
         place.kind,
         by.token.as_str(),
         micros(now),
-        by.owner_version
+        by.owner_version,
+        place.member_of.unwrap_or_default()
     )?;
+    let mut groups = GroupsOf::default();
+    let mut resources = Vec::with_capacity(ids.len());
     let mut state = AsItIs { in_force_until: None, change: 0, found: HashMap::with_capacity(rows.len()) };
     for row in rows {
         if row.0.is_empty() {
@@ -193,9 +208,15 @@ async fn as_it_is(
             if row.2 > 0 {
                 state.in_force_until = Some(instant(row.4)?);
             }
+        } else if row.2 == GROUP_OF {
+            groups.take(row.0, &row.1);
         } else {
-            state.found.insert(row.0.clone(), Arc::new(resource(row)?));
+            resources.push(resource(row)?);
         }
+    }
+    for mut resource in resources {
+        resource.groups = groups.of(&resource.id);
+        state.found.insert(resource.id.clone(), Arc::new(resource));
     }
     Ok(state)
 }
@@ -404,6 +425,25 @@ impl ScimReading {
         rows.into_iter().map(resource).collect()
     }
 
+    /// The resources of a type that are members of a resource.
+    ///
+    /// # Errors
+    /// [`crate::StoreError::Corrupt`] where one does not read back.
+    pub async fn in_group(&mut self, kind: &str, group: &str) -> Result<Vec<ScimResource>> {
+        let rows = fetch_all!(
+            &mut self.tx,
+            Row,
+            "SELECT resource.id, resource.document, resource.version, resource.created_at, resource.changed_at
+             FROM scim_member AS member JOIN scim_resource AS resource
+               ON resource.system = member.system AND resource.kind = $1 AND resource.id = member.member
+             WHERE member.system = $2 AND member.container = $3 ORDER BY resource.id",
+            kind,
+            self.system.as_str(),
+            group
+        )?;
+        rows.into_iter().map(resource).collect()
+    }
+
     /// How many members some resources have in all.
     ///
     /// # Errors
@@ -427,5 +467,17 @@ impl ScimReading {
     /// [`crate::StoreError::Database`].
     pub async fn fill_members(&mut self, resources: &mut [ScimResource]) -> Result<()> {
         fill_members(&mut self.tx, &self.system, resources).await
+    }
+
+    /// Puts into each resource of which others, of the type that is told of its own, it is a member.
+    ///
+    /// # Errors
+    /// [`crate::StoreError::Database`].
+    pub async fn fill_groups(
+        &mut self,
+        member_of: Option<&str>,
+        resources: &mut [ScimResource],
+    ) -> Result<()> {
+        fill_groups(&mut self.tx, &self.system, member_of, resources).await
     }
 }

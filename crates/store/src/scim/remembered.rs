@@ -18,6 +18,8 @@ use crate::commit_mark::CommitMark;
 const BYTES_MAX: usize = 32 << 20;
 /// What an entry takes beside its texts, about.
 const ENTRY_BYTES: usize = 500;
+/// And a group in it.
+const GROUP_BYTES: usize = 200;
 /// So many authorities are known to hold at once; who comes then is asked about each time.
 const IN_FORCE_MAX: usize = 64;
 
@@ -65,6 +67,8 @@ pub(super) enum Followed {
     Now(ScimPlace, Arc<ScimResource>),
     /// It is another than it was.
     Forget(ScimPlace, String),
+    /// These of a system are, of whatever type.
+    ForgetAny(String, Vec<String>),
     /// So are others.
     ForgetAll,
 }
@@ -171,6 +175,7 @@ impl Remembered {
             match followed {
                 Followed::Now(place, resource) => known.put(&place, resource),
                 Followed::Forget(place, id) => known.forget(&place, &id),
+                Followed::ForgetAny(system, ids) => known.forget_any(&system, &ids),
                 Followed::ForgetAll => known.forget_all(change),
             }
         }
@@ -190,6 +195,12 @@ impl AtOneChange {
         let of_place = self.places.get_mut(place.kind).and_then(|of_kind| of_kind.get_mut(&place.system));
         if let Some(of_place) = of_place {
             of_place.forget(id);
+        }
+    }
+
+    fn forget_any(&mut self, system: &str, ids: &[String]) {
+        for of_place in self.places.values_mut().filter_map(|of_kind| of_kind.get_mut(system)) {
+            ids.iter().for_each(|id| of_place.forget(id));
         }
     }
 
@@ -227,7 +238,10 @@ impl OfPlace {
 
 fn bytes(resource: &ScimResource) -> usize {
     // The text that is sent is kept, too, and a little longer.
-    2 * resource.document.len() + 2 * resource.id.len() + ENTRY_BYTES
+    let groups =
+        resource.groups.iter().map(|group| group.id.len() + group.display.as_ref().map_or(0, String::len));
+    let groups: usize = groups.map(|bytes| 2 * bytes + GROUP_BYTES).sum();
+    2 * resource.document.len() + 2 * resource.id.len() + groups + ENTRY_BYTES
 }
 
 #[cfg(test)]
@@ -236,7 +250,7 @@ mod tests {
     use super::*;
 
     fn place() -> ScimPlace {
-        ScimPlace { system: "hr".to_owned(), kind: "User", has_members: false }
+        ScimPlace { system: "hr".to_owned(), kind: "User", has_members: false, member_of: Some("Group") }
     }
 
     fn user(id: &str, version: i64) -> Arc<ScimResource> {
@@ -249,6 +263,7 @@ mod tests {
             created_at: at,
             changed_at: at,
             members: Vec::new(),
+            groups: Vec::new(),
             sent: Sent::default(),
         })
     }
@@ -286,14 +301,18 @@ mod tests {
         assert_eq!(version(&remembered, 6, "ada"), Some(2));
         assert_eq!(version(&remembered, 6, "eve"), None);
         assert_eq!(version(&remembered, 6, "tom"), Some(1));
-        // Another process made change 7.
-        remembered.follow(8, vec![Followed::Now(place(), user("ada", 4))]);
-        assert_eq!(version(&remembered, 8, "tom"), None);
-        assert_eq!(version(&remembered, 8, "ada"), Some(4));
-        // Somebody has read change 9 before this process has noted its own change 9.
-        remembered.note(9, &place(), [user("ada", 5)].iter());
-        remembered.follow(9, vec![Followed::Now(place(), user("ada", 5)), Followed::ForgetAll]);
-        assert_eq!(version(&remembered, 9, "ada"), None);
+        let elsewhere = Followed::ForgetAny("portal".to_owned(), vec!["ada".to_owned()]);
+        remembered.follow(7, vec![elsewhere, Followed::ForgetAny("hr".to_owned(), vec!["tom".to_owned()])]);
+        assert_eq!((version(&remembered, 7, "ada"), version(&remembered, 7, "tom")), (Some(2), None));
+        remembered.follow(8, vec![Followed::Now(place(), user("tom", 1))]);
+        // Another process made change 9.
+        remembered.follow(10, vec![Followed::Now(place(), user("ada", 4))]);
+        assert_eq!(version(&remembered, 10, "tom"), None);
+        assert_eq!(version(&remembered, 10, "ada"), Some(4));
+        // Somebody has read change 11 before this process has noted its own change 11.
+        remembered.note(11, &place(), [user("ada", 5)].iter());
+        remembered.follow(11, vec![Followed::Now(place(), user("ada", 5)), Followed::ForgetAll]);
+        assert_eq!(version(&remembered, 11, "ada"), None);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::answers::{self, Waiting};
-use super::change::change_one;
+use super::change::{Forgets, change_one};
 use super::new::{New, create};
 use super::only_new::OnlyNew;
 use super::read::InForce;
@@ -207,20 +207,17 @@ async fn written(store: &Store, remembered: &Remembered, wanted: Vec<Wanted>) ->
             ScimWrite::Change { id, decide } => {
                 // It may be about one of those.
                 create(&mut tx, &mut batch).await?;
-                let (answer, ends_access) = change_one(&mut tx, &place, &id, decide, now).await?;
-                match &answer {
-                    ScimWritten::Now(_) => {
-                        batch.moved(&place.system, now, ends_access);
-                        batch.followed.push(Followed::Forget(place, id));
-                    }
-                    ScimWritten::Deleted => {
-                        batch.moved(&place.system, now, ends_access);
-                        batch.any_deleted = true;
-                        batch.followed.push(Followed::ForgetAll);
-                    }
-                    ScimWritten::Kept(_) | ScimWritten::NotThere | ScimWritten::NameTaken => {}
+                let changed = change_one(&mut tx, &place, &id, decide, now).await?;
+                if matches!(&changed.written, ScimWritten::Now(_) | ScimWritten::Deleted) {
+                    batch.moved(&place.system, now, changed.ends_access);
+                    batch.any_deleted |= changed.written == ScimWritten::Deleted;
+                    batch.followed.push(match changed.forgets {
+                        Forgets::These(others) => Followed::ForgetAny(place.system.clone(), others),
+                        Forgets::All => Followed::ForgetAll,
+                    });
+                    batch.followed.push(Followed::Forget(place, id));
                 }
-                batch.answers[position] = Ok(answer);
+                batch.answers[position] = Ok(changed.written);
             }
         }
     }

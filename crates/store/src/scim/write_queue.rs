@@ -106,7 +106,12 @@ mod tests {
         WriteJob {
             wanted: Wanted {
                 by: ScimAuthority { token: "okta".to_owned(), owner_version: 1 },
-                place: ScimPlace { system: "hr".to_owned(), kind: "User", has_members: false },
+                place: ScimPlace {
+                    system: "hr".to_owned(),
+                    kind: "User",
+                    has_members: false,
+                    member_of: Some("Group"),
+                },
                 write: ScimWrite::Change { id: "ada".to_owned(), decide: Box::new(|_| ScimDecision::Keep) },
                 now: Timestamp::UNIX_EPOCH,
             },

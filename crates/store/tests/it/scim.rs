@@ -10,11 +10,11 @@ use leasehold_store::{
 use crate::common::*;
 
 fn users(system: &str) -> ScimPlace {
-    ScimPlace { system: system.to_owned(), kind: "User", has_members: false }
+    ScimPlace { system: system.to_owned(), kind: "User", has_members: false, member_of: Some("Group") }
 }
 
 fn groups(system: &str) -> ScimPlace {
-    ScimPlace { system: system.to_owned(), kind: "Group", has_members: true }
+    ScimPlace { system: system.to_owned(), kind: "Group", has_members: true, member_of: None }
 }
 
 fn content(name: &str) -> ScimContent {

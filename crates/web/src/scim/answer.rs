@@ -49,7 +49,7 @@ pub(crate) fn resource(
         let object = document::object(base, known, resource)?;
         let text = json!(projection.of_object(known, object)).to_string().into();
         let location = document::location(base, known, &resource.id).into();
-        SentResource { text, tag: document::tag(resource.version).into(), location }
+        SentResource { text, tag: document::tag(resource).into(), location }
     };
     let mut response = text(status, sent.text);
     let headers = response.headers_mut();
@@ -76,9 +76,9 @@ pub(crate) fn done(
 }
 
 /// That the caller has this version already.
-pub(crate) fn not_modified(version: i64) -> Response {
+pub(crate) fn not_modified(resource: &ScimResource) -> Response {
     let mut response = StatusCode::NOT_MODIFIED.into_response();
-    insert(response.headers_mut(), header::ETAG, document::tag(version));
+    insert(response.headers_mut(), header::ETAG, document::tag(resource));
     response
 }
 

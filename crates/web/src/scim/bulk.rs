@@ -253,7 +253,7 @@ fn told(
                 Some(Ok(done)) => {
                     told.insert("location".to_owned(), location().into());
                     if let Some(resource) = &done.resource {
-                        told.insert("version".to_owned(), document::tag(resource.version).into());
+                        told.insert("version".to_owned(), document::tag(resource).into());
                     }
                     told.insert("status".to_owned(), done.status.as_str().into());
                     (Value::Object(told), false)

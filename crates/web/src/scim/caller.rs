@@ -169,7 +169,8 @@ impl Caller {
 
     /// Resources of a type in the caller's system.
     pub fn place(&self, known: &ResourceType) -> ScimPlace {
-        ScimPlace { system: self.system.to_string(), kind: known.name, has_members: known.has_members }
+        let ResourceType { name: kind, has_members, member_of, .. } = *known;
+        ScimPlace { system: self.system.to_string(), kind, has_members, member_of }
     }
 
     /// Who sends a request.

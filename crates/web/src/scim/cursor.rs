@@ -15,9 +15,14 @@ pub(crate) const LASTS: SignedDuration = SignedDuration::from_hours(1);
 pub(crate) enum From {
     /// After this resource, in the order of ids.
     After(String),
+    /// After what has this place in the order that was asked for.
+    AfterKey(Key),
     /// After so many.
     Skipping(u64),
 }
+
+/// Where a resource stands in an order: by what it is sorted, and its id among equals.
+pub(crate) type Key = (Option<String>, String);
 
 /// What a cursor says.
 #[derive(Debug, Clone, Serialize, Deserialize)]

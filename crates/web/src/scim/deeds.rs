@@ -27,12 +27,20 @@ const ACTIVE: &str = "active";
 pub(crate) struct Condition(pub Option<String>);
 
 impl Condition {
-    /// Whether a version fits.
-    pub fn fits(&self, version: i64) -> bool {
+    /// Whether a resource fits as it is shown.
+    pub fn fits(&self, resource: &ScimResource) -> bool {
+        self.is_any(&|tag| tag == document::tag(resource).trim_start_matches("W/"))
+    }
+
+    /// Whether its version fits: of which groups somebody is a member is no part of what a change to them can overwrite.
+    pub fn fits_version(&self, version: i64) -> bool {
+        let version = version.to_string();
+        self.is_any(&|tag| tag.trim_matches('"').split('-').next() == Some(version.as_str()))
+    }
+
+    fn is_any(&self, fits: &dyn Fn(&str) -> bool) -> bool {
         let Some(wanted) = &self.0 else { return true };
-        let tag = document::tag(version);
-        let strong = tag.trim_start_matches("W/");
-        wanted.split(',').map(str::trim).any(|one| one == "*" || one.trim_start_matches("W/") == strong)
+        wanted.split(',').map(str::trim).any(|one| one == "*" || fits(one.trim_start_matches("W/")))
     }
 }
 
@@ -176,7 +184,7 @@ fn decided(
     deed: Deed,
     now: Timestamp,
 ) -> Result<ScimDecision, ScimError> {
-    if !condition.fits(before.version) {
+    if !condition.fits_version(before.version) {
         return Err(ScimError::Precondition);
     }
     let held = document::held(before)?;

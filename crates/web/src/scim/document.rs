@@ -10,11 +10,12 @@ use std::ops::Range;
 use axum::body::Bytes;
 use jiff::Timestamp;
 use leasehold_model::identity::{LifecycleState, SCIM_LIFECYCLE_EXTENSION};
-use leasehold_store::{ScimContent, ScimMember, ScimResource, SentResource, StoreError};
-use serde_json::Value;
+use leasehold_store::{ScimContent, ScimGroup, ScimMember, ScimResource, SentResource, StoreError};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use crate::scim::error::ScimError;
-use crate::scim::schema::{MEMBERS, RESOURCE_TYPES, ResourceType};
+use crate::scim::schema::{GROUPS, MEMBERS, RESOURCE_TYPES, ResourceType};
 use crate::scim::value::{self, Object};
 
 /// A resource has not more bytes than this, members aside: pages hold many.
@@ -85,9 +86,20 @@ fn member(value: Value) -> Option<ScimMember> {
     Some(ScimMember { id, document: value.to_string() })
 }
 
-/// The tag of a version.
-pub(crate) fn tag(version: i64) -> String {
-    format!("W/\"{version}\"")
+/// The tag of a resource as it is shown: its version, and the groups that are told of it, which change without it.
+pub(crate) fn tag(resource: &ScimResource) -> String {
+    let ScimResource { version, groups, .. } = resource;
+    if groups.is_empty() {
+        return format!("W/\"{version}\"");
+    }
+    let mut told = Sha256::new();
+    for ScimGroup { id, display } in groups {
+        told.update(id);
+        told.update([0]);
+        told.update(display.as_deref().unwrap_or_default());
+        told.update([0]);
+    }
+    format!("W/\"{version}-{}\"", hex::encode(&told.finalize()[..8]))
 }
 
 /// Where a resource is.
@@ -109,13 +121,13 @@ pub(crate) fn text(base: &str, known: &ResourceType, resource: &ScimResource) ->
 pub(crate) fn sent(base: &str, known: &ResourceType, resource: &ScimResource) -> SentResource {
     let (text, location) = text_and_location(base, known, resource);
     let text = Bytes::from(text);
-    SentResource { location: text.slice(location), tag: tag(resource.version).into(), text }
+    SentResource { location: text.slice(location), tag: tag(resource).into(), text }
 }
 
 /// The resource as it is sent, and which part of it says where it is.
 fn text_and_location(base: &str, known: &ResourceType, resource: &ScimResource) -> (String, Range<usize>) {
-    let ScimResource { id, document, version, created_at, changed_at, members, .. } = resource;
-    let mut text = String::with_capacity(document.len() + 320 + members.len() * 160);
+    let ScimResource { id, document, created_at, changed_at, members, groups, .. } = resource;
+    let mut text = String::with_capacity(document.len() + 320 + (members.len() + groups.len()) * 160);
     text.push_str(document.strip_suffix('}').unwrap_or(document));
     if !members.is_empty() {
         text.push_str(",\"members\":[");
@@ -130,6 +142,16 @@ fn text_and_location(base: &str, known: &ResourceType, resource: &ScimResource) 
         }
         text.push(']');
     }
+    if let Some(endpoint) = known.member_of.and_then(endpoint).filter(|_| !groups.is_empty()) {
+        let shown = groups.iter().map(|ScimGroup { id, display }| {
+            let mut group = json!({"value": id, "type": "direct", "$ref": format!("{base}/{endpoint}/{id}")});
+            if let Some(display) = display {
+                group["display"] = json!(display);
+            }
+            group
+        });
+        let _ = write!(text, ",\"{GROUPS}\":{}", Value::Array(shown.collect()));
+    }
     let (created, changed) = (instant(*created_at), instant(*changed_at));
     // Nothing of these needs an escape: ids and instants are ours, and so is the address.
     let _ = write!(
@@ -141,8 +163,14 @@ fn text_and_location(base: &str, known: &ResourceType, resource: &ScimResource) 
     let begin = text.len();
     let _ = write!(text, "{base}/{}/{id}", known.endpoint);
     let location = begin..text.len();
-    let _ = write!(text, "\",\"version\":\"W/\\\"{version}\\\"\"}}}}");
+    let version = Value::from(tag(resource));
+    let _ = write!(text, "\",\"version\":{version}}}}}");
     (text, location)
+}
+
+/// Where resources of a type are.
+fn endpoint(name: &str) -> Option<&'static str> {
+    RESOURCE_TYPES.iter().find(|known| known.name == name).map(|known| known.endpoint)
 }
 
 /// Where members of this sort are.

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use crate::error::WebError;
 use crate::heavy;
 use crate::scim::caller::Caller;
-use crate::scim::cursor::{Cursor, From, LASTS};
+use crate::scim::cursor::{Cursor, From, Key, LASTS};
 use crate::scim::document::{self, MEMBERS_MAX};
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::filter::{Candidates, Test, sort_key, sought};
@@ -22,10 +22,24 @@ const STEP: u64 = 500;
 const SORTED_MAX: usize = 200_000;
 const SORTED_BYTES_MAX: usize = 64 << 20;
 
+/// A cursor is part of an address: a place in an order that takes more bytes is a number of resources.
+const KEY_BYTES_MAX: usize = 200;
+
 /// What was found: how many fit, and those of the page.
 struct Found {
     total: u64,
     resources: Vec<(&'static ResourceType, ScimResource)>,
+    /// Where the last of them stands in the order that was asked for, as far as there is one order.
+    last: Option<Key>,
+}
+
+/// Which part of what fits is asked for.
+#[derive(Default)]
+struct Part {
+    skipped: u64,
+    /// Only what stands behind this.
+    behind: Option<Key>,
+    count: u64,
 }
 
 /// Answers a question about resources of some types, as the text that is sent.
@@ -47,7 +61,8 @@ pub(crate) async fn answer(
     let base = app.scim_base();
     match &query.cursor {
         None => {
-            let found = find(&mut reading, base, types, query, query.skipped, query.page_size()).await?;
+            let part = Part { skipped: query.skipped, count: query.page_size(), ..Part::default() };
+            let found = find(&mut reading, base, types, query, part).await?;
             let extra = format!("\"startIndex\":{},", query.skipped + 1);
             sent(base, query, found, &extra)
         }
@@ -91,7 +106,7 @@ async fn by_cursor(
     if before.as_ref().is_some_and(|before| before.count != count) {
         return Err(wrong_count("`count` stays the same from the first page to the last".to_owned()));
     }
-    // One type in the order of ids goes on after an id, however much comes and goes; anything else after a number.
+    // One type goes on after a resource, however much comes and goes; several after a number.
     let by_id = match types {
         [known] if query.sort.is_none() => Some(*known),
         _ => None,
@@ -100,7 +115,7 @@ async fn by_cursor(
         (Some(known), Some(From::After(id))) => {
             let resources = after(reading, base, known, query, id, count + 1).await?;
             let total = before.as_ref().map_or(0, |before| before.total);
-            let mut found = Found { total, resources };
+            let mut found = Found { total, resources, last: None };
             let next = cut(&mut found, count, |found| {
                 found.resources.last().map(|(_, last)| From::After(last.id.clone()))
             });
@@ -108,13 +123,15 @@ async fn by_cursor(
         }
         (_, from) => {
             let skipped = if let Some(From::Skipping(skipped)) = from { *skipped } else { 0 };
-            let mut found = find(reading, base, types, query, skipped, count + 1).await?;
+            let behind = if let Some(From::AfterKey(key)) = from { Some(key.clone()) } else { None };
+            let mut found =
+                find(reading, base, types, query, Part { skipped, behind, count: count + 1 }).await?;
             if let Some(before) = &before {
                 found.total = before.total;
             }
             let next = cut(&mut found, count, |found| match by_id {
                 Some(_) => found.resources.last().map(|(_, last)| From::After(last.id.clone())),
-                None => Some(From::Skipping(skipped + count)),
+                None => Some(found.last.clone().map_or(From::Skipping(skipped + count), From::AfterKey)),
             });
             (found, next)
         }
@@ -149,10 +166,9 @@ async fn find(
     base: &str,
     types: &[&'static ResourceType],
     query: &Query,
-    skipped: u64,
-    count: u64,
+    part: Part,
 ) -> Result<Found, ScimError> {
-    let mut all = Found { total: 0, resources: Vec::new() };
+    let mut all = Found { total: 0, resources: Vec::new(), last: None };
     let mut last_error = None;
     let mut is_answered = false;
     for known in types {
@@ -165,12 +181,17 @@ async fn find(
             }
         };
         is_answered = true;
-        let skipped = skipped.saturating_sub(all.total);
-        let wanted = count.saturating_sub(all.resources.len() as u64);
-        let (total, mut resources) = of_type(reading, base, known, query, test, skipped, wanted).await?;
-        members(reading, query, known, &mut resources).await?;
+        let part = Part {
+            skipped: part.skipped.saturating_sub(all.total),
+            count: part.count.saturating_sub(all.resources.len() as u64),
+            behind: part.behind.clone(),
+        };
+        let OfType { total, mut resources, last } = of_type(reading, base, known, query, test, part).await?;
+        complete(reading, query, known, &mut resources).await?;
         all.total += total;
         all.resources.extend(resources.into_iter().map(|resource| (*known, resource)));
+        all.last = last
+            .filter(|(key, _)| types.len() == 1 && key.as_ref().is_none_or(|key| key.len() <= KEY_BYTES_MAX));
     }
     match last_error {
         Some(error) if !is_answered => Err(error),
@@ -178,8 +199,8 @@ async fn find(
     }
 }
 
-/// Puts members into groups, where they are asked for.
-async fn members(
+/// Puts members into groups, where they are asked for, and tells of which groups a user is a member.
+async fn complete(
     reading: &mut ScimReading,
     query: &Query,
     known: &'static ResourceType,
@@ -195,6 +216,7 @@ async fn members(
         }
         reading.fill_members(found).await?;
     }
+    reading.fill_groups(known.member_of, found).await?;
     Ok(())
 }
 
@@ -204,19 +226,22 @@ async fn of_type(
     known: &'static ResourceType,
     query: &Query,
     test: Option<Test>,
-    skipped: u64,
-    count: u64,
-) -> Result<(u64, Vec<ScimResource>), ScimError> {
+    part: Part,
+) -> Result<OfType, ScimError> {
     if test.is_none() && query.sort.is_none() {
         let total = reading.count(known.name).await?;
-        let page = if count == 0 { Vec::new() } else { reading.page(known.name, skipped, count).await? };
-        return Ok((total, page));
+        let Part { skipped, count, .. } = part;
+        let resources =
+            if count == 0 { Vec::new() } else { reading.page(known.name, skipped, count).await? };
+        return Ok(OfType { total, resources, last: None });
     }
     let key = query.sort.as_ref().map(|sort| sort_key(&sort.by, known)).transpose()?;
     let is_descending = query.sort.as_ref().is_some_and(|sort| sort.is_descending);
     let with_members = known.has_members && query.asks_about_members();
-    let mut window = Window { skipped, count, ..Window::default() };
-    let mut look = async |reading: &mut ScimReading, resources: Vec<ScimResource>| {
+    let mut window = Window { part, ..Window::default() };
+    let groups = known.member_of.filter(|_| query.asks_about_groups());
+    let mut look = async |reading: &mut ScimReading, mut resources: Vec<ScimResource>| {
+        reading.fill_groups(groups, &mut resources).await?;
         for mut resource in resources {
             let object = looked_into(reading, base, known, &mut resource, with_members).await?;
             if test.as_ref().is_some_and(|test| !test.fits(&object)) {
@@ -234,6 +259,7 @@ async fn of_type(
         let found = match &candidates {
             Candidates::Sought(wanted) => reading.sought(known.name, wanted).await?,
             Candidates::WithMember(member) => reading.with_member(known.name, member).await?,
+            Candidates::InGroup(group) => reading.in_group(known.name, group).await?,
         };
         look(reading, found).await?;
         return window.close(reading, known, is_descending).await;
@@ -265,22 +291,29 @@ async fn looked_into(
     object
 }
 
+/// What was found of one type.
+struct OfType {
+    total: u64,
+    resources: Vec<ScimResource>,
+    /// Where the last but one of them stands in the order that was asked for: one more than the page is asked for.
+    last: Option<Key>,
+}
+
 /// The part of what fits that is asked for.
 #[derive(Default)]
 struct Window {
+    part: Part,
     total: u64,
-    skipped: u64,
-    count: u64,
     kept: Vec<ScimResource>,
     /// What is sorted, when all of it is there.
-    keyed: Vec<(Option<String>, String)>,
+    keyed: Vec<Key>,
     keyed_bytes: usize,
 }
 
 impl Window {
     fn take(&mut self, resource: ScimResource) {
         self.total += 1;
-        if self.total > self.skipped && (self.kept.len() as u64) < self.count {
+        if self.total > self.part.skipped && (self.kept.len() as u64) < self.part.count {
             self.kept.push(resource);
         }
     }
@@ -302,23 +335,29 @@ impl Window {
         reading: &mut ScimReading,
         known: &'static ResourceType,
         is_descending: bool,
-    ) -> Result<(u64, Vec<ScimResource>), ScimError> {
+    ) -> Result<OfType, ScimError> {
         if self.keyed.is_empty() {
-            return Ok((self.total, self.kept));
+            return Ok(OfType { total: self.total, resources: self.kept, last: None });
         }
         // What has no value comes last, and first where the order is turned round; ids decide between equals.
-        self.keyed.sort_by(|(one, one_id), (other, other_id)| {
+        let order = |(one, one_id): &Key, (other, other_id): &Key| {
             let order = (one.is_none(), one).cmp(&(other.is_none(), other));
             let order = if is_descending { order.reverse() } else { order };
             order.then_with(|| one_id.cmp(other_id))
-        });
-        let skipped = usize::try_from(self.skipped).unwrap_or(usize::MAX);
-        let count = usize::try_from(self.count).unwrap_or(usize::MAX);
-        let mut page = Vec::new();
-        for (_, id) in self.keyed.iter().skip(skipped).take(count) {
-            page.extend(reading.sought(known.name, &ScimSought::Id(id.clone())).await?);
+        };
+        if let Some(behind) = &self.part.behind {
+            self.keyed.retain(|key| order(key, behind).is_gt());
         }
-        Ok((self.total, page))
+        self.keyed.sort_by(order);
+        let skipped = usize::try_from(self.part.skipped).unwrap_or(usize::MAX);
+        let count = usize::try_from(self.part.count).unwrap_or(usize::MAX);
+        let page: Vec<&Key> = self.keyed.iter().skip(skipped).take(count).collect();
+        let mut resources = Vec::with_capacity(page.len());
+        for (_, id) in &page {
+            resources.extend(reading.sought(known.name, &ScimSought::Id(id.clone())).await?);
+        }
+        let last = page.len().checked_sub(2).map(|position| page[position].clone());
+        Ok(OfType { total: self.total, resources, last })
     }
 }
 
@@ -333,10 +372,12 @@ async fn after(
 ) -> Result<Vec<(&'static ResourceType, ScimResource)>, ScimError> {
     let test = query.filter.as_ref().map(|filter| Test::of(filter, known)).transpose()?;
     let with_members = known.has_members && query.asks_about_members();
+    let groups = known.member_of.filter(|_| query.asks_about_groups());
     let mut found = Vec::new();
     let mut last = id.to_owned();
     while (found.len() as u64) < count {
-        let step = reading.after(known.name, &last, if test.is_some() { STEP } else { count }).await?;
+        let mut step = reading.after(known.name, &last, if test.is_some() { STEP } else { count }).await?;
+        reading.fill_groups(groups, &mut step).await?;
         let Some(end) = step.last().map(|resource| resource.id.clone()) else { break };
         last = end;
         for mut resource in step {
@@ -351,12 +392,12 @@ async fn after(
             }
         }
     }
-    members(reading, query, known, &mut found).await?;
+    complete(reading, query, known, &mut found).await?;
     Ok(found.into_iter().map(|resource| (known, resource)).collect())
 }
 
 fn sent(base: &str, query: &Query, found: Found, extra: &str) -> Result<String, ScimError> {
-    let Found { total, resources } = found;
+    let Found { total, resources, .. } = found;
     let mut text = format!(
         "{{\"schemas\":[\"urn:ietf:params:scim:api:messages:2.0:ListResponse\"],\"totalResults\":{total},{extra}\"itemsPerPage\":{},\"Resources\":[",
         resources.len()

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::filter::{Filter, Path, path_with_filter, sought};
 use crate::scim::projection::Projection;
-use crate::scim::schema::{MEMBERS, ResourceType};
+use crate::scim::schema::{GROUPS, MEMBERS, ResourceType};
 
 /// How many resources a page has where nobody says, and how many at most.
 pub(crate) const COUNT_DEFAULT: u64 = 100;
@@ -127,6 +127,12 @@ impl Query {
     pub fn asks_about_members(&self) -> bool {
         self.filter.as_ref().is_some_and(|filter| filter.names(MEMBERS))
             || self.sort.as_ref().is_some_and(|sort| sort.by.is(MEMBERS))
+    }
+
+    /// The same of the groups that they are members of.
+    pub fn asks_about_groups(&self) -> bool {
+        self.filter.as_ref().is_some_and(|filter| filter.names(GROUPS))
+            || self.sort.as_ref().is_some_and(|sort| sort.by.is(GROUPS))
     }
 
     /// How many resources a page by index has.

@@ -142,8 +142,8 @@ impl One<'_> {
         let Self { app, caller, known, headers, .. } = *self;
         let resource = deeds::read(app, caller, known, id, projection.has(known, MEMBERS)).await?;
         let condition = answer::condition(headers, header::IF_NONE_MATCH);
-        if condition.0.is_some() && condition.fits(resource.version) {
-            return Ok(answer::not_modified(resource.version));
+        if condition.0.is_some() && condition.fits(&resource) {
+            return Ok(answer::not_modified(&resource));
         }
         answer::resource(app, known, StatusCode::OK, &resource, &projection)
     }

@@ -101,22 +101,25 @@ proptest! {
     #[test]
     fn no_index_hides_what_fits(
         filter in filter(
-            proptest::sample::select(vec!["userName", "USERNAME", "externalId", "id", "title"]).prop_map(named).boxed(),
+            proptest::sample::select(vec!["userName", "USERNAME", "externalId", "id", "title", "groups"]).prop_map(named).boxed(),
             proptest::sample::select(vec!["a", "A", "b"]).prop_map(|text| Literal::Text(text.to_owned())),
             Just(named("emails")).boxed(),
         ),
         user_name in "[aAb]", external_id in "[aAb]", id in "[aAb]", title in "[aAb]",
+        group in "[aAb]",
     ) {
         let known = at_endpoint("Users").expect("users");
         // Within brackets there are other names: such filters are refused, and no index is asked.
         let Ok(test) = Test::of(&filter, known) else { return Ok(()) };
         let object: Map<String, Value> = serde_json::from_value(
-            json!({"userName": user_name, "externalId": external_id, "id": id, "title": title})).expect("an object");
+            json!({"userName": user_name, "externalId": external_id, "id": id, "title": title,
+                "groups": [{"value": group}]})).expect("an object");
         let is_candidate = match sought(&filter, known) {
             None => true,
             Some(Candidates::Sought(leasehold_store::ScimSought::Name(name))) => name == user_name.to_lowercase(),
             Some(Candidates::Sought(leasehold_store::ScimSought::ExternalId(wanted))) => wanted == external_id,
             Some(Candidates::Sought(leasehold_store::ScimSought::Id(wanted))) => wanted == id,
+            Some(Candidates::InGroup(wanted)) => wanted == group,
             Some(Candidates::WithMember(_)) => false,
         };
         prop_assert!(is_candidate || !test.fits(&object), "{} {:?}", filter, object);

@@ -118,7 +118,7 @@ proptest! {
         let document = content.document.clone();
         prop_assert_eq!(document.matches("\"schemas\":").count(), 1, "{} after {}", document, sent);
         let kept = ScimResource {
-            id: "id".to_owned(), document, version: 1, created_at: at, changed_at: at, members: Vec::new(),
+            id: "id".to_owned(), document, version: 1, created_at: at, changed_at: at, members: Vec::new(), groups: Vec::new(),
             sent: Sent::default(),
         };
         let held = document::held(&kept).expect("reads back");

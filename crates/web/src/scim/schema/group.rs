@@ -31,4 +31,5 @@ pub(crate) static GROUP: ResourceType = ResourceType {
     name_attribute: "displayName",
     is_name_unique: false,
     has_members: true,
+    member_of: None,
 };

@@ -13,6 +13,8 @@ pub(crate) static RESOURCE_TYPES: &[&ResourceType] = &[&user::USER, &group::GROU
 
 /// The list of members of a resource.
 pub(crate) const MEMBERS: &str = "members";
+/// The list of what a resource is a member of.
+pub(crate) const GROUPS: &str = "groups";
 
 /// A schema: attributes under a name of their own.
 #[derive(Debug)]
@@ -45,6 +47,8 @@ pub(crate) struct ResourceType {
     pub is_name_unique: bool,
     /// Whether they have members, which are stored one by one.
     pub has_members: bool,
+    /// The type of those whose members they are told to be, in [`GROUPS`]; none where that is not told.
+    pub member_of: Option<&'static str>,
 }
 
 const META: &[Attribute] = &[

@@ -25,6 +25,14 @@ const NAME: &[A] = &[
     A::text("honorificSuffix", "What stands after the name."),
 ];
 
+/// Whoever changes this changes the group.
+const GROUP: &[A] = &[
+    A::text("value", "The group's id.").case_exact().read_only(),
+    A::reference("$ref", &["Group"], "Where the group is.").read_only(),
+    A::text("display", "What the group is called.").read_only(),
+    A::text("type", "How the user is in the group.").one_of(&["direct"]).read_only(),
+];
+
 const ADDRESS: &[A] = &[
     A::text("formatted", "The whole address."),
     A::text("streetAddress", "Street and number."),
@@ -75,6 +83,13 @@ pub(crate) static SCHEMA: Schema = Schema {
         )
         .many(),
         A::complex("addresses", ADDRESS, "Postal addresses.").many(),
+        A::complex(
+            "groups",
+            GROUP,
+            "The groups that the user is a member of, without those that these are in.",
+        )
+        .many()
+        .read_only(),
         A::complex(
             "entitlements",
             listed!(A::text("value", "What it is."), &[]),
@@ -141,4 +156,5 @@ pub(crate) static USER: ResourceType = ResourceType {
     name_attribute: "userName",
     is_name_unique: true,
     has_members: false,
+    member_of: Some("Group"),
 };

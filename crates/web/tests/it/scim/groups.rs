@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{GROUP, GROUPS, Provider, id};
+use super::{GROUP, GROUPS, Provider, USERS, encoded, id};
 
 /// The ids of the members, in their order.
 fn members(group: &Value) -> Vec<String> {
@@ -190,6 +190,96 @@ async fn a_member_is_another_one_or_stays_who_they_are() {
         assert_eq!(told["scimType"], "mutability", "{path_of_change}: {told}");
     }
     assert_eq!(members(&provider.get(&path).await), ["m1"]);
+}
+
+/// What a user is told to be a member of: each group's name and how.
+fn groups(user: &Value) -> Vec<(String, String)> {
+    let groups = user["groups"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    groups.iter().map(|group| (text(&group["display"]), text(&group["type"]))).collect()
+}
+
+#[tokio::test]
+async fn a_user_tells_of_which_groups_they_are_a_member() {
+    let mut provider = Provider::new().await;
+    let (ada, bo) = (provider.user("ada").await, provider.user("bo").await);
+    let path = format!("{USERS}/{ada}");
+    let direct = |names: &[&str]| -> Vec<(String, String)> {
+        names.iter().map(|name| ((*name).to_owned(), "direct".to_owned())).collect()
+    };
+    let alone = provider.get(&path).await;
+    assert_eq!((alone.get("groups"), &alone["meta"]["version"]), (None, &json!("W/\"1\"")));
+    let team = id(&provider.make(GROUPS, json!({"displayName": "Team", "members": [{"value": ada}]})).await);
+    let all = json!({"displayName": "All", "members": [{"value": team, "type": "Group"}]});
+    let all = id(&provider.make(GROUPS, all).await);
+    let told = provider.get(&path).await;
+    // Not what their groups are in.
+    let reference = format!("http://127.0.0.1:8420/scim/v2/Groups/{team}");
+    assert_eq!(
+        told["groups"],
+        json!([{"value": team, "display": "Team", "type": "direct", "$ref": reference}])
+    );
+
+    // Whoever kept the user as they were hears that something else is told of them, …
+    let version = |user: &Value| user["meta"]["version"].as_str().expect("a version").to_owned();
+    let mut kept = vec![version(&alone)];
+    let team_path = format!("{GROUPS}/{team}");
+    for (operations, expected) in [
+        (json!([]), direct(&["Team"])),
+        (json!([{"op": "replace", "path": "displayName", "value": "Crew"}]), direct(&["Crew"])),
+        (json!([{"op": "add", "path": "members", "value": [{"value": bo}]}]), direct(&["Crew"])),
+        (json!([{"op": "remove", "path": format!("members[value eq \"{ada}\"]")}]), vec![]),
+        (json!([{"op": "add", "path": "members", "value": [{"value": ada}]}]), direct(&["Crew"])),
+    ] {
+        if operations != json!([]) {
+            provider.patch(&team_path, operations.clone()).await;
+        }
+        let known = [("if-none-match", kept.last().expect("one").as_str())];
+        let answer = provider.program.call_with("GET", &path, &known, Value::Null).await;
+        let is_same = operations[0]["value"] == json!([{"value": bo}]);
+        assert_eq!(answer.status.as_u16(), if is_same { 304 } else { 200 }, "{operations}");
+        let told = provider.get(&path).await;
+        assert_eq!(groups(&told), expected, "{operations}");
+        let listed = provider.get(&format!("{USERS}?filter=userName%20eq%20%22ada%22")).await;
+        assert_eq!(listed["Resources"][0], told, "{operations}");
+        kept.push(version(&told));
+    }
+    // … and whoever changes the user overwrites nothing by it, so nothing stands against that.
+    let mut user = provider.get(&path).await;
+    user["title"] = json!("Lead");
+    user["groups"] = json!([{"value": all}]);
+    let known = [("if-match", kept[0].as_str())];
+    let changed = provider.program.call_with("PUT", &path, &known, user).await;
+    assert_eq!(changed.status.as_u16(), 200, "{}", changed.text);
+    assert_eq!(groups(&changed.json()), direct(&["Crew"]), "groups are changed where they are");
+    assert_eq!(provider.get(&path).await, changed.json());
+    let stale = provider.program.call_with("PUT", &path, &known, json!({"userName": "ada"})).await;
+    assert_eq!(stale.status.as_u16(), 412);
+    let patched = provider.patch(&path, json!([{"op": "replace", "path": "title", "value": "Head"}])).await;
+    assert_eq!(groups(&patched), direct(&["Crew"]));
+
+    for (filter, expected) in [
+        (format!("groups.value eq \"{team}\""), vec!["ada", "bo"]),
+        (format!("groups[value eq \"{team}\"]"), vec!["ada", "bo"]),
+        (format!("groups[display eq \"crew\" and value eq \"{team}\"] and title pr"), vec!["ada"]),
+        ("groups[display sw \"Cre\"]".to_owned(), vec!["ada", "bo"]),
+        (format!("groups.value eq \"{all}\""), vec![]),
+        ("not (groups pr)".to_owned(), vec![]),
+    ] {
+        for page in ["count=10", "count=10&cursor="] {
+            let found = provider.get(&format!("{USERS}?{page}&filter={}", encoded(&filter))).await;
+            assert_eq!(super::names(&found), expected, "{filter}");
+        }
+    }
+    let without = provider.get(&format!("{path}?excludedAttributes=groups")).await;
+    assert_eq!((without.get("groups"), without.get("title")), (None, Some(&json!("Head"))));
+    let only = provider.get(&format!("{path}?attributes=groups.display")).await;
+    assert_eq!(only["groups"], json!([{"display": "Crew"}]));
+    provider.call("DELETE", &team_path, Value::Null, 204).await;
+    assert_eq!(groups(&provider.get(&path).await), vec![]);
+    // What is pushed into one system tells nothing of another.
+    let mut elsewhere = super::pushing(&provider.installation, "portal").await;
+    assert_eq!(elsewhere.get(&path).await.status.as_u16(), 404);
 }
 
 #[tokio::test]

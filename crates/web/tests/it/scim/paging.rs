@@ -119,6 +119,53 @@ async fn what_comes_and_goes_between_pages_moves_nobody_else() {
 }
 
 #[tokio::test]
+async fn nor_where_the_pages_are_sorted() {
+    let mut provider = Provider::new().await;
+    let ids = eleven(&mut provider).await;
+    for (order, expected) in [
+        ("ascending", [["user00", "user01", "user02"], ["user03", "user04", "user05"]]),
+        ("descending", [["user10", "user09", "user08"], ["user07", "user06", "user05"]]),
+    ] {
+        let query = format!("{USERS}?count=3&sortBy=userName&sortOrder={order}");
+        let first = provider.get(&format!("{query}&cursor=")).await;
+        assert_eq!(names(&first), expected[0]);
+        // One comes before what was shown, and one of those who were shown is called something else.
+        let early = provider.user(if order == "ascending" { "a" } else { "z" }).await;
+        let shown = &ids[if order == "ascending" { 1 } else { 9 }];
+        let renamed = json!([{"op": "replace", "path": "userName", "value": format!("m{order}")}]);
+        provider.patch(&format!("{USERS}/{shown}"), renamed).await;
+        let cursor = first["nextCursor"].as_str().expect("more").to_owned();
+        let second = provider.get(&format!("{query}&cursor={cursor}")).await;
+        assert_eq!(names(&second), expected[1]);
+        provider.call("DELETE", &format!("{USERS}/{early}"), Value::Null, 204).await;
+    }
+    // Where a page ends within equals, the next one goes on among them; and who has no value comes last.
+    provider.patch(&format!("{USERS}/{}", ids[4]), json!([{"op": "remove", "path": "title"}])).await;
+    let query = format!("{USERS}?count=4&sortBy=title");
+    let mut cursor = String::new();
+    let mut found = Vec::new();
+    loop {
+        let list = provider.get(&format!("{query}&cursor={cursor}")).await;
+        found.extend(names(&list));
+        let Some(next) = list["nextCursor"].as_str() else { break };
+        next.clone_into(&mut cursor);
+    }
+    let whole = provider.get(&format!("{USERS}?count=100&sortBy=title")).await;
+    assert_eq!(found, names(&whole));
+    assert_eq!((found.len(), found.last().map(String::as_str)), (11, Some("user04")));
+    // A place in the order that is too long for an address is a number.
+    for letter in ["a", "b", "c"] {
+        let title = json!([{"op": "replace", "path": "title", "value": letter.repeat(5_000)}]);
+        provider.patch(&format!("{USERS}/{}", ids[0]), title).await;
+        let first = provider.get(&format!("{USERS}?count=1&sortBy=title&cursor=")).await;
+        let cursor = first["nextCursor"].as_str().expect("more").to_owned();
+        assert!(cursor.len() < 1_000, "{}", cursor.len());
+        let second = provider.get(&format!("{USERS}?count=1&sortBy=title&cursor={cursor}")).await;
+        assert_ne!(names(&first), names(&second));
+    }
+}
+
+#[tokio::test]
 async fn a_cursor_answers_its_own_question_for_an_hour() {
     let mut provider = Provider::new().await;
     eleven(&mut provider).await;
