@@ -92,73 +92,57 @@ impl Merging<'_> {
         if positions.len() == 1 && silent.is_empty() {
             return None;
         }
-        let at = |epoch: EpochId| snapshot.ended_at(epoch).unwrap_or(Timestamp::UNIX_EPOCH);
-        // What they say now, where nothing that was told before can count.
-        let listed_alone = positions.iter().map(|position| {
-            let (from, standing) =
-                (at(came(snapshot, *position)), Standing::of(&snapshot.identities[*position].1));
-            Told { from, until: Timestamp::MAX, standing }
-        });
-        let silent_alone = silent.iter().map(|dropped| {
-            let standing = Standing::of(&dropped.identity);
-            Told { from: at(dropped.came), until: at(dropped.until), standing }
-        });
-        let (listed_alone, silent_alone): (Vec<Told>, Vec<Told>) =
-            (listed_alone.collect(), silent_alone.collect());
-        let word = |system: u32, identity: &Identity, since: EpochId, alone| {
-            let histories = self.feeds.get(key).map(Vec::as_slice).unwrap_or_default();
-            let history = histories.iter().find(|history| history.system == system);
-            let told = history.map_or(std::slice::from_ref(alone), |history| &history.told);
-            Word {
-                system,
-                name: snapshot.system(system),
-                precedence: self.precedences.of_system(system),
-                standing: Standing::of(identity),
-                said_at: snapshot.ended_at(since),
-                told: ToldUntil::of(told, self.now, first_read_at(snapshot, system)),
-            }
-        };
-        let listing = positions.iter().zip(&listed_alone).map(|(position, alone)| {
-            let (system, identity) = &snapshot.identities[*position];
-            word(*system, identity, snapshot.identity_since[*position], alone)
-        });
-        let mut words: Vec<Word<'_>> = listing.collect();
-        let silent = silent.iter().zip(&silent_alone);
-        let silent: Vec<(&Dropped, Word<'_>)> = silent
-            .map(|(dropped, alone)| (dropped, word(dropped.system, &dropped.identity, dropped.since, alone)))
-            .collect();
-        let mut listed: Vec<&Identity> =
-            positions.iter().map(|position| &snapshot.identities[*position].1).collect();
-        let mut since: Vec<EpochId> =
-            positions.iter().map(|position| snapshot.identity_since[*position]).collect();
-        let silent_words: Vec<Word<'_>> = silent.iter().map(|(_, word)| *word).collect();
+        let listing: Vec<Said<'_>> =
+            positions.iter().map(|position| Said::listed(snapshot, *position)).collect();
+        let silent: Vec<Said<'_>> = silent.iter().map(|dropped| Said::silent(snapshot, dropped)).collect();
+        let histories = self.feeds.get(key).map(Vec::as_slice).unwrap_or_default();
+        let mut words: Vec<Word<'_>> =
+            listing.iter().map(|said| self.word(snapshot, histories, said)).collect();
+        let silent_words: Vec<Word<'_>> =
+            silent.iter().map(|said| self.word(snapshot, histories, said)).collect();
+        let mut saying: Vec<&Said<'_>> = listing.iter().collect();
         if let Some(leaving) = dropped::saying_left(&words, &silent_words) {
-            let (dropped, word) = silent[leaving];
-            words.push(word);
-            listed.push(&dropped.identity);
-            since.push(dropped.since);
+            words.push(silent_words[leaving]);
+            saying.push(&silent[leaving]);
         }
         let voices = voices(&words, self.now, away.is_some_and(|away| away.was_gone));
+        let listed: Vec<&Identity> = saying.iter().map(|said| said.identity).collect();
         let mut was = Vec::new();
         for (voice, position) in positions.iter().enumerate() {
             for before in former.remove(position).unwrap_or_default() {
                 let (mut then, mut listed_then) = (voices.clone(), listed.clone());
                 (then[voice].word.standing, then[voice].denies_end) = (Standing::of(&before.was), false);
                 listed_then[voice] = &before.was;
-                was.push(FormerIdentity {
-                    was: one_of(&then, &listed_then, before.until).identity,
-                    ..before
-                });
+                let one = one_of(&then, &listed_then, before.until);
+                was.push(FormerIdentity { was: one.identity, ..before });
             }
         }
         let one = one_of(&voices, &listed, self.now);
-        let since = since[one.dated_by];
+        let since = saying[one.dated_by].since;
         let mut made = Made { one, since, was };
         if let Some(gone_since) = away.and_then(|away| away.gone_since) {
             words.extend(silent_words);
             self.date(&mut made, snapshot, &words, gone_since);
         }
         Some(made)
+    }
+
+    fn word<'a>(
+        &'a self,
+        snapshot: &'a Snapshot,
+        histories: &'a [FeedHistory],
+        said: &'a Said<'_>,
+    ) -> Word<'a> {
+        let history = histories.iter().find(|history| history.system == said.system);
+        let told = history.map_or(std::slice::from_ref(&said.alone), |history| &history.told);
+        Word {
+            system: said.system,
+            name: snapshot.system(said.system),
+            precedence: self.precedences.of_system(said.system),
+            standing: Standing::of(said.identity),
+            said_at: snapshot.ended_at(said.since),
+            told: ToldUntil::of(told, self.now, first_read_at(snapshot, said.system)),
+        }
     }
 
     /// A word that did not count before another feed said something else, or fell silent, dates no leaving before that; and what that feed
@@ -179,14 +163,41 @@ impl Merging<'_> {
     }
 }
 
+/// What one feed says of somebody now.
+struct Said<'s> {
+    system: u32,
+    identity: &'s Identity,
+    since: EpochId,
+    /// What stands for all that it told where nothing that it told before can count.
+    alone: Told,
+}
+
+impl<'s> Said<'s> {
+    /// Of one whom it lists, at a position of the snapshot.
+    fn listed(snapshot: &'s Snapshot, position: usize) -> Self {
+        let ((system, identity), since) = (&snapshot.identities[position], snapshot.identity_since[position]);
+        let came = snapshot.identity_came.get(position).copied().unwrap_or(since);
+        let alone =
+            Told { from: at(snapshot, came), until: Timestamp::MAX, standing: Standing::of(identity) };
+        Self { system: *system, identity, since, alone }
+    }
+
+    /// Of one whom it lists no longer.
+    fn silent(snapshot: &Snapshot, dropped: &'s Dropped) -> Self {
+        let Dropped { system, identity, since, came, until } = dropped;
+        let (from, until) = (at(snapshot, *came), at(snapshot, *until));
+        let alone = Told { from, until, standing: Standing::of(identity) };
+        Self { system: *system, identity, since: *since, alone }
+    }
+}
+
+fn at(snapshot: &Snapshot, epoch: EpochId) -> Timestamp {
+    snapshot.ended_at(epoch).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
 /// When a system was read for the first time.
 fn first_read_at(snapshot: &Snapshot, system: u32) -> Option<Timestamp> {
     snapshot.ended_at(snapshot.systems[system as usize].first?)
-}
-
-/// The epoch since which the identity at a position is listed without a break.
-fn came(snapshot: &Snapshot, position: usize) -> EpochId {
-    *snapshot.identity_came.get(position).unwrap_or(&snapshot.identity_since[position])
 }
 
 /// Puts what was made of several in the place of the first of them, and takes away the others.
