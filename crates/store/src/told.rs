@@ -51,11 +51,9 @@ impl Edges {
             return self.0;
         }
         let mut listing: HashMap<String, usize> = HashMap::new();
-        for (position, (_, identity)) in snapshot.identities.iter().enumerate() {
+        for (_, identity) in &snapshot.identities {
             let key = identity.key.folded();
-            if snapshot.departed.contains(&position) {
-                self.0.remove(&key);
-            } else if self.0.contains(&key) {
+            if self.0.contains(&key) {
                 *listing.entry(key).or_default() += 1;
             }
         }

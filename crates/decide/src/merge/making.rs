@@ -40,21 +40,25 @@ impl Merging<'_> {
         }
         let mut dropped = vec![false; snapshot.identities.len()];
         let mut made: BTreeMap<usize, Made> = BTreeMap::new();
-        for (position, positions) in told {
-            let (positions, without) = self.precedences.that_count(snapshot, positions);
-            for position in without.iter().chain(&positions[1..]) {
-                dropped[*position] = true;
-            }
-            let key = snapshot.identities[position].1.key.folded();
+        for (place, positions) in told {
+            let key = snapshot.identities[place].1.key.folded();
             let away = self.feeds.get(&key).map(|histories| self.away(snapshot, histories));
-            if let Some(one) = self.made(snapshot, &key, &positions, away.as_ref(), &mut former) {
-                made.insert(positions[0], one);
+            let said = self.said(snapshot, &key, &positions);
+            let (kept, one) = match &said[..] {
+                [Said { position: Some(position), is_listing: true, .. }] => (*position, None),
+                _ => (place, Some(self.made(snapshot, &key, &said, away.as_ref(), &mut former))),
+            };
+            for position in positions.into_iter().filter(|position| *position != kept) {
+                dropped[position] = true;
             }
+            drop(said);
+            let standing = match &one {
+                Some(made) => Standing::of(&made.one.identity),
+                None => Standing::of(&snapshot.identities[kept].1),
+            };
+            made.extend(one.map(|one| (kept, one)));
             let Some(away) = away else { continue };
             snapshot.away.remove(&key);
-            let identity = made.get(&positions[0]).map(|made| &made.one.identity);
-            let identity = identity.unwrap_or(&snapshot.identities[positions[0]].1);
-            let standing = Standing::of(identity);
             let is_waiting = standing.is_announced(self.now) && !standing.has_left(self.now);
             let begins_at = standing.start.unwrap_or(Timestamp::MAX);
             let waiting = away.gone_since.filter(|_| is_waiting).map(|left_at| (left_at, begins_at));
@@ -63,6 +67,19 @@ impl Merging<'_> {
             }
         }
         keep(snapshot, &dropped, made, former);
+    }
+
+    /// What each feed says of somebody that counts: one that is not configured any more says nothing beside those that are.
+    fn said<'s>(&'s self, snapshot: &'s Snapshot, key: &str, positions: &[usize]) -> Vec<Said<'s>> {
+        let mut said: Vec<Said<'s>> =
+            positions.iter().map(|position| Said::at_position(snapshot, *position)).collect();
+        let silent = self.silent.get(key).into_iter().flatten();
+        said.extend(silent.map(|dropped| Said::dropped(snapshot, dropped)));
+        let is_feed = |said: &Said<'_>| self.precedences.is_feed(said.system);
+        if said.iter().any(is_feed) {
+            said.retain(is_feed);
+        }
+        said
     }
 
     /// When somebody was not here, by what the feeds told that count.
@@ -79,37 +96,32 @@ impl Merging<'_> {
         away::away(&heard.collect::<Vec<_>>(), self.now)
     }
 
-    /// One identity of those that stand at these positions and of what silent feeds said; none where only one feed says anything.
+    /// One identity of what feeds say of it.
     fn made(
         &self,
         snapshot: &Snapshot,
         key: &str,
-        positions: &[usize],
+        said: &[Said<'_>],
         away: Option<&Away>,
         former: &mut BTreeMap<usize, Vec<FormerIdentity>>,
-    ) -> Option<Made> {
-        let silent = self.silent.get(key).map(Vec::as_slice).unwrap_or_default();
-        if positions.len() == 1 && silent.is_empty() {
-            return None;
-        }
-        let listing: Vec<Said<'_>> =
-            positions.iter().map(|position| Said::listed(snapshot, *position)).collect();
-        let silent: Vec<Said<'_>> = silent.iter().map(|dropped| Said::silent(snapshot, dropped)).collect();
+    ) -> Made {
         let histories = self.feeds.get(key).map(Vec::as_slice).unwrap_or_default();
-        let mut words: Vec<Word<'_>> =
-            listing.iter().map(|said| self.word(snapshot, histories, said)).collect();
-        let silent_words: Vec<Word<'_>> =
-            silent.iter().map(|said| self.word(snapshot, histories, said)).collect();
-        let mut saying: Vec<&Said<'_>> = listing.iter().collect();
-        if let Some(leaving) = dropped::saying_left(&words, &silent_words) {
-            words.push(silent_words[leaving]);
-            saying.push(&silent[leaving]);
+        let words: Vec<Word<'_>> = said.iter().map(|said| self.word(snapshot, histories, said)).collect();
+        let of = |is_listing: bool| -> (Vec<&Said<'_>>, Vec<Word<'_>>) {
+            said.iter().zip(&words).filter(|(said, _)| said.is_listing == is_listing).unzip()
+        };
+        let ((mut saying, mut speaking), (silent, silent_words)) = (of(true), of(false));
+        if let Some(leaving) = dropped::saying_left(&speaking, &silent_words) {
+            saying.push(silent[leaving]);
+            speaking.push(silent_words[leaving]);
         }
-        let voices = voices(&words, self.now, away.is_some_and(|away| away.was_gone));
+        let voices = voices(&speaking, self.now, away.is_some_and(|away| away.was_gone));
         let listed: Vec<&Identity> = saying.iter().map(|said| said.identity).collect();
         let mut was = Vec::new();
-        for (voice, position) in positions.iter().enumerate() {
-            for before in former.remove(position).unwrap_or_default() {
+        for (voice, position) in
+            saying.iter().enumerate().filter_map(|(voice, said)| Some((voice, said.position?)))
+        {
+            for before in former.remove(&position).unwrap_or_default() {
                 let (mut then, mut listed_then) = (voices.clone(), listed.clone());
                 (then[voice].word.standing, then[voice].denies_end) = (Standing::of(&before.was), false);
                 listed_then[voice] = &before.was;
@@ -121,10 +133,36 @@ impl Merging<'_> {
         let since = saying[one.dated_by].since;
         let mut made = Made { one, since, was };
         if let Some(gone_since) = away.and_then(|away| away.gone_since) {
-            words.extend(silent_words);
-            self.date(&mut made, snapshot, &words, gone_since);
+            let ending = speaking[made.one.ended_by];
+            self.date(&mut made, snapshot, &ending, &words, gone_since);
         }
-        Some(made)
+        made
+    }
+
+    /// A word that did not count before a feed said something else, or fell silent, dates no leaving before that, and what that feed did is
+    /// news; nor does a further word of somebody who is gone already. A last day may be told when it is over.
+    fn date(
+        &self,
+        made: &mut Made,
+        snapshot: &Snapshot,
+        ending: &Word<'_>,
+        words: &[Word<'_>],
+        gone_since: Timestamp,
+    ) {
+        let one = &mut made.one;
+        let is_dated = ending.gone_since().is_none_or(|by_it| by_it == gone_since);
+        if is_dated || !Standing::of(&one.identity).has_left(self.now) {
+            return;
+        }
+        let mut changed: Vec<&Word<'_>> =
+            words.iter().filter(|word| word.told.has_changed_at(gone_since)).collect();
+        // Another one, where both did.
+        changed.sort_by_key(|word| word.name == ending.name);
+        let epoch = snapshot.epoch_ended_at.iter().find(|(_, ended_at)| **ended_at == gone_since);
+        if let (Some(changed), Some((epoch, _))) = (changed.first(), epoch) {
+            (one.told_by, one.is_news, one.identity.end) = (changed.system, true, Some(gone_since));
+            made.since = *epoch;
+        }
     }
 
     fn word<'a>(
@@ -144,28 +182,14 @@ impl Merging<'_> {
             told: ToldUntil::of(told, self.now, first_read_at(snapshot, said.system)),
         }
     }
-
-    /// A word that did not count before another feed said something else, or fell silent, dates no leaving before that; and what that feed
-    /// did is news.
-    fn date(&self, made: &mut Made, snapshot: &Snapshot, words: &[Word<'_>], gone_since: Timestamp) {
-        let one = &mut made.one;
-        let ending = &words[one.ended_by];
-        let is_later = ending.gone_since().is_some_and(|by_it| by_it < gone_since);
-        if !(is_later && Standing::of(&one.identity).has_left(self.now)) {
-            return;
-        }
-        let has_changed = |word: &&Word<'_>| word.name != ending.name && word.told.has_changed_at(gone_since);
-        let epoch = snapshot.epoch_ended_at.iter().find(|(_, ended_at)| **ended_at == gone_since);
-        if let (Some(changed), Some((epoch, _))) = (words.iter().find(has_changed), epoch) {
-            (one.told_by, one.is_news, one.identity.end) = (changed.system, true, Some(gone_since));
-            made.since = *epoch;
-        }
-    }
 }
 
 /// What one feed says of somebody now.
 struct Said<'s> {
     system: u32,
+    /// Where that stands in the snapshot, if there.
+    position: Option<usize>,
+    is_listing: bool,
     identity: &'s Identity,
     since: EpochId,
     /// What stands for all that it told where nothing that it told before can count.
@@ -173,21 +197,22 @@ struct Said<'s> {
 }
 
 impl<'s> Said<'s> {
-    /// Of one whom it lists, at a position of the snapshot.
-    fn listed(snapshot: &'s Snapshot, position: usize) -> Self {
+    /// Of one whom it lists, or whom nobody lists any more.
+    fn at_position(snapshot: &'s Snapshot, position: usize) -> Self {
         let ((system, identity), since) = (&snapshot.identities[position], snapshot.identity_since[position]);
-        let came = snapshot.identity_came.get(position).copied().unwrap_or(since);
-        let alone =
-            Told { from: at(snapshot, came), until: Timestamp::MAX, standing: Standing::of(identity) };
-        Self { system: *system, identity, since, alone }
+        let is_listing = !snapshot.departed.contains(&position);
+        let from = at(snapshot, snapshot.identity_came.get(position).copied().unwrap_or(since));
+        let until = if is_listing { Timestamp::MAX } else { at(snapshot, since) };
+        let alone = Told { from, until, standing: Standing::of(identity) };
+        Self { system: *system, position: Some(position), is_listing, identity, since, alone }
     }
 
     /// Of one whom it lists no longer.
-    fn silent(snapshot: &Snapshot, dropped: &'s Dropped) -> Self {
+    fn dropped(snapshot: &Snapshot, dropped: &'s Dropped) -> Self {
         let Dropped { system, identity, since, came, until } = dropped;
         let (from, until) = (at(snapshot, *came), at(snapshot, *until));
         let alone = Told { from, until, standing: Standing::of(identity) };
-        Self { system: *system, identity, since: *since, alone }
+        Self { system: *system, position: None, is_listing: false, identity, since: *since, alone }
     }
 }
 

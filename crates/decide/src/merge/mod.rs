@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 use leasehold_model::id::SystemName;
-use leasehold_model::snapshot::{Snapshot, SystemState};
+use leasehold_model::snapshot::{Dropped, Snapshot, SystemState};
 use making::Merging;
 
 use crate::evaluate::SystemSettings;
@@ -61,23 +61,15 @@ impl Precedences {
     fn is_feed(&self, system: u32) -> bool {
         self.0[system as usize].1
     }
-
-    /// Which of these words of feeds about somebody count, by their positions, and which do not: a feed that is not configured any more
-    /// says nothing beside those that are.
-    fn that_count(&self, snapshot: &Snapshot, positions: Vec<usize>) -> (Vec<usize>, Vec<usize>) {
-        let is_feed = |position: &usize| self.is_feed(snapshot.identities[*position].0);
-        if positions.iter().any(is_feed) {
-            positions.into_iter().partition(is_feed)
-        } else {
-            (positions, Vec::new())
-        }
-    }
 }
 
 /// Makes one identity of those that several feeds list under one key, as it is believed at an instant.
 pub fn merge(snapshot: &mut Snapshot, settings: &BTreeMap<SystemName, SystemSettings>, now: Timestamp) {
     let precedences = Precedences::of(snapshot, settings);
-    let silent = dropped::take(snapshot, &precedences);
+    let mut silent: HashMap<String, Vec<Dropped>> = HashMap::new();
+    for dropped in std::mem::take(&mut snapshot.dropped) {
+        silent.entry(dropped.identity.key.folded()).or_default().push(dropped);
+    }
     let mut first: HashMap<String, usize> = HashMap::with_capacity(snapshot.identities.len());
     let mut told: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (position, (_, identity)) in snapshot.identities.iter().enumerate() {
@@ -108,7 +100,7 @@ mod tests {
     use leasehold_model::feed::{FeedHistory, Standing, Told};
     use leasehold_model::id::{EpochId, IdentityKey};
     use leasehold_model::identity::{Identity, IdentityKind, LifecycleState, Unsaid};
-    use leasehold_model::snapshot::{Dropped, IdentityConflict, SystemState};
+    use leasehold_model::snapshot::{IdentityConflict, SystemState};
 
     use super::*;
 

@@ -2,6 +2,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 use leasehold_model::feed::{RESCINDED_WITHIN, Told};
+use leasehold_model::identity::LifecycleState;
+
+/// What feeds told that were read for the first time within this time of each other does not say what was so before.
+const FIRST_READINGS_WITHIN: SignedDuration = SignedDuration::from_hours(24);
 
 /// What a feed has told until an instant, as it was known then.
 #[derive(Clone, Copy)]
@@ -15,13 +19,15 @@ pub(super) struct ToldUntil<'a> {
 
 /// A leaving that a feed told and took back.
 #[derive(Clone, Copy)]
-pub(super) struct TookBack {
-    /// When it told of it no more.
+pub(super) struct TakenBack {
+    /// Since when it told it.
+    pub since: Timestamp,
+    /// Since when it tells it no more.
     pub at: Timestamp,
-    /// It was told only by not listing them for a time.
+    /// It told it only by not listing them.
     pub by_silence: bool,
-    /// Since when it was told, where that had no last day: what others said before of one is no echo of it.
-    pub since: Option<Timestamp>,
+    /// It told a last day: that there is none is its own word, and takes back what others said of one before.
+    pub had_end: bool,
 }
 
 impl<'a> ToldUntil<'a> {
@@ -76,6 +82,13 @@ impl<'a> ToldUntil<'a> {
         Some(from)
     }
 
+    /// Whether it was read for the first time together with another feed, and what both said then tells no order.
+    pub fn was_first_read_with(&self, other: &Self) -> bool {
+        let between =
+            self.first_read_at.zip(other.first_read_at).map(|(one, other)| one.duration_since(other));
+        between.is_some_and(|between| between.abs() < FIRST_READINGS_WITHIN)
+    }
+
     /// Whether it said just before an instant that they were here.
     pub fn had_here_before(&self, at: Timestamp) -> bool {
         let before = at.saturating_sub(SignedDuration::from_micros(1)).unwrap_or(at);
@@ -85,9 +98,9 @@ impl<'a> ToldUntil<'a> {
         })
     }
 
-    /// Whether it ceased to list them before they had begun by its word.
-    pub fn never_began(&self) -> bool {
-        !self.is_listing() && self.last().waits_until() == self.last().until
+    /// Whether it ceased to list them whom it had only announced.
+    pub fn only_announced(&self) -> bool {
+        !self.is_listing() && self.told.iter().all(|told| told.waits_until() == told.until)
     }
 
     /// Whether they had left by its last word when it ceased to list them.
@@ -96,29 +109,51 @@ impl<'a> ToldUntil<'a> {
         !self.is_listing() && !last.standing.is_state_unsaid && last.standing.has_left(last.until)
     }
 
-    /// Since when it says that they are here, where that is known; a short time in which it did not list them is no end of that.
+    /// Since when they are here by it, where that is known: the time that began after a first day that was to come, or after they were not
+    /// here for longer than a mistake lasts.
     pub fn has_here_since(&self) -> Option<Timestamp> {
-        let since = Some(self.told[0].from).filter(|since| !self.is_of_first_reading(Some(*since)));
-        let is_end = |(told, next): &(&Told, &Told)| next.from.duration_since(told.until) > RESCINDED_WITHIN;
-        let again = self.told.iter().zip(&self.told[1..]).filter(is_end).map(|(_, next)| next.from);
-        let waits = self.told.iter().filter(|told| told.from < told.waits_until()).map(Told::waits_until);
-        again.chain(waits.filter(|until| *until <= self.at)).max().or(since)
+        let (mut since, mut here_until) = (None, None::<Timestamp>);
+        for told in self.told {
+            let from = told.waits_until();
+            let until = told.standing.end.map_or(told.until, |end| end.min(told.until));
+            if told.standing.state == LifecycleState::Left || from >= until || from > self.at {
+                continue;
+            }
+            let is_new = match here_until {
+                None => !self.is_of_first_reading(Some(from)),
+                Some(here_until) => from.duration_since(here_until) > RESCINDED_WITHIN,
+            };
+            if is_new || told.from < from {
+                since = Some(from);
+            }
+            here_until = Some(until);
+        }
+        since
     }
 
-    /// The last leaving that it told before it told what it tells since an instant, and took back.
-    pub fn took_back(&self, since: Timestamp) -> Option<TookBack> {
-        let is_leaving =
-            |(told, next): &(&Told, &Told)| told.standing.tells_of_a_leaving() || told.until < next.from;
-        let leavings: Vec<(&Told, &Told)> =
-            self.told.iter().zip(&self.told[1..]).filter(is_leaving).collect();
-        let (_, again) = leavings.iter().rev().find(|(_, next)| next.from < since)?;
-        let is_word = |told: &Told| told.standing.tells_of_a_leaving();
-        let told = leavings.iter().map(|(told, _)| if is_word(told) { told.from } else { told.until }).min();
-        Some(TookBack {
-            at: again.from,
-            by_silence: !leavings.iter().any(|(told, _)| is_word(told)),
-            since: told.filter(|_| leavings.iter().all(|(told, _)| told.standing.end.is_none())),
-        })
+    /// The leavings that it told before it told what it tells since an instant, and took back, in their order: by words, by not listing them, or by
+    /// one after the other.
+    pub fn taken_back(&self, before: Timestamp) -> impl DoubleEndedIterator<Item = TakenBack> {
+        let mut all: Vec<TakenBack> = Vec::new();
+        let mut open: Option<TakenBack> = None;
+        let mut listed_until: Option<Timestamp> = None;
+        for told in self.told {
+            if let Some(listed_until) = listed_until.filter(|listed_until| *listed_until < told.from) {
+                let silence =
+                    TakenBack { since: listed_until, at: told.from, by_silence: true, had_end: false };
+                open = open.or(Some(silence));
+            }
+            listed_until = Some(told.until);
+            if told.standing.tells_of_a_leaving() {
+                let word = TakenBack { since: told.from, at: told.from, by_silence: false, had_end: false };
+                let open = open.get_or_insert(word);
+                open.by_silence = false;
+                open.had_end |= told.standing.end.is_some();
+            } else if let Some(open) = open.take() {
+                all.push(TakenBack { at: told.from, ..open });
+            }
+        }
+        all.into_iter().filter(move |taken_back| taken_back.at < before)
     }
 
     /// Since when it tells this last day: one that is told again, or after a time in which they were not listed, is the one that was told

@@ -6,7 +6,7 @@ use leasehold_model::id::SystemName;
 use leasehold_model::identity::LifecycleState;
 
 use super::Precedence;
-use super::told::ToldUntil;
+use super::told::{TakenBack, ToldUntil};
 
 /// What one feed says of somebody.
 #[derive(Clone, Copy)]
@@ -90,10 +90,10 @@ impl<'a> Hearing<'_, 'a> {
         let is_announced = state == LifecycleState::PreHire && (start.is_none() || is_coming);
         let is_here_before = (is_coming || is_announced) && self.is_here_before(word);
         let is_first = word.told.is_of_first_reading(word.said_at);
-        let takes_back_silently = self.took_back(word).is_some_and(|took_back| took_back.since.is_none());
+        let has_taken_back_an_end = self.taken_back(word).iter().any(|taken_back| taken_back.had_end);
         Voice {
             word: *word,
-            denies_end: takes_back_silently
+            denies_end: has_taken_back_an_end
                 || self.any(|other| self.overrules(word, other) || self.follows(word, other)),
             yields_end: self.is_overruled(word) || self.is_superseded(word),
             is_earlier: self.any(|other| self.follows(other, word)),
@@ -108,27 +108,26 @@ impl<'a> Hearing<'_, 'a> {
         self.words.iter().any(is_so)
     }
 
-    /// A leaving that a feed took back by a word, or by listing them again: who is believed first of all about who is here says by their
+    /// The leavings that a feed took back by a word, or by listing them again: who is believed first of all about who is here says by their
     /// silence that somebody left, and nobody else does.
-    fn took_back(&self, word: &Word<'a>) -> Option<super::told::TookBack> {
+    fn taken_back(&self, word: &Word<'a>) -> Vec<TakenBack> {
         if word.told.is_listing() && word.standing.end.is_some() {
-            return None;
+            return Vec::new();
         }
         let since = word.said_at.filter(|_| word.standing.state == LifecycleState::Left);
-        let took_back = word.told.took_back(since.unwrap_or(Timestamp::MAX))?;
         let of = |word: &Word<'a>| word.precedence.about("status");
-        let is_alone_first =
-            || self.words.iter().all(|other| other.name == word.name || of(word) < of(other));
-        (!took_back.by_silence || is_alone_first()).then_some(took_back)
+        let is_alone_first = self.words.iter().all(|other| other.name == word.name || of(word) < of(other));
+        let taken_back = word.told.taken_back(since.unwrap_or(Timestamp::MAX));
+        taken_back.filter(|taken_back| !taken_back.by_silence || is_alone_first).collect()
     }
 
-    /// Whether a feed has taken back the last day that another one, which is believed later, had told before.
+    /// Whether a feed has taken back the last day that another one, which is believed later, had told before. Where it had only said that
+    /// they left, that is what was told since then.
     fn overrules(&self, word: &Word<'a>, other: &Word<'a>) -> bool {
         let Some(told) = other.told_end_since() else { return false };
-        word.rank("end_date") < other.rank("end_date")
-            && self.took_back(word).is_some_and(|took_back| {
-                told < took_back.at && took_back.since.is_none_or(|since| told >= since)
-            })
+        let is_it =
+            |taken_back: &TakenBack| told < taken_back.at && (taken_back.had_end || taken_back.since <= told);
+        word.rank("end_date") < other.rank("end_date") && self.taken_back(word).iter().any(is_it)
     }
 
     /// Whether a feed tells of a time here that began when the one of another feed, which is believed later, was over: the earlier one's
@@ -149,8 +148,10 @@ impl<'a> Hearing<'_, 'a> {
 
     /// Whether others have told a last day since it took back its own.
     fn is_superseded(&self, word: &Word<'a>) -> bool {
-        let Some(took_back) = self.took_back(word) else { return false };
-        let is_newer = |other: &Word<'a>| other.told_end_since().is_some_and(|told| told >= took_back.at);
+        let all = self.taken_back(word);
+        let with_an_end = all.iter().rev().find(|taken_back| taken_back.had_end);
+        let Some(taken_back) = with_an_end.or(all.last()) else { return false };
+        let is_newer = |other: &Word<'a>| other.told_end_since().is_some_and(|told| told >= taken_back.at);
         self.any(|other| is_newer(other) && !self.is_overruled(other))
     }
 
@@ -158,7 +159,11 @@ impl<'a> Hearing<'_, 'a> {
     /// not here by a feed that was not believed.
     fn is_here_before(&self, word: &Word<'a>) -> bool {
         let Some(announced_at) = word.told.announced_at().filter(|_| !self.was_gone) else { return false };
-        self.any(|other| other.has_here(self.at) && other.told.had_here_before(announced_at))
+        let is_of_first_reading = word.told.is_of_first_reading(Some(announced_at));
+        self.any(|other| {
+            let is_known = !(is_of_first_reading && word.told.was_first_read_with(&other.told));
+            is_known && other.has_here(self.at) && other.told.had_here_before(announced_at)
+        })
     }
 
     /// Whether another feed listed somebody as here when one began to say what it says.
