@@ -14,10 +14,15 @@ use crate::told;
 /// From when until when somebody was gone who was here again afterwards.
 fn absences(told: &[Told]) -> Vec<(Timestamp, Timestamp)> {
     let (mut absences, mut gone, mut listed_until) = (Vec::new(), None, None);
+    // Who was only announced, and is not any more, has left nothing.
+    let mut is_only_announced = true;
     for word in told {
-        if let Some(listed_until) = listed_until.filter(|listed_until| *listed_until < word.from) {
+        if let Some(listed_until) =
+            listed_until.filter(|listed_until| *listed_until < word.from && !is_only_announced)
+        {
             gone = gone.or(Some(listed_until));
         }
+        is_only_announced &= word.waits_until() == word.until;
         listed_until = Some(word.until);
         let here_from = word.waits_until();
         if word.standing.has_left(word.from) {
@@ -91,6 +96,7 @@ mod tests {
                 ],
                 &[(5, 36)],
             ),
+            (&[(0, Some(5), PreHire, Some(9), None), (20, None, Active, None, None)], &[]),
             // A first day that is put off or corrected is no absence of who was here.
             (&[(0, Some(5), Active, None, None), (5, None, Active, Some(9), None)], &[]),
             (

@@ -558,6 +558,18 @@ fn what_feeds_say_over_weeks_is_believed_as_of_its_time() {
             &[(31, "pre_hire !status"), (36, "left 5 old !status")],
         ),
         (
+            "who was only announced has left nothing when they are announced anew",
+            &[("hr", 10)],
+            &[(0, "hr", "pre_hire from 20"), (5, "hr", "-"), (30, "hr", "active")],
+            &[(31, "active old")],
+        ),
+        (
+            "nor when another feed hires them",
+            HR_FIRST,
+            &[(0, "agency", "-"), (0, "hr", "pre_hire from 20"), (5, "hr", "-"), (30, "agency", "active")],
+            &[(31, "active old")],
+        ),
+        (
             "what two feeds said when both were read first tells no order: who is believed first says when they begin",
             HR_FIRST,
             &[(0, "agency", "active"), (0, "hr", "pre_hire from 20")],

@@ -95,7 +95,9 @@ fn stood(feeds: &[Heard<'_>], at: Timestamp, was_gone: bool) -> Stood {
     let words = feeds.iter().filter_map(|heard| heard.word(at));
     let (mut words, silent): (Vec<Word<'_>>, Vec<Word<'_>>) = words.partition(|word| word.told.is_listing());
     if words.is_empty() {
-        return Stood::Gone;
+        // Whom all had only announced has left nothing.
+        let is_any_gone = silent.iter().any(|word| !word.told.only_announced());
+        return if is_any_gone { Stood::Gone } else { Stood::Waiting };
     }
     words.extend(saying_left(&words, &silent).map(|position| silent[position]));
     let standing = believed(&voices(&words, at, was_gone), at).standing;

@@ -411,13 +411,14 @@ impl ScimReading {
     /// # Errors
     /// [`crate::StoreError::Corrupt`] where one does not read back.
     pub async fn with_member(&mut self, kind: &str, member: &str) -> Result<Vec<ScimResource>> {
+        // A list of ids and no join: joined in this order, SQLite looks at every resource of the type.
         let rows = fetch_all!(
             &mut self.tx,
             Row,
-            "SELECT resource.id, resource.document, resource.version, resource.created_at, resource.changed_at
-             FROM scim_member AS member JOIN scim_resource AS resource
-               ON resource.system = member.system AND resource.kind = $1 AND resource.id = member.container
-             WHERE member.system = $2 AND member.member = $3 ORDER BY resource.id",
+            "SELECT id, document, version, created_at, changed_at FROM scim_resource
+             WHERE kind = $1 AND system = $2 AND id IN
+                 (SELECT container FROM scim_member WHERE system = $2 AND member = $3)
+             ORDER BY id",
             kind,
             self.system.as_str(),
             member
@@ -430,13 +431,14 @@ impl ScimReading {
     /// # Errors
     /// [`crate::StoreError::Corrupt`] where one does not read back.
     pub async fn in_group(&mut self, kind: &str, group: &str) -> Result<Vec<ScimResource>> {
+        // As above.
         let rows = fetch_all!(
             &mut self.tx,
             Row,
-            "SELECT resource.id, resource.document, resource.version, resource.created_at, resource.changed_at
-             FROM scim_member AS member JOIN scim_resource AS resource
-               ON resource.system = member.system AND resource.kind = $1 AND resource.id = member.member
-             WHERE member.system = $2 AND member.container = $3 ORDER BY resource.id",
+            "SELECT id, document, version, created_at, changed_at FROM scim_resource
+             WHERE kind = $1 AND system = $2 AND id IN
+                 (SELECT member FROM scim_member WHERE system = $2 AND container = $3)
+             ORDER BY id",
             kind,
             self.system.as_str(),
             group
