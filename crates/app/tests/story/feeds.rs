@@ -546,6 +546,18 @@ fn what_feeds_say_over_weeks_is_believed_as_of_its_time() {
             &[(55, "left 54 old"), (64, "left 54 old")],
         ),
         (
+            "nor does the silence of a feed after the last day that another one told",
+            HR_FIRST,
+            &[
+                (0, "hr", "active"),
+                (0, "agency", "active"),
+                (24, "agency", "active until 35"),
+                (57, "hr", "-"),
+                (87, "hr", "active"),
+            ],
+            &[(48, "left 35 old !end_date"), (58, "left 35 old !status !end_date"), (88, "returned")],
+        ),
+        (
             "nor does an announcement that became none",
             HR_FIRST,
             &[

@@ -20,6 +20,8 @@ pub(super) struct Merging<'m> {
     pub precedences: &'m Precedences,
     /// The feeds that list somebody no longer whom others list, by folded key.
     pub silent: &'m HashMap<String, Vec<Dropped>>,
+    /// Every epoch in the order of their ends.
+    pub epochs: Vec<(Timestamp, EpochId)>,
     pub now: Timestamp,
 }
 
@@ -134,21 +136,14 @@ impl Merging<'_> {
         let mut made = Made { one, since, was };
         if let Some(gone_since) = away.and_then(|away| away.gone_since) {
             let ending = speaking[made.one.ended_by];
-            self.date(&mut made, snapshot, &ending, &words, gone_since);
+            self.date(&mut made, &ending, &words, gone_since);
         }
         made
     }
 
     /// A word that did not count before a feed said something else, or fell silent, dates no leaving before that, and what that feed did is
     /// news; nor does a further word of somebody who is gone already. A last day may be told when it is over.
-    fn date(
-        &self,
-        made: &mut Made,
-        snapshot: &Snapshot,
-        ending: &Word<'_>,
-        words: &[Word<'_>],
-        gone_since: Timestamp,
-    ) {
+    fn date(&self, made: &mut Made, ending: &Word<'_>, words: &[Word<'_>], gone_since: Timestamp) {
         let one = &mut made.one;
         let is_dated = ending.gone_since().is_none_or(|by_it| by_it == gone_since);
         if is_dated || !Standing::of(&one.identity).has_left(self.now) {
@@ -158,10 +153,12 @@ impl Merging<'_> {
             words.iter().filter(|word| word.told.has_changed_at(gone_since)).collect();
         // Another one, where both did.
         changed.sort_by_key(|word| word.name == ending.name);
-        let epoch = snapshot.epoch_ended_at.iter().find(|(_, ended_at)| **ended_at == gone_since);
-        if let (Some(changed), Some((epoch, _))) = (changed.first(), epoch) {
+        // What was told until then: a last day comes by itself.
+        let until_then = self.epochs.partition_point(|(ended_at, _)| *ended_at <= gone_since);
+        let epoch = until_then.checked_sub(1).map(|position| self.epochs[position].1);
+        if let (Some(changed), Some(epoch)) = (changed.first(), epoch) {
             (one.told_by, one.is_news, one.identity.end) = (changed.system, true, Some(gone_since));
-            made.since = *epoch;
+            made.since = epoch;
         }
     }
 

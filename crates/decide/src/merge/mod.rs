@@ -12,7 +12,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
-use leasehold_model::id::SystemName;
+use leasehold_model::id::{EpochId, SystemName};
 use leasehold_model::snapshot::{Dropped, Snapshot, SystemState};
 use making::Merging;
 
@@ -90,7 +90,10 @@ pub fn merge(snapshot: &mut Snapshot, settings: &BTreeMap<SystemName, SystemSett
     }
     drop(first);
     if !told.is_empty() {
-        let merging = Merging { feeds: &feeds, precedences: &precedences, silent: &silent, now };
+        let epochs = snapshot.epoch_ended_at.iter().map(|(epoch, ended_at)| (*ended_at, *epoch));
+        let mut epochs: Vec<(Timestamp, EpochId)> = epochs.collect();
+        epochs.sort_unstable();
+        let merging = Merging { feeds: &feeds, precedences: &precedences, silent: &silent, epochs, now };
         merging.one_each(snapshot, told);
     }
 }
@@ -98,7 +101,7 @@ pub fn merge(snapshot: &mut Snapshot, settings: &BTreeMap<SystemName, SystemSett
 #[cfg(test)]
 mod tests {
     use leasehold_model::feed::{FeedHistory, Standing, Told};
-    use leasehold_model::id::{EpochId, IdentityKey};
+    use leasehold_model::id::IdentityKey;
     use leasehold_model::identity::{Identity, IdentityKind, LifecycleState, Unsaid};
     use leasehold_model::snapshot::{IdentityConflict, SystemState};
 

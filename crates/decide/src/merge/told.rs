@@ -47,9 +47,10 @@ impl<'a> ToldUntil<'a> {
         self.at < self.last().until
     }
 
-    /// Whether it began or ceased to say something at an instant.
+    /// Whether it began or ceased to say something at an instant, or that is a last day that it told.
     pub fn has_changed_at(&self, at: Timestamp) -> bool {
-        self.told.iter().any(|told| told.from == at || told.until == at)
+        let is_it = |told: &Told| [Some(told.from), Some(told.until), told.standing.end].contains(&Some(at));
+        self.told.iter().any(is_it)
     }
 
     /// Since when it lists them, or listed them until it did not any more, without a break.
