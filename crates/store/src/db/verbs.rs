@@ -182,14 +182,17 @@ macro_rules! fetch_one {
 
 /// Runs a statement once for a whole list of rows, as `execute_rows`, and reads every row that it gives as a tuple.
 macro_rules! fetch_rows {
-    ($tx:expr, $rows:expr, $row:ty, $before:literal, $after:literal $(,)?) => {{
+    ($tx:expr, $rows:expr, $row:ty, $before:literal, $after:literal $(, $bind:expr)* $(,)?) => {{
         let rows = $crate::db::json_rows($rows)?;
         $crate::db::fetch_in!(
             $tx,
             $row,
             fetch_all,
-            sqlite(concat!($before, "json_each($1) AS list", $after), rows),
-            postgres(concat!($before, "json_array_elements(CAST($1 AS json)) AS list(value)", $after), rows)
+            sqlite(concat!($before, "json_each($1) AS list", $after), rows $(, $bind)*),
+            postgres(
+                concat!($before, "json_array_elements(CAST($1 AS json)) AS list(value)", $after),
+                rows $(, $bind)*
+            )
         )
     }};
 }

@@ -8,29 +8,37 @@ use super::{ScimGroup, ScimResource};
 use crate::db::{Tx, fetch_rows};
 use crate::error::Result;
 
-/// A group, as its own text tells.
+/// What a group is called, as its own text tells.
 #[derive(Deserialize)]
-struct Group {
-    id: String,
+struct Called {
     #[serde(rename = "displayName")]
     display_name: Option<String>,
 }
 
 /// Groups by the ids of those who are in them.
 #[derive(Default)]
-pub(super) struct GroupsOf(HashMap<String, Vec<ScimGroup>>);
+pub(super) struct GroupsOf {
+    called: HashMap<String, Option<String>>,
+    by_member: HashMap<String, Vec<ScimGroup>>,
+}
 
 impl GroupsOf {
     /// Takes that somebody is in a group, of which this is the text.
-    pub fn take(&mut self, member: String, group: &str) {
-        // What does not read back is told where the group itself is read.
-        let Ok(Group { id, display_name: display }) = serde_json::from_str(group) else { return };
-        self.0.entry(member).or_default().push(ScimGroup { id, display });
+    pub fn take(&mut self, member: String, id: String, document: &str) {
+        let display = match self.called.get(&id) {
+            Some(display) => display.clone(),
+            None => {
+                // What does not read back is told where the group itself is read.
+                let called = serde_json::from_str(document).unwrap_or(Called { display_name: None });
+                self.called.entry(id.clone()).or_insert(called.display_name).clone()
+            }
+        };
+        self.by_member.entry(member).or_default().push(ScimGroup { id, display });
     }
 
     /// Those of somebody, in the order of their ids.
     pub fn of(&mut self, member: &str) -> Vec<ScimGroup> {
-        let mut groups = self.0.remove(member).unwrap_or_default();
+        let mut groups = self.by_member.remove(member).unwrap_or_default();
         groups.sort_unstable_by(|one, other| one.id.cmp(&other.id));
         groups
     }
@@ -44,20 +52,22 @@ pub(super) async fn fill_groups(
     resources: &mut [ScimResource],
 ) -> Result<()> {
     let Some(group) = member_of.filter(|_| !resources.is_empty()) else { return Ok(()) };
-    let rows: Vec<(&str, &str, &str)> =
-        resources.iter().map(|resource| (system, group, resource.id.as_str())).collect();
+    let rows: Vec<(&str,)> = resources.iter().map(|resource| (resource.id.as_str(),)).collect();
     let found = fetch_rows!(
         tx,
         &rows,
-        (String, String),
-        "SELECT member.member, container.document FROM ",
-        ", scim_member AS member, scim_resource AS container
-         WHERE member.system = list.value->>0 AND member.member = list.value->>2
-           AND container.system = member.system AND container.kind = list.value->>1 AND container.id = member.container"
+        (String, String, String),
+        // A list of values and no join: joined with the list, SQLite looks at every member in the system.
+        "SELECT member.member, container.id, container.document FROM scim_member AS member, scim_resource AS container
+         WHERE member.system = $2 AND container.system = $2 AND container.kind = $3
+           AND container.id = member.container AND member.member IN (SELECT value->>0 FROM ",
+        ")",
+        system,
+        group
     )?;
     let mut groups = GroupsOf::default();
-    for (member, document) in found {
-        groups.take(member, &document);
+    for (member, container, document) in found {
+        groups.take(member, container, &document);
     }
     for resource in resources {
         resource.groups = groups.of(&resource.id);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::groups::fill_groups;
 use super::members::add_members;
 use super::remembered::Followed;
 use super::write::{Batch, ScimContent, ScimWritten};
@@ -18,6 +19,8 @@ pub(super) struct New {
     pub position: usize,
     pub place: ScimPlace,
     pub id: String,
+    /// Whether groups may have it as a member already.
+    pub is_id_known: bool,
     pub content: ScimContent,
     pub now: Timestamp,
 }
@@ -29,10 +32,10 @@ impl ScimContent {
     }
 
     /// The resource that it is when it is new.
-    pub(super) fn into_new(self, id: String, now: Timestamp) -> Result<Arc<ScimResource>> {
+    pub(super) fn into_new(self, id: String, now: Timestamp) -> Result<ScimResource> {
         let now = instant(micros(now))?;
         let ScimContent { document, members, .. } = self;
-        Ok(Arc::new(ScimResource {
+        Ok(ScimResource {
             id,
             document,
             version: 1,
@@ -41,7 +44,7 @@ impl ScimContent {
             members,
             groups: Vec::new(),
             sent: Sent::default(),
-        }))
+        })
     }
 }
 
@@ -60,14 +63,19 @@ pub(super) async fn create(tx: &mut Tx, batch: &mut Batch) -> Result<()> {
             .collect();
         returned(tx, &names).await?;
     }
-    for New { position, place, id, content, now } in new {
+    for New { position, place, id, is_id_known, content, now } in new {
         if !written.contains(&id) {
             batch.answers[position] = Ok(ScimWritten::NameTaken);
             continue;
         }
         add_members(tx, &place.system, &id, &content.members).await?;
         batch.moved(&place.system, now, false);
-        let resource = content.into_new(id, now)?;
+        let mut resource = content.into_new(id, now)?;
+        if is_id_known {
+            let resource = std::slice::from_mut(&mut resource);
+            fill_groups(tx, &place.system, place.member_of, resource).await?;
+        }
+        let resource = Arc::new(resource);
         // Providers ask for what they have just made.
         if resource.members.is_empty() {
             batch.followed.push(Followed::Now(place, resource.clone()));

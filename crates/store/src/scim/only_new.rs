@@ -3,6 +3,8 @@
 //! A provider pushes thousands of users then, each by a request of its own. Written by statements for many, in a connection of the
 //! pools, half of what one costs were the statements' ways to its thread and back, and the lists.
 
+use std::sync::Arc;
+
 use super::new::New;
 use super::remembered::{Followed, Remembered};
 use super::write::{self, Answer, Wanted};
@@ -19,7 +21,7 @@ const INSERT: &str = "INSERT INTO scim_resource
 /// Whoever has the name of somebody who was deleted came back.
 const RETURNED: &str = "DELETE FROM scim_deleted WHERE system = $1 AND kind = $2 AND name = $3";
 
-/// New resources without members, of one system and by one authority.
+/// New resources without members that are in no group, of one system and by one authority.
 pub(super) struct OnlyNew {
     by: ScimAuthority,
     system: String,
@@ -32,7 +34,7 @@ impl OnlyNew {
         let Some(first) = wanted.first() else { return Err(wanted) };
         let (by, system) = (first.by.clone(), first.place.system.clone());
         let is_alike = |Wanted { by: its, place, write, .. }: &Wanted| {
-            let is_new = matches!(write, ScimWrite::Create { content, .. } if content.members.is_empty());
+            let is_new = matches!(write, ScimWrite::Create { content, is_id_known: false, .. } if content.members.is_empty());
             is_new && *its == by && place.system == system
         };
         if !wanted.iter().all(is_alike) {
@@ -41,7 +43,9 @@ impl OnlyNew {
         let new =
             wanted.into_iter().enumerate().filter_map(|(position, Wanted { place, write, now, .. })| {
                 match write {
-                    ScimWrite::Create { id, content } => Some(New { position, place, id, content, now }),
+                    ScimWrite::Create { id, is_id_known, content } => {
+                        Some(New { position, place, id, is_id_known, content, now })
+                    }
                     ScimWrite::Change { .. } => None,
                 }
             });
@@ -90,7 +94,7 @@ impl OnlyNew {
                 execute!(&mut tx, RETURNED, system.as_str(), place.kind, name)?;
             }
             last_at = Some(at);
-            let resource = content.into_new(id, now)?;
+            let resource = Arc::new(content.into_new(id, now)?);
             followed.push(Followed::Now(place, resource.clone()));
             answers.push(Ok(ScimWritten::Now(resource)));
         }
@@ -149,7 +153,7 @@ mod tests {
         };
         let place =
             ScimPlace { system: "hr".to_owned(), kind: "User", has_members: false, member_of: Some("Group") };
-        let write = ScimWrite::Create { id: id.to_owned(), content };
+        let write = ScimWrite::Create { id: id.to_owned(), is_id_known: false, content };
         Wanted { by: by.clone(), place, write, now: Timestamp::UNIX_EPOCH }
     }
 

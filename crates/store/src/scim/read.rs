@@ -174,7 +174,7 @@ async fn as_it_is(
     now: Timestamp,
 ) -> Result<AsItIs> {
     // No resource has the empty id: with it comes until when the authority holds, and the newest change. Nor has one the version 0: with
-    // it comes the text of a group that it is a member of.
+    // it comes the id and the text of a group that it is a member of.
     // A list of values and no join: joined with the list, SQLite looks at every resource of the type.
     let rows = fetch_list_alone!(
         &store.db,
@@ -184,7 +184,7 @@ async fn as_it_is(
          WHERE system = $2 AND kind = $3 AND id IN (SELECT value FROM ",
         ")
          UNION ALL
-         SELECT member.member, container.document, 0, 0, 0 FROM scim_member AS member, scim_resource AS container
+         SELECT member.member, container.id || ' ' || container.document, 0, 0, 0 FROM scim_member AS member, scim_resource AS container
          WHERE member.system = $2 AND container.system = $2 AND container.kind = $7
            AND container.id = member.container AND member.member IN (SELECT value FROM ",
         ")
@@ -209,7 +209,8 @@ async fn as_it_is(
                 state.in_force_until = Some(instant(row.4)?);
             }
         } else if row.2 == GROUP_OF {
-            groups.take(row.0, &row.1);
+            let (id, document) = row.1.split_once(' ').unwrap_or((&row.1, ""));
+            groups.take(row.0, id.to_owned(), document);
         } else {
             resources.push(resource(row)?);
         }
@@ -426,24 +427,49 @@ impl ScimReading {
         rows.into_iter().map(resource).collect()
     }
 
-    /// The resources of a type that are members of a resource.
+    /// The resources of a type that are members of a resource, in the order of their ids, from the first after `id` on.
     ///
     /// # Errors
     /// [`crate::StoreError::Corrupt`] where one does not read back.
-    pub async fn in_group(&mut self, kind: &str, group: &str) -> Result<Vec<ScimResource>> {
-        // As above.
+    pub async fn in_group(
+        &mut self,
+        kind: &str,
+        group: &str,
+        id: &str,
+        limit: u64,
+    ) -> Result<Vec<ScimResource>> {
         let rows = fetch_all!(
             &mut self.tx,
             Row,
-            "SELECT id, document, version, created_at, changed_at FROM scim_resource
-             WHERE kind = $1 AND system = $2 AND id IN
-                 (SELECT member FROM scim_member WHERE system = $2 AND container = $3)
-             ORDER BY id",
-            kind,
+            "SELECT resource.id, resource.document, resource.version, resource.created_at, resource.changed_at
+             FROM scim_member AS member, scim_resource AS resource
+             WHERE member.system = $1 AND member.container = $2 AND member.member > $3
+               AND resource.system = member.system AND resource.kind = $4 AND resource.id = member.member
+             ORDER BY member.member LIMIT $5",
             self.system.as_str(),
-            group
+            group,
+            id,
+            kind,
+            stored(limit)
         )?;
         rows.into_iter().map(resource).collect()
+    }
+
+    /// In how many others some resources are in all.
+    ///
+    /// # Errors
+    /// [`crate::StoreError::Database`].
+    pub async fn count_groups(&mut self, resources: &[ScimResource]) -> Result<u64> {
+        let rows: Vec<(&str, &str)> =
+            resources.iter().map(|resource| (self.system.as_str(), resource.id.as_str())).collect();
+        let found = fetch_rows!(
+            &mut self.tx,
+            &rows,
+            (i64,),
+            "SELECT COUNT(*) FROM ",
+            ", scim_member AS member WHERE member.system = list.value->>0 AND member.member = list.value->>1"
+        )?;
+        Ok(found.into_iter().map(|(found,)| count(found)).sum())
     }
 
     /// How many members some resources have in all.

@@ -61,6 +61,8 @@ pub enum ScimWrite {
     Create {
         /// Its id.
         id: String,
+        /// Whether others knew that before, so that groups may have it as a member already.
+        is_id_known: bool,
         /// What it holds.
         content: ScimContent,
     },
@@ -203,7 +205,9 @@ async fn written(store: &Store, remembered: &Remembered, wanted: Vec<Wanted>) ->
             continue;
         }
         match write {
-            ScimWrite::Create { id, content } => batch.new.push(New { position, place, id, content, now }),
+            ScimWrite::Create { id, is_id_known, content } => {
+                batch.new.push(New { position, place, id, is_id_known, content, now });
+            }
             ScimWrite::Change { id, decide } => {
                 // It may be about one of those.
                 create(&mut tx, &mut batch).await?;

@@ -34,7 +34,7 @@ fn members(ids: &[&str]) -> Vec<ScimMember> {
 }
 
 fn create(id: &str, content: ScimContent) -> ScimWrite {
-    ScimWrite::Create { id: id.to_owned(), content }
+    ScimWrite::Create { id: id.to_owned(), is_id_known: false, content }
 }
 
 fn change(id: &str, decide: impl FnOnce(&ScimResource) -> ScimDecision + Send + 'static) -> ScimWrite {

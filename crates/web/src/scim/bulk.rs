@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 
 use crate::route::Route;
 use crate::scim::caller::Caller;
-use crate::scim::deeds::{self, Condition, Deed, Done};
+use crate::scim::deeds::{self, Condition, Deed, Done, NewId};
 use crate::scim::error::ScimError;
 use crate::scim::patch::Patch;
 use crate::scim::schema::ResourceType;
@@ -217,7 +217,10 @@ fn order(operations: &[Result<Operation, Box<Unusable>>]) -> Vec<usize> {
 async fn carry_out(app: &App, caller: &Caller, operation: &Operation) -> Result<Done, ScimError> {
     let Operation { method, known, id, condition, data, .. } = operation;
     let deed = match *method {
-        Method::POST => return deeds::create(app, caller, known, id.clone(), data.clone()).await,
+        Method::POST => {
+            let id = NewId { id: id.clone(), is_known: true };
+            return deeds::create(app, caller, known, id, data.clone()).await;
+        }
         Method::PUT => {
             let mut object = value::resource(known, data.clone())?;
             value::complete(known, &mut object)?;

@@ -15,8 +15,8 @@ pub(crate) const LASTS: SignedDuration = SignedDuration::from_hours(1);
 pub(crate) enum From {
     /// After this resource, in the order of ids.
     After(String),
-    /// After what has this place in the order that was asked for.
-    AfterKey(Key),
+    /// After what has this place in the order that was asked for; so many were shown until then.
+    AfterKey(Key, u64),
     /// After so many.
     Skipping(u64),
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::scim::caller::Caller;
-use crate::scim::document;
+use crate::scim::document::{self, GROUPS_TAG_DIGITS};
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::patch::Patch;
 use crate::scim::schema::{RESOURCE_TYPES, ResourceType};
@@ -35,7 +35,15 @@ impl Condition {
     /// Whether its version fits: of which groups somebody is a member is no part of what a change to them can overwrite.
     pub fn fits_version(&self, version: i64) -> bool {
         let version = version.to_string();
-        self.is_any(&|tag| tag.trim_matches('"').split('-').next() == Some(version.as_str()))
+        let is_of_groups =
+            |tag: &str| tag.len() == GROUPS_TAG_DIGITS && tag.bytes().all(|b| b.is_ascii_hexdigit());
+        self.is_any(&|tag| {
+            let inner = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).unwrap_or_default();
+            match inner.split_once('-') {
+                None => inner == version,
+                Some((number, groups)) => number == version && is_of_groups(groups),
+            }
+        })
     }
 
     fn is_any(&self, fits: &dyn Fn(&str) -> bool) -> bool {
@@ -72,6 +80,13 @@ pub(crate) fn new_id() -> String {
     Uuid::now_v7().to_string()
 }
 
+/// An id for what is to be made.
+pub(crate) struct NewId {
+    pub id: String,
+    /// Whether others of one request may name it before.
+    pub is_known: bool,
+}
+
 /// Makes a resource.
 ///
 /// # Errors
@@ -80,7 +95,7 @@ pub(crate) async fn create(
     app: &App,
     caller: &Caller,
     known: &'static ResourceType,
-    id: String,
+    NewId { id, is_known }: NewId,
     body: Value,
 ) -> Result<Done, ScimError> {
     let mut object = value::resource(known, body)?;
@@ -88,7 +103,7 @@ pub(crate) async fn create(
         object.insert(ACTIVE.to_owned(), Value::Bool(true));
     }
     let content = document::content(known, &id, object)?;
-    let write = || ScimWrite::Create { id: id.clone(), content: content.clone() };
+    let write = || ScimWrite::Create { id: id.clone(), is_id_known: is_known, content: content.clone() };
     match written(app, caller, known, write).await? {
         ScimWritten::Now(resource) => Ok(Done { status: StatusCode::CREATED, resource: Some(resource) }),
         _ => Err(taken(known, &content.name)),

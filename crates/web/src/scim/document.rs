@@ -23,6 +23,9 @@ const BYTES_MAX: usize = 128 << 10;
 /// Nor more members, and no answer shows more.
 pub(crate) const MEMBERS_MAX: usize = 250_000;
 
+/// In a tag, so many digits stand for the groups that are told of a resource.
+pub(crate) const GROUPS_TAG_DIGITS: usize = 16;
+
 /// What a resource holds, as the store keeps it.
 ///
 /// # Errors
@@ -99,7 +102,7 @@ pub(crate) fn tag(resource: &ScimResource) -> String {
         told.update(display.as_deref().unwrap_or_default());
         told.update([0]);
     }
-    format!("W/\"{version}-{}\"", hex::encode(&told.finalize()[..8]))
+    format!("W/\"{version}-{}\"", hex::encode(&told.finalize()[..GROUPS_TAG_DIGITS / 2]))
 }
 
 /// Where a resource is.

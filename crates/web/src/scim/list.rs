@@ -12,7 +12,7 @@ use crate::scim::document::{self, MEMBERS_MAX};
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::filter::{Candidates, Test, sort_key, sought};
 use crate::scim::query::{COUNT_DEFAULT, COUNT_MAX, Query};
-use crate::scim::schema::{MEMBERS, ResourceType};
+use crate::scim::schema::{GROUPS, MEMBERS, META, ResourceType};
 use crate::scim::value::Object;
 use crate::state::App;
 
@@ -122,8 +122,12 @@ async fn by_cursor(
             (found, next)
         }
         (_, from) => {
-            let skipped = if let Some(From::Skipping(skipped)) = from { *skipped } else { 0 };
-            let behind = if let Some(From::AfterKey(key)) = from { Some(key.clone()) } else { None };
+            let (skipped, behind, shown) = match from {
+                Some(From::Skipping(skipped)) => (*skipped, None, *skipped),
+                Some(From::AfterKey(key, shown)) => (0, Some(key.clone()), *shown),
+                _ => (0, None, 0),
+            };
+            let shown = shown + count;
             let mut found =
                 find(reading, base, types, query, Part { skipped, behind, count: count + 1 }).await?;
             if let Some(before) = &before {
@@ -131,7 +135,10 @@ async fn by_cursor(
             }
             let next = cut(&mut found, count, |found| match by_id {
                 Some(_) => found.resources.last().map(|(_, last)| From::After(last.id.clone())),
-                None => Some(found.last.clone().map_or(From::Skipping(skipped + count), From::AfterKey)),
+                None => Some(match &found.last {
+                    None => From::Skipping(shown),
+                    Some(key) => From::AfterKey(key.clone(), shown),
+                }),
             });
             (found, next)
         }
@@ -216,7 +223,18 @@ async fn complete(
         }
         reading.fill_members(found).await?;
     }
-    reading.fill_groups(known.member_of, found).await?;
+    // They are part of the version, too.
+    let is_told = query.projection.has(known, GROUPS) || query.projection.has(known, META);
+    let is_filled = found.iter().any(|resource| !resource.groups.is_empty());
+    let member_of = known.member_of.filter(|_| is_told && !is_filled);
+    if member_of.is_some() && reading.count_groups(found).await? > MEMBERS_MAX as u64 {
+        let why = format!(
+            "more than {MEMBERS_MAX} groups would be told of users; ask for fewer resources at once, or name in \
+             `attributes` what you need beside `groups` and `meta`"
+        );
+        return Err(ScimError::new(ScimType::TooMany, why));
+    }
+    reading.fill_groups(member_of, found).await?;
     Ok(())
 }
 
@@ -255,23 +273,37 @@ async fn of_type(
         Ok::<_, ScimError>(())
     };
     let candidates = query.filter.as_ref().and_then(|filter| sought(filter, known));
-    if let Some(candidates) = candidates {
-        let found = match &candidates {
-            Candidates::Sought(wanted) => reading.sought(known.name, wanted).await?,
-            Candidates::WithMember(member) => reading.with_member(known.name, member).await?,
-            Candidates::InGroup(group) => reading.in_group(known.name, group).await?,
-        };
-        look(reading, found).await?;
+    let few = match &candidates {
+        Some(Candidates::Sought(wanted)) => Some(reading.sought(known.name, wanted).await?),
+        Some(Candidates::WithMember(member)) => Some(reading.with_member(known.name, member).await?),
+        Some(Candidates::InGroup(_)) | None => None,
+    };
+    if let Some(few) = few {
+        look(reading, few).await?;
         return window.close(reading, known, is_descending).await;
     }
     let mut last = String::new();
     loop {
-        let step = reading.after(known.name, &last, STEP).await?;
+        let step = step(reading, known, candidates.as_ref(), &last, STEP).await?;
         let Some(end) = step.last().map(|resource| resource.id.clone()) else { break };
         last = end;
         look(reading, step).await?;
     }
     window.close(reading, known, is_descending).await
+}
+
+/// The next of those that can fit, in the order of ids.
+async fn step(
+    reading: &mut ScimReading,
+    known: &ResourceType,
+    candidates: Option<&Candidates>,
+    after: &str,
+    count: u64,
+) -> Result<Vec<ScimResource>, ScimError> {
+    Ok(match candidates {
+        Some(Candidates::InGroup(group)) => reading.in_group(known.name, group, after, count).await?,
+        _ => reading.after(known.name, after, count).await?,
+    })
 }
 
 /// What a resource holds, to be asked about: with its members where somebody asks about them, and those of one resource
@@ -373,10 +405,12 @@ async fn after(
     let test = query.filter.as_ref().map(|filter| Test::of(filter, known)).transpose()?;
     let with_members = known.has_members && query.asks_about_members();
     let groups = known.member_of.filter(|_| query.asks_about_groups());
+    let candidates = query.filter.as_ref().and_then(|filter| sought(filter, known));
     let mut found = Vec::new();
     let mut last = id.to_owned();
     while (found.len() as u64) < count {
-        let mut step = reading.after(known.name, &last, if test.is_some() { STEP } else { count }).await?;
+        let wanted = if test.is_some() { STEP } else { count };
+        let mut step = step(reading, known, candidates.as_ref(), &last, wanted).await?;
         reading.fill_groups(groups, &mut step).await?;
         let Some(end) = step.last().map(|resource| resource.id.clone()) else { break };
         last = end;

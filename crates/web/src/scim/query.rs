@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use crate::scim::error::{ScimError, ScimType};
-use crate::scim::filter::{Filter, Path, path_with_filter, sought};
+use crate::scim::filter::{Candidates, Filter, Path, path_with_filter, sought};
 use crate::scim::projection::Projection;
-use crate::scim::schema::{GROUPS, MEMBERS, ResourceType};
+use crate::scim::schema::{GROUPS, MEMBERS, META, ResourceType};
 
 /// How many resources a page has where nobody says, and how many at most.
 pub(crate) const COUNT_DEFAULT: u64 = 100;
@@ -118,7 +118,7 @@ impl Query {
     /// Whether what fits can only be found by looking at every resource of a type.
     pub fn looks_at_all(&self, known: &ResourceType) -> bool {
         match &self.filter {
-            Some(filter) => sought(filter, known).is_none(),
+            Some(filter) => matches!(sought(filter, known), None | Some(Candidates::InGroup(_))),
             None => self.sort.is_some(),
         }
     }
@@ -129,10 +129,12 @@ impl Query {
             || self.sort.as_ref().is_some_and(|sort| sort.by.is(MEMBERS))
     }
 
-    /// The same of the groups that they are members of.
+    /// The same of the groups that they are members of, which are part of the version, too.
     pub fn asks_about_groups(&self) -> bool {
-        self.filter.as_ref().is_some_and(|filter| filter.names(GROUPS))
-            || self.sort.as_ref().is_some_and(|sort| sort.by.is(GROUPS))
+        [GROUPS, META].into_iter().any(|name| {
+            self.filter.as_ref().is_some_and(|filter| filter.names(name))
+                || self.sort.as_ref().is_some_and(|sort| sort.by.is(name))
+        })
     }
 
     /// How many resources a page by index has.

@@ -11,7 +11,7 @@ use leasehold_decide::authority::Action;
 
 use crate::route::Route;
 use crate::scim::caller::Caller;
-use crate::scim::deeds::{self, Deed};
+use crate::scim::deeds::{self, Deed, NewId};
 use crate::scim::error::ScimError;
 use crate::scim::patch::Patch;
 use crate::scim::projection::Projection;
@@ -133,7 +133,8 @@ impl One<'_> {
     pub async fn create(&self, body: &[u8]) -> Result<Response, ScimError> {
         let projection = projection(self.query)?;
         let Self { app, caller, known, .. } = *self;
-        let done = deeds::create(app, caller, known, deeds::new_id(), deeds::json(body)?).await?;
+        let id = NewId { id: deeds::new_id(), is_known: false };
+        let done = deeds::create(app, caller, known, id, deeds::json(body)?).await?;
         answer::done(app, known, &done, &projection)
     }
 

@@ -13,6 +13,8 @@ pub(crate) static RESOURCE_TYPES: &[&ResourceType] = &[&user::USER, &group::GROU
 
 /// The list of members of a resource.
 pub(crate) const MEMBERS: &str = "members";
+/// What the server knows of a resource, its version among it.
+pub(crate) const META: &str = "meta";
 /// The list of what a resource is a member of.
 pub(crate) const GROUPS: &str = "groups";
 
@@ -51,7 +53,7 @@ pub(crate) struct ResourceType {
     pub member_of: Option<&'static str>,
 }
 
-const META: &[Attribute] = &[
+const META_PARTS: &[Attribute] = &[
     Attribute::text("resourceType", "What it is.").case_exact().read_only(),
     Attribute::instant("created", "Since when it is there.").read_only(),
     Attribute::instant("lastModified", "When it was last changed.").read_only(),
@@ -64,7 +66,7 @@ pub(crate) static COMMON: &[Attribute] = &[
     Attribute::reference("schemas", &["uri"], "What it is made of.").many().required().always(),
     Attribute::text("id", "Its id, given by the server.").case_exact().read_only().always(),
     Attribute::text("externalId", "Its id where it comes from.").case_exact(),
-    Attribute::complex("meta", META, "What the server knows of it.").read_only(),
+    Attribute::complex(META, META_PARTS, "What the server knows of it.").read_only(),
 ];
 
 /// Where in a resource an attribute stands.

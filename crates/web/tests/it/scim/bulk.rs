@@ -43,6 +43,17 @@ async fn operations_name_what_others_make_whichever_comes_first() {
     assert_eq!(team["members"].as_array().expect("members").len(), 2);
     assert_eq!(inner["members"][0]["value"], team["id"], "each names the other");
     assert_eq!((&ada["title"], &ada["groups"][0]["value"]), (&json!("x"), &team["id"]));
+
+    // Who is named by a group that is made before them is told so at once.
+    let answer = provider.call("POST", BULK, bulk(json!([
+        {"method": "POST", "path": "/Users", "bulkId": "bo", "data": {"userName": "bo", "externalId": "bulkId:crew"}},
+        {"method": "POST", "path": "/Groups", "bulkId": "crew", "data": {"displayName": "Crew", "members": [{"value": "bulkId:bo"}]}},
+    ])), 200).await.json();
+    assert_eq!(statuses(&answer), ["201", "201"], "{answer:#}");
+    let bo = provider.get(&format!("{USERS}?filter=userName%20eq%20%22bo%22")).await["Resources"][0].clone();
+    assert_eq!(bo["groups"][0]["display"], "Crew");
+    assert_eq!(provider.get(&format!("{USERS}/{}", bo["id"].as_str().expect("an id"))).await, bo);
+    assert_eq!(answer["Operations"][0]["version"], bo["meta"]["version"]);
 }
 
 #[tokio::test]

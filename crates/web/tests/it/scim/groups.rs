@@ -271,6 +271,14 @@ async fn a_user_tells_of_which_groups_they_are_a_member() {
             assert_eq!(super::names(&found), expected, "{filter}");
         }
     }
+    let version = provider.get(&path).await["meta"]["version"].as_str().expect("a version").to_owned();
+    for (tag, status) in [("1", 412), ("\"1-", 412), ("\"3-zzz\"", 412), (version.as_str(), 200)] {
+        let body = super::patch(json!([{"op": "replace", "path": "title", "value": "Head"}]));
+        let answer = provider.program.call_with("PATCH", &path, &[("if-match", tag)], body).await;
+        assert_eq!(answer.status.as_u16(), status, "{tag}: {}", answer.text);
+    }
+    let shown = encoded(&format!("meta.version eq {}", json!(version)));
+    assert_eq!(super::names(&provider.get(&format!("{USERS}?filter={shown}")).await), ["ada"]);
     let without = provider.get(&format!("{path}?excludedAttributes=groups")).await;
     assert_eq!((without.get("groups"), without.get("title")), (None, Some(&json!("Head"))));
     let only = provider.get(&format!("{path}?attributes=groups.display")).await;
