@@ -546,6 +546,12 @@ fn what_feeds_say_over_weeks_is_believed_as_of_its_time() {
             &[(55, "left 54 old"), (64, "left 54 old")],
         ),
         (
+            "who had left by all when they were read first left on the last day that is known",
+            HR_FIRST,
+            &[(0, "agency", "active until -30"), (1, "hr", "left")],
+            &[(2, "left -30 old !status")],
+        ),
+        (
             "nor does the silence of a feed after the last day that another one told",
             HR_FIRST,
             &[

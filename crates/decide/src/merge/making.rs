@@ -142,13 +142,14 @@ impl Merging<'_> {
     }
 
     /// A word that did not count before a feed said something else, or fell silent, dates no leaving before that, and what that feed did is
-    /// news; nor does a further word of somebody who is gone already. A last day may be told when it is over.
+    /// news. Nor does a further word of somebody who is gone already; what was said first, or a last day before that, dates it.
     fn date(&self, made: &mut Made, ending: &Word<'_>, words: &[Word<'_>], gone_since: Timestamp) {
         let one = &mut made.one;
-        let is_dated = ending.gone_since().is_none_or(|by_it| by_it == gone_since);
-        if is_dated || !Standing::of(&one.identity).has_left(self.now) {
+        let Some(by_it) = ending.gone_since().filter(|by_it| *by_it != gone_since) else { return };
+        if !Standing::of(&one.identity).has_left(self.now) {
             return;
         }
+        let was_here_later = by_it < gone_since;
         let mut changed: Vec<&Word<'_>> =
             words.iter().filter(|word| word.told.has_changed_at(gone_since)).collect();
         // Another one, where both did.
@@ -157,7 +158,10 @@ impl Merging<'_> {
         let until_then = self.epochs.partition_point(|(ended_at, _)| *ended_at <= gone_since);
         let epoch = until_then.checked_sub(1).map(|position| self.epochs[position].1);
         if let (Some(changed), Some(epoch)) = (changed.first(), epoch) {
-            (one.told_by, one.is_news, one.identity.end) = (changed.system, true, Some(gone_since));
+            one.told_by = changed.system;
+            one.is_news = was_here_later || !changed.told.is_of_first_reading(Some(gone_since));
+            let last_day = one.identity.end.filter(|end| *end < gone_since && !was_here_later);
+            one.identity.end = last_day.or(Some(gone_since));
             made.since = epoch;
         }
     }
