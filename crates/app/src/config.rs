@@ -17,6 +17,7 @@ use anyhow::Context as _;
 use leasehold_connect::error::ConnectError;
 use leasehold_connect::registry;
 use leasehold_connect::settings::{Settings, did_you_mean};
+use leasehold_connect::simulated::company;
 use leasehold_decide::correlate::{CorrelationRule, LoginRule};
 use leasehold_decide::evaluate::SystemSettings;
 use leasehold_decide::merge::Precedence;
@@ -267,7 +268,7 @@ impl Config {
                 correlate: common.correlate,
                 new_account_login: common.new_account_login,
                 precedence: common.precedence,
-                authoritative: table.get("authoritative").and_then(toml::Value::as_bool).unwrap_or(false),
+                authoritative: is_authoritative(&common.kind, name, table),
                 connector_login: connector_login(table),
                 can,
                 report_only: common.enforce.kinds(Enforce::Report).collect(),
@@ -314,7 +315,7 @@ impl Config {
         let CommonSettings {
             kind, correlate, new_account_login, precedence, enforce, interval_ms, rest, ..
         } = self.common(name, table)?;
-        let authoritative = rest.get("authoritative").and_then(toml::Value::as_bool).unwrap_or(false);
+        let authoritative = is_authoritative(&kind, name, &rest);
         let connector_login = connector_login(&rest);
         let settings = Settings::new(system.clone(), self.folder.clone(), rest);
         let connector = registry::build(&kind, settings).map_err(|error| self.explain(error))?;
@@ -458,6 +459,16 @@ fn absolute_sqlite(url: &str, folder: &Path) -> String {
         }
         _ => url.to_owned(),
     }
+}
+
+/// Whether the identities of a system are the ones that access is for: as it says, or because it can be nothing else.
+fn is_authoritative(kind: &str, name: &str, table: &toml::Table) -> bool {
+    let is_people_feed = match kind {
+        "csv" => table.contains_key("path"),
+        "simulated" => name == company::FEED,
+        _ => false,
+    };
+    table.get("authoritative").and_then(toml::Value::as_bool).unwrap_or(is_people_feed)
 }
 
 /// Whom a connector logs in as, read from its settings: what they say outright, a bind DN, or the user of a URL.

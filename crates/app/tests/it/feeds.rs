@@ -17,7 +17,7 @@ impl Feeds {
         let installation = Installation::new();
         let system = |(name, settings): &(&str, &str)| {
             format!(
-                "[system.{name}]\nconnector = \"csv\"\npath = \"{name}.csv\"\nauthoritative = true\nkey = \"email\"\n{settings}\n\n"
+                "[system.{name}]\nconnector = \"csv\"\npath = \"{name}.csv\"\nkey = \"email\"\n{settings}\n\n"
             )
         };
         let configuration: String = feeds.iter().map(system).collect();
